@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The boundary between the control socket and the core of the helper.
+ *
+ * The core fills a struct control_ops and hands it to control_services(); what
+ * comes back is the table (service, method) -> handler for rpc_server_new().
+ * Nothing here knows about sockets, and nothing in the core knows about
+ * protobuf.
+ *
+ * Rules for every function of the table:
+ *  - it returns 0 or a negative errno. On an error it also writes one line
+ *    for the user into @err (control_err()): what was wrong, with which value,
+ *    what to do. Without a line the user sees the text of the errno.
+ *  - it may be called from several worker threads at once, and may block;
+ *    the socket goes on being served meanwhile.
+ *  - strings passed in are never NULL, valid UTF-8, and live until the return.
+ *  - an operation the table leaves NULL is answered with UNIMPLEMENTED.
+ *  - who may call what has been checked before (zone_create and zone_upgrade
+ *    need uid 0 or group nexusfs).
+ */
+#ifndef NEXUSD_RPC_CONTROL_H
+#define NEXUSD_RPC_CONTROL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct rpc_service;
+
+#define CONTROL_NAME_MAX	64
+#define CONTROL_STORE_MAX	1024
+#define CONTROL_REASON_MAX	256
+#define CONTROL_PATH_MAX	4096
+#define CONTROL_VERSION_MAX	64
+#define CONTROL_ERR_MAX		512
+
+/** struct control_err - one line for the user, without a newline */
+struct control_err {
+	char msg[CONTROL_ERR_MAX];
+};
+
+/**
+ * control_err() - write the user's line and pass the errno on
+ * @err: where the line goes; NULL is allowed
+ * @error: negative errno
+ * @fmt: printf format of the line
+ *
+ * Use: ``return control_err(err, -EEXIST, "zone %s exists", name);``
+ *
+ * Return: @error.
+ */
+int control_err(struct control_err *err, int error, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/** struct control_option - one key=value of a zone that is to be created */
+struct control_option {
+	const char *key;
+	const char *value;
+};
+
+/** enum control_zone_state - what a zone is doing; values are on the wire */
+enum control_zone_state {
+	CONTROL_ZONE_UNKNOWN	= 0,
+	CONTROL_ZONE_IDLE	= 1,	/* known, not mounted */
+	CONTROL_ZONE_MOUNTED	= 2,	/* mounted, changes allowed */
+	CONTROL_ZONE_LOST	= 3,	/* mounted, its helper session is lost */
+	CONTROL_ZONE_READ_ONLY	= 4,	/* mounted or not; see reason */
+};
+
+/**
+ * struct control_zone_info - everything the socket tells about a zone
+ *
+ * zone_list() may leave what is costly to find at zero; name, uuid, state and
+ * store are always there.
+ */
+struct control_zone_info {
+	char name[CONTROL_NAME_MAX];		/* 1..63 characters */
+	uint8_t uuid[16];
+	enum control_zone_state state;
+	char reason[CONTROL_REASON_MAX];	/* why read-only or lost, else "" */
+	char store[CONTROL_STORE_MAX];		/* "localdisk", "s3://..." */
+	char data_dir[CONTROL_PATH_MAX];
+
+	uint32_t format_version;
+	uint64_t compat;			/* feature bits of the Z record */
+	uint64_t ro_compat;
+	uint64_t incompat;
+
+	uint64_t lsn_tail;
+	uint64_t lsn_durable;
+	uint64_t lsn_applied;
+	uint64_t lsn_checkpoint;
+
+	uint64_t inodes;
+	uint64_t bytes;				/* sum of live data bytes */
+	uint64_t segments;
+	uint64_t packs;
+};
+
+/** enum control_stat_type - as in Prometheus; values are on the wire */
+enum control_stat_type {
+	CONTROL_STAT_COUNTER	= 1,
+	CONTROL_STAT_GAUGE	= 2,
+};
+
+/** struct control_label - one label of a counter, e.g. zone="root" */
+struct control_label {
+	const char *name;
+	const char *value;
+};
+
+/**
+ * struct control_stat - one value of the registry of counters
+ *
+ * Names follow Prometheus: [a-z_][a-z0-9_]*, nexus_ in front, counters end in
+ * _total. Values with the same name and different labels come one after the
+ * other and share help and type.
+ */
+struct control_stat {
+	const char *name;
+	const char *help;
+	enum control_stat_type type;
+	const struct control_label *labels;
+	size_t nlabels;
+	uint64_t value;
+};
+
+/** enum control_state - the helper itself; values are on the wire */
+enum control_state {
+	CONTROL_STARTING	= 1,
+	CONTROL_RUNNING		= 2,
+	CONTROL_STOPPING	= 3,
+};
+
+/** enum control_link - state of the session with the module (DESIGN 5) */
+enum control_link {
+	CONTROL_LINK_NONE	= 0,	/* module not loaded or not attached */
+	CONTROL_LINK_NEW	= 1,
+	CONTROL_LINK_LIVE	= 2,
+	CONTROL_LINK_LOST	= 3,
+	CONTROL_LINK_DEAD	= 4,
+};
+
+/** struct control_status - the helper and its session with the module */
+struct control_status {
+	enum control_state state;
+	enum control_link link;
+	char session[CONTROL_NAME_MAX];		/* "default" */
+	char reason[CONTROL_REASON_MAX];	/* why not LIVE, else "" */
+	char metastore[CONTROL_NAME_MAX];	/* driver name */
+	char objectstore[CONTROL_NAME_MAX];
+	char data_dir[CONTROL_PATH_MAX];
+	char module_version[CONTROL_VERSION_MAX];	/* "" when not loaded */
+	uint32_t pid;
+	uint32_t queues;
+	uint64_t started;			/* seconds since 1970 */
+	uint32_t zones;
+	uint32_t zones_mounted;
+};
+
+/** struct control_version - what was built */
+struct control_version {
+	char version[CONTROL_VERSION_MAX];	/* of the helper */
+	char module_version[CONTROL_VERSION_MAX];	/* "" when not loaded */
+	uint32_t abi;				/* of the channel to the module */
+	uint32_t format;			/* newest on-disk format it writes */
+};
+
+/** A visitor returns 0 to go on, or a negative errno that ends the walk. */
+typedef int (*control_zone_fn)(void *arg, const struct control_zone_info *info);
+typedef int (*control_stat_fn)(void *arg, const struct control_stat *stat);
+
+/**
+ * struct control_ops - what the core does for the control socket
+ * @zone_create: make a zone. @store is "" for the default (localdisk), else a
+ *	store address; @opts are its further settings. Checks the name, the
+ *	store and the options itself.
+ * @zone_list: call @fn for every zone, sorted by name; whatever @fn returns
+ *	other than 0 ends the walk and is returned.
+ * @zone_info: fill @info for one zone; the caller has zeroed it.
+ * @zone_upgrade: bring a zone's on-disk format up to date; may take long.
+ * @stats: call @fn for every counter of helper and module, as zone_list does.
+ * @status: the helper and its session; the caller has zeroed @status.
+ * @version: versions; the caller has zeroed @version.
+ */
+struct control_ops {
+	int (*zone_create)(void *ctx, const char *name, const char *store,
+			   const struct control_option *opts, size_t nopts,
+			   struct control_err *err);
+	int (*zone_list)(void *ctx, control_zone_fn fn, void *arg,
+			 struct control_err *err);
+	int (*zone_info)(void *ctx, const char *name,
+			 struct control_zone_info *info,
+			 struct control_err *err);
+	int (*zone_upgrade)(void *ctx, const char *name,
+			    struct control_err *err);
+	int (*stats)(void *ctx, control_stat_fn fn, void *arg,
+		     struct control_err *err);
+	int (*status)(void *ctx, struct control_status *status,
+		      struct control_err *err);
+	int (*version)(void *ctx, struct control_version *version,
+		       struct control_err *err);
+};
+
+/**
+ * control_services() - the dispatch table of the control socket
+ * @ops: the core's functions; must outlive the table
+ * @ctx: first argument of each of them
+ *
+ * Return: an array for rpc_server_new(), ended by an entry without a name;
+ * NULL without memory. Free with control_services_free().
+ */
+const struct rpc_service *control_services(const struct control_ops *ops,
+					   void *ctx);
+
+/**
+ * control_services_free() - free what control_services() returned
+ * @services: the table, or NULL; no server may use it any more
+ */
+void control_services_free(const struct rpc_service *services);
+
+#endif /* NEXUSD_RPC_CONTROL_H */
