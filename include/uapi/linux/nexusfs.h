@@ -1,0 +1,481 @@
+/* SPDX-License-Identifier: GPL-2.0 WITH Linux-syscall-note */
+/*
+ * nexusfs: the wire between the module and the helper, ioctls and netlink names.
+ *
+ * Trust: the helper is privileged (CAP_SYS_ADMIN) but may be buggy or
+ * compromised; the module copies every reply once and validates the copy.  All
+ * integers are native-endian: both ends run on one machine.  Every reserved
+ * field must be zero.
+ *
+ * Life of a session: open /dev/nexusfs; NEXUS_IOC_ATTACH; mmap the queues; park
+ * one NEXUS_URING_WAIT a queue and one NEXUS_URING_EVENTS; answer requests.
+ * Closing the last reference of the file (process death included) makes the
+ * session LOST; the next helper that attaches under the same name finds the
+ * living zones with NEXUS_IOC_ZONE_NEXT and goes on.
+ */
+#ifndef _UAPI_LINUX_NEXUSFS_H
+#define _UAPI_LINUX_NEXUSFS_H
+
+#include <linux/ioctl.h>
+#include <linux/types.h>
+
+#define NEXUS_ABI_VERSION	1
+#define NEXUS_DEVICE_NAME	"nexusfs"
+#define NEXUS_SUPER_MAGIC	0x4e455853	/* "NEXS" */
+
+#define NEXUS_SESSION_NAME_MAX	63
+#define NEXUS_ZONE_NAME_LEN	64	/* buffer, NUL included */
+#define NEXUS_QUEUES_MAX	64
+#define NEXUS_SLOTS		64	/* request slots of one queue */
+#define NEXUS_REQUEST_SIZE	512	/* bytes of a request slot, head included */
+#define NEXUS_REPLY_SIZE	16384	/* bytes of a reply slot, head included */
+
+/* ---- mmap: offsets on /dev/nexusfs -------------------------------- */
+/*
+ * NEXUS_MMAP_REQ(q) is mapped read-only, NEXUS_MMAP_REP(q) read-write,
+ * NEXUS_MMAP_LOG(zone) read-only: struct nexus_log_ctl in the first page, then
+ * the ring.
+ */
+#define NEXUS_MMAP_REQ(q)	((__u64)(q) << 32 | 0ull << 28)
+#define NEXUS_MMAP_REP(q)	((__u64)(q) << 32 | 1ull << 28)
+#define NEXUS_MMAP_LOG(z)	((__u64)(z) << 32 | 2ull << 28)
+#define NEXUS_MMAP_KIND(off)	(((off) >> 28) & 0xf)
+#define NEXUS_MMAP_INDEX(off)	((off) >> 32)
+
+/* ---- queues ------------------------------------------------------- */
+
+/*
+ * Request area: kernel writes, helper reads.  @sq_tail is free-running; entry i
+ * of the submission ring is sq[i % NEXUS_SLOTS], a slot number.
+ */
+struct nexus_req_area {
+	__u32	sq_tail;	/* store-release by the kernel */
+	__u32	reserved[15];
+	__u32	sq[NEXUS_SLOTS];
+	__u8	pad[4096 - 64 - 4 * NEXUS_SLOTS];
+	__u8	slot[NEXUS_SLOTS][NEXUS_REQUEST_SIZE];
+};
+
+struct nexus_cqe {
+	__u32	slot;
+	__u32	seq;		/* of the request answered */
+};
+
+/* Reply area: helper writes, kernel reads each field once. */
+struct nexus_rep_area {
+	__u32	sq_head;	/* how far the helper has consumed sq */
+	__u32	polling;	/* nonzero: spinning on sq_tail, no doorbell needed */
+	__u32	cq_tail;	/* free-running, store-release by the helper */
+	__u32	reserved[13];
+	struct nexus_cqe cq[NEXUS_SLOTS];
+	__u8	pad[4096 - 64 - 8 * NEXUS_SLOTS];
+	__u8	slot[NEXUS_SLOTS][NEXUS_REPLY_SIZE];
+};
+
+/* Opcodes: 0x00-0x1f general. */
+enum nexus_op {
+	NEXUS_OP_OPEN_ZONE	= 0x01,	/* data: name; arg0: NEXUS_OPEN_*; the helper attaches it before it replies */
+	NEXUS_OP_LOOKUP		= 0x02,	/* ino: directory; data: name -> struct nexus_entry_reply */
+	NEXUS_OP_GETATTR	= 0x03,	/* ino -> struct nexus_entry_reply */
+	NEXUS_OP_LIST		= 0x04,	/* ino, arg0: first pos, arg1: end pos -> struct nexus_list_reply */
+	NEXUS_OP_EXTENTS	= 0x05,	/* ino, arg0: data id, arg1: offset -> struct nexus_extents_reply */
+	NEXUS_OP_READLINK	= 0x06,	/* ino -> bytes */
+	NEXUS_OP_GETXATTR	= 0x07,	/* ino, arg0: offset; data: name -> struct nexus_xattr_reply */
+	NEXUS_OP_LISTXATTR	= 0x08,	/* ino, arg0: cursor -> names, NUL-terminated */
+	NEXUS_OP_STATFS		= 0x09,	/* -> struct nexus_statfs_reply */
+	NEXUS_OP_GETNAME	= 0x0a,	/* ino -> struct nexus_name_reply (one of its names) */
+	NEXUS_OP_OPEN_PACK	= 0x0b,	/* arg0: pack; the helper hands it over before it replies */
+	NEXUS_OP_SETTINGS	= 0x0c,	/* arg0: cursor -> struct nexus_setting_ent ... */
+	NEXUS_OP_INLINE		= 0x0d,	/* ino -> bytes of inline content */
+};
+
+#define NEXUS_OPEN_RDONLY	(1u << 0)
+
+struct nexus_request {
+	__u32	op;		/* enum nexus_op */
+	__u32	seq;		/* the kernel's; echoed in reply and cqe */
+	__u32	zone;		/* id from ZONE_ATTACH; 0 for OPEN_ZONE */
+	__u32	len;		/* bytes of data */
+	__u64	not_before;	/* answer from a state at or after this LSN */
+	__u64	ino;
+	__u64	arg0;
+	__u64	arg1;
+	__u32	reply_max;	/* bytes the kernel takes after the reply head */
+	__u32	reserved[3];
+	__u8	data[];		/* not NUL-terminated */
+};
+
+struct nexus_reply {
+	__u32	seq;
+	__s32	status;		/* 0 or -errno in [-511, 0] */
+	__u32	len;		/* bytes of data */
+	__u32	reserved;
+	__u64	applied;	/* LSN of the state this answers from */
+	__u64	reserved2;
+	__u8	data[];
+};
+
+#define NEXUS_REPLY_DATA_MAX	(NEXUS_REPLY_SIZE - sizeof(struct nexus_reply))
+#define NEXUS_REQUEST_DATA_MAX	(NEXUS_REQUEST_SIZE - sizeof(struct nexus_request))
+
+/* Attributes of an inode; the fields of struct nexus_inode_val, native-endian. */
+struct nexus_attr {
+	__u64	ino;
+	__u32	mode;
+	__u32	flags;		/* NEXUS_IF_* */
+	__u32	uid;
+	__u32	gid;
+	__u32	nlink;
+	__u32	generation;
+	__u32	projid;
+	__u32	reserved0;
+	__u64	rdev;
+	__u64	size;
+	__u64	disk_size;
+	__u64	blocks;		/* 4 KiB */
+	__s64	atime_s;
+	__s64	mtime_s;
+	__s64	ctime_s;
+	__s64	btime_s;
+	__u32	atime_ns;
+	__u32	mtime_ns;
+	__u32	ctime_ns;
+	__u32	btime_ns;
+	__u64	version;
+	__u64	gen;
+	__u64	parent;
+	__u64	pos;
+	__u64	next_pos;
+	__u64	children;
+	__u64	data_id;
+	__u8	target[16];
+};
+
+struct nexus_extent {
+	__u64	offset;		/* bytes in the file */
+	__u64	pack;
+	__u32	block;
+	__u32	nblocks;
+	__u32	flags;		/* NEXUS_EF_* */
+	__u32	reserved;
+};
+
+#define NEXUS_ER_EXTENTS_ALL	(1u << 0) /* the extents below are all there are */
+#define NEXUS_ER_NO_XATTRS	(1u << 1) /* the inode has no xattr */
+#define NEXUS_ER_CONTENT	(1u << 2) /* content follows (symlink target, inline body) */
+#define NEXUS_ENTRY_EXTENTS	32	/* extents a LOOKUP or GETATTR reply carries at most */
+
+/* data of LOOKUP and GETATTR: this, nextents extents, content_len bytes. */
+struct nexus_entry_reply {
+	struct nexus_attr attr;
+	__u64	pos;		/* LOOKUP: pos of the name in the directory */
+	__u32	flags;		/* NEXUS_ER_* */
+	__u32	nextents;
+	__u32	content_len;
+	__u32	reserved;
+};
+
+#define NEXUS_LR_END		(1u << 0) /* nothing at or after next_pos below arg1 */
+#define NEXUS_DE_ATTR		(1u << 0) /* an attr follows the name */
+
+struct nexus_list_reply {
+	__u64	next_pos;	/* where to go on */
+	__u32	count;		/* entries */
+	__u32	flags;		/* NEXUS_LR_* */
+};
+
+/* reclen: multiple of 8; name padded to 8, then struct nexus_attr if flagged. */
+struct nexus_list_ent {
+	__u64	ino;
+	__u64	pos;
+	__u16	reclen;
+	__u8	dtype;
+	__u8	namelen;
+	__u32	flags;		/* NEXUS_DE_* */
+	__u8	name[];
+};
+
+#define NEXUS_XR_END		(1u << 0)
+
+struct nexus_extents_reply {
+	__u64	next_offset;	/* where to go on */
+	__u32	count;
+	__u32	flags;		/* NEXUS_XR_END: no extent at or after next_offset */
+	struct nexus_extent extent[];
+};
+
+struct nexus_xattr_reply {
+	__u32	total;		/* bytes of the whole value */
+	__u32	reserved;
+	__u8	data[];		/* from arg0 on, as much as fits */
+};
+
+struct nexus_statfs_reply {
+	__u64	inodes;		/* in use */
+	__u64	blocks;		/* 4 KiB in use */
+};
+
+struct nexus_name_reply {
+	__u64	parent;
+	__u64	pos;
+	__u32	namelen;
+	__u32	reserved;
+	__u8	name[];
+};
+
+struct nexus_setting_ent {
+	__u32	reclen;		/* multiple of 8 */
+	__u16	pathlen;
+	__u16	vallen;
+	__u8	data[];		/* path, value */
+};
+
+/* ---- the log ------------------------------------------------------ */
+
+#define NEXUS_LF_DETACHED	(1u << 0) /* unmounted: nothing follows tail */
+#define NEXUS_LF_READONLY	(1u << 1) /* the zone went read-only */
+#define NEXUS_LF_WANT_SEGMENT	(1u << 2) /* hand over more of these */
+#define NEXUS_LF_WANT_PACK	(1u << 3)
+#define NEXUS_LF_WANT_INO	(1u << 4)
+#define NEXUS_LF_WANT_APPLY	(1u << 5) /* somebody waits for applied to advance */
+#define NEXUS_LF_WANT_CHECKPOINT (1u << 6) /* segments run short: fold now */
+
+/*
+ * First page of NEXUS_MMAP_LOG.  The record with LSN l is at byte
+ * l & (ring_size - 1) of the ring and wraps there.  Copy a record, then read
+ * @window: if it is above the record's LSN the copy is worthless and the record
+ * is in the segments.
+ */
+struct nexus_log_ctl {
+	__u64	tail;		/* LSN after the last record, store-release */
+	__u64	window;		/* lowest LSN still in the ring */
+	__u64	durable;	/* everything below is in segments and flushed */
+	__u64	incarnation;
+	__u64	ring_size;	/* bytes, power of two */
+	__u32	flags;		/* NEXUS_LF_* */
+	__u32	events;		/* +1 whenever something above is worth a look */
+	__u64	reserved[10];
+};
+
+/* ---- uring commands ------------------------------------------------ */
+
+/* The 16 bytes of command data in a 64-byte SQE. */
+struct nexus_uring_cmd {
+	__u32	index;		/* queue, or zone */
+	__u32	seen;		/* WAIT: sq_tail seen; EVENTS: session events seen */
+	__u64	reserved;
+};
+
+/*
+ * WAIT: take replies from the completion ring, then complete when sq_tail
+ * differs from @seen (at once if it already does); result: number of replies
+ * taken (>= 0), or -ESHUTDOWN when the session ends, -EBUSY if the queue has a
+ * waiter.  COMMIT: take replies, complete at once.
+ * LOGWAIT: complete when the zone's log ctl @events differs from @seen.
+ */
+#define NEXUS_URING_WAIT	_IOWR(0xE6, 0x18, struct nexus_uring_cmd)
+#define NEXUS_URING_COMMIT	_IOWR(0xE6, 0x19, struct nexus_uring_cmd)
+#define NEXUS_URING_LOGWAIT	_IOWR(0xE6, 0x1a, struct nexus_uring_cmd)
+
+/* ---- ioctls on /dev/nexusfs ---------------------------------------- */
+
+struct nexus_attach {
+	__u32	abi;		/* in: NEXUS_ABI_VERSION */
+	__u32	queues;		/* in: wanted, 0 = one a CPU; out: given */
+	__u32	epoch;		/* out: of the session, +1 at every attach */
+	__u32	reserved;
+	char	session[NEXUS_SESSION_NAME_MAX + 1]; /* in: NUL-terminated */
+};
+
+#define NEXUS_ZA_RDONLY		(1u << 0) /* store cannot take changes */
+#define NEXUS_ZA_REATTACH	(1u << 1) /* the zone lives; id is given */
+
+struct nexus_zone_attach {
+	__u32	id;		/* out; in with REATTACH */
+	__u32	flags;		/* NEXUS_ZA_* */
+	char	name[NEXUS_ZONE_NAME_LEN];
+	__u8	uuid[16];
+	__u64	incarnation;	/* durable in Z before this call */
+	__u64	tail;		/* LSN at which the log goes on */
+	__u64	checkpoint;	/* LSN the index holds durably */
+	__u64	applied;	/* LSN the helper has applied */
+	__u64	segment;	/* lowest segment number never used */
+	__u64	ino_first;	/* inode numbers [first, end) for the kernel */
+	__u64	ino_end;
+	__u32	prev_crc;	/* crc of the last batch of the log, 0 for none */
+	__s32	lock_fd;	/* LOCK file, locked; the kernel keeps it */
+	__u32	pack_blocks;	/* blocks of a new pack */
+	__u32	segment_blocks;
+	__u64	reserved[8];
+};
+
+#define NEXUS_HF_ZEROED		(1u << 0) /* written once with zeros: no metadata changes on write */
+#define NEXUS_HF_SPARE		(1u << 1) /* pack: empty, for new data */
+
+struct nexus_hand_over {
+	__u32	zone;
+	__s32	fd;		/* O_RDWR | O_DIRECT (sealed packs: O_RDONLY | O_DIRECT) */
+	__u32	flags;		/* NEXUS_HF_* */
+	__u32	blocks;		/* size of the file */
+	__u64	id;		/* pack id; segments: file index, for messages */
+	__u64	reserved[2];
+};
+
+struct nexus_ino_range {
+	__u32	zone;
+	__u32	reserved;
+	__u64	first;
+	__u64	end;
+};
+
+struct nexus_report {
+	__u32	zone;
+	__u32	flags;		/* NEXUS_RP_* */
+	__u64	applied;
+	__u64	checkpoint;	/* durable in the store */
+	__u64	space_total;	/* bytes of the host filesystem */
+	__u64	space_free;	/* bytes still to be had for packs beyond those handed over */
+	__u64	files;		/* inodes in use */
+	__u64	blocks;		/* 4 KiB blocks in use */
+	__u64	reserved[4];
+};
+
+#define NEXUS_RP_NOSPACE	(1u << 0) /* no further pack can be made */
+
+/* Append records on behalf of the helper (orphans, bulk deletion, packs). */
+struct nexus_submit {
+	__u32	zone;
+	__u32	len;		/* bytes of one record, head.lsn ignored */
+	__u64	record;		/* user pointer */
+	__u64	lsn;		/* out */
+};
+
+struct nexus_zone_fail {
+	__u32	zone;
+	__s32	error;		/* -errno the zone shows from now on */
+	__u64	lsn;
+	char	reason[112];	/* NUL-terminated, for the log and mount messages */
+};
+
+/* Walk the session's living zones: in: id to start after (0 first). */
+struct nexus_zone_next {
+	__u32	id;		/* in and out; -ENOENT at the end */
+	__u32	flags;		/* out: NEXUS_ZN_* */
+	char	name[NEXUS_ZONE_NAME_LEN];
+	__u8	uuid[16];
+	__u64	incarnation;
+	__u64	ino_end;	/* highest range end handed over */
+	__u64	pack_max;	/* highest pack id handed over */
+	__u64	reserved[4];
+};
+
+#define NEXUS_ZN_MOUNTED	(1u << 0) /* else: unmounted, log not yet applied */
+
+#define NEXUS_IOC_ATTACH	_IOWR(0xE6, 0x00, struct nexus_attach)
+#define NEXUS_IOC_ZONE_ATTACH	_IOWR(0xE6, 0x01, struct nexus_zone_attach)
+#define NEXUS_IOC_ZONE_NEXT	_IOWR(0xE6, 0x02, struct nexus_zone_next)
+#define NEXUS_IOC_ZONE_DETACH	_IOW(0xE6, 0x03, __u32)	/* helper is done with an unmounted zone */
+#define NEXUS_IOC_ZONE_FAIL	_IOW(0xE6, 0x04, struct nexus_zone_fail)
+#define NEXUS_IOC_SEGMENT	_IOW(0xE6, 0x05, struct nexus_hand_over)
+#define NEXUS_IOC_PACK		_IOW(0xE6, 0x06, struct nexus_hand_over)
+#define NEXUS_IOC_INO_RANGE	_IOW(0xE6, 0x07, struct nexus_ino_range)
+#define NEXUS_IOC_REPORT	_IOW(0xE6, 0x08, struct nexus_report)
+#define NEXUS_IOC_SUBMIT	_IOWR(0xE6, 0x09, struct nexus_submit)
+
+/* ---- generic netlink ------------------------------------------------ */
+/* Documentation/netlink/nexusfs.yaml is the specification. */
+
+#define NEXUS_GENL_NAME		"nexusfs"
+#define NEXUS_GENL_VERSION	1
+#define NEXUS_GENL_GROUP_EVENTS	"events"
+
+enum nexus_genl_cmd {
+	NEXUS_CMD_UNSPEC,
+	NEXUS_CMD_SESSION_GET,		/* dump */
+	NEXUS_CMD_ZONE_GET,		/* dump */
+	NEXUS_CMD_STATS_GET,		/* dump */
+	NEXUS_CMD_INVALIDATE,		/* zone, [ino]: drop what the kernel caches */
+	NEXUS_CMD_QUIESCE,		/* zone: flush; reply when durable */
+	NEXUS_CMD_ABORT,		/* session: fail what waits; DEAD */
+	NEXUS_CMD_EVENT,		/* multicast */
+	__NEXUS_CMD_MAX
+};
+#define NEXUS_CMD_MAX (__NEXUS_CMD_MAX - 1)
+
+enum nexus_genl_attr {
+	NEXUS_A_UNSPEC,
+	NEXUS_A_PAD,
+	NEXUS_A_SESSION,	/* string */
+	NEXUS_A_STATE,		/* u32, enum nexus_session_state */
+	NEXUS_A_EPOCH,		/* u32 */
+	NEXUS_A_PID,		/* u32, of the helper */
+	NEXUS_A_QUEUES,		/* u32 */
+	NEXUS_A_ZONE,		/* string */
+	NEXUS_A_ZONE_ID,	/* u32 */
+	NEXUS_A_UUID,		/* binary, 16 */
+	NEXUS_A_FLAGS,		/* u32, NEXUS_LF_* */
+	NEXUS_A_TAIL,		/* u64 LSN */
+	NEXUS_A_DURABLE,	/* u64 LSN */
+	NEXUS_A_APPLIED,	/* u64 LSN */
+	NEXUS_A_CHECKPOINT,	/* u64 LSN */
+	NEXUS_A_ERROR,		/* s32 */
+	NEXUS_A_REASON,		/* string */
+	NEXUS_A_COUNTER,	/* nest: NAME, VALUE */
+	NEXUS_A_NAME,		/* string */
+	NEXUS_A_VALUE,		/* u64 */
+	NEXUS_A_INO,		/* u64 */
+	NEXUS_A_EVENT,		/* u32, enum nexus_event */
+	NEXUS_A_EVENT_SEQ,	/* u64, a gap means loss */
+	__NEXUS_A_MAX
+};
+#define NEXUS_A_MAX (__NEXUS_A_MAX - 1)
+
+enum nexus_session_state {
+	NEXUS_SESSION_NEW,
+	NEXUS_SESSION_LIVE,
+	NEXUS_SESSION_LOST,
+	NEXUS_SESSION_DEAD,
+};
+
+enum nexus_event {
+	NEXUS_EV_SESSION_LIVE = 1,
+	NEXUS_EV_SESSION_LOST,
+	NEXUS_EV_SESSION_DEAD,
+	NEXUS_EV_ZONE_ATTACHED,
+	NEXUS_EV_ZONE_DETACHED,
+	NEXUS_EV_ZONE_READONLY,
+	NEXUS_EV_REQUEST_SLOW,
+};
+
+/* ---- layout --------------------------------------------------------- */
+#ifdef __KERNEL__
+#include <linux/build_bug.h>
+#define NEXUS_UAPI_ASSERT(e) static_assert(e)
+#elif defined(__cplusplus)
+#define NEXUS_UAPI_ASSERT(e) static_assert(e, #e)
+#else
+#define NEXUS_UAPI_ASSERT(e) _Static_assert(e, #e)
+#endif
+
+NEXUS_UAPI_ASSERT(sizeof(struct nexus_req_area) == 4096 + NEXUS_SLOTS * NEXUS_REQUEST_SIZE);
+NEXUS_UAPI_ASSERT(sizeof(struct nexus_rep_area) == 4096 + NEXUS_SLOTS * NEXUS_REPLY_SIZE);
+NEXUS_UAPI_ASSERT(sizeof(struct nexus_request) == 64);
+NEXUS_UAPI_ASSERT(sizeof(struct nexus_reply) == 32);
+NEXUS_UAPI_ASSERT(sizeof(struct nexus_attr) == 192);
+NEXUS_UAPI_ASSERT(sizeof(struct nexus_extent) == 32);
+NEXUS_UAPI_ASSERT(sizeof(struct nexus_entry_reply) == 216);
+NEXUS_UAPI_ASSERT(sizeof(struct nexus_list_reply) == 16);
+NEXUS_UAPI_ASSERT(sizeof(struct nexus_list_ent) == 24);
+NEXUS_UAPI_ASSERT(sizeof(struct nexus_extents_reply) == 16);
+NEXUS_UAPI_ASSERT(sizeof(struct nexus_log_ctl) == 128);
+NEXUS_UAPI_ASSERT(sizeof(struct nexus_uring_cmd) == 16);
+NEXUS_UAPI_ASSERT(sizeof(struct nexus_attach) == 80);
+NEXUS_UAPI_ASSERT(sizeof(struct nexus_zone_attach) == 224);
+NEXUS_UAPI_ASSERT(sizeof(struct nexus_hand_over) == 40);
+NEXUS_UAPI_ASSERT(sizeof(struct nexus_ino_range) == 24);
+NEXUS_UAPI_ASSERT(sizeof(struct nexus_report) == 88);
+NEXUS_UAPI_ASSERT(sizeof(struct nexus_submit) == 24);
+NEXUS_UAPI_ASSERT(sizeof(struct nexus_zone_fail) == 128);
+NEXUS_UAPI_ASSERT(sizeof(struct nexus_zone_next) == 144);
+
+#endif /* _UAPI_LINUX_NEXUSFS_H */

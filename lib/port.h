@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/*
+ * What lib/ needs from its surroundings, in the module and in userspace: byte
+ * order, memory, errno, CRC32C.  Nothing else may be called from lib/.
+ */
+#ifndef NEXUS_LIB_PORT_H
+#define NEXUS_LIB_PORT_H
+
+#include <nexus/types.h>
+
+#ifdef __KERNEL__
+
+#include <linux/crc32c.h>
+#include <linux/errno.h>
+#include <linux/kernel.h>
+#include <linux/limits.h>
+#include <linux/minmax.h>
+#include <linux/mm.h>
+#include <linux/slab.h>
+#include <linux/stat.h>
+#include <linux/string.h>
+#include <linux/unaligned.h>
+
+/* May sleep.  GFP_KERNEL: callers that are reachable from writeback run under memalloc_nofs_save(). */
+static inline void *nexus_alloc(size_t size)
+{
+	return kvmalloc(size, GFP_KERNEL_ACCOUNT);
+}
+
+static inline void nexus_free(void *p)
+{
+	kvfree(p);
+}
+
+/* CRC32C of RFC 3720: initial ~0, final inversion. */
+static inline u32 nexus_crc32c(u32 crc, const void *data, size_t len)
+{
+	return ~crc32c(~crc, data, len);
+}
+
+#else /* userspace */
+
+#include <endian.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+typedef uint8_t u8;
+typedef uint16_t u16;
+typedef uint32_t u32;
+typedef uint64_t u64;
+typedef int32_t s32;
+typedef int64_t s64;
+
+static inline u16 le16_to_cpu(__le16 v) { return le16toh((uint16_t)v); }
+static inline u32 le32_to_cpu(__le32 v) { return le32toh((uint32_t)v); }
+static inline u64 le64_to_cpu(__le64 v) { return le64toh((uint64_t)v); }
+static inline __le16 cpu_to_le16(u16 v) { return (__le16)htole16(v); }
+static inline __le32 cpu_to_le32(u32 v) { return (__le32)htole32(v); }
+static inline __le64 cpu_to_le64(u64 v) { return (__le64)htole64(v); }
+
+static inline void *nexus_alloc(size_t size)
+{
+	return malloc(size);
+}
+
+static inline void nexus_free(void *p)
+{
+	free(p);
+}
+
+/* lib/crc32c.c: SSE4.2 where the machine has it, tables elsewhere. */
+u32 nexus_crc32c(u32 crc, const void *data, size_t len);
+
+#ifndef EUCLEAN
+#define EUCLEAN 117
+#endif
+
+#endif /* __KERNEL__ */
+
+#define NEXUS_ALIGN(x, a)	(((x) + (a) - 1) & ~((__typeof__(x))(a) - 1))
+#define NEXUS_CONTAINER(p, type, member) \
+	((type *)((char *)(p) - offsetof(type, member)))
+
+#endif /* NEXUS_LIB_PORT_H */
