@@ -1,0 +1,289 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Starting QEMU, carrying the guest's output, and judging how it ended."""
+
+import ctypes
+import fcntl
+import os
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+import initramfs
+import splat
+
+QEMU = "qemu-system-x86_64"
+KVM_LIMIT = 20          # seconds a KVM guest gets to reach its first process
+BLOCKED_LIMIT = 4       # seconds for the list of blocked tasks after a timeout
+DEATH_LIMIT = 120       # seconds from the command's end to power-off
+KERNEL_ARGS = (
+    "console=ttyS0 panic=-1 oops=panic nokaslr mitigations=off audit=0 loglevel=5 "
+    "net.ifnames=0 random.trust_cpu=on tsc=reliable no_timer_check "
+    "rcupdate.rcu_cpu_stall_timeout=60 watchdog_thresh=30 nmi_watchdog=0"
+)
+
+
+def note(message):
+    print(f"tools/vm/run: {message}", file=sys.stderr, flush=True)
+
+
+def die_with_parent():
+    """In the child: no QEMU outlives the runner, however that one ends."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+    # Ctrl-C at the terminal is for the runner, which then kills the guest.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def accel_arguments(accel):
+    if accel == "kvm":
+        return ["-accel", "kvm", "-cpu", "host"]
+    return ["-accel", "tcg,thread=multi,tb-size=512", "-cpu", "max"]
+
+
+def probe_kvm(kernel, base):
+    """Whether a guest gets anywhere with KVM within the limit."""
+    with tempfile.TemporaryDirectory(prefix="nexus-kvm.") as work:
+        initrd = os.path.join(work, "initrd")
+        log = os.path.join(work, "log")
+        initramfs.combine(initrd, base, "NEXUS_PROBE=1\n", "")
+        command = [QEMU, "-M", "q35", "-m", "1024", "-nodefaults", "-no-user-config", "-display", "none",
+                   "-no-reboot", "-serial", f"file:{log}", "-kernel", kernel.image, "-initrd", initrd,
+                   "-append", f"{KERNEL_ARGS} loglevel=7"] + accel_arguments("kvm")
+        with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                              stderr=subprocess.PIPE, preexec_fn=die_with_parent) as qemu:
+            end = time.monotonic() + KVM_LIMIT
+            os.set_blocking(qemu.stderr.fileno(), False)
+            said = b""
+            while qemu.poll() is None and time.monotonic() < end:
+                time.sleep(0.1)
+                said += qemu.stderr.read() or b""
+                # QEMU stops the guest and waits for a debugger.
+                if b"internal error" in said:
+                    break
+            qemu.kill()
+            qemu.wait()
+        with open(log, errors="replace") as console:
+            return "nexus-vm: alive" in console.read()
+
+
+def choose_accel(wanted, kernel, base, vm_dir):
+    """kvm or tcg; the verdict on KVM is kept, because asking can take long."""
+    if wanted != "auto":
+        return wanted
+    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        return "tcg"
+    verdict = os.path.join(vm_dir, "kvm")
+    with open(verdict + ".lock", "w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        if not os.path.exists(verdict):
+            note(f"trying hardware virtualization, at most {KVM_LIMIT} s ...")
+            works = probe_kvm(kernel, base)
+            with open(verdict, "w") as answer:
+                answer.write("kvm\n" if works else "tcg\n")
+            note("it works" if works else
+                 "/dev/kvm is there but cannot boot a guest: using emulation from now on")
+        with open(verdict) as answer:
+            return answer.read().strip()
+
+
+class Machine:
+    """One run of one guest."""
+
+    def __init__(self, options, kernel, initrd, disk, out, vm_dir, base, here):
+        self.options, self.kernel, self.out, self.here = options, kernel, out, here
+        self.initrd, self.disk = initrd, disk
+        self.accel = choose_accel(options.accel, kernel, base, vm_dir)
+        self.console = os.path.join(out, "console.log")
+        self.shell = not options.command
+        self.sockets = {}
+        self.status = None          # the command's exit status
+        self.trouble = None         # what could not be loaded or unloaded
+        self.up = self.done = self.timed_out = False
+        self.qemu = None
+
+    def network(self):
+        if not self.options.net:
+            return ["-nic", "none"]
+        netdev = "user,id=net,restrict=on"
+        for item in self.options.net:
+            guest, host = item.removeprefix("forward=").split(":")
+            # A process per connection: with a plain tcp target QEMU carries
+            # all connections in one stream.
+            netdev += f",guestfwd=tcp:10.0.2.100:{guest}-cmd:{self.here}/forward {host}"
+        return ["-netdev", netdev, "-device", "virtio-net-pci,netdev=net,romfile="]
+
+    def command_line(self, ends):
+        options = self.options
+        memory = options.mem or (3072 if self.kernel.name in ("debug", "kcsan") else 2048)
+
+        def escape(path):
+            return path.replace(",", ",,")
+
+        line = [
+            QEMU, "-name", "nexus-vm", "-M", "q35", "-nodefaults", "-no-user-config", "-no-reboot",
+            "-display", "none", "-monitor", "none", "-smp", str(options.cpus), "-m", str(memory),
+            "-kernel", self.kernel.image, "-initrd", self.initrd,
+            "-append", " ".join([KERNEL_ARGS] + options.append),
+            "-chardev", f"file,id=console,path={escape(self.console)}", "-serial", "chardev:console",
+            "-fsdev", "local,id=root,path=/,security_model=none,readonly=on,multidevs=remap",
+            "-device", "virtio-9p-pci,fsdev=root,mount_tag=nexusroot",
+            "-fsdev", f"local,id=out,path={escape(self.out)},security_model=none,multidevs=remap",
+            "-device", "virtio-9p-pci,fsdev=out,mount_tag=nexusout",
+            "-drive", f"if=none,id=disk,file={escape(self.disk)},format=raw,cache=writeback,discard=unmap",
+            "-device", "virtio-blk-pci,drive=disk",
+            "-device", "virtio-serial-pci",
+        ]
+        for name, end in ends.items():
+            line += ["-chardev", f"socket,id={name},fd={end.fileno()}",
+                     "-device", f"virtserialport,chardev={name},name=nexus.{name}"]
+        if self.shell:
+            line += ["-chardev", "stdio,id=tty,signal=off", "-device", "virtconsole,chardev=tty"]
+        return line + self.network() + accel_arguments(self.accel)
+
+    def start(self):
+        for name in ("console.log", "kmemleak.txt", "kallsyms.txt", "dmesg.log"):
+            path = os.path.join(self.out, name)
+            if os.path.lexists(path):
+                os.unlink(path)
+        ends = {}
+        for name in ("ctl", "out", "err"):
+            self.sockets[name], ends[name] = socket.socketpair()
+        self.qemu = subprocess.Popen(
+            self.command_line(ends), pass_fds=[end.fileno() for end in ends.values()],
+            stdin=None if self.shell else subprocess.DEVNULL, preexec_fn=die_with_parent)
+        for end in ends.values():
+            end.close()
+        with open(os.path.join(self.out, "qemu.pid"), "w") as pid:
+            pid.write(f"{self.qemu.pid}\n")
+
+    def hear(self, line):
+        word, _, rest = line.partition(" ")
+        if word == "up":
+            self.up = True
+        elif word == "status" and self.status is None:
+            self.status = int(rest)
+        elif word in ("load", "unload"):
+            self.trouble = f"{word}: {rest} failed"
+        elif word == "done":
+            self.done = True
+
+    def ask_blocked(self):
+        """Before the guest is killed: have it say what it waits for."""
+        try:
+            self.sockets["ctl"].sendall(b"blocked\n")
+        except OSError:
+            return 0
+        return BLOCKED_LIMIT
+
+    def carry(self):
+        """Pass output on until QEMU ends or has to be ended."""
+        selector = selectors.DefaultSelector()
+        targets = {"out": 1, "err": 2}
+        for name, end in self.sockets.items():
+            end.setblocking(False)
+            selector.register(end, selectors.EVENT_READ, name)
+        heard = b""
+        limit = time.monotonic() + self.options.timeout if self.options.timeout else None
+        ending = None
+        while selector.get_map():
+            now = time.monotonic()
+            if limit is not None and now >= limit:
+                if self.timed_out or (self.status is not None and self.done):
+                    break
+                self.timed_out = True
+                limit = now + self.ask_blocked()
+            if self.status is not None and ending is None:
+                ending = now + DEATH_LIMIT
+            if ending is not None and now >= ending:
+                note(f"the guest does not end within {DEATH_LIMIT} s of its command")
+                break
+            for key, _ in selector.select(0.2):
+                try:
+                    data = os.read(key.fd, 65536)
+                except BlockingIOError:
+                    continue
+                except ConnectionResetError:
+                    data = b""
+                if not data:
+                    selector.unregister(key.fileobj)
+                elif key.data == "ctl":
+                    *lines, heard = (heard + data).split(b"\n")
+                    for line in lines:
+                        self.hear(line.decode(errors="replace"))
+                else:
+                    self.pass_on(targets[key.data], data)
+
+    @staticmethod
+    def pass_on(target, data):
+        while data:
+            try:
+                data = data[os.write(target, data):]
+            except BlockingIOError:
+                time.sleep(0.01)
+            except BrokenPipeError:
+                return
+
+    def kill(self):
+        if self.qemu and self.qemu.poll() is None:
+            self.qemu.kill()
+        if self.qemu:
+            self.qemu.wait()
+
+    def run(self):
+        def stop(number, _frame):
+            self.kill()
+            raise SystemExit(128 + number)
+
+        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+            signal.signal(number, stop)
+        terminal = None
+        if self.shell and sys.stdin.isatty():
+            import termios
+            terminal = termios.tcgetattr(sys.stdin.fileno())
+        try:
+            self.start()
+            self.carry()
+            # The sockets close when QEMU exits or when it is time to make it.
+            try:
+                self.qemu.wait(timeout=0 if self.timed_out else 5)
+            except subprocess.TimeoutExpired:
+                pass
+        finally:
+            self.kill()
+            if terminal:
+                termios.tcsetattr(sys.stdin.fileno(), termios.TCSANOW, terminal)
+            pid = os.path.join(self.out, "qemu.pid")
+            if os.path.exists(pid):
+                os.unlink(pid)
+        return self.verdict()
+
+    def verdict(self):
+        reports = splat.read_splats(self.console)
+        leaks = splat.kmemleak(os.path.join(self.out, "kmemleak.txt"),
+                               os.path.join(self.out, "kallsyms.txt"))
+        for report in reports + leaks:
+            print("\n".join(["--- kernel splat ---"] + report + ["---"]), file=sys.stderr)
+        if reports or leaks:
+            note(f"{len(reports)} kernel splats, {len(leaks)} leaked objects; all in {self.console}")
+        if self.trouble:
+            note(self.trouble)
+        if self.timed_out:
+            note(f"killed after {self.options.timeout:g} s; blocked tasks, if any, in {self.console}")
+            return 124
+        if reports or leaks:
+            return 126
+        if self.status is None or not self.done:
+            note("the guest died" + ("" if self.up else " while booting") + "; the console's last lines:")
+            try:
+                with open(self.console, errors="replace") as log:
+                    for line in log.readlines()[-15:]:
+                        print("  " + line.rstrip(), file=sys.stderr)
+            except FileNotFoundError:
+                pass
+            return 125
+        if self.trouble:
+            return self.status or 122
+        return self.status
