@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Every difference between the kernels the module builds for.  No other file
+ * looks at the kernel version.  Implementations have the newer kernel's meaning
+ * and our own stable signature; the macros emit the prototype the running
+ * kernel wants.
+ */
+#ifndef NEXUS_COMPAT_H
+#define NEXUS_COMPAT_H
+
+#include <linux/version.h>
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 12, 0)
+#error "nexusfs needs Linux 6.12 or later: it uses the io_uring command and folio interfaces of that release"
+#endif
+
+#include <linux/dcache.h>
+#include <linux/fs.h>
+#include <linux/io_uring/cmd.h>
+#include <linux/pagemap.h>
+
+/* mkdir returns a dentry since 6.15; NULL there means "use the one given". */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 15, 0)
+#define NEXUS_DEFINE_MKDIR(op, impl) \
+static struct dentry *op(struct mnt_idmap *idmap, struct inode *dir, \
+			 struct dentry *dentry, umode_t mode) \
+{ \
+	return ERR_PTR(impl(idmap, dir, dentry, mode)); \
+}
+#else
+#define NEXUS_DEFINE_MKDIR(op, impl) \
+static int op(struct mnt_idmap *idmap, struct inode *dir, \
+	      struct dentry *dentry, umode_t mode) \
+{ \
+	return impl(idmap, dir, dentry, mode); \
+}
+#endif
+
+/* create lost its excl argument in 7.3. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 3, 0)
+#define NEXUS_DEFINE_CREATE(op, impl) \
+static int op(struct mnt_idmap *idmap, struct inode *dir, \
+	      struct dentry *dentry, umode_t mode) \
+{ \
+	return impl(idmap, dir, dentry, mode); \
+}
+#else
+#define NEXUS_DEFINE_CREATE(op, impl) \
+static int op(struct mnt_idmap *idmap, struct inode *dir, \
+	      struct dentry *dentry, umode_t mode, bool excl) \
+{ \
+	return impl(idmap, dir, dentry, mode); \
+}
+#endif
+
+/* The default dentry operations of a superblock are set by a call since 6.17. */
+static inline void nexus_set_default_d_op(struct super_block *sb,
+					  const struct dentry_operations *ops)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 17, 0)
+	set_default_d_op(sb, ops);
+#else
+	sb->s_d_op = ops;
+#endif
+}
+
+/* write_begin and write_end take the kiocb since 6.17. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 17, 0)
+#define NEXUS_WB_FILE	const struct kiocb *
+#else
+#define NEXUS_WB_FILE	struct file *
+#endif
+
+/* io_uring_cmd_done lost its second result; task work got a token. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 19, 0)
+#define nexus_uring_done(cmd, ret, flags) io_uring_cmd_done(cmd, ret, flags)
+#else
+#define nexus_uring_done(cmd, ret, flags) io_uring_cmd_done(cmd, ret, 0, flags)
+#endif
+
+/* i_state is read through an accessor since 6.19. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 19, 0)
+#define nexus_inode_is_new(inode)	(inode_state_read_once(inode) & I_NEW)
+#else
+#define nexus_inode_is_new(inode)	(READ_ONCE((inode)->i_state) & I_NEW)
+#endif
+
+#endif /* NEXUS_COMPAT_H */

@@ -1,0 +1,444 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * nexusfs: structures and contracts inside the module.
+ *
+ * Lock order (outermost first):
+ *
+ *   VFS locks (i_rwsem, s_umount, freeze, mmap_lock, invalidate_lock)
+ *     > folio lock
+ *       > nexus_inode.log_mutex   (several: ascending inode number)
+ *         > nexus_log.append_lock (spinlock: LSN and copy)
+ *   nexus_session.lock, nexus_queue.lock: spinlocks, leaves; uring_lock may be
+ *   held around our uring issue and cancel, so nothing below may sleep there.
+ *
+ * No upcall (nexus_ms_read) under a log_mutex or a spinlock.  Folio locks may be
+ * held across EXTENTS upcalls only by the reader itself: the helper never
+ * touches our pages.
+ */
+#ifndef NEXUS_KMOD_H
+#define NEXUS_KMOD_H
+
+#include <linux/atomic.h>
+#include <linux/completion.h>
+#include <linux/fs.h>
+#include <linux/kref.h>
+#include <linux/list.h>
+#include <linux/mutex.h>
+#include <linux/nexusfs.h>
+#include <linux/rwsem.h>
+#include <linux/spinlock.h>
+#include <linux/wait.h>
+#include <linux/workqueue.h>
+#include <linux/xarray.h>
+
+#include <nexus/format.h>
+
+#include "compat.h"
+#include "../lib/apply.h"
+#include "../lib/extmap.h"
+#include "../lib/key.h"
+#include "../lib/read.h"
+#include "../lib/record.h"
+
+struct nexus_zone;
+struct nexus_log;
+struct nexus_packs;
+struct nexus_session;
+struct nexus_memstore;
+
+/* ---- messages ------------------------------------------------------ */
+
+#define nexus_err(z, fmt, ...) \
+	pr_err_ratelimited("nexusfs (%s): " fmt "\n", (z)->name, ##__VA_ARGS__)
+#define nexus_warn(z, fmt, ...) \
+	pr_warn_ratelimited("nexusfs (%s): " fmt "\n", (z)->name, ##__VA_ARGS__)
+#define nexus_info(z, fmt, ...) \
+	pr_info("nexusfs (%s): " fmt "\n", (z)->name, ##__VA_ARGS__)
+
+/* ---- statistics (stats.c) ------------------------------------------ */
+
+/* X(name, help): module-wide counters, shown by netlink and nexusctl stats. */
+#define NEXUS_COUNTERS(X) \
+	X(requests,		"requests sent to the helper") \
+	X(req_lookup,		"LOOKUP requests") \
+	X(req_getattr,		"GETATTR requests") \
+	X(req_list,		"LIST requests") \
+	X(req_extents,		"EXTENTS requests") \
+	X(req_xattr,		"GETXATTR and LISTXATTR requests") \
+	X(req_open_pack,	"OPEN_PACK requests") \
+	X(req_other,		"other requests") \
+	X(req_killed,		"requests whose waiter was killed") \
+	X(req_bad,		"replies refused by validation") \
+	X(doorbells,		"WAIT commands completed to wake the helper") \
+	X(doorbells_saved,	"submissions that needed no doorbell") \
+	X(log_records,		"records appended") \
+	X(log_bytes,		"bytes of records appended") \
+	X(log_batches,		"batches written to segments") \
+	X(log_batch_bytes,	"bytes of batches written, padding included") \
+	X(log_flushes,		"flushes of host files") \
+	X(log_waits,		"waits for log space") \
+	X(fsyncs,		"fsync and syncfs calls") \
+	X(pack_writes,		"writes to packs") \
+	X(pack_write_blocks,	"blocks written to packs") \
+	X(pack_reads,		"reads from packs") \
+	X(pack_read_blocks,	"blocks read from packs") \
+	X(crc_errors,		"blocks whose checksum did not match") \
+	X(inodes_read,		"inodes made from replies") \
+	X(inodes_stale,		"replies older than a known change, asked again") \
+	X(dir_complete_hits,	"negative lookups answered by a complete directory") \
+	X(sessions_lost,	"sessions lost")
+
+enum nexus_counter {
+#define X(name, help) NEXUS_C_##name,
+	NEXUS_COUNTERS(X)
+#undef X
+	NEXUS_C_MAX
+};
+
+/* Any context. */
+void nexus_count_add(enum nexus_counter c, u64 n);
+#define nexus_count(name)	nexus_count_add(NEXUS_C_##name, 1)
+#define nexus_count_n(name, n)	nexus_count_add(NEXUS_C_##name, n)
+u64 nexus_count_read(enum nexus_counter c);
+const char *nexus_count_name(enum nexus_counter c);
+int nexus_stats_init(void);
+void nexus_stats_exit(void);
+
+/* ---- mount options -------------------------------------------------- */
+
+enum nexus_durability { NEXUS_DURABLE_LOCAL, NEXUS_DURABLE_ORIGIN };
+enum nexus_verify { NEXUS_VERIFY_REMOTE, NEXUS_VERIFY_ALWAYS };
+
+struct nexus_opts {
+	unsigned int grace;		/* seconds a LOST session may take, 60 */
+	enum nexus_durability durability;
+	enum nexus_verify verify;
+	bool mem;			/* in-memory store, no helper */
+	bool gate;			/* permission gate service required */
+};
+
+/* ---- zone ----------------------------------------------------------- */
+
+#define NEXUS_LSN_BUCKETS	4096	/* last LSN of evicted inodes, by inode number */
+
+/*
+ * Reads and changes of a store.  The channel and the in-memory store implement
+ * it; everything above knows nothing else.
+ */
+struct nexus_metastore_ops {
+	/*
+	 * Answers @req (op, ino, arg0, arg1, len, not_before; the rest is
+	 * filled here) with at most @cap bytes in @out, validated by
+	 * nexus_reply_check().  Sleeps killably.  Returns bytes, or -errno:
+	 * the store's, -EINTR when killed, -ENOTCONN when the session is DEAD,
+	 * -EIO for a bad reply.  *@applied: LSN the answer is from.
+	 */
+	int (*read)(struct nexus_zone *zone, struct nexus_request *req,
+		    const void *data, void *out, size_t cap, u64 *applied);
+	/* See nexus_mutate(). */
+	int (*mutate)(struct nexus_zone *zone, struct nexus_rec_head *rec,
+		      u64 *lsn);
+};
+
+struct nexus_zone {
+	struct kref ref;
+	char name[NEXUS_ZONE_NAME_LEN];
+	u8 uuid[NEXUS_UUID_SIZE];
+	u32 id;				/* of the session's zones; 0 for mem */
+	const struct nexus_metastore_ops *ms;
+	struct nexus_session *session;	/* referenced; NULL for mem */
+	struct super_block *sb;		/* NULL before fill_super and after kill_sb */
+	struct nexus_log *log;		/* log/: ring, segments, flusher */
+	struct nexus_packs *packs;	/* data/: packs of the zone */
+	struct nexus_memstore *mem;	/* memstore.c, NULL otherwise */
+	struct file *lock_file;		/* LOCK, kept for the life of the superblock */
+	struct nexus_opts opts;
+	bool store_rdonly;
+
+	/* Inode numbers for new inodes: [ino_next, ino_end), then the second range. */
+	spinlock_t ino_lock;
+	u64 ino_next, ino_end;
+	u64 ino2_next, ino2_end;
+	wait_queue_head_t ino_wait;
+
+	/* Newest LSN of any inode that hashes here and was evicted since. */
+	atomic64_t lsn_bucket[NEXUS_LSN_BUCKETS];
+
+	/* As the helper last reported. */
+	u64 space_total, space_free, files_used, blocks_used;
+	bool no_space;			/* helper can make no further pack */
+
+	/* First error wins; read without a lock.  0 while the zone is healthy. */
+	int error;
+	char reason[112];
+};
+
+/* zone.c */
+struct nexus_zone *nexus_zone_alloc(const char *name);	/* ref 1, or NULL */
+void nexus_zone_put(struct nexus_zone *zone);		/* may sleep */
+static inline void nexus_zone_get(struct nexus_zone *zone)
+{
+	kref_get(&zone->ref);
+}
+/*
+ * The zone goes read-only for good: sets error and reason once, marks the
+ * superblock read-only, wakes every waiter of log and packs, raises the event.
+ * Any context that may take spinlocks; does not sleep.
+ */
+void nexus_zone_fail(struct nexus_zone *zone, int error, const char *fmt, ...)
+	__printf(3, 4);
+/* 0, or -EROFS once the zone failed. */
+static inline int nexus_zone_writable(const struct nexus_zone *zone)
+{
+	return READ_ONCE(zone->error) ? -EROFS : 0;
+}
+/* A new inode number; waits killably for a range.  0 or -errno. */
+int nexus_zone_new_ino(struct nexus_zone *zone, u64 *ino);
+/* Hands in a range from the helper.  0, -EINVAL (overlap), -EBUSY (both held). */
+int nexus_zone_add_ino_range(struct nexus_zone *zone, u64 first, u64 end);
+static inline atomic64_t *nexus_zone_bucket(struct nexus_zone *zone, u64 ino)
+{
+	return &zone->lsn_bucket[(ino * 0x9e3779b97f4a7c15ull) >> 52];
+}
+
+/*
+ * Typed read through the zone's metastore: fills op and not_before from
+ * the arguments.  Same returns as nexus_metastore_ops.read.
+ */
+int nexus_ms_read(struct nexus_zone *zone, u32 op, u64 ino, u64 arg0, u64 arg1,
+		  const void *data, size_t len, u64 not_before,
+		  void *out, size_t cap, u64 *applied);
+
+/* ---- log (log/) ------------------------------------------------------ */
+
+/* Room taken in the log before anything changes. */
+struct nexus_resv {
+	struct nexus_zone *zone;
+	u64 bytes;
+};
+
+#define NEXUS_RESV_DELETE	(1u << 0) /* may use the reserve for deletions */
+#define NEXUS_RESV_NOWAIT	(1u << 1) /* -EAGAIN instead of waiting */
+
+/*
+ * Takes @bytes of records (sum of nexus_rec_*_len()).  Waits killably while the
+ * log is at its limit, starting writeback and a flush; -EINTR when killed,
+ * -EROFS on a failed or read-only zone.  Call with VFS locks at most: no folio
+ * lock, no log_mutex.
+ */
+int nexus_log_reserve(struct nexus_zone *zone, struct nexus_resv *resv,
+		      size_t bytes, unsigned int flags);
+/* Adds to a reservation that is held.  Same rules. */
+int nexus_log_reserve_more(struct nexus_resv *resv, size_t bytes);
+/* Gives back what is left.  Any context; safe on a zeroed resv. */
+void nexus_log_unreserve(struct nexus_resv *resv);
+/* Moves @bytes from one reservation into another of the same zone (writeback). */
+void nexus_resv_move(struct nexus_resv *to, struct nexus_resv *from, u64 bytes);
+
+/*
+ * The one way to change anything: assigns the LSN, makes the change part of
+ * the zone's order, consumes @resv by rec->len.  Call it before any cache
+ * changes, with the log_mutex of every inode whose record it changes.  May
+ * sleep for ring space (bounded by local disk I/O).  Returns 0 and *@lsn (the
+ * LSN *after* the record: what an fsync must wait for), or -errno and nothing
+ * happened.
+ */
+int nexus_mutate(struct nexus_zone *zone, struct nexus_resv *resv,
+		 struct nexus_rec_head *rec, u64 *lsn);
+
+/* Waits killably until everything below @lsn is durable.  0, -EINTR, -EIO. */
+int nexus_log_flush(struct nexus_zone *zone, u64 lsn);
+/* Asks for a flush, waits for nothing.  Any context. */
+void nexus_log_kick(struct nexus_zone *zone);
+u64 nexus_log_tail(struct nexus_zone *zone);
+u64 nexus_log_durable(struct nexus_zone *zone);
+u64 nexus_log_applied(struct nexus_zone *zone);
+
+/* For the channel (chan/), from the helper's ioctls; process context. */
+struct nexus_log_params {
+	u64 incarnation, tail, applied, checkpoint, segment;
+	u32 prev_crc, segment_blocks;
+};
+
+/* Makes zone->log.  0 or -ENOMEM, -EINVAL. */
+int nexus_log_start(struct nexus_zone *zone, const struct nexus_log_params *p);
+/* A new helper took the zone over: where it stands.  -EINVAL if impossible. */
+int nexus_log_reattach(struct nexus_zone *zone, u64 applied, u64 checkpoint);
+/* Takes over the reference of @file on success.  -EINVAL: not usable, says why. */
+int nexus_log_add_segment(struct nexus_zone *zone, struct file *file,
+			  const struct nexus_hand_over *ho);
+/* Clamped: monotonic, applied <= tail, checkpoint <= durable; else -EINVAL. */
+int nexus_log_report(struct nexus_zone *zone, u64 applied, u64 checkpoint);
+int nexus_log_mmap(struct nexus_zone *zone, struct vm_area_struct *vma);
+/* events counter of the control page, for LOGWAIT. */
+u32 nexus_log_events(struct nexus_zone *zone);
+/* Sets NEXUS_LF_* bits, bumps events and tells the channel.  Any context. */
+void nexus_log_set_flags(struct nexus_zone *zone, u32 set, u32 clear);
+/* Flushes, stops the flusher, sets DETACHED.  For kill_sb; returns first error. */
+int nexus_log_stop(struct nexus_zone *zone);
+/* Last reference: frees ring and files. */
+void nexus_log_free(struct nexus_zone *zone);
+/* Wakes every waiter after nexus_zone_fail(). */
+void nexus_log_wake_all(struct nexus_zone *zone);
+
+/* ---- packs and content (data/) ---------------------------------------- */
+
+int nexus_packs_start(struct nexus_zone *zone, u32 pack_blocks);
+void nexus_packs_free(struct nexus_zone *zone);
+void nexus_packs_wake_all(struct nexus_zone *zone);
+/* Takes over the reference of @file on success. */
+int nexus_packs_add(struct nexus_zone *zone, struct file *file,
+		    const struct nexus_hand_over *ho);
+/* Writes the head tables of packs with unwritten lines; before segments are recycled and at umount. */
+int nexus_packs_write_tables(struct nexus_zone *zone);
+/* Flushes pack data not yet flushed where the log flush does not cover it. */
+int nexus_packs_flush(struct nexus_zone *zone);
+/* Blocks that can still be reserved, for statfs. */
+u64 nexus_packs_free_blocks(struct nexus_zone *zone);
+
+extern const struct address_space_operations nexus_aops;
+extern const struct file_operations nexus_file_fops;
+extern const struct inode_operations nexus_file_iops;
+
+/* fsync of any file or directory: writeback, then the log up to the inode's last LSN. */
+int nexus_fsync(struct file *file, loff_t start, loff_t end, int datasync);
+/* Writes dirty pages and waits for the I/O, no flush (before a rename over). */
+int nexus_data_write_and_wait(struct inode *inode);
+/*
+ * Changes the size under i_rwsem: drops the page cache, writes the tail block,
+ * appends TRUNCATE, then changes map and inode.
+ */
+int nexus_data_truncate(struct inode *inode, loff_t size, struct timespec64 now);
+/* Extents from a LOOKUP or GETATTR reply, into a new inode; @all: there are no more. */
+int nexus_data_prime(struct inode *inode, const struct nexus_extent *ext,
+		     u32 n, bool all);
+/* A file just created: its (empty) map is fully known. */
+void nexus_data_new(struct inode *inode);
+/* evict_inode: after truncate_inode_pages_final(); gives reservations back. */
+void nexus_data_evict(struct inode *inode);
+int nexus_data_init(void);		/* workqueues, caches */
+void nexus_data_exit(void);
+
+/* ---- inodes ------------------------------------------------------------ */
+
+/* nexus_inode.state bits */
+enum {
+	NEXUS_I_COMPLETE,	/* directory: every entry is in the dcache */
+	NEXUS_I_EXTENTS,	/* regular file: the extent map is fully known */
+	NEXUS_I_NO_XATTRS,	/* known to have none */
+	NEXUS_I_ORPHAN,		/* nlink 0 here: evict appends FORGET */
+};
+
+struct nexus_inode {
+	struct inode vfs;
+	struct nexus_zone *zone;
+	unsigned long state;
+	/*
+	 * Orders what the VFS does not: every change of the fields of the inode
+	 * record together with the record that says so.
+	 */
+	struct mutex log_mutex;
+	u64 last_lsn;		/* LSN after the last record about it; log_mutex to write */
+	u64 parent, pos;	/* of its name, as in the inode record */
+	u64 next_pos;		/* directories; i_rwsem */
+	u64 children;		/* directories; i_rwsem */
+	u64 data_id;		/* log_mutex */
+	u64 disk_size;		/* log_mutex */
+	u64 version, gen;
+	u32 iflags;		/* NEXUS_IF_* */
+	u32 projid;
+	u8 target[16];
+	struct timespec64 btime;
+	struct nexus_extmap *map; /* regular files; log_mutex to change */
+	struct rw_semaphore map_sem; /* readers of map; write-held around changes inside log_mutex */
+	struct mutex load_mutex; /* one loader of extents */
+	struct nexus_resv data_resv; /* log bytes of dirty folios; resv_lock */
+	u64 resv_blocks;	/* pack blocks of dirty folios; resv_lock */
+	spinlock_t resv_lock;
+	struct nexus_resv evict_resv; /* for FORGET, taken by the operation that made nlink 0 */
+	char *link;		/* symlink target, NUL-terminated; freed RCU-safely */
+};
+
+static inline struct nexus_inode *NEXUS_I(const struct inode *inode)
+{
+	return container_of(inode, struct nexus_inode, vfs);
+}
+
+static inline struct nexus_zone *nexus_sb_zone(const struct super_block *sb)
+{
+	return sb->s_fs_info;
+}
+
+/* inode.c */
+int nexus_inode_cache_init(void);
+void nexus_inode_cache_exit(void);
+struct inode *nexus_alloc_inode(struct super_block *sb);
+void nexus_free_inode(struct inode *inode);
+void nexus_evict_inode(struct inode *inode);
+/*
+ * The inode with this number, from the cache or made from a GETATTR; ERR_PTR
+ * with -ENOENT, -ESTALE, -EINTR, …
+ */
+struct inode *nexus_iget(struct super_block *sb, u64 ino);
+/* From a validated entry reply of a lookup or listing (asks again when stale). */
+struct inode *nexus_iget_reply(struct super_block *sb,
+			       const struct nexus_entry_reply *er, size_t len,
+			       u64 applied);
+void nexus_set_ops(struct inode *inode);	/* one switch over S_IFMT */
+int nexus_getattr(struct mnt_idmap *idmap, const struct path *path,
+		  struct kstat *stat, u32 mask, unsigned int flags);
+int nexus_setattr(struct mnt_idmap *idmap, struct dentry *dentry,
+		  struct iattr *attr);
+static inline struct nexus_time nexus_ts(struct timespec64 ts)
+{
+	return (struct nexus_time){ .s = ts.tv_sec, .ns = ts.tv_nsec };
+}
+/* Notes that a record about @ni was appended; log_mutex held. */
+static inline void nexus_inode_logged(struct nexus_inode *ni, u64 lsn)
+{
+	lockdep_assert_held(&ni->log_mutex);
+	WRITE_ONCE(ni->last_lsn, lsn);
+}
+
+extern const struct inode_operations nexus_dir_iops;
+extern const struct file_operations nexus_dir_fops;
+extern const struct inode_operations nexus_symlink_iops;
+extern const struct inode_operations nexus_special_iops;
+extern const struct super_operations nexus_super_ops;
+extern const struct dentry_operations nexus_dentry_ops;
+extern struct file_system_type nexus_fs_type;
+
+/* memstore.c: the in-memory metastore and its pack store */
+int nexus_memstore_start(struct nexus_zone *zone);
+void nexus_memstore_free(struct nexus_zone *zone);
+
+/* ---- channel (chan/) ---------------------------------------------------- */
+
+int nexus_chan_init(void);
+void nexus_chan_exit(void);
+int nexus_genl_init(void);
+void nexus_genl_exit(void);
+
+/*
+ * The LIVE session of that name, referenced; ERR_PTR(-ENOTCONN) if there is
+ * none, with a hint in *@why (static text).
+ */
+struct nexus_session *nexus_session_find(const char *name, const char **why);
+void nexus_session_put(struct nexus_session *s);
+const char *nexus_session_name(const struct nexus_session *s);
+/*
+ * Asks the helper to attach zone @name (OPEN_ZONE) and returns it, referenced,
+ * with log and packs started; or ERR_PTR.  Killable.
+ */
+struct nexus_zone *nexus_session_open_zone(struct nexus_session *s,
+					   const char *name, bool rdonly);
+/* kill_sb: the zone takes no more requests; the helper may apply what is left. */
+void nexus_session_close_zone(struct nexus_zone *zone);
+/* events of the zone's log control page moved: complete LOGWAIT.  Any context. */
+void nexus_chan_log_event(struct nexus_zone *zone);
+/* Multicasts an event; any context. */
+void nexus_event(enum nexus_event ev, const char *session, const char *zone,
+		 int error, const char *reason);
+extern const struct nexus_metastore_ops nexus_chan_metastore;
+
+#endif /* NEXUS_KMOD_H */
