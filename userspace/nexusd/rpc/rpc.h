@@ -14,6 +14,7 @@
 #include <sys/types.h>
 
 #define RPC_MESSAGE_MAX		(4u << 20)	/* of ttrpc */
+#define RPC_REPLY_MAX		(RPC_MESSAGE_MAX - 16)	/* less its envelope */
 #define RPC_GROUP		"nexusfs"
 
 /** struct rpc_peer - who makes a call */
@@ -107,7 +108,7 @@ struct rpc_reply {
  * @reply: the reply
  * @len: bytes wanted
  *
- * Return: where to write them; NULL without memory or over RPC_MESSAGE_MAX,
+ * Return: where to write them; NULL without memory or over RPC_REPLY_MAX,
  * and the reply is then that error.
  */
 uint8_t *rpc_reply_alloc(struct rpc_reply *reply, size_t len);

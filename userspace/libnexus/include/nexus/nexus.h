@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * libnexus: talk to nexusd, the helper of nexusfs, over its control socket.
+ *
+ * Functions return 0 or a negative errno; nexus_error() then has one line for
+ * the user. A client is for one thread at a time. Structures given to
+ * callbacks may grow at their end in later versions; their strings are never
+ * NULL and live until the callback returns.
+ *
+ *	struct nexus_client *client = nexus_new();
+ *
+ *	if (!client || nexus_connect(client, NULL) ||
+ *	    nexus_zone_create(client, "root", NULL, NULL, 0, NULL, NULL))
+ *		fprintf(stderr, "%s\n", nexus_error(client));
+ *	nexus_free(client);
+ */
+#ifndef NEXUS_NEXUS_H
+#define NEXUS_NEXUS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define NEXUS_SOCKET	"/run/nexusfs/nexusd.sock"
+
+struct nexus_client;
+
+/**
+ * nexus_new() - a client, not connected
+ *
+ * Return: the client, or NULL without memory.
+ */
+struct nexus_client *nexus_new(void);
+
+/**
+ * nexus_free() - close the connection and free the client
+ * @client: the client, or NULL
+ */
+void nexus_free(struct nexus_client *client);
+
+/**
+ * nexus_connect() - connect to the helper; an older connection is closed
+ * @client: the client
+ * @path: of the socket; NULL for $NEXUS_SOCKET, else NEXUS_SOCKET
+ */
+int nexus_connect(struct nexus_client *client, const char *path);
+
+/**
+ * nexus_set_timeout() - how long a call may take
+ * @client: the client
+ * @ms: milliseconds, 0 for no limit; 30,000 in a new client
+ *
+ * A call that takes longer fails with -ETIMEDOUT and closes the connection;
+ * the helper may still carry it out.
+ */
+void nexus_set_timeout(struct nexus_client *client, unsigned int ms);
+
+/**
+ * nexus_error() - what the last failing function has to tell the user
+ * @client: the client; NULL means there was no memory for one
+ *
+ * Return: one line without newline; valid until the next call.
+ */
+const char *nexus_error(const struct nexus_client *client);
+
+/**
+ * nexus_call() - call any method with messages already encoded
+ * @client: the client
+ * @service: full name, e.g. "nexus.control.v1.Zones"
+ * @method: e.g. "List"
+ * @request: encoded message; may be NULL when @len is 0
+ * @len: its length, at most 4 MiB with its envelope
+ * @reply: set to the encoded answer, free() it; may be NULL
+ * @reply_len: set to its length; may be NULL
+ */
+int nexus_call(struct nexus_client *client, const char *service,
+	       const char *method, const void *request, size_t len,
+	       void **reply, size_t *reply_len);
+
+/** enum nexus_zone_state - what a zone is doing */
+enum nexus_zone_state {
+	NEXUS_ZONE_UNKNOWN	= 0,
+	NEXUS_ZONE_IDLE		= 1,
+	NEXUS_ZONE_MOUNTED	= 2,
+	NEXUS_ZONE_LOST		= 3,
+	NEXUS_ZONE_READ_ONLY	= 4,
+};
+
+/** struct nexus_zone - a zone */
+struct nexus_zone {
+	const char *name;
+	const char *uuid;
+	enum nexus_zone_state state;
+	const char *reason;		/* why lost or read-only, else "" */
+	const char *store;
+	const char *data_dir;
+	uint32_t format_version;
+	uint64_t compat;		/* feature bits */
+	uint64_t ro_compat;
+	uint64_t incompat;
+	uint64_t lsn_tail;		/* positions in the log */
+	uint64_t lsn_durable;
+	uint64_t lsn_applied;
+	uint64_t lsn_checkpoint;
+	uint64_t inodes;
+	uint64_t bytes;
+	uint64_t segments;
+	uint64_t packs;
+};
+
+/** struct nexus_option - one setting of a zone that is to be created */
+struct nexus_option {
+	const char *key;
+	const char *value;
+};
+
+/**
+ * typedef nexus_zone_fn - is given a zone
+ *
+ * Return: 0 to go on; anything else ends the walk and is returned.
+ */
+typedef int (*nexus_zone_fn)(void *arg, const struct nexus_zone *zone);
+
+/**
+ * nexus_zone_create() - make a zone; for root and group nexusfs
+ * @client: the client
+ * @name: of the zone
+ * @store: address of its object store; NULL or "" for localdisk
+ * @options: further settings of the store
+ * @n: how many
+ * @fn: is given the new zone; may be NULL
+ * @arg: first argument of @fn
+ */
+int nexus_zone_create(struct nexus_client *client, const char *name,
+		      const char *store, const struct nexus_option *options,
+		      size_t n, nexus_zone_fn fn, void *arg);
+
+/**
+ * nexus_zone_list() - all zones, sorted by name
+ * @client: the client
+ * @fn: is given each
+ * @arg: first argument of @fn
+ */
+int nexus_zone_list(struct nexus_client *client, nexus_zone_fn fn, void *arg);
+
+/**
+ * nexus_zone_info() - one zone
+ * @client: the client
+ * @name: of the zone
+ * @fn: is given it
+ * @arg: first argument of @fn
+ */
+int nexus_zone_info(struct nexus_client *client, const char *name,
+		    nexus_zone_fn fn, void *arg);
+
+/**
+ * nexus_zone_upgrade() - bring a zone's format up to date; for root and group
+ * nexusfs. May take long: see nexus_set_timeout().
+ * @client: the client
+ * @name: of the zone
+ * @fn: is given the zone afterwards; may be NULL
+ * @arg: first argument of @fn
+ */
+int nexus_zone_upgrade(struct nexus_client *client, const char *name,
+		       nexus_zone_fn fn, void *arg);
+
+/** enum nexus_stat_type - as in Prometheus */
+enum nexus_stat_type {
+	NEXUS_STAT_COUNTER	= 1,
+	NEXUS_STAT_GAUGE	= 2,
+};
+
+/** struct nexus_stat - one value; those of one name come one after the other */
+struct nexus_stat {
+	const char *name;
+	const char *help;
+	enum nexus_stat_type type;
+	const struct nexus_option *labels;
+	size_t n_labels;
+	uint64_t value;
+};
+
+/** typedef nexus_stat_fn - is given a value; as nexus_zone_fn */
+typedef int (*nexus_stat_fn)(void *arg, const struct nexus_stat *stat);
+
+/**
+ * nexus_stats() - all counters of helper and module
+ * @client: the client
+ * @fn: is given each
+ * @arg: first argument of @fn
+ */
+int nexus_stats(struct nexus_client *client, nexus_stat_fn fn, void *arg);
+
+/** enum nexus_state - what the helper is doing */
+enum nexus_state {
+	NEXUS_STARTING		= 1,
+	NEXUS_RUNNING		= 2,
+	NEXUS_STOPPING		= 3,
+};
+
+/** enum nexus_link - the helper's session with the module */
+enum nexus_link {
+	NEXUS_LINK_NONE		= 0,
+	NEXUS_LINK_NEW		= 1,
+	NEXUS_LINK_LIVE		= 2,
+	NEXUS_LINK_LOST		= 3,
+	NEXUS_LINK_DEAD		= 4,
+};
+
+/** struct nexus_status - the helper and its session with the module */
+struct nexus_status {
+	enum nexus_state state;
+	enum nexus_link link;
+	const char *session;
+	const char *reason;		/* why not live, else "" */
+	const char *metastore;
+	const char *objectstore;
+	const char *data_dir;
+	const char *module_version;	/* "" when not loaded */
+	uint32_t pid;
+	uint32_t queues;
+	uint64_t started;		/* seconds since 1970 */
+	uint32_t zones;
+	uint32_t zones_mounted;
+};
+
+/** typedef nexus_status_fn - is given the status; as nexus_zone_fn */
+typedef int (*nexus_status_fn)(void *arg, const struct nexus_status *status);
+
+/**
+ * nexus_status() - the helper and its session
+ * @client: the client
+ * @fn: is given it
+ * @arg: first argument of @fn
+ */
+int nexus_status(struct nexus_client *client, nexus_status_fn fn, void *arg);
+
+/** struct nexus_version - what is running */
+struct nexus_version {
+	const char *version;		/* of the helper */
+	const char *module_version;	/* "" when not loaded */
+	uint32_t abi;			/* of the channel between the two */
+	uint32_t format;		/* newest on-disk format written */
+};
+
+/** typedef nexus_version_fn - is given the versions; as nexus_zone_fn */
+typedef int (*nexus_version_fn)(void *arg, const struct nexus_version *version);
+
+/**
+ * nexus_version() - what is running
+ * @client: the client
+ * @fn: is given it
+ * @arg: first argument of @fn
+ */
+int nexus_version(struct nexus_client *client, nexus_version_fn fn, void *arg);
+
+/**
+ * nexus_health() - does the helper answer
+ * @client: the client
+ * @state: set; may be NULL
+ */
+int nexus_health(struct nexus_client *client, enum nexus_state *state);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* NEXUS_NEXUS_H */

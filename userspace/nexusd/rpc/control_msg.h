@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Messages of the control services, made from the shapes of control.h. */
+#ifndef NEXUSD_RPC_CONTROL_MSG_H
+#define NEXUSD_RPC_CONTROL_MSG_H
+
+#include "control.h"
+#include "nexus-proto.h"
+
+/** struct msg_list - a growing array of messages, each freed with free() */
+struct msg_list {
+	void **items;
+	size_t n, cap;
+};
+
+/**
+ * msg_list_add() - append a message
+ * @list: the list
+ * @item: the message, or NULL when there was no memory for it; taken over
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int msg_list_add(struct msg_list *list, void *item);
+
+/** msg_list_free() - free the list and its messages */
+void msg_list_free(struct msg_list *list);
+
+/** msg_zone() - a Zone message in one allocation, or NULL */
+Nexus__Control__V1__Zone *msg_zone(const struct control_zone_info *info);
+
+/** msg_stat() - a Stat message in one allocation, or NULL */
+Nexus__Control__V1__Stat *msg_stat(const struct control_stat *stat);
+
+#endif /* NEXUSD_RPC_CONTROL_MSG_H */
