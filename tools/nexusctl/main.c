@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: Apache-2.0
+/* nexusctl: looks at nexusfs, and makes zones. Options and the command table. */
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "nexusctl.h"
+
+/* Which options a command takes, beside --socket and --json. */
+enum { TAKES_STORE = 1 << 0, TAKES_PROMETHEUS = 1 << 1 };
+
+struct command {
+	const char *group;	/* first word, or NULL */
+	const char *name;
+	const char *args;	/* for the help */
+	const char *help;
+	int min_args;
+	int max_args;
+	unsigned int takes;
+	int (*run)(struct ctl *ctl);
+};
+
+static int cmd_help(struct ctl *ctl);
+
+static const struct command commands[] = {
+	{ NULL, "status", "", "the helper, its session and the module",
+	  0, 0, 0, cmd_status },
+	{ "zone", "create", "NAME [--store ADDRESS] [--option KEY=VALUE]...",
+	  "make a zone", 1, 1, TAKES_STORE, cmd_zone_create },
+	{ "zone", "list", "", "all zones", 0, 0, 0, cmd_zone_list },
+	{ "zone", "info", "NAME", "one zone", 1, 1, 0, cmd_zone_info },
+	{ "zone", "upgrade", "NAME", "bring its on-disk format up to date",
+	  1, 1, 0, cmd_zone_upgrade },
+	{ NULL, "stats", "[--json|--prometheus]",
+	  "counters of helper and module", 0, 0, TAKES_PROMETHEUS, cmd_stats },
+	{ NULL, "version", "", "versions of tool, helper and module",
+	  0, 0, 0, cmd_version },
+	{ NULL, "help", "", "this text", 0, -1, 0, cmd_help },
+};
+
+#define COMMANDS	(sizeof(commands) / sizeof(commands[0]))
+
+static void print_usage(FILE *out)
+{
+	const struct command *c;
+	char words[96];
+
+	fputs("usage: nexusctl [--socket PATH] [--json] COMMAND\n\n", out);
+	for (c = commands; c < commands + COMMANDS; c++) {
+		snprintf(words, sizeof(words), "%s%s%s %s",
+			 c->group ? c->group : "", c->group ? " " : "",
+			 c->name, c->args);
+		fprintf(out, "  %-58s %s\n", words, c->help);
+	}
+	fputs("\n"
+	      "  --socket PATH     control socket of the helper; default $NEXUS_SOCKET,\n"
+	      "                    else " NEXUS_SOCKET "\n"
+	      "  --json            print data as JSON\n"
+	      "  --store ADDRESS   object store of the new zone, e.g. s3://bucket/prefix;\n"
+	      "                    default localdisk\n"
+	      "  --endpoint, --region, --profile VALUE\n"
+	      "                    settings of the store, as --option endpoint=VALUE\n"
+	      "\nexit status: 0 done, 1 failed, 2 wrong usage; see nexusctl(1)\n",
+	      out);
+}
+
+static int cmd_help(struct ctl *ctl)
+{
+	(void)ctl;
+	print_usage(stdout);
+	return EXIT_OK;
+}
+
+int ctl_failed(const struct ctl *ctl)
+{
+	fprintf(stderr, "nexusctl: %s\n", nexus_error(ctl->client));
+	return EXIT_FAILED;
+}
+
+int ctl_connect(struct ctl *ctl)
+{
+	if (nexus_connect(ctl->client, ctl->socket))
+		return ctl_failed(ctl);
+	return EXIT_OK;
+}
+
+static int usage_error(const char *what, const char *arg)
+{
+	fprintf(stderr, "nexusctl: %s%s%s; see: nexusctl help\n", what,
+		*arg ? " " : "", arg);
+	return EXIT_USAGE;
+}
+
+static int add_option(struct ctl *ctl, const char *key, const char *value)
+{
+	size_t i;
+
+	for (i = 0; i < ctl->n_options; i++)
+		if (!strcmp(ctl->options[i].key, key))
+			return usage_error("given twice: option", key);
+	if (ctl->n_options == OPTIONS_MAX)
+		return usage_error("too many options at", key);
+	ctl->options[ctl->n_options].key = key;
+	ctl->options[ctl->n_options].value = value;
+	ctl->n_options++;
+	return EXIT_OK;
+}
+
+static int add_key_value(struct ctl *ctl, char *text)
+{
+	char *equals = strchr(text, '=');
+
+	if (!equals || equals == text)
+		return usage_error("--option wants KEY=VALUE, not", text);
+	*equals = '\0';
+	return add_option(ctl, text, equals + 1);
+}
+
+enum { OPT_SOCKET = 256, OPT_JSON, OPT_PROMETHEUS, OPT_STORE, OPT_ENDPOINT,
+       OPT_REGION, OPT_PROFILE };
+
+static const struct option long_options[] = {
+	{ "socket", required_argument, NULL, OPT_SOCKET },
+	{ "json", no_argument, NULL, OPT_JSON },
+	{ "prometheus", no_argument, NULL, OPT_PROMETHEUS },
+	{ "store", required_argument, NULL, OPT_STORE },
+	{ "option", required_argument, NULL, 'o' },
+	{ "endpoint", required_argument, NULL, OPT_ENDPOINT },
+	{ "region", required_argument, NULL, OPT_REGION },
+	{ "profile", required_argument, NULL, OPT_PROFILE },
+	{ "help", no_argument, NULL, 'h' },
+	{ "version", no_argument, NULL, 'V' },
+	{ NULL, 0, NULL, 0 },
+};
+
+/* Returns an exit code, or -1 to go on. @word is set by --help, --version. */
+static int parse_options(struct ctl *ctl, int argc, char **argv,
+			 const char **word)
+{
+	int c, ret = EXIT_OK;
+
+	opterr = 0;
+	while (ret == EXIT_OK &&
+	       (c = getopt_long(argc, argv, ":o:hV", long_options, NULL)) >= 0) {
+		switch (c) {
+		case OPT_SOCKET:
+			ctl->socket = optarg;
+			break;
+		case OPT_JSON:
+			ctl->json = true;
+			break;
+		case OPT_PROMETHEUS:
+			ctl->prometheus = true;
+			break;
+		case OPT_STORE:
+			ctl->store = optarg;
+			break;
+		case OPT_ENDPOINT:
+			ret = add_option(ctl, "endpoint", optarg);
+			break;
+		case OPT_REGION:
+			ret = add_option(ctl, "region", optarg);
+			break;
+		case OPT_PROFILE:
+			ret = add_option(ctl, "profile", optarg);
+			break;
+		case 'o':
+			ret = add_key_value(ctl, optarg);
+			break;
+		case 'h':
+			*word = "help";
+			break;
+		case 'V':
+			*word = "version";
+			break;
+		case ':':
+			ret = usage_error("a value is missing after",
+					  argv[optind - 1]);
+			break;
+		default:
+			ret = usage_error("unknown option", argv[optind - 1]);
+		}
+	}
+	return ret == EXIT_OK ? -1 : ret;
+}
+
+/* The command the words name; @used is how many of them. */
+static const struct command *find_command(char **words, int n, int *used)
+{
+	const struct command *c;
+
+	for (c = commands; c < commands + COMMANDS; c++) {
+		*used = c->group ? 2 : 1;
+		if (n < *used)
+			continue;
+		if (c->group && strcmp(words[0], c->group))
+			continue;
+		if (!strcmp(words[*used - 1], c->name))
+			return c;
+	}
+	return NULL;
+}
+
+static int check_command(const struct ctl *ctl, const struct command *c)
+{
+	if (ctl->n_args < c->min_args)
+		return usage_error("missing argument:", c->args);
+	if (c->max_args >= 0 && ctl->n_args > c->max_args)
+		return usage_error("one argument too many:",
+				   ctl->args[c->max_args]);
+	if ((ctl->store || ctl->n_options) && !(c->takes & TAKES_STORE))
+		return usage_error("a store's settings are only for zone create, not for",
+				   c->name);
+	if (ctl->prometheus && !(c->takes & TAKES_PROMETHEUS))
+		return usage_error("--prometheus is only for stats, not for",
+				   c->name);
+	if (ctl->prometheus && ctl->json)
+		return usage_error("only one of --json and --prometheus", "");
+	return -1;
+}
+
+int main(int argc, char **argv)
+{
+	struct ctl ctl = { .n_args = 0 };
+	const struct command *command;
+	const char *word = NULL;
+	char *words[2];
+	int ret, used;
+
+	ret = parse_options(&ctl, argc, argv, &word);
+	if (ret >= 0)
+		return ret;
+	ctl.args = argv + optind;
+	ctl.n_args = argc - optind;
+	if (word) {
+		words[0] = (char *)word;
+		command = find_command(words, 1, &used);
+		ctl.n_args = 0;
+	} else if (!ctl.n_args) {
+		print_usage(stderr);
+		return EXIT_USAGE;
+	} else {
+		command = find_command(ctl.args, ctl.n_args, &used);
+		if (!command)
+			return usage_error("unknown command",
+					   ctl.n_args > 1 &&
+					   !strcmp(ctl.args[0], "zone") ?
+					   ctl.args[1] : ctl.args[0]);
+		ctl.args += used;
+		ctl.n_args -= used;
+	}
+	ret = check_command(&ctl, command);
+	if (ret >= 0)
+		return ret;
+
+	ctl.client = nexus_new();
+	if (!ctl.client)
+		return ctl_failed(&ctl);
+	ret = command->run(&ctl);
+	nexus_free(ctl.client);
+	if (fflush(stdout) || ferror(stdout)) {
+		perror("nexusctl: stdout");
+		return EXIT_FAILED;
+	}
+	return ret;
+}

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Inside of nexusctl: what its commands share. */
+#ifndef NEXUSCTL_H
+#define NEXUSCTL_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+#include <nexus/nexus.h>
+
+enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
+
+#define OPTIONS_MAX	32
+
+/** struct ctl - one run of nexusctl */
+struct ctl {
+	struct nexus_client *client;
+	const char *socket;		/* NULL: the default */
+	bool json;
+	bool prometheus;
+	const char *store;
+	struct nexus_option options[OPTIONS_MAX];
+	size_t n_options;
+	char **args;			/* after the words of the command */
+	int n_args;
+};
+
+/* main.c */
+
+/**
+ * ctl_connect() - connect to the helper, or say on stderr why not
+ * @ctl: the run
+ *
+ * Return: EXIT_OK or EXIT_FAILED.
+ */
+int ctl_connect(struct ctl *ctl);
+
+/**
+ * ctl_failed() - print the client's error on stderr
+ * @ctl: the run
+ *
+ * Return: EXIT_FAILED.
+ */
+int ctl_failed(const struct ctl *ctl);
+
+/* json.c */
+
+/** struct json - a JSON text on its way to a stream, indented */
+struct json {
+	FILE *out;
+	int depth;
+	bool first;
+};
+
+/** json_open() - begin an object '{' or array '[', with a key inside objects */
+void json_open(struct json *json, const char *key, char bracket);
+
+/** json_close() - end it; a newline follows the outermost */
+void json_close(struct json *json, char bracket);
+
+/** json_string() - a string; NULL is null */
+void json_string(struct json *json, const char *key, const char *value);
+
+/** json_number() - a number */
+void json_number(struct json *json, const char *key, uint64_t value);
+
+/** json_bool() - true or false */
+void json_bool(struct json *json, const char *key, bool value);
+
+/* module.c */
+
+/** struct module_info - what this machine says about nexusfs.ko */
+struct module_info {
+	bool loaded;
+	char version[64];
+	char state[16];			/* Live, Loading, Unloading */
+	unsigned long users;		/* reference count */
+};
+
+/** module_read() - from /proc/modules and /sys/module/nexusfs */
+void module_read(struct module_info *info);
+
+/* the commands; each returns an exit code */
+int cmd_status(struct ctl *ctl);
+int cmd_version(struct ctl *ctl);
+int cmd_stats(struct ctl *ctl);
+int cmd_zone_create(struct ctl *ctl);
+int cmd_zone_list(struct ctl *ctl);
+int cmd_zone_info(struct ctl *ctl);
+int cmd_zone_upgrade(struct ctl *ctl);
+
+#endif /* NEXUSCTL_H */

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+/* nexusctl status and version: helper, session, module. */
+#include <inttypes.h>
+#include <time.h>
+
+#include "nexusctl.h"
+
+static const char *helper_state(enum nexus_state state)
+{
+	switch (state) {
+	case NEXUS_STARTING:
+		return "starting";
+	case NEXUS_RUNNING:
+		return "running";
+	case NEXUS_STOPPING:
+		return "stopping";
+	default:
+		return "unknown";
+	}
+}
+
+static const char *link_name(enum nexus_link link)
+{
+	switch (link) {
+	case NEXUS_LINK_NONE:
+		return "none";
+	case NEXUS_LINK_NEW:
+		return "new";
+	case NEXUS_LINK_LIVE:
+		return "live";
+	case NEXUS_LINK_LOST:
+		return "lost";
+	case NEXUS_LINK_DEAD:
+		return "dead";
+	default:
+		return "unknown";
+	}
+}
+
+static int helper_text(void *arg, const struct nexus_status *status)
+{
+	time_t started = status->started;
+	char when[64] = "?";
+	struct tm tm;
+
+	(void)arg;
+	if (localtime_r(&started, &tm))
+		strftime(when, sizeof(when), "%F %T", &tm);
+	printf("helper:      %s, pid %" PRIu32 ", since %s\n",
+	       helper_state(status->state), status->pid, when);
+	printf("session:     %s, %s", status->session,
+	       link_name(status->link));
+	if (*status->reason)
+		printf(" (%s)", status->reason);
+	printf(", %" PRIu32 " queues\n", status->queues);
+	printf("drivers:     metastore %s, object store %s\n",
+	       status->metastore, status->objectstore);
+	printf("data:        %s\n", status->data_dir);
+	printf("zones:       %" PRIu32 ", %" PRIu32 " mounted\n",
+	       status->zones, status->zones_mounted);
+	return 0;
+}
+
+static int helper_json(void *arg, const struct nexus_status *status)
+{
+	struct json *json = arg;
+
+	json_open(json, "helper", '{');
+	json_string(json, "state", helper_state(status->state));
+	json_number(json, "pid", status->pid);
+	json_number(json, "started", status->started);
+	json_string(json, "session", status->session);
+	json_string(json, "link", link_name(status->link));
+	json_string(json, "reason", status->reason);
+	json_number(json, "queues", status->queues);
+	json_string(json, "metastore", status->metastore);
+	json_string(json, "objectstore", status->objectstore);
+	json_string(json, "data_dir", status->data_dir);
+	json_number(json, "zones", status->zones);
+	json_number(json, "zones_mounted", status->zones_mounted);
+	json_close(json, '}');
+	return 0;
+}
+
+static void module_text(const struct module_info *module)
+{
+	if (!module->loaded)
+		printf("module:      not loaded\n");
+	else
+		printf("module:      %s%sloaded, %lu users\n",
+		       module->version, *module->version ? " " : "",
+		       module->users);
+}
+
+static void module_json(struct json *json, const struct module_info *module)
+{
+	json_open(json, "module", '{');
+	json_bool(json, "loaded", module->loaded);
+	json_string(json, "version", module->loaded ? module->version : NULL);
+	json_string(json, "state", module->loaded ? module->state : NULL);
+	json_number(json, "users", module->users);
+	json_close(json, '}');
+}
+
+int cmd_status(struct ctl *ctl)
+{
+	struct json json = { .out = stdout };
+	struct module_info module;
+	int err;
+
+	err = nexus_connect(ctl->client, ctl->socket);
+	if (ctl->json)
+		json_open(&json, NULL, '{');
+	if (!err && ctl->json)
+		err = nexus_status(ctl->client, helper_json, &json);
+	else if (!err)
+		err = nexus_status(ctl->client, helper_text, NULL);
+
+	module_read(&module);
+	if (ctl->json) {
+		if (err)
+			json_string(&json, "helper", NULL);
+		module_json(&json, &module);
+		json_close(&json, '}');
+	} else {
+		if (err)
+			printf("helper:      does not answer\n");
+		module_text(&module);
+	}
+	return err ? ctl_failed(ctl) : EXIT_OK;
+}
+
+static int version_text(void *arg, const struct nexus_version *version)
+{
+	(void)arg;
+	printf("helper:      %s, channel %" PRIu32 ", format %" PRIu32 "\n",
+	       version->version, version->abi, version->format);
+	return 0;
+}
+
+static int version_json(void *arg, const struct nexus_version *version)
+{
+	struct json *json = arg;
+
+	json_open(json, "helper", '{');
+	json_string(json, "version", version->version);
+	json_number(json, "abi", version->abi);
+	json_number(json, "format", version->format);
+	json_close(json, '}');
+	return 0;
+}
+
+/* A helper that is not there is no failure: the tool's version is known. */
+int cmd_version(struct ctl *ctl)
+{
+	struct json json = { .out = stdout };
+	struct module_info module;
+	int err;
+
+	err = nexus_connect(ctl->client, ctl->socket);
+	module_read(&module);
+	if (ctl->json) {
+		json_open(&json, NULL, '{');
+		json_string(&json, "tool", NEXUSCTL_VERSION);
+		if (err || nexus_version(ctl->client, version_json, &json))
+			json_string(&json, "helper", NULL);
+		json_string(&json, "module",
+			    module.loaded ? module.version : NULL);
+		json_close(&json, '}');
+		return EXIT_OK;
+	}
+	printf("nexusctl:    %s\n", NEXUSCTL_VERSION);
+	if (err || nexus_version(ctl->client, version_text, NULL))
+		printf("helper:      does not answer\n");
+	if (module.loaded)
+		printf("module:      %s\n", module.version);
+	else
+		printf("module:      not loaded\n");
+	return EXIT_OK;
+}
