@@ -11,9 +11,12 @@ static int __init nexus_init(void)
 	err = nexus_stats_init();
 	if (err)
 		return err;
-	err = nexus_inode_cache_init();
+	err = nexus_zone_init();
 	if (err)
 		goto out_stats;
+	err = nexus_inode_cache_init();
+	if (err)
+		goto out_zone;
 	err = nexus_data_init();
 	if (err)
 		goto out_inodes;
@@ -36,6 +39,8 @@ out_data:
 	nexus_data_exit();
 out_inodes:
 	nexus_inode_cache_exit();
+out_zone:
+	nexus_zone_exit();
 out_stats:
 	nexus_stats_exit();
 	return err;
@@ -48,6 +53,7 @@ static void __exit nexus_exit(void)
 	nexus_genl_exit();
 	nexus_data_exit();
 	nexus_inode_cache_exit();
+	nexus_zone_exit();
 	nexus_stats_exit();
 }
 

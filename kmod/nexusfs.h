@@ -147,8 +147,8 @@ struct nexus_zone {
 	u32 id;				/* of the session's zones; 0 for mem */
 	const struct nexus_metastore_ops *ms;
 	struct nexus_session *session;	/* referenced; NULL for mem */
-	struct super_block *sb;		/* NULL before fill_super and after kill_sb */
-	struct nexus_log *log;		/* log/: ring, segments, flusher */
+	struct super_block *sb;		/* NULL before fill_super and from kill_sb on; see nexus_zone_grab_sb() */
+	struct nexus_log *log;		/* log/: ring, segments, flusher; NULL for mem */
 	struct nexus_packs *packs;	/* data/: packs of the zone */
 	struct nexus_memstore *mem;	/* memstore.c, NULL otherwise */
 	struct file *lock_file;		/* LOCK, kept for the life of the superblock */
@@ -171,6 +171,15 @@ struct nexus_zone {
 	/* First error wins; read without a lock.  0 while the zone is healthy. */
 	int error;
 	char reason[112];
+	struct work_struct fail_work;	/* marks the superblock read-only */
+};
+
+/* What s_fs_info points to: the mount's identity, fixed before the zone is open. */
+struct nexus_sb {
+	struct nexus_zone *zone;	/* NULL until fill_super has opened it */
+	char session[NEXUS_SESSION_NAME_MAX + 1]; /* "" for mem */
+	char name[NEXUS_ZONE_NAME_LEN];
+	struct nexus_opts opts;
 };
 
 /* zone.c */
@@ -187,6 +196,15 @@ static inline void nexus_zone_get(struct nexus_zone *zone)
  */
 void nexus_zone_fail(struct nexus_zone *zone, int error, const char *fmt, ...)
 	__printf(3, 4);
+/*
+ * The zone's superblock with an active reference (deactivate_super() gives it
+ * back), or NULL when it is not mounted or about to be unmounted.
+ */
+struct super_block *nexus_zone_grab_sb(struct nexus_zone *zone);
+/* fill_super sets, kill_sb clears (NULL). */
+void nexus_zone_set_sb(struct nexus_zone *zone, struct super_block *sb);
+int nexus_zone_init(void);		/* workqueue */
+void nexus_zone_exit(void);
 /* 0, or -EROFS once the zone failed. */
 static inline int nexus_zone_writable(const struct nexus_zone *zone)
 {
@@ -327,6 +345,7 @@ enum {
 	NEXUS_I_EXTENTS,	/* regular file: the extent map is fully known */
 	NEXUS_I_NO_XATTRS,	/* known to have none */
 	NEXUS_I_ORPHAN,		/* nlink 0 here: evict appends FORGET */
+	NEXUS_I_SYS,		/* synthesized (/__sys__/): never in store or log */
 };
 
 struct nexus_inode {
@@ -357,6 +376,10 @@ struct nexus_inode {
 	spinlock_t resv_lock;
 	struct nexus_resv evict_resv; /* for FORGET, taken by the operation that made nlink 0 */
 	char *link;		/* symlink target, NUL-terminated; freed RCU-safely */
+	struct nexus_resv time_resv; /* for the SETATTR of lazy times; resv_lock */
+	struct timespec64 log_atime, log_mtime, log_ctime; /* as the log has them; log_mutex */
+	u64 prunes;		/* directories: names the dcache lost; resv_lock */
+	atomic_t lookups;	/* directories: lookups waiting for an answer */
 };
 
 static inline struct nexus_inode *NEXUS_I(const struct inode *inode)
@@ -366,7 +389,7 @@ static inline struct nexus_inode *NEXUS_I(const struct inode *inode)
 
 static inline struct nexus_zone *nexus_sb_zone(const struct super_block *sb)
 {
-	return sb->s_fs_info;
+	return ((struct nexus_sb *)sb->s_fs_info)->zone;
 }
 
 /* inode.c */
@@ -400,6 +423,33 @@ static inline void nexus_inode_logged(struct nexus_inode *ni, u64 lsn)
 	WRITE_ONCE(ni->last_lsn, lsn);
 }
 
+/*
+ * Notes that the record just appended carries the times the inode has now, so
+ * that write_inode need not repeat them (optional); log_mutex held.
+ */
+static inline void nexus_times_logged(struct nexus_inode *ni, u32 sa_mask)
+{
+	lockdep_assert_held(&ni->log_mutex);
+	if (sa_mask & NEXUS_SA_ATIME)
+		ni->log_atime = inode_get_atime(&ni->vfs);
+	if (sa_mask & NEXUS_SA_MTIME)
+		ni->log_mtime = inode_get_mtime(&ni->vfs);
+	if (sa_mask & NEXUS_SA_CTIME)
+		ni->log_ctime = inode_get_ctime(&ni->vfs);
+}
+/*
+ * Locks the log_mutex of up to four inodes (NULL and repeated ones are skipped)
+ * in ascending inode number.  The set is sorted in place; unlock the same one.
+ */
+#define NEXUS_LOCKSET 4
+struct nexus_lockset {
+	struct nexus_inode *ni[NEXUS_LOCKSET];
+	unsigned int n;
+};
+void nexus_lock_inodes(struct nexus_lockset *set, struct inode *a,
+		       struct inode *b, struct inode *c, struct inode *d);
+void nexus_unlock_inodes(struct nexus_lockset *set);
+
 extern const struct inode_operations nexus_dir_iops;
 extern const struct file_operations nexus_dir_fops;
 extern const struct inode_operations nexus_symlink_iops;
@@ -408,9 +458,37 @@ extern const struct super_operations nexus_super_ops;
 extern const struct dentry_operations nexus_dentry_ops;
 extern struct file_system_type nexus_fs_type;
 
-/* memstore.c: the in-memory metastore and its pack store */
+/*
+ * memstore.c: the in-memory metastore and its pack store, for "mount -o mem".
+ *
+ * Such a zone has zone->mem, no session and no log (zone->log stays NULL);
+ * functions of log/ see that:
+ *   nexus_log_reserve	-EROFS on a failed zone, else succeeds at once
+ *   nexus_mutate	calls zone->ms->mutate, as for every zone
+ *   nexus_log_flush	0, or -EIO on a failed zone
+ *   tail, durable, applied	nexus_memstore_lsn()
+ *   nexus_log_set_flags	nexus_memstore_want(zone, set)
+ *   stop, kick, wake_all, free	nothing
+ * Its packs are real ones: memstore hands shmem files to nexus_packs_add(), with
+ * NEXUS_HF_ZEROED | NEXUS_HF_SPARE, at the start and whenever
+ * NEXUS_LF_WANT_PACK is set.
+ */
 int nexus_memstore_start(struct nexus_zone *zone);
+/* Before nexus_packs_free(): no more packs are handed over. */
+void nexus_memstore_stop(struct nexus_zone *zone);
 void nexus_memstore_free(struct nexus_zone *zone);
+u64 nexus_memstore_lsn(struct nexus_zone *zone);
+/* NEXUS_LF_* somebody waits for.  Any context. */
+void nexus_memstore_want(struct nexus_zone *zone, u32 flags);
+
+/* sys.c: inode numbers from here on are synthesized, never stored. */
+#define NEXUS_SYS_INO	(1ull << 62)
+#define NEXUS_SYS_NAME	"__sys__"
+/* True for the reserved name in the root directory. */
+bool nexus_sys_name(const struct inode *dir, const struct qstr *name);
+/* Instantiates /__sys__/ on an in-lookup dentry of the root; as ->lookup. */
+struct dentry *nexus_sys_lookup(struct inode *dir, struct dentry *dentry,
+				unsigned int flags);
 
 /* ---- channel (chan/) ---------------------------------------------------- */
 
