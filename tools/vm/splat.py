@@ -28,6 +28,7 @@ BEGIN = re.compile(
     | inconsistent\ lock\ state
     | suspicious\ RCU\ usage
     | bad\ unlock\ balance
+    | trying\ to\ register\ non-static\ key
     | held\ lock\ freed
     | lock\ held\ when\ returning\ to\ user
     | DEBUG_LOCKS_WARN_ON
@@ -42,6 +43,7 @@ BEGIN = re.compile(
     | refcount_t:
     | ODEBUG:
     | Objects\ remaining\ in
+    | Slab\ cache\ still\ has\ objects
     | (?:list|hlist)_(?:add|del)\ corruption
     | unregister_netdevice:\ waiting
     | VFS:\ Busy\ inodes\ after\ unmount
@@ -135,13 +137,14 @@ def kmemleak(report_path, kallsyms_path):
     for block in re.split(r"(?m)^(?=unreferenced object)", text):
         if not block.startswith("unreferenced object"):
             continue
-        mine, lines = False, []
+        mine, lines, trace = False, [], False
         for line in block.rstrip().splitlines():
-            match = re.search(r"\] (0x[0-9a-f]{16})$", line)
+            trace = trace or "backtrace" in line
+            match = re.search(r"\s(0x[0-9a-f]{16})$", line)
             if match and low <= int(match[1], 16) < high:
                 line = line[: match.start(1)] + name(int(match[1], 16)) + " [ours]"
                 mine = True
-            elif OURS.search(line):
+            elif trace and OURS.search(line):
                 mine = True
             lines.append(line)
         if mine:
