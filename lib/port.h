@@ -79,6 +79,8 @@ u32 nexus_crc32c(u32 crc, const void *data, size_t len);
 
 #endif /* __KERNEL__ */
 
+#define NEXUS_MIN(a, b)	((a) < (b) ? (a) : (b))
+#define NEXUS_MAX(a, b)	((a) > (b) ? (a) : (b))
 #define NEXUS_ALIGN(x, a)	(((x) + (a) - 1) & ~((__typeof__(x))(a) - 1))
 #define NEXUS_CONTAINER(p, type, member) \
 	((type *)((char *)(p) - offsetof(type, member)))
