@@ -71,18 +71,53 @@ static inline void nexus_set_default_d_op(struct super_block *sb,
 #define NEXUS_WB_FILE	struct file *
 #endif
 
-/* io_uring_cmd_done lost its second result; task work got a token. */
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 19, 0)
+/* io_uring_cmd_done lost its second result in 6.18. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 18, 0)
 #define nexus_uring_done(cmd, ret, flags) io_uring_cmd_done(cmd, ret, flags)
 #else
 #define nexus_uring_done(cmd, ret, flags) io_uring_cmd_done(cmd, ret, 0, flags)
 #endif
+
+/*
+ * Task work of a command got a token in 6.19.  impl(cmd, flags, dead): flags are
+ * for nexus_uring_done(); dead: the task or the ring is going away.
+ */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 19, 0)
+#define NEXUS_DEFINE_URING_WORK(op, impl) \
+static void op(struct io_tw_req tw_req, io_tw_token_t tw) \
+{ \
+	impl(io_uring_cmd_from_tw(tw_req), IO_URING_CMD_TASK_WORK_ISSUE_FLAGS, \
+	     tw.cancel); \
+}
+#else
+#define NEXUS_DEFINE_URING_WORK(op, impl) \
+static void op(struct io_uring_cmd *cmd, unsigned int flags) \
+{ \
+	impl(cmd, flags, flags & IO_URING_F_TASK_DEAD); \
+}
+#endif
+
+/* The command bytes of an SQE; valid during the issue call only. */
+static inline const void *nexus_uring_data(const struct io_uring_cmd *cmd)
+{
+	/* io_uring_sqe_cmd() has had two shapes, the member only one. */
+	return cmd->sqe->cmd;
+}
 
 /* i_state is read through an accessor since 6.19. */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 19, 0)
 #define nexus_inode_is_new(inode)	(inode_state_read_once(inode) & I_NEW)
 #else
 #define nexus_inode_is_new(inode)	(READ_ONCE((inode)->i_state) & I_NEW)
+#endif
+
+/* d_alloc_parallel lost its waitqueue; it is used until d_lookup_done(). */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 0, 0)
+#define nexus_d_alloc_parallel(parent, name) d_alloc_parallel(parent, name)
+#else
+#define nexus_d_alloc_parallel(parent, name) \
+	d_alloc_parallel(parent, name, &(wait_queue_head_t) \
+			 __WAIT_QUEUE_HEAD_INITIALIZER(nexus_d_wait))
 #endif
 
 #endif /* NEXUS_COMPAT_H */

@@ -8,10 +8,12 @@
  * field must be zero.
  *
  * Life of a session: open /dev/nexusfs; NEXUS_IOC_ATTACH; mmap the queues; park
- * one NEXUS_URING_WAIT a queue and one NEXUS_URING_EVENTS; answer requests.
- * Closing the last reference of the file (process death included) makes the
- * session LOST; the next helper that attaches under the same name finds the
- * living zones with NEXUS_IOC_ZONE_NEXT and goes on.
+ * one NEXUS_URING_WAIT a queue; answer requests.  Requests go to queues that have
+ * had a WAIT or COMMIT only.  Closing the last reference of the file (process
+ * death included) makes the session LOST; the next helper that attaches under
+ * the same name finds the living zones with NEXUS_IOC_ZONE_NEXT, attaches them
+ * again, starts its queues, gets every unanswered request anew and goes on.
+ * Documentation/wire.md tells it in full.
  */
 #ifndef _UAPI_LINUX_NEXUSFS_H
 #define _UAPI_LINUX_NEXUSFS_H
@@ -262,16 +264,23 @@ struct nexus_log_ctl {
 /* The 16 bytes of command data in a 64-byte SQE. */
 struct nexus_uring_cmd {
 	__u32	index;		/* queue, or zone */
-	__u32	seen;		/* WAIT: sq_tail seen; EVENTS: session events seen */
+	__u32	seen;		/* WAIT: sq_tail seen; LOGWAIT: ctl events seen */
 	__u64	reserved;
 };
 
 /*
  * WAIT: take replies from the completion ring, then complete when sq_tail
  * differs from @seen (at once if it already does); result: number of replies
- * taken (>= 0), or -ESHUTDOWN when the session ends, -EBUSY if the queue has a
- * waiter.  COMMIT: take replies, complete at once.
- * LOGWAIT: complete when the zone's log ctl @events differs from @seen.
+ * taken (>= 0).  COMMIT: take replies, complete at once, same result.
+ * LOGWAIT: complete when the zone's log ctl @events differs from @seen; result 0.
+ *
+ * All: -EINVAL (index, reserved), -ESHUTDOWN (the session is DEAD; LOGWAIT: the
+ * zone was dropped), -ENOTCONN (before ATTACH), -EBUSY (WAIT, LOGWAIT: one is
+ * parked already; WAIT has taken the replies even so), -ECANCELED (its ring or
+ * thread ends; a queue that lost its WAIT so gets no requests until the next
+ * WAIT or COMMIT, and what it had not answered goes to another queue under
+ * another seq).  LOGWAIT: -ENOENT (no such zone), -ESTALE (not attached again).
+ * Rings with IORING_SETUP_IOPOLL are refused.
  */
 #define NEXUS_URING_WAIT	_IOWR(0xE6, 0x18, struct nexus_uring_cmd)
 #define NEXUS_URING_COMMIT	_IOWR(0xE6, 0x19, struct nexus_uring_cmd)
@@ -342,12 +351,17 @@ struct nexus_report {
 
 #define NEXUS_RP_NOSPACE	(1u << 0) /* no further pack can be made */
 
-/* Append records on behalf of the helper (orphans, bulk deletion, packs). */
+/*
+ * Append a record on behalf of the helper: FORGET, BULK, PACK, SETTING, QUOTA of a
+ * mounted zone (of others the helper appends records itself).  Never waits for
+ * room: -EAGAIN.  -EBUSY: FORGET of an inode that is in use; -EPERM: any other
+ * type; -ENOTCONN: not mounted; -EROFS: the zone is read-only.
+ */
 struct nexus_submit {
 	__u32	zone;
 	__u32	len;		/* bytes of one record, head.lsn ignored */
 	__u64	record;		/* user pointer */
-	__u64	lsn;		/* out */
+	__u64	lsn;		/* out: after the record */
 };
 
 struct nexus_zone_fail {
@@ -371,6 +385,19 @@ struct nexus_zone_next {
 
 #define NEXUS_ZN_MOUNTED	(1u << 0) /* else: unmounted, log not yet applied */
 
+/*
+ * ATTACH: -EPERM (CAP_SYS_ADMIN), -EPROTO (@abi differs; the kernel log names
+ * both), -EINVAL (name: letters, digits, '.', '_', '-', no leading '.' or '-'),
+ * -EBUSY (the session has a helper), -EALREADY (this file is attached), -ENOMEM.
+ * Everything else: -ENOTCONN before ATTACH, -ESHUTDOWN once the session is DEAD,
+ * -EINVAL for nonzero reserved fields, unknown flags and impossible values, and
+ * where a zone is named -ENOENT (no such zone, or dropped) and -ESTALE (lives,
+ * but this helper has not attached it again).
+ * ZONE_ATTACH: only while an OPEN_ZONE of that name is unanswered (-ENOENT), once
+ * (-EEXIST).  A zone is dropped when OPEN_ZONE fails, its mount is killed or the
+ * helper is lost before OPEN_ZONE is answered.  REATTACH: -ESTALE when uuid or
+ * incarnation differ.  ZONE_DETACH: -EBUSY while mounted or being opened.
+ */
 #define NEXUS_IOC_ATTACH	_IOWR(0xE6, 0x00, struct nexus_attach)
 #define NEXUS_IOC_ZONE_ATTACH	_IOWR(0xE6, 0x01, struct nexus_zone_attach)
 #define NEXUS_IOC_ZONE_NEXT	_IOWR(0xE6, 0x02, struct nexus_zone_next)
@@ -418,7 +445,7 @@ enum nexus_genl_attr {
 	NEXUS_A_DURABLE,	/* u64 LSN */
 	NEXUS_A_APPLIED,	/* u64 LSN */
 	NEXUS_A_CHECKPOINT,	/* u64 LSN */
-	NEXUS_A_ERROR,		/* s32 */
+	NEXUS_A_ERROR,		/* s32, -errno */
 	NEXUS_A_REASON,		/* string */
 	NEXUS_A_COUNTER,	/* nest: NAME, VALUE */
 	NEXUS_A_NAME,		/* string */
@@ -426,6 +453,8 @@ enum nexus_genl_attr {
 	NEXUS_A_INO,		/* u64 */
 	NEXUS_A_EVENT,		/* u32, enum nexus_event */
 	NEXUS_A_EVENT_SEQ,	/* u64, a gap means loss */
+	NEXUS_A_REQUESTS,	/* u32, sent to the helper and not answered */
+	NEXUS_A_PENDING,	/* u32, not yet sent */
 	__NEXUS_A_MAX
 };
 #define NEXUS_A_MAX (__NEXUS_A_MAX - 1)
