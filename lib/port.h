@@ -46,12 +46,13 @@ static inline u32 nexus_crc32c(u32 crc, const void *data, size_t len)
 #include <string.h>
 #include <sys/stat.h>
 
-typedef uint8_t u8;
-typedef uint16_t u16;
-typedef uint32_t u32;
-typedef uint64_t u64;
-typedef int32_t s32;
-typedef int64_t s64;
+/* The kernel's own: u64 is unsigned long long on every machine. */
+typedef __u8 u8;
+typedef __u16 u16;
+typedef __u32 u32;
+typedef __u64 u64;
+typedef __s32 s32;
+typedef __s64 s64;
 
 static inline u16 le16_to_cpu(__le16 v) { return le16toh((uint16_t)v); }
 static inline u32 le32_to_cpu(__le32 v) { return le32toh((uint32_t)v); }
@@ -75,6 +76,12 @@ u32 nexus_crc32c(u32 crc, const void *data, size_t len);
 
 #ifndef EUCLEAN
 #define EUCLEAN 117
+#endif
+#ifndef U32_MAX
+#define U32_MAX UINT32_MAX
+#endif
+#ifndef U64_MAX
+#define U64_MAX UINT64_MAX
 #endif
 
 #endif /* __KERNEL__ */
