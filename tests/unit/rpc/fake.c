@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+/* A core that lives in memory. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "fake.h"
+
+void fake_init(struct fake *fake)
+{
+	memset(fake, 0, sizeof(*fake));
+	pthread_mutex_init(&fake->lock, NULL);
+}
+
+static struct control_zone_info *find(struct fake *fake, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < fake->n; i++)
+		if (!strcmp(fake->zones[i].name, name))
+			return &fake->zones[i];
+	return NULL;
+}
+
+static void fill(struct fake *fake, struct control_zone_info *zone,
+		 const char *name, const char *store)
+{
+	size_t i;
+
+	memset(zone, 0, sizeof(*zone));
+	snprintf(zone->name, sizeof(zone->name), "%s", name);
+	snprintf(zone->store, sizeof(zone->store), "%s",
+		 *store ? store : "localdisk");
+	snprintf(zone->data_dir, sizeof(zone->data_dir),
+		 "/var/lib/nexusfs/zones/%s", name);
+	for (i = 0; i < sizeof(zone->uuid); i++)
+		zone->uuid[i] = 0x10 * fake->n + i;
+	zone->state = CONTROL_ZONE_IDLE;
+	zone->format_version = 1;
+	zone->incompat = 3;
+	zone->lsn_tail = 1ull << 40;
+	zone->inodes = 1;
+}
+
+static int create(void *ctx, const char *name, const char *store,
+		  const struct control_option *opts, size_t nopts,
+		  struct control_err *err)
+{
+	struct fake *fake = ctx;
+	size_t i, at = 0;
+	int ret = 0;
+
+	pthread_mutex_lock(&fake->lock);
+	atomic_fetch_add(&fake->calls, 1);
+	if (!*name || strlen(name) >= CONTROL_NAME_MAX)
+		ret = control_err(err, -EINVAL,
+				  "a zone's name has 1 to 63 characters");
+	else if (find(fake, name))
+		ret = control_err(err, -EEXIST, "zone %s exists", name);
+	else if (fake->n == FAKE_ZONES_MAX)
+		ret = -ENOSPC;
+	if (!ret)
+		fill(fake, &fake->zones[fake->n++], name, store);
+	fake->last_options[0] = '\0';
+	for (i = 0; i < nopts; i++)
+		at += snprintf(fake->last_options + at,
+			       sizeof(fake->last_options) - at, "%s=%s,",
+			       opts[i].key, opts[i].value);
+	pthread_mutex_unlock(&fake->lock);
+	return ret;
+}
+
+static int list(void *ctx, control_zone_fn fn, void *arg,
+		struct control_err *err)
+{
+	struct fake *fake = ctx;
+	size_t i;
+	int ret = 0;
+
+	(void)err;
+	pthread_mutex_lock(&fake->lock);
+	atomic_fetch_add(&fake->calls, 1);
+	for (i = 0; i < fake->n && !ret; i++)
+		ret = fn(arg, &fake->zones[i]);
+	pthread_mutex_unlock(&fake->lock);
+	return ret;
+}
+
+static int info(void *ctx, const char *name, struct control_zone_info *out,
+		struct control_err *err)
+{
+	struct fake *fake = ctx;
+	struct control_zone_info *zone;
+	int ret = 0;
+
+	pthread_mutex_lock(&fake->lock);
+	atomic_fetch_add(&fake->calls, 1);
+	zone = find(fake, name);
+	if (zone)
+		*out = *zone;
+	else
+		ret = control_err(err, -ENOENT, "there is no zone %s", name);
+	pthread_mutex_unlock(&fake->lock);
+	return ret;
+}
+
+static int upgrade(void *ctx, const char *name, struct control_err *err)
+{
+	struct fake *fake = ctx;
+	struct control_zone_info *zone;
+	int ret = 0;
+
+	usleep(atomic_load(&fake->slow_ms) * 1000);
+	pthread_mutex_lock(&fake->lock);
+	atomic_fetch_add(&fake->calls, 1);
+	zone = find(fake, name);
+	if (zone)
+		zone->format_version++;
+	else
+		ret = control_err(err, -ENOENT, "there is no zone %s", name);
+	pthread_mutex_unlock(&fake->lock);
+	return ret;
+}
+
+static int stats(void *ctx, control_stat_fn fn, void *arg,
+		 struct control_err *err)
+{
+	static const struct control_label queue[] = {
+		{ "queue", "0" }, { "kind", "a \"quoted\"\\\n" },
+	};
+	const struct control_stat all[] = {
+		{ "nexus_requests_total", "Requests of the module.",
+		  CONTROL_STAT_COUNTER, queue, 2, 7 },
+		{ "nexus_requests_total", "Requests of the module.",
+		  CONTROL_STAT_COUNTER, queue, 1, 18446744073709551615ull },
+		{ "nexus_zones", "Zones known.", CONTROL_STAT_GAUGE, NULL, 0,
+		  ((struct fake *)ctx)->n },
+	};
+	size_t i;
+	int ret = 0;
+
+	(void)err;
+	for (i = 0; i < sizeof(all) / sizeof(all[0]) && !ret; i++)
+		ret = fn(arg, &all[i]);
+	return ret;
+}
+
+static int status(void *ctx, struct control_status *out,
+		  struct control_err *err)
+{
+	(void)ctx;
+	(void)err;
+	out->state = CONTROL_RUNNING;
+	out->link = CONTROL_LINK_LIVE;
+	strcpy(out->session, "default");
+	strcpy(out->metastore, "mem");
+	strcpy(out->objectstore, "mem");
+	strcpy(out->data_dir, "/var/lib/nexusfs");
+	out->pid = getpid();
+	out->queues = 2;
+	out->started = 1700000000;
+	return 0;
+}
+
+static int version(void *ctx, struct control_version *out,
+		   struct control_err *err)
+{
+	(void)ctx;
+	(void)err;
+	strcpy(out->version, "1.2.3-test");
+	out->abi = 4;
+	out->format = 5;
+	return 0;
+}
+
+const struct control_ops fake_ops = {
+	.zone_create = create,
+	.zone_list = list,
+	.zone_info = info,
+	.zone_upgrade = upgrade,
+	.stats = stats,
+	.status = status,
+	.version = version,
+};

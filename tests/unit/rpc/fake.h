@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A core that lives in memory: what the control socket is tested with. */
+#ifndef TESTS_RPC_FAKE_H
+#define TESTS_RPC_FAKE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "control.h"
+
+#define FAKE_ZONES_MAX	64
+
+/** struct fake - the state of the core */
+struct fake {
+	pthread_mutex_t lock;
+	struct control_zone_info zones[FAKE_ZONES_MAX];
+	size_t n;
+	atomic_int slow_ms;		/* how long an upgrade takes */
+	atomic_int calls;		/* of anything */
+	char last_options[512];		/* of the last create: k=v,k=v */
+};
+
+extern const struct control_ops fake_ops;
+
+/** fake_init() - an empty core */
+void fake_init(struct fake *fake);
+
+#endif /* TESTS_RPC_FAKE_H */

@@ -1,0 +1,304 @@
+// SPDX-License-Identifier: Apache-2.0
+/* libnexus against the server, and against servers that are none. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include <nexus/nexus.h>
+
+#include "harness.h"
+
+struct both {
+	struct harness *h;
+	struct nexus_client *client;
+};
+
+static int start(void **state)
+{
+	struct both *both = calloc(1, sizeof(*both));
+
+	if (geteuid())
+		return -1;
+	both->h = harness_start(NULL);
+	both->client = nexus_new();
+	assert_int_equal(nexus_connect(both->client, both->h->path), 0);
+	*state = both;
+	return 0;
+}
+
+static int stop(void **state)
+{
+	struct both *both = *state;
+
+	nexus_free(both->client);
+	harness_stop(both->h);
+	free(both);
+	return 0;
+}
+
+static int count_zones(void *arg, const struct nexus_zone *zone)
+{
+	assert_true(*zone->name);
+	(*(int *)arg)++;
+	return 0;
+}
+
+static int copy_format(void *arg, const struct nexus_zone *zone)
+{
+	*(uint32_t *)arg = zone->format_version;
+	return 0;
+}
+
+static int refuse(void *arg, const struct nexus_zone *zone)
+{
+	(void)arg;
+	(void)zone;
+	return -ECANCELED;
+}
+
+static void zones(void **state)
+{
+	static const struct nexus_option options[] = {
+		{ "region", "eu" }, { "endpoint", "e" },
+	};
+	struct both *b = *state;
+	uint32_t format = 0;
+	int n = 0;
+
+	assert_int_equal(nexus_zone_list(b->client, count_zones, &n), 0);
+	assert_int_equal(n, 0);
+	assert_int_equal(nexus_zone_create(b->client, "a", NULL, NULL, 0,
+					   count_zones, &n), 0);
+	assert_int_equal(n, 1);
+	assert_int_equal(nexus_zone_create(b->client, "b", "s3://x/y", options,
+					   2, NULL, NULL), 0);
+	assert_string_equal(b->h->fake.zones[1].store, "s3://x/y");
+	assert_string_equal(b->h->fake.last_options, "region=eu,endpoint=e,");
+	assert_int_equal(nexus_zone_list(b->client, count_zones, &n), 0);
+	assert_int_equal(n, 3);
+	assert_int_equal(nexus_zone_list(b->client, refuse, NULL), -ECANCELED);
+	assert_int_equal(nexus_zone_upgrade(b->client, "a", copy_format,
+					    &format), 0);
+	assert_int_equal(format, 2);
+	assert_int_equal(nexus_zone_info(b->client, "b", copy_format, &format),
+			 0);
+	assert_int_equal(format, 1);
+}
+
+static void errors_keep_their_errno(void **state)
+{
+	struct both *b = *state;
+
+	assert_int_equal(nexus_zone_info(b->client, "nope", refuse, NULL),
+			 -ENOENT);
+	assert_string_equal(nexus_error(b->client), "there is no zone nope");
+	nexus_zone_create(b->client, "a", NULL, NULL, 0, NULL, NULL);
+	assert_int_equal(nexus_zone_create(b->client, "a", NULL, NULL, 0, NULL,
+					   NULL), -EEXIST);
+	assert_int_equal(nexus_zone_create(b->client, "", NULL, NULL, 0, NULL,
+					   NULL), -EINVAL);
+	assert_int_equal(nexus_zone_create(b->client, "\xff", NULL, NULL, 0,
+					   NULL, NULL), -EILSEQ);
+	assert_int_equal(nexus_call(b->client, "no", "such", NULL, 0, NULL,
+				    NULL), -EOPNOTSUPP);
+	assert_int_equal(nexus_health(b->client, NULL), 0);
+}
+
+static int sum_stats(void *arg, const struct nexus_stat *stat)
+{
+	size_t *n = arg;
+
+	if (!*n) {
+		assert_string_equal(stat->name, "nexus_requests_total");
+		assert_int_equal(stat->n_labels, 2);
+		assert_string_equal(stat->labels[0].key, "queue");
+		assert_string_equal(stat->labels[1].value,
+				    "a \"quoted\"\\\n");
+		assert_int_equal(stat->type, NEXUS_STAT_COUNTER);
+		assert_int_equal(stat->value, 7);
+	} else if (*n == 1) {
+		assert_true(stat->value == UINT64_MAX);
+	}
+	++*n;
+	return 0;
+}
+
+static int check_status(void *arg, const struct nexus_status *status)
+{
+	(void)arg;
+	assert_int_equal(status->state, NEXUS_RUNNING);
+	assert_int_equal(status->link, NEXUS_LINK_LIVE);
+	assert_string_equal(status->session, "default");
+	assert_int_equal(status->pid, getpid());
+	return 0;
+}
+
+static int check_version(void *arg, const struct nexus_version *version)
+{
+	(void)arg;
+	assert_string_equal(version->version, "1.2.3-test");
+	assert_string_equal(version->module_version, "");
+	assert_int_equal(version->abi, 4);
+	assert_int_equal(version->format, 5);
+	return 0;
+}
+
+static void the_rest(void **state)
+{
+	struct both *b = *state;
+	enum nexus_state health = 0;
+	size_t n = 0;
+
+	assert_int_equal(nexus_stats(b->client, sum_stats, &n), 0);
+	assert_int_equal(n, 3);
+	assert_int_equal(nexus_status(b->client, check_status, NULL), 0);
+	assert_int_equal(nexus_version(b->client, check_version, NULL), 0);
+	assert_int_equal(nexus_health(b->client, &health), 0);
+	assert_int_equal(health, NEXUS_RUNNING);
+}
+
+static void time_limit(void **state)
+{
+	struct both *b = *state;
+
+	atomic_store(&b->h->fake.slow_ms, 500);
+	nexus_set_timeout(b->client, 50);
+	assert_int_equal(nexus_zone_upgrade(b->client, "a", NULL, NULL),
+			 -ETIMEDOUT);
+	assert_int_equal(nexus_health(b->client, NULL), -ENOTCONN);
+	nexus_set_timeout(b->client, 0);
+	assert_int_equal(nexus_connect(b->client, b->h->path), 0);
+	assert_int_equal(nexus_zone_upgrade(b->client, "a", NULL, NULL),
+			 -ENOENT);
+}
+
+static void too_large(void **state)
+{
+	struct both *b = *state;
+	size_t len = RPC_MESSAGE_MAX;
+	char *big = calloc(1, len);
+
+	assert_int_equal(nexus_call(b->client, "s", "m", big, len, NULL, NULL),
+			 -EMSGSIZE);
+	free(big);
+	assert_int_equal(nexus_health(b->client, NULL), 0);
+}
+
+static void server_stops(void **state)
+{
+	struct both *b = *state;
+
+	rpc_server_stop(b->h->server);
+	pthread_join(b->h->thread, NULL);
+	b->h->running = false;
+	assert_int_equal(nexus_health(b->client, NULL), -ECONNRESET);
+	assert_non_null(strstr(nexus_error(b->client), "closed the connection"));
+}
+
+static void nobody_there(void **state)
+{
+	struct nexus_client *client = nexus_new();
+	char longer[200];
+
+	(void)state;
+	assert_non_null(client);
+	assert_int_equal(nexus_health(client, NULL), -ENOTCONN);
+	assert_int_equal(nexus_connect(client, "/tmp/no-such-nexus.sock"),
+			 -ENOENT);
+	assert_non_null(strstr(nexus_error(client), "systemctl start nexusd"));
+	memset(longer, 'x', sizeof(longer) - 1);
+	longer[sizeof(longer) - 1] = '\0';
+	assert_int_equal(nexus_connect(client, longer), -ENAMETOOLONG);
+	nexus_free(client);
+	nexus_free(NULL);
+	assert_string_equal(nexus_error(NULL), "out of memory");
+}
+
+/* A listener that answers any client with the same bytes. */
+struct impostor {
+	int fd;
+	const char *bytes;
+	size_t len;
+};
+
+static void *impose(void *arg)
+{
+	struct impostor *imp = arg;
+	char buf[4096];
+	int fd = accept(imp->fd, NULL, NULL);
+
+	if (recv(fd, buf, sizeof(buf), 0) > 0)
+		raw_send(fd, imp->bytes, imp->len);
+	close(fd);
+	return NULL;
+}
+
+static void impostors(void **state)
+{
+	static const struct {
+		const char *bytes;
+		size_t len;
+		int error;
+	} cases[] = {
+		{ "HTTP/1.1 400\r\n", 14, -EPROTO },
+		{ "\0\0\0\x02\0\0\0\x01\x02\0\xff\xff", 12, -EPROTO },
+		{ "\0\0\0\0\0\0\0\x03\x02\0", 10, -EPROTO },	/* stream 3 */
+		{ "\xff\0\0\0\0\0\0\x01\x02\0", 10, -EPROTO },
+		{ "\0\0\0\x10\0\0\0\x01\x02\0half", 14, -ECONNRESET },
+		{ "\0\0\0\x05\0\0\0\x01\x02\0\x12\x03\xff\xff\xff", 15, -EPROTO },
+		/* a status without a detail, code 5 and code 1000 */
+		{ "\0\0\0\x04\0\0\0\x01\x02\0\x0a\x02\x08\x05", 14, -ENOENT },
+		{ "\0\0\0\x05\0\0\0\x01\x02\0\x0a\x03\x08\xe8\x07", 15, -EIO },
+	};
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	struct nexus_client *client = nexus_new();
+	struct impostor imp;
+	pthread_t thread;
+	size_t i;
+
+	(void)state;
+	snprintf(addr.sun_path, sizeof(addr.sun_path),
+		 "/tmp/nexus-impostor-%d", (int)getpid());
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		imp.fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		imp.bytes = cases[i].bytes;
+		imp.len = cases[i].len;
+		unlink(addr.sun_path);
+		assert_int_equal(bind(imp.fd, (struct sockaddr *)&addr,
+				      sizeof(addr)), 0);
+		assert_int_equal(listen(imp.fd, 1), 0);
+		pthread_create(&thread, NULL, impose, &imp);
+		assert_int_equal(nexus_connect(client, addr.sun_path), 0);
+		assert_int_equal(nexus_health(client, NULL), cases[i].error);
+		pthread_join(thread, NULL);
+		close(imp.fd);
+	}
+	unlink(addr.sun_path);
+	nexus_free(client);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(zones),
+		TEST(errors_keep_their_errno),
+		TEST(the_rest),
+		TEST(time_limit),
+		TEST(too_large),
+		TEST(server_stops),
+		cmocka_unit_test(nobody_there),
+		cmocka_unit_test(impostors),
+	};
+
+	return cmocka_run_group_tests_name("client", tests, NULL, NULL);
+}
