@@ -27,10 +27,24 @@ u64 nexus_extmap_count(const struct nexus_extmap *map);
 u64 nexus_extmap_blocks(const struct nexus_extmap *map);
 
 /*
- * Makes sure that the next @n changes cannot fail for memory.  0 or -ENOMEM.
- * May sleep; call before the log mutex.
+ * Memory for changes.  A change (insert or punch) takes at most the memory of
+ * one reserved change, and must never be made without.
+ *
+ * nexus_extmap_reserve() makes sure that the next @n changes have theirs; it
+ * changes the map, so it needs the lock that changes need, and it may sleep.
+ * Where memory must not be allocated under that lock, allocate a spare before
+ * it (no map involved) and give it to the map under it (which cannot fail, and
+ * adds @changes to what the map may do).  What a change did not need is kept for
+ * one more change and freed beyond that.
  */
-int nexus_extmap_reserve(struct nexus_extmap *map, u32 n);
+struct nexus_extmap_spare;
+
+int nexus_extmap_reserve(struct nexus_extmap *map, u32 n); /* 0 or -ENOMEM */
+/* NULL: no memory, or @changes is 0. */
+struct nexus_extmap_spare *nexus_extmap_spare_alloc(u32 changes);
+void nexus_extmap_spare_give(struct nexus_extmap *map,
+			     struct nexus_extmap_spare *spare);
+void nexus_extmap_spare_free(struct nexus_extmap_spare *spare); /* NULL is fine */
 
 /*
  * Maps [e->fblock, + e->nblocks) to e, replacing what was there.  *@freed gets
