@@ -44,6 +44,9 @@ struct nexus_zone;
 struct nexus_log;
 struct nexus_packs;
 struct nexus_session;
+struct fs_context;
+struct seq_file;
+struct writeback_control;
 struct nexus_memstore;
 
 /* ---- messages ------------------------------------------------------ */
@@ -177,6 +180,8 @@ struct nexus_zone {
 /* What s_fs_info points to: the mount's identity, fixed before the zone is open. */
 struct nexus_sb {
 	struct nexus_zone *zone;	/* NULL until fill_super has opened it */
+	struct list_head busy;		/* super.c: zones being opened or closed */
+	bool closing;
 	char session[NEXUS_SESSION_NAME_MAX + 1]; /* "" for mem */
 	char name[NEXUS_ZONE_NAME_LEN];
 	struct nexus_opts opts;
@@ -264,6 +269,13 @@ void nexus_resv_move(struct nexus_resv *to, struct nexus_resv *from, u64 bytes);
 int nexus_mutate(struct nexus_zone *zone, struct nexus_resv *resv,
 		 struct nexus_rec_head *rec, u64 *lsn);
 
+/*
+ * The mutate op of every store that has a log: gives @rec its LSN and copies it
+ * into the ring.  nexus_mutate() is what everybody else calls.
+ */
+int nexus_log_append(struct nexus_zone *zone, struct nexus_rec_head *rec,
+		     u64 *lsn);
+
 /* Waits killably until everything below @lsn is durable.  0, -EINTR, -EIO. */
 int nexus_log_flush(struct nexus_zone *zone, u64 lsn);
 /* Asks for a flush, waits for nothing.  Any context. */
@@ -309,8 +321,16 @@ int nexus_packs_add(struct nexus_zone *zone, struct file *file,
 		    const struct nexus_hand_over *ho);
 /* Writes the head tables of packs with unwritten lines; before segments are recycled and at umount. */
 int nexus_packs_write_tables(struct nexus_zone *zone);
-/* Flushes pack data not yet flushed where the log flush does not cover it. */
-int nexus_packs_flush(struct nexus_zone *zone);
+/*
+ * Flushes pack data not yet flushed, but for zeroed packs on @covered, which the
+ * caller flushes next (the superblock of the log's segment).
+ */
+int nexus_packs_flush(struct nexus_zone *zone, struct super_block *covered);
+/*
+ * Forgets pack @id: its record is about to go.  0 (also when it is not known),
+ * -EBUSY while it is written or read.
+ */
+int nexus_packs_drop(struct nexus_zone *zone, u64 id);
 /* Blocks that can still be reserved, for statfs. */
 u64 nexus_packs_free_blocks(struct nexus_zone *zone);
 
@@ -345,6 +365,7 @@ enum {
 	NEXUS_I_EXTENTS,	/* regular file: the extent map is fully known */
 	NEXUS_I_NO_XATTRS,	/* known to have none */
 	NEXUS_I_ORPHAN,		/* nlink 0 here: evict appends FORGET */
+	NEXUS_I_EMPTIED,	/* truncated to 0: close starts writeback of what follows */
 	NEXUS_I_SYS,		/* synthesized (/__sys__/): never in store or log */
 };
 
@@ -368,7 +389,8 @@ struct nexus_inode {
 	u32 projid;
 	u8 target[16];
 	struct timespec64 btime;
-	struct nexus_extmap *map; /* regular files; log_mutex to change */
+	struct nexus_extmap *map; /* regular files; log_mutex to change; NULL: empty */
+	u32 map_changes;	/* changes of map that are prepared for; map_sem write */
 	struct rw_semaphore map_sem; /* readers of map; write-held around changes inside log_mutex */
 	struct mutex load_mutex; /* one loader of extents */
 	struct nexus_resv data_resv; /* log bytes of dirty folios; resv_lock */
@@ -408,6 +430,13 @@ struct inode *nexus_iget_reply(struct super_block *sb,
 			       const struct nexus_entry_reply *er, size_t len,
 			       u64 applied);
 void nexus_set_ops(struct inode *inode);	/* one switch over S_IFMT */
+/* As nexus_iget_reply(), but -EAGAIN instead of asking again; for listings. */
+struct inode *nexus_iget_attr(struct super_block *sb,
+			      const struct nexus_entry_reply *er, size_t len,
+			      u64 applied);
+/* A new inode with number, owner and times, not yet hashed; or ERR_PTR. */
+struct inode *nexus_new_inode(struct mnt_idmap *idmap, struct inode *dir,
+			      umode_t mode, dev_t rdev);
 int nexus_getattr(struct mnt_idmap *idmap, const struct path *path,
 		  struct kstat *stat, u32 mask, unsigned int flags);
 int nexus_setattr(struct mnt_idmap *idmap, struct dentry *dentry,
@@ -458,6 +487,54 @@ extern const struct super_operations nexus_super_ops;
 extern const struct dentry_operations nexus_dentry_ops;
 extern struct file_system_type nexus_fs_type;
 
+/* super.c */
+int nexus_super_get_tree(struct fs_context *fc);
+int nexus_super_reconfigure(struct fs_context *fc);
+
+/* options.c */
+int nexus_init_fs_context(struct fs_context *fc);
+int nexus_show_options(struct seq_file *m, struct dentry *root);
+/*
+ * Splits fc->source into session and zone name; refuses what is no zone, with
+ * its reason.  0 or -EINVAL.
+ */
+int nexus_parse_source(struct fs_context *fc, struct nexus_sb *nsb);
+/* Name of the first option that differs, or NULL. */
+const char *nexus_opts_differ(const struct nexus_opts *a,
+			      const struct nexus_opts *b);
+
+/* dir.c: the position of a positive dentry's name, kept in d_fsdata */
+static inline u64 nexus_dentry_pos(const struct dentry *dentry)
+{
+	return (unsigned long)dentry->d_fsdata;
+}
+static inline void nexus_dentry_set_pos(struct dentry *dentry, u64 pos)
+{
+	dentry->d_fsdata = (void *)(unsigned long)pos;
+}
+/*
+ * A dentry of a name left the dcache although the name is still there: the
+ * directory is not NEXUS_I_COMPLETE any more.  d_prune does it; so must whoever
+ * unhashes a positive dentry.  Spinlocks may be held.
+ */
+void nexus_dir_incomplete(struct inode *dir);
+
+/* unlink.c */
+int nexus_link(struct dentry *old, struct inode *dir, struct dentry *dentry);
+int nexus_unlink(struct inode *dir, struct dentry *dentry);
+int nexus_rmdir(struct inode *dir, struct dentry *dentry);
+/* rename.c */
+int nexus_rename(struct mnt_idmap *idmap, struct inode *old_dir,
+		 struct dentry *old_dentry, struct inode *new_dir,
+		 struct dentry *new_dentry, unsigned int flags);
+/* dir.c */
+struct dentry *nexus_lookup(struct inode *dir, struct dentry *dentry,
+			    unsigned int flags);
+
+/* write.c: times that change without a record of their own */
+int nexus_write_inode(struct inode *inode, struct writeback_control *wbc);
+void nexus_dirty_inode(struct inode *inode, int flags);
+
 /*
  * memstore.c: the in-memory metastore and its pack store, for "mount -o mem".
  *
@@ -478,6 +555,8 @@ int nexus_memstore_start(struct nexus_zone *zone);
 void nexus_memstore_stop(struct nexus_zone *zone);
 void nexus_memstore_free(struct nexus_zone *zone);
 u64 nexus_memstore_lsn(struct nexus_zone *zone);
+/* Brings files_used, blocks_used and the space fields of the zone up to date. */
+void nexus_memstore_statfs(struct nexus_zone *zone);
 /* NEXUS_LF_* somebody waits for.  Any context. */
 void nexus_memstore_want(struct nexus_zone *zone, u32 flags);
 
