@@ -11,6 +11,16 @@
 #include <nexus/format.h>
 #include "port.h"
 
+#define NEXUS_SETTING_PATH_MAX	4095u
+#define NEXUS_SETTING_VALUE_MAX	8192u	/* path and value fit one reply slot */
+
+/* Every flag of an inode this version knows; a record with others is refused. */
+#define NEXUS_IF_KNOWN		0x3fffu
+/* Those that SETATTR leaves as they are: they say what the inode is. */
+#define NEXUS_IF_FIXED		(NEXUS_IF_INLINE | NEXUS_IF_CASEFOLD | \
+				 NEXUS_IF_ENCRYPT | NEXUS_IF_RING | \
+				 NEXUS_IF_STREAM | NEXUS_IF_MOUNT)
+
 struct nexus_time {
 	s64	s;
 	u32	ns;
