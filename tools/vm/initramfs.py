@@ -2,7 +2,8 @@
 """The guest's initramfs: busybox, tools/vm/init and the modules of a kernel.
 
 It comes in two parts which the kernel unpacks one after the other: one per
-kernel, kept beside it, and a small one per run with its settings and command.
+kernel, kept under build/vm, and a small one per run with its settings and
+command.
 """
 
 import hashlib
@@ -74,7 +75,7 @@ def busybox():
     raise FileNotFoundError("busybox is not installed (busybox-static)")
 
 
-def base(kernel_dir, modules_root, release, init):
+def base(folder, modules_root, release, init):
     """The file with the kernel's part, made when it is not there."""
     paths = module_files(modules_root, release) if modules_root else []
     digest = hashlib.sha256()
@@ -82,7 +83,7 @@ def base(kernel_dir, modules_root, release, init):
         init_data, busybox_data = script.read(), program.read()
     for part in (init_data, busybox_data, "\n".join(paths).encode()):
         digest.update(hashlib.sha256(part).digest())
-    target = os.path.join(kernel_dir, f"initramfs-{digest.hexdigest()[:12]}.cpio")
+    target = os.path.join(folder, f"initramfs-{digest.hexdigest()[:12]}.cpio")
     if not os.path.exists(target):
         files = {
             "bin/busybox": (busybox_data, 0o100755),
