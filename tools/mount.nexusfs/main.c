@@ -93,6 +93,7 @@ int main(int argc, char **argv)
 	const char *namespace = NULL;
 	int c, ret = EXIT_OK;
 
+	opterr = 0;	/* the usage line says it all */
 	while (ret == EXIT_OK &&
 	       (c = getopt(argc, argv, "sfnvN:t:o:")) >= 0) {
 		switch (c) {

@@ -359,8 +359,8 @@ NEXUS_EXPORT int nexus_call(struct nexus_client *client, const char *service,
 			    const char *method, const void *request, size_t len,
 			    void **reply, size_t *reply_len)
 {
-	uint8_t *data;
-	size_t size;
+	uint8_t *data = NULL;
+	size_t size = 0;
 	int err;
 
 	if (client->fd < 0)
