@@ -13,6 +13,17 @@ void fake_init(struct fake *fake)
 	pthread_mutex_init(&fake->lock, NULL);
 }
 
+size_t fake_clear(struct fake *fake)
+{
+	size_t n;
+
+	pthread_mutex_lock(&fake->lock);
+	n = fake->n;
+	fake->n = 0;
+	pthread_mutex_unlock(&fake->lock);
+	return n;
+}
+
 static struct control_zone_info *find(struct fake *fake, const char *name)
 {
 	size_t i;
@@ -129,18 +140,21 @@ static int stats(void *ctx, control_stat_fn fn, void *arg,
 	static const struct control_label queue[] = {
 		{ "queue", "0" }, { "kind", "a \"quoted\"\\\n" },
 	};
-	const struct control_stat all[] = {
+	struct control_stat all[] = {
 		{ "nexus_requests_total", "Requests of the module.",
 		  CONTROL_STAT_COUNTER, queue, 2, 7 },
 		{ "nexus_requests_total", "Requests of the module.",
 		  CONTROL_STAT_COUNTER, queue, 1, 18446744073709551615ull },
-		{ "nexus_zones", "Zones known.", CONTROL_STAT_GAUGE, NULL, 0,
-		  ((struct fake *)ctx)->n },
+		{ "nexus_zones", "Zones known.", CONTROL_STAT_GAUGE, NULL, 0, 0 },
 	};
+	struct fake *fake = ctx;
 	size_t i;
 	int ret = 0;
 
 	(void)err;
+	pthread_mutex_lock(&fake->lock);
+	all[2].value = fake->n;
+	pthread_mutex_unlock(&fake->lock);
 	for (i = 0; i < sizeof(all) / sizeof(all[0]) && !ret; i++)
 		ret = fn(arg, &all[i]);
 	return ret;

@@ -25,4 +25,7 @@ extern const struct control_ops fake_ops;
 /** fake_init() - an empty core */
 void fake_init(struct fake *fake);
 
+/** fake_clear() - forget all zones; how many there were */
+size_t fake_clear(struct fake *fake);
+
 #endif /* TESTS_RPC_FAKE_H */

@@ -368,13 +368,12 @@ static void credentials(void **state)
 	assert_int_equal(create_as(h, 65534, 65534, 0, &list),
 			 RPC_PERMISSION_DENIED);
 	assert_int_equal(list, RPC_OK);
-	assert_int_equal(h->fake.n, 0);
+	assert_int_equal(fake_clear(&h->fake), 0);
 	assert_int_equal(create_as(h, 65534, games, 0, &list), RPC_OK);
-	assert_int_equal(h->fake.n, 1);
-	h->fake.n = 0;
+	assert_int_equal(fake_clear(&h->fake), 1);
 	assert_int_equal(create_as(h, 65534, 65534, games, &list),
 			 RPC_OK);
-	h->fake.n = 0;
+	assert_int_equal(fake_clear(&h->fake), 1);
 	assert_int_equal(create_as(h, 0, 65534, 0, &list), RPC_OK);
 	harness_stop(h);
 

@@ -1,0 +1,138 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# nexusctl as a user sees it, against the test server; and what mount.nexusfs
+# says before it needs a kernel. Prints TAP.
+# usage: cli.sh NEXUSCTL TEST-SERVER MOUNT.NEXUSFS
+set -u
+
+ctl=$1
+server=$2
+mount=$3
+dir=$(mktemp -d)
+out=$dir/out
+err=$dir/err
+n=0
+bad=0
+NEXUS_SOCKET=$dir/s
+export NEXUS_SOCKET
+
+# expect NAME STATUS PATTERN-OF-STDOUT PATTERN-OF-STDERR ARGUMENT...
+# An empty pattern means: no output at all.
+expect() {
+	name=$1 want=$2 wantout=$3 wanterr=$4
+	shift 4
+	n=$((n + 1))
+	"$ctl" "$@" >"$out" 2>"$err"
+	status=$?
+	why=
+	[ "$status" = "$want" ] || why="exit status $status, not $want"
+	for pair in "$out:$wantout" "$err:$wanterr"; do
+		file=${pair%%:*} pattern=${pair#*:}
+		if [ -z "$pattern" ] && [ -s "$file" ]; then
+			why="$why; unexpected output: $(head -n 1 "$file")"
+		elif [ -n "$pattern" ] && ! grep -q -e "$pattern" "$file"; then
+			why="$why; no '$pattern' in: $(head -n 1 "$file")"
+		fi
+	done
+	if [ "$want" != 0 ] && [ "$#" != 0 ] && [ "$(wc -l <"$err")" != 1 ]; then
+		why="$why; not one line of error"
+	fi
+	if [ -z "$why" ]; then
+		echo "ok $n - $name"
+	else
+		echo "not ok $n - $name # $why"
+		bad=1
+	fi
+}
+
+# json NAME EXPRESSION ARGUMENT...: true of the parsed output d
+json() {
+	name=$1 expression=$2
+	shift 2
+	n=$((n + 1))
+	if "$ctl" --json "$@" 2>"$err" |
+	   python3 -c "import json,sys; d = json.load(sys.stdin); sys.exit(0 if ($expression) else 1)"; then
+		echo "ok $n - $name"
+	else
+		echo "not ok $n - $name"
+		bad=1
+	fi
+}
+
+expect "status without a helper" 1 "does not answer" "systemctl start nexusd" status
+expect "status --json without a helper" 1 '"helper": null' "systemctl start nexusd" status --json
+expect "version without a helper" 0 "does not answer" "" version
+expect "zone list without a helper" 1 "" "not running" zone list
+expect "zone list --json without a helper" 1 "" "not running" zone list --json
+
+mkfifo "$dir/ready"
+"$server" "$NEXUS_SOCKET" >"$dir/ready" &
+pid=$!
+trap 'kill "$pid" 2>/dev/null; wait "$pid"; rm -rf "$dir"; exit $bad' EXIT
+read -r _ <"$dir/ready"
+
+expect "status" 0 "running, pid" "" status
+json "status --json" "d['helper']['link'] == 'live' and d['module']['loaded'] in (True, False)" status
+expect "no zones" 0 "" "no zones" zone list
+json "no zones as JSON" "d == []" zone list
+expect "create" 0 "zone root created" "" zone create root
+expect "create again" 1 "" "zone root exists" zone create root
+json "create in a store" "d['store'] == 's3://b/p' and d['lsn']['tail'] == 1 << 40" \
+	zone create far --store s3://b/p --region eu --option a=b
+expect "list" 0 "^root *idle" "" zone list
+json "list as JSON" "[z['name'] for z in d] == ['root', 'far']" zone list
+expect "info" 0 "^uuid: *10111213-1415-1617" "" zone info root
+expect "info of none" 1 "" "there is no zone nope" zone info nope
+expect "upgrade" 0 "zone root has format 2" "" zone upgrade root
+expect "stats" 0 '^nexus_requests_total{queue="0"} 18446744073709551615$' "" stats
+json "stats as JSON" "d[0]['labels']['kind'] == 'a \"quoted\"\\\\\\n' and d[2]['value'] == 2" stats
+expect "stats for Prometheus" 0 "^# TYPE nexus_zones gauge" "" stats --prometheus
+n=$((n + 1))
+if [ "$(grep -c '^# HELP nexus_requests_total' "$out")" = 1 ]; then
+	echo "ok $n - one head for each name"
+else
+	echo "not ok $n - one head for each name"
+	bad=1
+fi
+expect "version" 0 "1.2.3-test, channel 4, format 5" "" version
+json "version as JSON" "d['helper']['abi'] == 4 and d['tool']" version
+expect "help" 0 "exit status" "" help
+expect "--help" 0 "exit status" "" --help
+expect "--version" 0 "^nexusctl:" "" --version
+expect "--socket" 1 "" "nothing listens on /no/such" --socket /no/such zone list
+
+expect "no command" 2 "" "usage"
+expect "unknown command" 2 "" "unknown command frob" frob
+expect "unknown zone command" 2 "" "unknown command frob" zone frob
+expect "unknown option" 2 "" "unknown option --frob" --frob
+expect "option without a value" 2 "" "missing after --socket" --socket
+expect "argument missing" 2 "" "missing argument" zone create
+expect "argument too many" 2 "" "one argument too many: b" zone info a b
+expect "store of a list" 2 "" "only for zone create" zone list --store x
+expect "option without =" 2 "" "KEY=VALUE" zone create a -o b
+expect "option twice" 2 "" "given twice" zone create a -o b=1 -o b=2
+expect "prometheus of a status" 2 "" "only for stats" status --prometheus
+expect "two formats" 2 "" "only one of" stats --json --prometheus
+expect "name not in UTF-8" 1 "" "not valid UTF-8" zone create "$(printf 'a\377')"
+expect "empty name" 1 "" "1 to 63" zone create ''
+
+n=$((n + 1))
+"$ctl" zone list >/dev/full 2>"$err"
+if [ $? = 1 ] && grep -q "No space" "$err"; then
+	echo "ok $n - a full disk is an error"
+else
+	echo "not ok $n - a full disk is an error"
+	bad=1
+fi
+
+ctl=$mount
+expect "mount: nothing" 1 "" "usage:" -v
+expect "mount: too much" 1 "" "usage:" a b c
+expect "mount: unknown letter" 1 "" "usage:" -x root "$dir"
+expect "mount: empty zone" 1 "" "names no zone" "" "$dir"
+expect "mount: session without zone" 1 "" "names no zone" default: "$dir"
+expect "mount: a path" 1 "" "mounts a zone by its name" /dev/sda "$dir"
+expect "mount: no directory" 32 "" "No such file" root "$dir/none"
+expect "mount: on a file" 32 "" "is not a directory" root "$out"
+expect "mount: pretend" 0 "" "" -f root "$dir" -o defaults,noauto,grace=5
+echo "1..$n"

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+# bash completion for nexusctl
+# shellcheck shell=bash
+
+_nexusctl_zones() {
+	nexusctl "${socket[@]}" zone list 2>/dev/null | sed '1d; s/ .*//'
+}
+
+_nexusctl() {
+	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
+	local words=() socket=() i word
+
+	# The words that are not options, and the socket if one is named.
+	for ((i = 1; i < COMP_CWORD; i++)); do
+		word=${COMP_WORDS[i]}
+		case $word in
+		--socket)
+			socket=(--socket "${COMP_WORDS[i + 1]}")
+			i=$((i + 1))
+			;;
+		--store | --option | -o | --endpoint | --region | --profile)
+			i=$((i + 1))
+			;;
+		-*) ;;
+		*) words+=("$word") ;;
+		esac
+	done
+
+	case $prev in
+	--socket)
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		return
+		;;
+	--store)
+		mapfile -t COMPREPLY < <(compgen -W 'localdisk' -- "$cur")
+		return
+		;;
+	--option | -o | --endpoint | --region | --profile)
+		return
+		;;
+	esac
+
+	local choices
+	case "${words[*]}" in
+	'') choices='status zone stats version help --socket --json --help --version' ;;
+	zone) choices='create list info upgrade' ;;
+	'zone create') choices='--store --option --endpoint --region --profile --socket --json' ;;
+	'zone create '*) choices='--store --option --endpoint --region --profile --socket --json' ;;
+	'zone info' | 'zone upgrade') choices="$(_nexusctl_zones) --socket --json" ;;
+	stats) choices='--json --prometheus --socket' ;;
+	*) choices='--socket --json' ;;
+	esac
+	mapfile -t COMPREPLY < <(compgen -W "$choices" -- "$cur")
+}
+
+complete -F _nexusctl nexusctl
