@@ -22,6 +22,7 @@ DEATH_LIMIT = 120       # seconds from the command's end to power-off
 KERNEL_ARGS = (
     "console=ttyS0 panic=-1 oops=panic nokaslr mitigations=off audit=0 loglevel=5 "
     "net.ifnames=0 random.trust_cpu=on tsc=reliable no_timer_check "
+    "cryptomgr.notests initcall_blacklist=jent_mod_init,load_system_certificate_list "
     "rcupdate.rcu_cpu_stall_timeout=60 watchdog_thresh=30 nmi_watchdog=0"
 )
 
