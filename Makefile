@@ -22,6 +22,8 @@ help:
 	@echo 'make deps              install the packages it takes (not root: print the apt line)'
 	@echo 'make module            the module, for KERNEL=stock|debug|kcsan or KDIR=DIRECTORY'
 	@echo 'make userspace         the helper, the tools and the library'
+	@echo 'make install           under DESTDIR= and PREFIX=; make uninstall takes it away again'
+	@echo 'make deb               Debian packages, in build/deb'
 	@echo 'make compile_commands  compile_commands.json for editors and clang tools'
 	@echo 'make clean             remove what was built; kernels stay (make distclean removes all)'
 	@echo
@@ -67,3 +69,6 @@ clean:
 
 distclean:
 	rm -rf build compile_commands.json
+
+# install, uninstall, deb
+include packaging/install.mk
