@@ -49,11 +49,11 @@ out_stats:
 static void __exit nexus_exit(void)
 {
 	unregister_filesystem(&nexus_fs_type);
+	nexus_zone_exit();
 	nexus_chan_exit();
 	nexus_genl_exit();
 	nexus_data_exit();
 	nexus_inode_cache_exit();
-	nexus_zone_exit();
 	nexus_stats_exit();
 }
 

@@ -519,6 +519,21 @@ static inline void nexus_dentry_set_pos(struct dentry *dentry, u64 pos)
  */
 void nexus_dir_incomplete(struct inode *dir);
 
+/*
+ * A subdirectory came to or went from @dir.  The counts are the store's: however
+ * wrong, they must not upset the VFS.
+ */
+static inline void nexus_subdir_added(struct inode *dir)
+{
+	if (dir->i_nlink >= 2 && dir->i_nlink < INT_MAX)
+		inc_nlink(dir);
+}
+static inline void nexus_subdir_removed(struct inode *dir)
+{
+	if (dir->i_nlink > 2)
+		drop_nlink(dir);
+}
+
 /* unlink.c */
 int nexus_link(struct dentry *old, struct inode *dir, struct dentry *dentry);
 int nexus_unlink(struct inode *dir, struct dentry *dentry);
