@@ -111,13 +111,44 @@ static inline const void *nexus_uring_data(const struct io_uring_cmd *cmd)
 #define nexus_inode_is_new(inode)	(READ_ONCE((inode)->i_state) & I_NEW)
 #endif
 
-/* d_alloc_parallel lost its waitqueue; it is used until d_lookup_done(). */
+/* d_alloc_parallel lost its waitqueue, which must live until d_lookup_done(). */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 0, 0)
-#define nexus_d_alloc_parallel(parent, name) d_alloc_parallel(parent, name)
+#define NEXUS_DECLARE_DENTRY_WAIT(wq)	do { } while (0)
+#define nexus_d_alloc_parallel(parent, name, wq) d_alloc_parallel(parent, name)
 #else
-#define nexus_d_alloc_parallel(parent, name) \
-	d_alloc_parallel(parent, name, &(wait_queue_head_t) \
-			 __WAIT_QUEUE_HEAD_INITIALIZER(nexus_d_wait))
+#define NEXUS_DECLARE_DENTRY_WAIT(wq)	DECLARE_WAIT_QUEUE_HEAD_ONSTACK(wq)
+#define nexus_d_alloc_parallel(parent, name, wq) \
+	d_alloc_parallel(parent, name, &(wq))
 #endif
+
+/* d_revalidate is told directory and name since 6.14. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 14, 0)
+#define NEXUS_DEFINE_REVALIDATE(op, impl) \
+static int op(struct inode *dir, const struct qstr *name, \
+	      struct dentry *dentry, unsigned int flags) \
+{ \
+	return impl(dentry, flags); \
+}
+#else
+#define NEXUS_DEFINE_REVALIDATE(op, impl) \
+static int op(struct dentry *dentry, unsigned int flags) \
+{ \
+	return impl(dentry, flags); \
+}
+#endif
+
+/*
+ * Gives a dentry that nobody else can see yet operations of its own, with
+ * d_revalidate alone.
+ */
+static inline void nexus_dentry_set_ops(struct dentry *dentry,
+					const struct dentry_operations *ops)
+{
+	spin_lock(&dentry->d_lock);
+	dentry->d_op = ops;
+	dentry->d_flags &= ~DCACHE_OP_PRUNE;
+	dentry->d_flags |= DCACHE_OP_REVALIDATE;
+	spin_unlock(&dentry->d_lock);
+}
 
 #endif /* NEXUS_COMPAT_H */

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * rename, with NOREPLACE (which the VFS has checked) and EXCHANGE.
+ *
+ * Directories: i_rwsem of both parents is held, and s_vfs_rename_mutex when
+ * they differ.  A directory renamed within its parent is not locked by the VFS:
+ * its log mutex orders what changes of it.
+ */
+#include <linux/slab.h>
+
+#include "nexusfs.h"
+
+struct nexus_move {
+	struct inode	*sdir, *ddir;
+	struct inode	*inode;
+	struct inode	*target;	/* replaced or exchanged, or NULL */
+	struct nexus_rename_args a;
+	struct timespec64 now;
+};
+
+static void nexus_touch_dir(struct inode *dir, struct timespec64 now, u64 lsn)
+{
+	struct nexus_inode *ni = NEXUS_I(dir);
+
+	inode_set_mtime_to_ts(dir, now);
+	inode_set_ctime_to_ts(dir, now);
+	nexus_times_logged(ni, NEXUS_SA_MTIME | NEXUS_SA_CTIME);
+	ni->version++;
+	nexus_inode_logged(ni, lsn);
+}
+
+static void nexus_touch_inode(struct inode *inode, struct timespec64 now, u64 lsn)
+{
+	struct nexus_inode *ni = NEXUS_I(inode);
+
+	inode_set_ctime_to_ts(inode, now);
+	nexus_times_logged(ni, NEXUS_SA_CTIME);
+	ni->version++;
+	nexus_inode_logged(ni, lsn);
+}
+
+/* The name that an inode with one name has now. */
+static void nexus_set_name(struct inode *inode, u64 parent, u64 pos)
+{
+	if (S_ISDIR(inode->i_mode) || inode->i_nlink == 1) {
+		NEXUS_I(inode)->parent = parent;
+		NEXUS_I(inode)->pos = pos;
+	}
+}
+
+/* In memory what the record says; log mutexes of all are held. */
+static void nexus_moved(struct nexus_move *m, u64 lsn)
+{
+	struct nexus_inode *sdi = NEXUS_I(m->sdir), *ddi = NEXUS_I(m->ddir);
+	bool is_dir = S_ISDIR(m->inode->i_mode);
+	bool target_dir = m->target && S_ISDIR(m->target->i_mode);
+
+	if (m->a.flags & NEXUS_RF_EXCHANGE) {
+		if (is_dir && !target_dir) {
+			nexus_subdir_removed(m->sdir);
+			nexus_subdir_added(m->ddir);
+		} else if (!is_dir && target_dir) {
+			nexus_subdir_removed(m->ddir);
+			nexus_subdir_added(m->sdir);
+		}
+		nexus_set_name(m->target, m->a.sparent, m->a.spos);
+	} else {
+		if (is_dir) {
+			nexus_subdir_removed(m->sdir);
+			nexus_subdir_added(m->ddir);
+		}
+		sdi->children--;
+		ddi->children++;
+		if (m->target) {
+			ddi->children--;
+			if (target_dir) {
+				nexus_subdir_removed(m->ddir);
+				clear_nlink(m->target);
+			} else {
+				drop_nlink(m->target);
+			}
+			NEXUS_I(m->target)->parent = 0;
+			NEXUS_I(m->target)->pos = 0;
+		} else {
+			ddi->next_pos = m->a.dpos + 1;
+		}
+	}
+	nexus_set_name(m->inode, m->a.dparent, m->a.dpos);
+	nexus_touch_dir(m->sdir, m->now, lsn);
+	if (m->ddir != m->sdir)
+		nexus_touch_dir(m->ddir, m->now, lsn);
+	/* fsync of the file covers its new name. */
+	nexus_touch_inode(m->inode, m->now, lsn);
+	if (m->target)
+		nexus_touch_inode(m->target, m->now, lsn);
+}
+
+static int nexus_move(struct nexus_move *m)
+{
+	struct nexus_zone *zone = nexus_sb_zone(m->sdir->i_sb);
+	bool exchange = m->a.flags & NEXUS_RF_EXCHANGE;
+	struct nexus_inode *ti = m->target ? NEXUS_I(m->target) : NULL;
+	struct nexus_rec_head *rec;
+	struct nexus_resv resv = {};
+	struct nexus_lockset set;
+	size_t len, forget = 0;
+	u64 lsn;
+	int err;
+
+	if (m->target && !exchange &&
+	    (S_ISDIR(m->target->i_mode) || m->target->i_nlink == 1))
+		forget = sizeof(struct nexus_rec_forget);
+	len = nexus_rec_rename_len(m->a.snamelen, m->a.dnamelen);
+	rec = kzalloc(len, GFP_KERNEL);
+	if (!rec)
+		return -ENOMEM;
+	err = nexus_log_reserve(zone, &resv, len + forget, 0);
+	if (err)
+		goto out;
+	nexus_rec_rename(rec, &m->a, nexus_ts(m->now));
+
+	nexus_lock_inodes(&set, m->sdir, m->ddir, m->inode, m->target);
+	err = nexus_mutate(zone, &resv, rec, &lsn);
+	if (!err) {
+		nexus_moved(m, lsn);
+		if (forget) {
+			set_bit(NEXUS_I_ORPHAN, &ti->state);
+			ti->evict_resv.zone = zone;
+			nexus_resv_move(&ti->evict_resv, &resv, forget);
+		}
+	}
+	nexus_unlock_inodes(&set);
+	nexus_log_unreserve(&resv);
+out:
+	kfree(rec);
+	return err;
+}
+
+int nexus_rename(struct mnt_idmap *idmap, struct inode *old_dir,
+		 struct dentry *old_dentry, struct inode *new_dir,
+		 struct dentry *new_dentry, unsigned int flags)
+{
+	bool exchange = flags & RENAME_EXCHANGE;
+	struct nexus_move m = {
+		.sdir = old_dir,
+		.ddir = new_dir,
+		.inode = d_inode(old_dentry),
+		.target = d_inode(new_dentry),
+		.now = current_time(old_dir),
+	};
+	int err;
+
+	if (flags & ~(RENAME_NOREPLACE | RENAME_EXCHANGE))
+		return -EINVAL;
+	if (nexus_sys_name(old_dir, &old_dentry->d_name) ||
+	    nexus_sys_name(new_dir, &new_dentry->d_name))
+		return -EPERM;
+	if (m.target && !exchange && S_ISDIR(m.target->i_mode) &&
+	    NEXUS_I(m.target)->children)
+		return -ENOTEMPTY;
+	if (m.target && !m.target->i_nlink)
+		return -EUCLEAN;
+	if (!m.target && NEXUS_I(new_dir)->next_pos >= NEXUS_POS_MAX)
+		return -ENOSPC;
+	/*
+	 * After a crash the name shows the old content or the new: the new is
+	 * on its way to disk before the record that names it.
+	 */
+	if (m.target && !exchange && S_ISREG(m.inode->i_mode)) {
+		err = nexus_data_write_and_wait(m.inode);
+		if (err)
+			return err;
+	}
+
+	m.a = (struct nexus_rename_args){
+		.sparent = old_dir->i_ino,
+		.spos = nexus_dentry_pos(old_dentry),
+		.ino = m.inode->i_ino,
+		.dparent = new_dir->i_ino,
+		.dpos = m.target ? nexus_dentry_pos(new_dentry) :
+				   NEXUS_I(new_dir)->next_pos,
+		.replaced = m.target ? m.target->i_ino : 0,
+		.sname = old_dentry->d_name.name,
+		.dname = new_dentry->d_name.name,
+		.snamelen = old_dentry->d_name.len,
+		.dnamelen = new_dentry->d_name.len,
+		.flags = exchange ? NEXUS_RF_EXCHANGE : 0,
+	};
+	err = nexus_move(&m);
+	if (err)
+		return err;
+
+	/* The VFS moves the dentries next; their positions go with the names. */
+	nexus_dentry_set_pos(old_dentry, m.a.dpos);
+	if (exchange)
+		nexus_dentry_set_pos(new_dentry, m.a.spos);
+	return 0;
+}
