@@ -230,7 +230,7 @@ TEST_F(dir, utimensat)
 TEST_F(dir, times_far_away)
 {
 	static const time_t when[] = {
-		-2147483648ll, -1, 0, 2147483647ll, 2147483648ll, 4294967296ll,
+		-2147483000ll, -1, 0, 2147483647ll, 2147483648ll, 4294967296ll,
 		8589934592ll, 15000000000ll,
 	};
 	struct timespec set[2];
@@ -245,7 +245,11 @@ TEST_F(dir, times_far_away)
 		OK(utimensat(AT_FDCWD, "l", set, AT_SYMLINK_NOFOLLOW));
 		if (i % 3 == 2)
 			nx_drop_caches();
-		EXPECT_TRUE(same(set[0], get("f").st_atim));
+		EXPECT_TRUE(same(set[0], get("f").st_atim)) {
+			TH_LOG("%lld became %lld.%09ld", (long long)when[i],
+			       (long long)get("f").st_atim.tv_sec,
+			       get("f").st_atim.tv_nsec);
+		}
 		EXPECT_TRUE(same(set[1], get("f").st_mtim));
 		EXPECT_TRUE(same(set[1], get("l").st_mtim));
 	}

@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Random operations on one file, after the idea of fsx: write, read, truncate,
+ * mapped read and write, fsync, reopen, caches dropped; compared with a model
+ * in memory after each.  NEXUS_OPS: how many; NEXUS_SEED: which.
+ */
+#include "nx.h"
+
+enum { MAX = 256 << 10, KEPT = 40 };
+
+struct fsx {
+	int fd;
+	size_t size;
+	unsigned char model[MAX + 4096], buf[MAX + 4096];
+	char log[KEPT][96];
+	unsigned int steps;
+};
+
+static void note(struct fsx *x, const char *what, size_t at, size_t len)
+{
+	snprintf(x->log[x->steps % KEPT], sizeof(x->log[0]),
+		 "%u: %s at %zu, %zu bytes, size %zu", x->steps, what, at, len,
+		 x->size);
+	x->steps++;
+}
+
+static void tell(const struct fsx *x)
+{
+	unsigned int i = x->steps > KEPT ? x->steps - KEPT : 0;
+
+	for (; i < x->steps; i++)
+		printf("#   %s\n", x->log[i % KEPT]);
+	fflush(stdout);
+}
+
+/* Where the two differ first, or -1. */
+static long differs(const unsigned char *a, const unsigned char *b, size_t len)
+{
+	size_t i;
+
+	if (!memcmp(a, b, len))
+		return -1;
+	for (i = 0; a[i] == b[i]; i++)
+		;
+	return i;
+}
+
+static void fill(struct fsx *x, size_t at, size_t len)
+{
+	size_t i;
+
+	for (i = 0; i < len; i++)
+		x->model[at + i] = (x->steps * 31 + i * 3 + 1) & 0xff;
+}
+
+static void write_some(struct fsx *x, size_t at, size_t len)
+{
+	note(x, "write", at, len);
+	fill(x, at, len);
+	HOLDS(pwrite(x->fd, x->model + at, len, at) == (ssize_t)len);
+	if (len && at + len > x->size)
+		x->size = at + len;
+}
+
+static void read_some(struct fsx *x, size_t at, size_t len)
+{
+	size_t want = at >= x->size ? 0 : at + len > x->size ? x->size - at : len;
+	long where;
+
+	note(x, "read", at, len);
+	HOLDS(pread(x->fd, x->buf, len, at) == (ssize_t)want);
+	where = differs(x->buf, x->model + at, want);
+	if (where >= 0)
+		printf("# byte %zu: read %02x, written %02x\n", at + where,
+		       x->buf[where], x->model[at + where]);
+	HOLDS(where < 0);
+}
+
+static void truncate_to(struct fsx *x, size_t size)
+{
+	note(x, "truncate", size, 0);
+	HOLDS(!ftruncate(x->fd, size));
+	if (size < x->size)
+		memset(x->model + size, 0, x->size - size);
+	x->size = size;
+}
+
+static void mapped(struct fsx *x, size_t at, size_t len, bool change)
+{
+	size_t page = at & ~4095ul, end, i;
+	unsigned char *map;
+	long where;
+
+	if (at >= x->size)
+		return;
+	if (at + len > x->size)
+		len = x->size - at;
+	note(x, change ? "mapped write" : "mapped read", at, len);
+	map = mmap(NULL, at - page + len, PROT_READ | (change ? PROT_WRITE : 0),
+		   MAP_SHARED, x->fd, page);
+	HOLDS(map != MAP_FAILED);
+	if (change) {
+		fill(x, at, len);
+		memcpy(map + (at - page), x->model + at, len);
+		if (nx_below(3) == 0)
+			HOLDS(!msync(map, at - page + len, MS_SYNC));
+	} else {
+		where = differs(map + (at - page), x->model + at, len);
+		if (where >= 0)
+			printf("# byte %zu: mapped %02x, written %02x\n",
+			       at + where, map[at - page + where],
+			       x->model[at + where]);
+		HOLDS(where < 0);
+		/* Behind the end of the file its last page holds zeros. */
+		end = (at + len + 4095) & ~4095ul;
+		if (at + len == x->size)
+			for (i = at + len; i < end; i++)
+				HOLDS(!map[i - page]);
+	}
+	HOLDS(!munmap(map, at - page + len));
+}
+
+static void reopen(struct fsx *x)
+{
+	struct stat st;
+
+	note(x, "reopen", 0, 0);
+	HOLDS(!close(x->fd));
+	x->fd = open("fsx", O_RDWR);
+	HOLDS(x->fd >= 0);
+	HOLDS(!fstat(x->fd, &st));
+	HOLDS((size_t)st.st_size == x->size);
+}
+
+static void run(struct fsx *x, unsigned int ops)
+{
+	x->fd = open("fsx", O_RDWR | O_CREAT | O_EXCL, 0644);
+	HOLDS(x->fd >= 0);
+	while (x->steps < ops) {
+		size_t at = nx_below(nx_below(3) ? MAX : MAX / 16);
+		size_t len = 1 + nx_below(nx_below(3) ? 64 << 10 : 4096);
+
+		if (nx_below(8) == 0)
+			at &= ~4095ul;
+		if (at + len > MAX)
+			len = MAX - at;
+		switch (nx_below(32)) {
+		case 0 ... 9:
+			write_some(x, at, len);
+			break;
+		case 10 ... 18:
+			read_some(x, at, len);
+			break;
+		case 19 ... 21:
+			truncate_to(x, at);
+			break;
+		case 22 ... 25:
+			mapped(x, at, len, true);
+			break;
+		case 26 ... 28:
+			mapped(x, at, len, false);
+			break;
+		case 29:
+			note(x, "fsync", 0, 0);
+			HOLDS(!fsync(x->fd));
+			break;
+		case 30:
+			reopen(x);
+			break;
+		default:
+			if (nx_below(6))
+				break;
+			note(x, "drop caches", 0, 0);
+			nx_drop_caches();
+		}
+		if (x->steps % 64 == 0)
+			read_some(x, 0, MAX);
+	}
+	reopen(x);
+	nx_drop_caches();
+	read_some(x, 0, MAX);
+}
+
+TEST_F_TIMEOUT(dir, one_file, 1200)
+{
+	struct fsx *x = mmap(NULL, sizeof(*x), PROT_READ | PROT_WRITE,
+			     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	int bad;
+
+	ASSERT_NE(MAP_FAILED, x);
+	nx_seed();
+	fflush(NULL);
+	if (!fork()) {
+		run(x, nx_env("NEXUS_OPS", 3000));
+		_exit(0);
+	}
+	bad = nx_reap();
+	if (bad)
+		tell(x);
+	EXPECT_EQ(0, bad);
+}
+
+/* Several at once, each with a file of its own. */
+TEST_F_TIMEOUT(dir, four_files_at_once, 1200)
+{
+	uint64_t seed = nx_seed();
+	struct fsx *x[4];
+	char name[16];
+	int i, bad;
+
+	for (i = 0; i < 4; i++) {
+		x[i] = mmap(NULL, sizeof(**x), PROT_READ | PROT_WRITE,
+			    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+		ASSERT_NE(MAP_FAILED, x[i]);
+		snprintf(name, sizeof(name), "%d", i);
+		OK(mkdir(name, 0755));
+		fflush(NULL);
+		if (!fork()) {
+			HOLDS(!chdir(name));
+			nx_srand(seed + i);
+			run(x[i], nx_env("NEXUS_OPS", 3000) / 4);
+			_exit(0);
+		}
+	}
+	bad = nx_reap();
+	for (i = 0; bad && i < 4; i++) {
+		printf("# file %d\n", i);
+		tell(x[i]);
+	}
+	EXPECT_EQ(0, bad);
+}
+
+TEST_HARNESS_MAIN

@@ -1,0 +1,62 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# Test Anything Protocol for the shell scripts here: source it, define
+# functions test_NAME, end with tap_main.  A test fails when a command of it
+# does; `skip REASON` ends it early.
+
+dir=${NEXUS_TEST_DIR:-/mnt/nexus}
+
+skip() {
+	echo "$*" > "$tap_tmp/skip"
+	exit 0
+}
+
+is_nexus() { [ "$(stat -f -c %t "${1:-$dir}")" = 4e455853 ]; }
+
+need_nexus() { is_nexus || skip "needs nexusfs"; }
+
+# until_true SECONDS COMMAND...: for hangs only, no test depends on how fast it is.
+until_true() {
+	local tries=$(($1 * 10))
+	shift
+	until "$@" > /dev/null 2>&1; do
+		tries=$((tries - 1))
+		[ $tries -gt 0 ] || { echo "never: $*" && return 1; }
+		sleep 0.1
+	done
+}
+
+# A counter of the module by nexusctl stats --json.
+counter() {
+	nexusctl stats --json | jq -r --arg n "$1" \
+		'[.[] | select(.name | test("(^|_)" + $n + "(_total)?$")) | .value][0] // "none"'
+}
+
+tap_main() {
+	local names n=0 name status
+	tap_tmp=$(mktemp -d)
+	trap 'rm -rf "$tap_tmp"' EXIT
+	mapfile -t names < <(declare -F | sed -n 's/^declare -f \(test_.*\)/\1/p')
+	[ $# = 0 ] || names=("$@")
+	echo "TAP version 13"
+	echo "1..${#names[@]}"
+	for name in "${names[@]}"; do
+		n=$((n + 1))
+		rm -f "$tap_tmp/skip"
+		status=0
+		# Not in a condition, or -e would not count inside.
+		set +e
+		( set -eu; "$name" ) > "$tap_tmp/log" 2>&1
+		status=$?
+		set -e
+		if [ -e "$tap_tmp/skip" ]; then
+			echo "ok $n ${name#test_} # SKIP $(cat "$tap_tmp/skip")"
+		elif [ $status = 0 ]; then
+			echo "ok $n ${name#test_}"
+		else
+			sed 's/^/#   /' "$tap_tmp/log" | tail -n 60
+			echo "not ok $n ${name#test_}"
+		fi
+	done
+}
