@@ -13,6 +13,10 @@
 
 #include "mount.h"
 
+#ifndef FS_TYPE		/* a test has another */
+#define FS_TYPE	"nexusfs"
+#endif
+
 /* Collect the errors of the context; warnings go to stderr as they are. */
 static void read_messages(int fd, bool verbose, char text[MESSAGE_MAX])
 {
@@ -108,7 +112,7 @@ static int mount_new(const struct request *req)
 {
 	int fd, mnt = -1, err, ret;
 
-	fd = fsopen("nexusfs", FSOPEN_CLOEXEC);
+	fd = fsopen(FS_TYPE, FSOPEN_CLOEXEC);
 	if (fd < 0)
 		return failed(req, -1, errno);
 	err = fsconfig(fd, FSCONFIG_SET_STRING, "source", req->spec, 0) ?
@@ -130,7 +134,8 @@ static int mount_new(const struct request *req)
 		ret = errno == ENOENT ? EXIT_USAGE : EXIT_MOUNT;
 		complain("cannot mount %s on %s: %s", req->spec, req->dir,
 			 errno == ENOENT ? "there is no such directory" :
-			 errno == ENOTDIR ? hint(ENOTDIR) : strerror(errno));
+			 errno == ENOTDIR || errno == EINVAL ? hint(ENOTDIR) :
+							       strerror(errno));
 		goto out;
 	}
 	if (!err)

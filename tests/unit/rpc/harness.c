@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* A server in a thread, and sockets that speak to it in raw bytes. */
 #include <errno.h>
+#include <grp.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -28,9 +29,15 @@ static void *serve(void *arg)
 struct harness *harness_start(const struct rpc_server_opts *opts)
 {
 	struct harness *h = calloc(1, sizeof(*h));
+	struct rpc_server_opts own = { 0 };
+	struct group *group = getgrgid(getegid());
 	int err = 0;
 
 	assert_non_null(h);
+	if (opts)
+		own = *opts;
+	if (!own.group && geteuid() && group)
+		own.group = group->gr_name;
 	strcpy(h->dir, "/tmp/nexus-rpc-XXXXXX");
 	assert_non_null(mkdtemp(h->dir));
 	assert_int_equal(chmod(h->dir, 0755), 0);
@@ -38,7 +45,7 @@ struct harness *harness_start(const struct rpc_server_opts *opts)
 	fake_init(&h->fake);
 	h->services = control_services(&fake_ops, &h->fake);
 	assert_non_null(h->services);
-	h->server = rpc_server_new(h->path, h->services, opts, &err);
+	h->server = rpc_server_new(h->path, h->services, &own, &err);
 	assert_int_equal(err, 0);
 	assert_non_null(h->server);
 	assert_int_equal(pthread_create(&h->thread, NULL, serve, h), 0);

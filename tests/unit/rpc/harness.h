@@ -23,7 +23,11 @@ struct harness {
 	bool running;
 };
 
-/** harness_start() - bind, open the socket to everybody, run */
+/**
+ * harness_start() - bind and run
+ *
+ * For an ordinary user the group that may change things is his own.
+ */
 struct harness *harness_start(const struct rpc_server_opts *opts);
 
 /** harness_stop() - stop, check how it ended, free */
