@@ -1,0 +1,356 @@
+// SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
+/* Apply: content.  TRUNCATE, EXTENT, and the freeing of extents. */
+#include "apply_impl.h"
+
+#define FBLOCK_END	(NEXUS_EXT_FBLOCK_MAX + NEXUS_EXT_WINDOW)
+
+/* Stages the value in ap->val (@len bytes) under @fblock, at another place. */
+static int put_extent(struct nexus_ap *ap, u64 data_id, size_t len,
+		      const struct nexus_kext *x)
+{
+	struct nexus_extent_val *v;
+
+	nexus_key_extent(&ap->key2, data_id, x->fblock << NEXUS_BLOCK_SHIFT);
+	v = nexus_ap_put(ap, &ap->key2, len ? len : sizeof(*v));
+	if (!v)
+		return -ENOMEM;
+	if (len)
+		memcpy(v, ap->val, len);
+	v->pack = cpu_to_le64(x->pack);
+	v->block = cpu_to_le32(x->block);
+	v->nblocks = cpu_to_le32(x->nblocks);
+	v->flags = cpu_to_le32(x->flags);
+	return 0;
+}
+
+/* @x, cut to end at @from, goes on in @new. */
+static bool joins(const struct nexus_kext *x, u64 from,
+		  const struct nexus_kext *new)
+{
+	return new && x->pack == new->pack && x->flags == new->flags &&
+	       x->block + (from - x->fblock) == new->block &&
+	       from % NEXUS_EXT_WINDOW;
+}
+
+struct map {
+	u64	data_id;
+	u64	from;
+	u64	end;
+	const struct nexus_kext *new;	/* begins at @from; NULL: only unmap */
+	bool	merged;			/* @new went into its left neighbour */
+	u64	freed;
+};
+
+/* One extent that overlaps [from, end), or ends at from. */
+static int map_one(struct nexus_ap *ap, struct map *m,
+		   const struct nexus_kext *x, size_t len)
+{
+	u64 x_end = x->fblock + x->nblocks;
+	u64 a = NEXUS_MAX(x->fblock, m->from), b = NEXUS_MIN(x_end, m->end);
+	struct nexus_kext part = *x;
+	int ret = 0;
+
+	if (a < b) {
+		m->freed += b - a;
+		ret = nexus_ap_pack_add(ap, x->pack, -(s64)(b - a), 0);
+		if (ret)
+			return ret;
+	}
+	if (x->fblock < m->from) {
+		part.nblocks = (u32)(m->from - x->fblock);
+		if (joins(x, m->from, m->new)) {
+			part.nblocks += m->new->nblocks;
+			m->merged = true;
+		}
+		if (part.nblocks != x->nblocks)
+			ret = put_extent(ap, m->data_id, len, &part);
+	} else if (x->fblock != m->from || !m->new || m->merged) {
+		nexus_key_extent(&ap->key2, m->data_id,
+				 x->fblock << NEXUS_BLOCK_SHIFT);
+		ret = nexus_ap_del(ap, &ap->key2);
+	}
+	if (!ret && x_end > m->end) {
+		part.fblock = m->end;
+		part.block = x->block + (u32)(m->end - x->fblock);
+		part.nblocks = (u32)(x_end - m->end);
+		ret = put_extent(ap, m->data_id, len, &part);
+	}
+	return ret;
+}
+
+/*
+ * Unmaps [from, end) and maps @new, which lies in it and in one window.
+ * *@freed: blocks that were mapped there.
+ */
+static int map_range(struct nexus_ap *ap, u64 data_id, u64 from, u64 end,
+		     const struct nexus_kext *new, u64 *freed)
+{
+	struct map m = {
+		.data_id = data_id, .from = from, .end = end, .new = new,
+	};
+	struct nexus_kext x;
+	int len, ret;
+
+	/* From the block before on, to see the left neighbour. */
+	len = nexus_ext_seek(ap->kv, data_id,
+			     from % NEXUS_EXT_WINDOW ? from - 1 : from,
+			     &ap->key, ap->val, sizeof(ap->val), &x);
+	while (len > 0 && x.fblock < end) {
+		ret = map_one(ap, &m, &x, (size_t)len);
+		if (ret)
+			return ret;
+		if (x.fblock + x.nblocks >= end)
+			break;
+		len = nexus_ext_next(ap->kv, data_id, x.fblock + x.nblocks,
+				     &ap->key, ap->val, sizeof(ap->val), &x);
+	}
+	if (len == -EUCLEAN)
+		return nexus_ap_fail(ap, 0, "damaged extent");
+	if (len < 0 && len != -ENOENT)
+		return len;
+	*freed = m.freed;
+	if (!new)
+		return 0;
+	ret = nexus_ap_pack_add(ap, new->pack, new->nblocks,
+				new->block + new->nblocks);
+	return ret || m.merged ? ret : put_extent(ap, data_id, 0, new);
+}
+
+static int add_blocks(struct nexus_ap *ap, struct nexus_ap_inode *in, u64 plus,
+		      u64 minus)
+{
+	u64 blocks = le64_to_cpu(in->v.blocks) + plus;
+
+	if (blocks < minus)
+		return nexus_ap_fail(ap, in->ino, "inode counts too few blocks");
+	in->v.blocks = cpu_to_le64(blocks - minus);
+	if (plus != minus)
+		nexus_ap_charge(ap, in, 0, (s64)(plus - minus));
+	return 0;
+}
+
+/* The regular file of a record, with the data id the record states. */
+static int load_file(struct nexus_ap *ap, u64 ino, __le64 data_id,
+		     struct nexus_ap_inode **in)
+{
+	int ret = nexus_ap_inode(ap, ino, in);
+
+	if (ret)
+		return ret;
+	if (nexus_ap_fmt(*in) != S_IFREG)
+		return nexus_ap_fail(ap, ino, "content of no regular file");
+	if ((*in)->v.data_id != data_id)
+		return nexus_ap_fail(ap, ino, "inode has another data id");
+	return 0;
+}
+
+static bool is_inline(const struct nexus_ap_inode *in)
+{
+	return le32_to_cpu(in->v.flags) & NEXUS_IF_INLINE;
+}
+
+/* Block 0 moved to a pack, or is gone. */
+static int drop_inline(struct nexus_ap *ap, struct nexus_ap_inode *in)
+{
+	if (!is_inline(in))
+		return 0;
+	in->v.flags &= ~cpu_to_le32(NEXUS_IF_INLINE);
+	nexus_key_content(&ap->key, in->ino);
+	return nexus_ap_del(ap, &ap->key);
+}
+
+static int cut_inline(struct nexus_ap *ap, struct nexus_ap_inode *in, u64 size)
+{
+	struct nexus_blob_val *val;
+	size_t keep = sizeof(*val) + (size_t)size;
+	u8 *buf;
+	int len, ret = 0;
+
+	if (!is_inline(in) || size >= NEXUS_INLINE_MAX)
+		return 0;
+	if (!size)
+		return drop_inline(ap, in);
+	nexus_key_content(&ap->key, in->ino);
+	buf = nexus_alloc(sizeof(*val) + NEXUS_INLINE_MAX);
+	if (!buf)
+		return -ENOMEM;
+	len = nexus_ap_get(ap, &ap->key, in->ino, sizeof(*val), buf,
+			   sizeof(*val) + NEXUS_INLINE_MAX);
+	if (len == -ENOENT)
+		ret = nexus_ap_fail(ap, in->ino, "inline content is missing");
+	else if (len < 0)
+		ret = len;
+	if (!ret && (size_t)len > keep) {
+		val = nexus_ap_put(ap, &ap->key, keep);
+		if (val)
+			memcpy(val, buf, keep);
+		else
+			ret = -ENOMEM;
+	}
+	nexus_free(buf);
+	return ret;
+}
+
+/*
+ * The whole body goes at once from the inode and its quotas; the extents stay
+ * under the old data id, to be freed in steps.
+ */
+static int replace_body(struct nexus_ap *ap, struct nexus_ap_inode *in,
+			u64 new_id)
+{
+	u64 old_id = le64_to_cpu(in->v.data_id);
+	u64 blocks = le64_to_cpu(in->v.blocks);
+	struct nexus_kext x;
+	int ret;
+
+	ret = nexus_ext_next(ap->kv, new_id, 0, &ap->key, ap->val,
+			     sizeof(ap->val), &x);
+	if (ret > 0 || ret == -EUCLEAN)
+		return nexus_ap_fail(ap, in->ino, "new data id is in use");
+	if (ret != -ENOENT)
+		return ret;
+	nexus_key_orphan(&ap->key, new_id);
+	ret = nexus_ap_exists(ap, &ap->key);
+	if (ret)
+		return ret < 0 ? ret :
+		       nexus_ap_fail(ap, in->ino, "new data id is in use");
+
+	in->v.data_id = cpu_to_le64(new_id);
+	ret = add_blocks(ap, in, 0, blocks);
+	if (!ret && !nexus_ap_nlink(in)) {
+		/* Still open, though its last name is gone. */
+		ret = nexus_ap_orphan_put(ap, new_id, NEXUS_ORPHAN_INODE,
+					  in->ino, NULL);
+		nexus_key_orphan(&ap->key, old_id);
+		if (!ret)
+			ret = nexus_ap_del(ap, &ap->key);
+	}
+	if (!ret && blocks)
+		ret = nexus_ap_orphan_put(ap, old_id, NEXUS_ORPHAN_BULK, 0, in);
+	return ret ? ret : drop_inline(ap, in);
+}
+
+static int cut_body(struct nexus_ap *ap, struct nexus_ap_inode *in,
+		    const struct nexus_rec_truncate *r)
+{
+	u64 size = le64_to_cpu(r->size);
+	u64 end = (size >> NEXUS_BLOCK_SHIFT) + !!(size & (NEXUS_BLOCK_SIZE - 1));
+	u64 freed, data_id = le64_to_cpu(in->v.data_id);
+	struct nexus_kext tail = { 0 };
+	int ret;
+
+	if (!r->tail_pack) {
+		ret = cut_inline(ap, in, size);
+		if (!ret)
+			ret = map_range(ap, data_id, end, FBLOCK_END, NULL,
+					&freed);
+		return ret ? ret : add_blocks(ap, in, 0, freed);
+	}
+	tail.fblock = end - 1;
+	tail.pack = le64_to_cpu(r->tail_pack);
+	tail.block = le32_to_cpu(r->tail_block);
+	tail.nblocks = 1;
+	ret = map_range(ap, data_id, end - 1, FBLOCK_END, &tail, &freed);
+	if (!ret && !tail.fblock)
+		ret = drop_inline(ap, in);
+	return ret ? ret : add_blocks(ap, in, 1, freed);
+}
+
+int nexus_ap_truncate(struct nexus_ap *ap)
+{
+	const struct nexus_rec_truncate *r = (const void *)ap->rec;
+	u64 size = le64_to_cpu(r->size);
+	struct nexus_ap_inode *in;
+	int ret;
+
+	ret = load_file(ap, le64_to_cpu(r->ino), r->data_id, &in);
+	if (ret)
+		return ret;
+	if (r->new_data_id)
+		ret = replace_body(ap, in, le64_to_cpu(r->new_data_id));
+	else
+		ret = cut_body(ap, in, r);
+	if (ret)
+		return ret;
+	in->v.size = cpu_to_le64(size);
+	if (r->new_data_id)
+		in->v.disk_size = cpu_to_le64(0);
+	else if (le64_to_cpu(in->v.disk_size) > size)
+		in->v.disk_size = cpu_to_le64(size);
+	nexus_ap_mtime(ap, in);
+	nexus_ap_gen(in);
+	return 0;
+}
+
+int nexus_ap_extent(struct nexus_ap *ap)
+{
+	const struct nexus_rec_extent *r = (const void *)ap->rec;
+	u64 size = le64_to_cpu(r->size);
+	u32 left = le32_to_cpu(r->nblocks);
+	struct nexus_ap_inode *in;
+	struct nexus_kext x;
+	u64 freed, gone = 0;
+	int ret;
+
+	ret = load_file(ap, le64_to_cpu(r->ino), r->data_id, &in);
+	if (ret)
+		return ret;
+	x.fblock = le64_to_cpu(r->offset) >> NEXUS_BLOCK_SHIFT;
+	x.pack = le64_to_cpu(r->pack);
+	x.block = le32_to_cpu(r->block);
+	x.flags = le32_to_cpu(r->flags);
+	if (!x.fblock)
+		ret = drop_inline(ap, in);
+	while (!ret && left) {
+		u64 room = NEXUS_EXT_WINDOW - x.fblock % NEXUS_EXT_WINDOW;
+
+		x.nblocks = (u32)NEXUS_MIN(room, (u64)left);
+		ret = map_range(ap, le64_to_cpu(r->data_id), x.fblock,
+				x.fblock + x.nblocks, &x, &freed);
+		gone += freed;
+		left -= x.nblocks;
+		x.fblock += x.nblocks;
+		x.block += x.nblocks;
+	}
+	if (!ret)
+		ret = add_blocks(ap, in, le32_to_cpu(r->nblocks), gone);
+	if (ret)
+		return ret;
+	if (le64_to_cpu(in->v.size) < size)
+		in->v.size = r->size;
+	if (le64_to_cpu(in->v.disk_size) < size)
+		in->v.disk_size = r->size;
+	in->v.mtime_s = r->mtime_s;
+	in->v.mtime_ns = r->mtime_ns;
+	in->v.ctime_s = r->ctime_s;
+	in->v.ctime_ns = r->ctime_ns;
+	nexus_ap_gen(in);
+	return 0;
+}
+
+int nexus_ap_free_extents(struct nexus_ap *ap, u64 data_id, u32 max, bool *more)
+{
+	struct nexus_kext x;
+	u64 from = 0;
+	int len, ret;
+
+	for (;; max--) {
+		len = nexus_ext_next(ap->kv, data_id, from, &ap->key, ap->val,
+				     sizeof(ap->val), &x);
+		*more = len > 0;
+		if (len == -ENOENT)
+			return 0;
+		if (len == -EUCLEAN)
+			return nexus_ap_fail(ap, 0, "damaged extent");
+		if (len < 0)
+			return len;
+		if (!max)
+			return 0;
+		ret = nexus_ap_del(ap, &ap->key);
+		if (!ret)
+			ret = nexus_ap_pack_add(ap, x.pack, -(s64)x.nblocks, 0);
+		if (ret)
+			return ret;
+		from = x.fblock + x.nblocks;
+	}
+}
