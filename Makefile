@@ -31,7 +31,7 @@ help:
 
 .PHONY: deps
 deps:
-	scripts/deps.sh
+	@scripts/deps.sh
 
 # Each kernel has a folder of links to the sources, so that the objects of two
 # kernels never mix.
@@ -48,16 +48,17 @@ userspace:
 
 .PHONY: run
 run:
-	scripts/deps.sh
-	tools/demo
+	@scripts/deps.sh
+	@tools/demo
 
 .PHONY: check
 check:
-	scripts/check $(if $(PART),--part $(PART))
+	@scripts/deps.sh
+	@scripts/check $(if $(PART),--part $(PART))
 
 .PHONY: check-long
 check-long:
-	scripts/check --long $(if $(PART),--part $(PART),--list)
+	@scripts/check --long $(if $(PART),--part $(PART),--list)
 
 .PHONY: compile_commands
 compile_commands: module userspace
