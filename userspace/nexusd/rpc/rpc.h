@@ -209,7 +209,8 @@ struct rpc_server;
  * @error: set to the negative errno when the result is NULL; may be NULL
  *
  * May be called before a fork into the background: threads are only started
- * by rpc_server_run().
+ * by rpc_server_run(). The parent then leaves without rpc_server_free(), which
+ * would remove the socket of the child.
  *
  * Return: the server, or NULL.
  */
