@@ -16,6 +16,14 @@
  * -ENOENT (no such name or inode), -ENODATA (no such xattr), -ENOTDIR, -EINVAL
  * (malformed request), -EOPNOTSUPP (opcode is not a typed read), -EUCLEAN (a
  * value is damaged), or the store's.
+ *
+ * No more than req->reply_max bytes are written.  What the wire leaves open:
+ * EXTENTS trims its first extent to begin at arg1 (rounded down to a block).
+ * The cursors of LISTXATTR and SETTINGS are the number of names or settings the
+ * reader has; an empty reply is the end.  READLINK of no symlink and INLINE of no
+ * inline file are -EINVAL.  GETNAME of the root gives an empty name, of an inode
+ * without names -ENOENT.  Content that does not fit a LOOKUP reply is left out.
+ * A LIST entry whose inode is damaged comes without attributes.
  */
 int nexus_read(struct nexus_kv *kv, const struct nexus_request *req,
 	       const void *data, void *out, size_t cap);

@@ -1,82 +1,84 @@
 // SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
 /*
- * Validation of replies.  The helper may be buggy or hostile: after this check
- * no length, count, name, mode or extent of a reply can hurt whoever uses it.
- * What only the caller can know (a live inode that changes its type, a pack that
- * does not exist) is the caller's to refuse.
+ * Validation of the helper's replies: the helper may be wrong in any way.
+ *
+ * The bytes checked are a private copy.  What only the caller knows (that a live
+ * inode keeps its type, how large a pack really is, which ids map into the user
+ * namespace) it checks itself.
  */
 #include "key.h"
 #include "read.h"
+#include "record.h"
 
-#define UID_NONE	0xffffffffu
 #define NSEC_PER_S	1000000000u
+#define NO_ID		0xffffffffu
+#define LINK_MAX_SANE	0x7fffffffu
 
-#define REFUSE(text) do { *field = (text); return -EIO; } while (0)
+#define BAD(text)	do { *field = (text); return -EIO; } while (0)
 
 static int check_attr(const struct nexus_attr *a, const char **field)
 {
-	if (!a->ino || a->ino > NEXUS_SIZE_MAX)
-		REFUSE("attr.ino");
+	u32 fmt = a->mode & S_IFMT;
+
+	if (!a->ino)
+		BAD("ino");
 	if (!nexus_mode_ok(a->mode))
-		REFUSE("attr.mode");
-	if (a->uid == UID_NONE)
-		REFUSE("attr.uid");
-	if (a->gid == UID_NONE)
-		REFUSE("attr.gid");
-	if (a->nlink > 0x7fffffffu || (S_ISDIR(a->mode) && a->nlink == 1))
-		REFUSE("attr.nlink");
-	if (a->projid == UID_NONE)
-		REFUSE("attr.projid");
-	if (a->size > NEXUS_SIZE_MAX)
-		REFUSE("attr.size");
-	if (S_ISLNK(a->mode) && (!a->size || a->size > NEXUS_SYMLINK_MAX))
-		REFUSE("attr.size");
-	if (a->disk_size > NEXUS_SIZE_MAX)
-		REFUSE("attr.disk_size");
-	if (a->blocks > NEXUS_SIZE_MAX >> NEXUS_BLOCK_SHIFT)
-		REFUSE("attr.blocks");
+		BAD("mode");
+	if (a->flags & ~NEXUS_IF_KNOWN)
+		BAD("flags");
+	if ((a->flags & NEXUS_IF_INLINE) && fmt != S_IFREG)
+		BAD("inline flag");
+	if ((a->flags & NEXUS_IF_RING) && fmt != S_IFIFO)
+		BAD("ring flag");
+	if (a->uid == NO_ID || a->gid == NO_ID || a->projid == NO_ID)
+		BAD("owner");
+	if (a->nlink > LINK_MAX_SANE || (fmt == S_IFDIR && a->nlink == 1))
+		BAD("nlink");
+	if (a->size > NEXUS_SIZE_MAX || a->disk_size > a->size)
+		BAD("size");
+	if (fmt == S_IFLNK && (!a->size || a->size > NEXUS_SYMLINK_MAX))
+		BAD("symlink size");
+	if (a->blocks > NEXUS_SIZE_MAX >> 9)
+		BAD("blocks");
+	if (fmt != S_IFREG && a->blocks)
+		BAD("blocks");
 	if (a->atime_ns >= NSEC_PER_S || a->mtime_ns >= NSEC_PER_S ||
 	    a->ctime_ns >= NSEC_PER_S || a->btime_ns >= NSEC_PER_S)
-		REFUSE("attr.*time_ns");
-	if (a->pos > NEXUS_POS_MAX)
-		REFUSE("attr.pos");
-	if (S_ISDIR(a->mode) && (a->next_pos < NEXUS_FIRST_POS ||
-				 a->next_pos > NEXUS_POS_MAX))
-		REFUSE("attr.next_pos");
-	if (a->children > NEXUS_POS_MAX)
-		REFUSE("attr.children");
-	if (!a->data_id)
-		REFUSE("attr.data_id");
-	if ((a->flags & NEXUS_IF_INLINE) && !S_ISREG(a->mode))
-		REFUSE("attr.flags");
-	if ((a->flags & (NEXUS_IF_RING | NEXUS_IF_STREAM)) &&
-	    !S_ISFIFO(a->mode))
-		REFUSE("attr.flags");
+		BAD("time");
+	if (a->pos > NEXUS_POS_MAX || !a->data_id || a->reserved0)
+		BAD("attr");
+	if (fmt != S_IFDIR)
+		return 0;
+	if (a->next_pos < NEXUS_FIRST_POS || a->next_pos > NEXUS_POS_MAX)
+		BAD("next_pos");
+	/* Every subdirectory is an entry; a removed directory has none. */
+	if (a->nlink ? a->nlink - 2 > a->children : a->children)
+		BAD("children");
+	if (a->nlink && (!a->parent ||
+			 (a->parent == a->ino && a->ino != NEXUS_ROOT_INO)))
+		BAD("parent");
 	return 0;
 }
 
-/* @floor: no extent may begin below it (bytes). */
-static int check_extents(const struct nexus_extent *e, u32 n, u64 floor,
+/* Sorted, apart, in the file and in the data area of a pack. */
+static int check_extents(const u8 *p, u32 count, u64 from, u64 *end,
 			 const char **field)
 {
-	u32 i;
+	*end = from;
+	for (; count; count--, p += sizeof(struct nexus_extent)) {
+		struct nexus_extent e;
 
-	for (i = 0; i < n; i++, e++) {
-		if (e->offset & (NEXUS_BLOCK_SIZE - 1) ||
-		    e->offset > NEXUS_SIZE_MAX)
-			REFUSE("extent.offset");
-		if (e->offset < floor)
-			REFUSE("extent.offset (order)");
-		if (!e->pack)
-			REFUSE("extent.pack");
-		if (!e->nblocks || e->nblocks > NEXUS_PACK_BLOCKS_MAX)
-			REFUSE("extent.nblocks");
-		if (!e->block || e->block >= NEXUS_PACK_BLOCKS_MAX ||
-		    e->block + e->nblocks > NEXUS_PACK_BLOCKS_MAX)
-			REFUSE("extent.block");
-		floor = e->offset + ((u64)e->nblocks << NEXUS_BLOCK_SHIFT);
-		if (floor > NEXUS_SIZE_MAX + 1)
-			REFUSE("extent.offset + nblocks");
+		memcpy(&e, p, sizeof(e));
+		if ((e.offset & (NEXUS_BLOCK_SIZE - 1)) ||
+		    e.offset > NEXUS_SIZE_MAX || e.offset < *end)
+			BAD("extent offset");
+		if (!e.nblocks || !e.block ||
+		    (u64)e.block + e.nblocks > NEXUS_PACK_BLOCKS_MAX)
+			BAD("extent blocks");
+		if (!e.pack || e.reserved ||
+		    (e.flags & ~(NEXUS_EF_UNWRITTEN | NEXUS_EF_NOCRC)))
+			BAD("extent");
+		*end = e.offset + ((u64)e.nblocks << NEXUS_BLOCK_SHIFT);
 	}
 	return 0;
 }
@@ -85,98 +87,135 @@ static int check_entry(const struct nexus_request *req, const u8 *p, size_t len,
 		       const char **field)
 {
 	const struct nexus_entry_reply *r = (const void *)p;
-	const struct nexus_extent *ext = (const void *)(r + 1);
-	size_t rest;
-	int err;
+	const struct nexus_attr *a = &r->attr;
+	bool has_content;
+	u64 end, want;
+	int ret;
 
 	if (len < sizeof(*r))
-		REFUSE("len");
-	err = check_attr(&r->attr, field);
-	if (err)
-		return err;
-	if (req->op == NEXUS_OP_GETATTR && r->attr.ino != req->ino)
-		REFUSE("attr.ino");
-	if (req->op == NEXUS_OP_LOOKUP &&
-	    (r->pos < NEXUS_FIRST_POS || r->pos > NEXUS_POS_MAX))
-		REFUSE("pos");
-	/* A directory is not its own child. */
-	if (req->op == NEXUS_OP_LOOKUP && r->attr.ino == req->ino)
-		REFUSE("attr.ino");
-	rest = len - sizeof(*r);
-	if (r->nextents > NEXUS_ENTRY_EXTENTS ||
-	    r->nextents * sizeof(*ext) > rest)
-		REFUSE("nextents");
-	rest -= r->nextents * sizeof(*ext);
-	if (r->content_len != rest)
-		REFUSE("content_len");
-	if (r->nextents && (!S_ISREG(r->attr.mode) ||
-			    (r->attr.flags & NEXUS_IF_INLINE)))
-		REFUSE("nextents");
-	if (r->flags & NEXUS_ER_CONTENT) {
-		if (!S_ISLNK(r->attr.mode) && !(r->attr.flags & NEXUS_IF_INLINE))
-			REFUSE("flags");
-		if (r->content_len != r->attr.size)
-			REFUSE("content_len");
-		if (S_ISLNK(r->attr.mode) && memchr(ext, 0, r->content_len))
-			REFUSE("content");
-	} else if (r->content_len) {
-		REFUSE("content_len");
+		BAD("length");
+	if (r->nextents > NEXUS_ENTRY_EXTENTS)
+		BAD("nextents");
+	want = sizeof(*r) + (u64)r->nextents * sizeof(struct nexus_extent) +
+	       r->content_len;
+	if (len != want || r->reserved)
+		BAD("length");
+	if (r->flags & ~(NEXUS_ER_EXTENTS_ALL | NEXUS_ER_NO_XATTRS |
+			 NEXUS_ER_CONTENT))
+		BAD("reply flags");
+	ret = check_attr(a, field);
+	if (ret)
+		return ret;
+	if (req->op == NEXUS_OP_GETATTR) {
+		if (a->ino != req->ino || r->pos)
+			BAD("ino");
+	} else {
+		if (a->ino == req->ino || a->ino == NEXUS_ROOT_INO)
+			BAD("ino");
+		if (r->pos < NEXUS_FIRST_POS || r->pos >= NEXUS_POS_MAX)
+			BAD("pos");
+		if (!a->nlink)
+			BAD("nlink");
+		if (S_ISDIR(a->mode) && a->parent != req->ino)
+			BAD("parent");
 	}
-	return check_extents(ext, r->nextents, 0, field);
+
+	if (r->nextents && (!S_ISREG(a->mode) || !a->blocks))
+		BAD("nextents");
+	ret = check_extents(p + sizeof(*r), r->nextents, 0, &end, field);
+	if (ret)
+		return ret;
+
+	has_content = S_ISLNK(a->mode) || (a->flags & NEXUS_IF_INLINE);
+	if (!(r->flags & NEXUS_ER_CONTENT)) {
+		if (r->content_len)
+			BAD("content_len");
+		return 0;
+	}
+	if (!has_content || !r->content_len || r->content_len > a->size)
+		BAD("content_len");
+	if (!S_ISLNK(a->mode))
+		return r->content_len <= NEXUS_INLINE_MAX ? 0 :
+		       (*field = "content_len", -EIO);
+	if (r->content_len != a->size ||
+	    memchr(p + len - r->content_len, 0, r->content_len))
+		BAD("symlink");
+	return 0;
+}
+
+static int check_list_entry(const struct nexus_request *req, const u8 *p,
+			    size_t left, u64 from, const char **field)
+{
+	const struct nexus_list_ent *e = (const void *)p;
+	struct nexus_attr a;
+	size_t at, want;
+	int ret;
+
+	if (left < sizeof(*e) || e->reclen > left)
+		BAD("reclen");
+	at = sizeof(*e) + NEXUS_ALIGN((size_t)e->namelen, (size_t)8);
+	want = at;
+	if (e->flags & ~NEXUS_DE_ATTR)
+		BAD("entry flags");
+	if (e->flags & NEXUS_DE_ATTR)
+		want += sizeof(a);
+	if (e->reclen != want)
+		BAD("reclen");
+	if (!nexus_name_ok(e->name, e->namelen))
+		BAD("name");
+	if (e->pos < from || e->pos >= NEXUS_POS_MAX ||
+	    (req->arg1 && e->pos >= req->arg1))
+		BAD("pos");
+	if (!e->ino || e->ino == req->ino || e->ino == NEXUS_ROOT_INO)
+		BAD("ino");
+	if (!nexus_mode_ok((u32)e->dtype << 12))
+		BAD("dtype");
+	if (!(e->flags & NEXUS_DE_ATTR))
+		return 0;
+	memcpy(&a, p + at, sizeof(a));
+	ret = check_attr(&a, field);
+	if (ret)
+		return ret;
+	if (a.ino != e->ino)
+		BAD("ino");
+	if (nexus_mode_dtype(a.mode) != e->dtype)
+		BAD("dtype");
+	if (!a.nlink)
+		BAD("nlink");
+	if (S_ISDIR(a.mode) && a.parent != req->ino)
+		BAD("parent");
+	return 0;
 }
 
 static int check_list(const struct nexus_request *req, const u8 *p, size_t len,
 		      const char **field)
 {
 	const struct nexus_list_reply *r = (const void *)p;
-	size_t off = sizeof(*r), pad, need;
-	u64 floor = req->arg0;
+	u64 from = NEXUS_MAX(req->arg0, (u64)NEXUS_FIRST_POS);
+	size_t at = sizeof(*r);
 	u32 i;
-	int err;
+	int ret;
 
 	if (len < sizeof(*r))
-		REFUSE("len");
-	if (floor < NEXUS_FIRST_POS)
-		floor = NEXUS_FIRST_POS;
+		BAD("length");
+	if (r->flags & ~NEXUS_LR_END)
+		BAD("reply flags");
+	/* The length bounds the count: every entry has a name. */
 	for (i = 0; i < r->count; i++) {
-		const struct nexus_list_ent *e = (const void *)(p + off);
-		const struct nexus_attr *a;
-
-		if (len - off < sizeof(*e))
-			REFUSE("count");
-		pad = NEXUS_ALIGN((size_t)e->namelen, 8);
-		need = sizeof(*e) + pad;
-		if (e->flags & NEXUS_DE_ATTR)
-			need += sizeof(*a);
-		if (e->reclen != need || need > len - off)
-			REFUSE("entry.reclen");
-		if (!nexus_name_ok(e->name, e->namelen))
-			REFUSE("entry.name");
-		if (!e->ino || e->ino > NEXUS_SIZE_MAX || e->ino == req->ino)
-			REFUSE("entry.ino");
-		if (e->pos < floor || e->pos > NEXUS_POS_MAX ||
-		    (req->arg1 && e->pos >= req->arg1))
-			REFUSE("entry.pos");
-		floor = e->pos + 1;
-		if (e->flags & NEXUS_DE_ATTR) {
-			a = (const void *)(e->name + pad);
-			err = check_attr(a, field);
-			if (err)
-				return err;
-			if (a->ino != e->ino)
-				REFUSE("entry.attr.ino");
-			if (nexus_mode_dtype(a->mode) != e->dtype)
-				REFUSE("entry.dtype");
-		}
-		off += need;
+		ret = check_list_entry(req, p + at, len - at, from, field);
+		if (ret)
+			return ret;
+		from = ((const struct nexus_list_ent *)(p + at))->pos + 1;
+		at += ((const struct nexus_list_ent *)(p + at))->reclen;
 	}
-	if (off != len)
-		REFUSE("len");
-	if (r->flags & NEXUS_LR_END)
-		return 0;
-	/* Not the end: progress must be made, or a listing never ends. */
-	if (!r->count || r->next_pos < floor)
-		REFUSE("next_pos");
+	if (at != len)
+		BAD("length");
+	if (!r->count && !(r->flags & NEXUS_LR_END))
+		BAD("count");
+	if (r->count ? r->next_pos < from : r->next_pos < req->arg0)
+		BAD("next_pos");
+	if (r->next_pos > NEXUS_POS_MAX && r->next_pos != req->arg0)
+		BAD("next_pos");
 	return 0;
 }
 
@@ -184,57 +223,76 @@ static int check_extents_reply(const struct nexus_request *req, const u8 *p,
 			       size_t len, const char **field)
 {
 	const struct nexus_extents_reply *r = (const void *)p;
-	u64 end = req->arg1;
-	int err;
+	u64 end, from = req->arg1 & ~(u64)(NEXUS_BLOCK_SIZE - 1);
+	int ret;
 
-	if (len < sizeof(*r))
-		REFUSE("len");
-	if (r->count > (len - sizeof(*r)) / sizeof(r->extent[0]) ||
-	    len != sizeof(*r) + r->count * sizeof(r->extent[0]))
-		REFUSE("count");
-	err = check_extents(r->extent, r->count, req->arg1, field);
-	if (err)
-		return err;
-	if (r->flags & NEXUS_XR_END)
-		return 0;
-	if (!r->count)
-		REFUSE("count");
-	end = r->extent[r->count - 1].offset +
-	      ((u64)r->extent[r->count - 1].nblocks << NEXUS_BLOCK_SHIFT);
-	if (r->next_offset < end)
-		REFUSE("next_offset");
+	if (len < sizeof(*r) ||
+	    len != sizeof(*r) + (u64)r->count * sizeof(struct nexus_extent))
+		BAD("length");
+	if (r->flags & ~NEXUS_XR_END)
+		BAD("reply flags");
+	ret = check_extents(p + sizeof(*r), r->count, from, &end, field);
+	if (ret)
+		return ret;
+	if (!r->count && !(r->flags & NEXUS_XR_END))
+		BAD("count");
+	if (r->next_offset < end || (r->next_offset & (NEXUS_BLOCK_SIZE - 1)))
+		BAD("next_offset");
 	return 0;
 }
 
-static int check_names(const u8 *p, size_t len, const char **field)
+static int check_xattr_names(const u8 *p, size_t len, const char **field)
 {
-	size_t n;
-
-	if (len && p[len - 1])
-		REFUSE("names");
 	while (len) {
-		n = strlen((const char *)p);
+		const u8 *nul = memchr(p, 0, len);
+		size_t n;
+
+		if (!nul)
+			BAD("xattr name");
+		n = (size_t)(nul - p);
 		if (!n || n > NEXUS_XATTR_NAME_MAX)
-			REFUSE("names");
+			BAD("xattr name");
 		p += n + 1;
 		len -= n + 1;
 	}
 	return 0;
 }
 
-static int check_name(const u8 *p, size_t len, const char **field)
+static int check_xattr(const struct nexus_request *req, const u8 *p, size_t len,
+		       const char **field)
+{
+	const struct nexus_xattr_reply *r = (const void *)p;
+	u64 n;
+
+	if (len < sizeof(*r) || r->reserved)
+		BAD("length");
+	n = len - sizeof(*r);
+	if (r->total > NEXUS_XATTR_VALUE_MAX)
+		BAD("total");
+	/* No more than the rest of the value, and something unless at its end. */
+	if (req->arg0 >= r->total ? n : !n || n > r->total - req->arg0)
+		BAD("length");
+	return 0;
+}
+
+static int check_name(const struct nexus_request *req, const u8 *p, size_t len,
+		      const char **field)
 {
 	const struct nexus_name_reply *r = (const void *)p;
 
-	if (len < sizeof(*r))
-		REFUSE("len");
-	if (!r->parent)
-		REFUSE("parent");
-	if (r->pos < NEXUS_FIRST_POS || r->pos > NEXUS_POS_MAX)
-		REFUSE("pos");
-	if (len - sizeof(*r) != r->namelen ||
-	    !nexus_name_ok(r->name, r->namelen))
-		REFUSE("name");
+	if (len < sizeof(*r) || r->reserved || len - sizeof(*r) != r->namelen)
+		BAD("length");
+	if (req->ino == NEXUS_ROOT_INO) {
+		if (r->parent != NEXUS_ROOT_INO || r->pos || r->namelen)
+			BAD("name");
+		return 0;
+	}
+	if (!r->parent || r->parent == req->ino)
+		BAD("parent");
+	if (r->pos < NEXUS_FIRST_POS || r->pos >= NEXUS_POS_MAX)
+		BAD("pos");
+	if (!nexus_name_ok(r->name, r->namelen))
+		BAD("name");
 	return 0;
 }
 
@@ -242,13 +300,16 @@ static int check_settings(const u8 *p, size_t len, const char **field)
 {
 	while (len) {
 		const struct nexus_setting_ent *e = (const void *)p;
+		size_t used;
 
-		if (len < sizeof(*e) || e->reclen > len || e->reclen & 7 ||
-		    e->reclen < sizeof(*e) + e->pathlen + e->vallen)
-			REFUSE("setting.reclen");
-		if (!e->pathlen || e->pathlen > NEXUS_SYMLINK_MAX ||
+		if (len < sizeof(*e) || e->reclen > len)
+			BAD("reclen");
+		used = sizeof(*e) + e->pathlen + e->vallen;
+		if (e->reclen != NEXUS_ALIGN(used, (size_t)8))
+			BAD("reclen");
+		if (!e->pathlen || e->pathlen > NEXUS_SETTING_PATH_MAX ||
 		    memchr(e->data, 0, e->pathlen))
-			REFUSE("setting.path");
+			BAD("path");
 		p += e->reclen;
 		len -= e->reclen;
 	}
@@ -258,52 +319,47 @@ static int check_settings(const u8 *p, size_t len, const char **field)
 int nexus_reply_check(const struct nexus_request *req, const void *data,
 		      size_t len, const char **field)
 {
-	const struct nexus_xattr_reply *x = data;
+	const char *ignored;
+	const u8 *p = data;
 
+	if (!field)
+		field = &ignored;
 	*field = NULL;
+	if (len > req->reply_max || len > NEXUS_REPLY_DATA_MAX)
+		BAD("length");
 	switch (req->op) {
-	case NEXUS_OP_LOOKUP:
-	case NEXUS_OP_GETATTR:
-		return check_entry(req, data, len, field);
-	case NEXUS_OP_LIST:
-		return check_list(req, data, len, field);
-	case NEXUS_OP_EXTENTS:
-		return check_extents_reply(req, data, len, field);
-	case NEXUS_OP_READLINK:
-		if (!len || len > NEXUS_SYMLINK_MAX || memchr(data, 0, len))
-			REFUSE("target");
-		return 0;
-	case NEXUS_OP_INLINE:
-		if (len > NEXUS_INLINE_MAX)
-			REFUSE("len");
-		return 0;
-	case NEXUS_OP_GETXATTR:
-		if (len < sizeof(*x))
-			REFUSE("len");
-		if (x->total > NEXUS_XATTR_VALUE_MAX || req->arg0 > x->total ||
-		    len - sizeof(*x) > x->total - req->arg0)
-			REFUSE("total");
-		/* All of it, or a full reply: else reading it never ends. */
-		if (len - sizeof(*x) < x->total - req->arg0 &&
-		    len - sizeof(*x) == 0)
-			REFUSE("len");
-		return 0;
-	case NEXUS_OP_LISTXATTR:
-		return check_names(data, len, field);
-	case NEXUS_OP_STATFS:
-		if (len != sizeof(struct nexus_statfs_reply))
-			REFUSE("len");
-		return 0;
-	case NEXUS_OP_GETNAME:
-		return check_name(data, len, field);
-	case NEXUS_OP_SETTINGS:
-		return check_settings(data, len, field);
 	case NEXUS_OP_OPEN_ZONE:
 	case NEXUS_OP_OPEN_PACK:
 		if (len)
-			REFUSE("len");
+			BAD("length");
 		return 0;
-	default:
-		REFUSE("op");
+	case NEXUS_OP_LOOKUP:
+	case NEXUS_OP_GETATTR:
+		return check_entry(req, p, len, field);
+	case NEXUS_OP_LIST:
+		return check_list(req, p, len, field);
+	case NEXUS_OP_EXTENTS:
+		return check_extents_reply(req, p, len, field);
+	case NEXUS_OP_READLINK:
+		if (!len || len > NEXUS_SYMLINK_MAX || memchr(p, 0, len))
+			BAD("symlink");
+		return 0;
+	case NEXUS_OP_INLINE:
+		if (!len || len > NEXUS_INLINE_MAX)
+			BAD("length");
+		return 0;
+	case NEXUS_OP_GETXATTR:
+		return check_xattr(req, p, len, field);
+	case NEXUS_OP_LISTXATTR:
+		return check_xattr_names(p, len, field);
+	case NEXUS_OP_STATFS:
+		if (len != sizeof(struct nexus_statfs_reply))
+			BAD("length");
+		return 0;
+	case NEXUS_OP_GETNAME:
+		return check_name(req, p, len, field);
+	case NEXUS_OP_SETTINGS:
+		return check_settings(p, len, field);
 	}
+	BAD("op");
 }
