@@ -369,7 +369,9 @@ int nexus_read(struct nexus_kv *kv, const struct nexus_request *req,
 		return -ENOMEM;
 	rd->kv = kv;
 	rd->out = out;
-	rd->cap = NEXUS_MIN(cap, (size_t)req->reply_max);
+	rd->cap = cap;
+	if (req->reply_max)
+		rd->cap = NEXUS_MIN(cap, (size_t)req->reply_max);
 	rd->len = 0;
 	ret = read_op(rd, req, data);
 	if (!ret)

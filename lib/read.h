@@ -17,7 +17,8 @@
  * (malformed request), -EOPNOTSUPP (opcode is not a typed read), -EUCLEAN (a
  * value is damaged), or the store's.
  *
- * No more than req->reply_max bytes are written.  What the wire leaves open:
+ * No more than req->reply_max bytes are written, unless that is 0.  What the wire
+ * leaves open:
  * EXTENTS trims its first extent to begin at arg1 (rounded down to a block).
  * The cursors of LISTXATTR and SETTINGS are the number of names or settings the
  * reader has; an empty reply is the end.  READLINK of no symlink and INLINE of no

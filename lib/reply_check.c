@@ -325,7 +325,8 @@ int nexus_reply_check(const struct nexus_request *req, const void *data,
 	if (!field)
 		field = &ignored;
 	*field = NULL;
-	if (len > req->reply_max || len > NEXUS_REPLY_DATA_MAX)
+	if ((req->reply_max && len > req->reply_max) ||
+	    len > NEXUS_REPLY_DATA_MAX)
 		BAD("length");
 	switch (req->op) {
 	case NEXUS_OP_OPEN_ZONE:
