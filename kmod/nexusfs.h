@@ -599,6 +599,11 @@ struct nexus_session *nexus_session_find(const char *name, const char **why);
 void nexus_session_put(struct nexus_session *s);
 const char *nexus_session_name(const struct nexus_session *s);
 /*
+ * The caller belongs to the session's helper.  Opens of its zones by it end in
+ * -EDEADLK: it would wait for its own answer.
+ */
+bool nexus_session_is_own(struct nexus_session *s);
+/*
  * Asks the helper to attach zone @name (OPEN_ZONE) and returns it, referenced,
  * with log and packs started; or ERR_PTR.  Killable.
  */

@@ -1,0 +1,354 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The requester's side: sends a request, waits killably, checks the answer.
+ *
+ * Everything a request needs is allocated before it is sent and owned by it, so
+ * a waiter may go away at any moment and the helper's answer finds nothing that
+ * was on its stack.
+ */
+#include <linux/freezer.h>
+#include <linux/moduleparam.h>
+#include <linux/sched/clock.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+
+#include "chan.h"
+
+static unsigned int nexus_spin_us = 8;
+module_param_named(chan_spin_us, nexus_spin_us, uint, 0644);
+MODULE_PARM_DESC(chan_spin_us,
+		 "microseconds to wait for a helper that runs on another CPU before sleeping");
+
+static struct kmem_cache *nexus_rq_cache;
+static struct kmem_cache *nexus_reply_cache;
+
+int nexus_rq_init(void)
+{
+	nexus_rq_cache = KMEM_CACHE(nexus_rq, SLAB_ACCOUNT);
+	if (!nexus_rq_cache)
+		return -ENOMEM;
+	nexus_reply_cache = kmem_cache_create("nexus_reply",
+					      NEXUS_REPLY_DATA_MAX, 0,
+					      SLAB_ACCOUNT, NULL);
+	if (!nexus_reply_cache) {
+		kmem_cache_destroy(nexus_rq_cache);
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+void nexus_rq_exit(void)
+{
+	kmem_cache_destroy(nexus_reply_cache);
+	kmem_cache_destroy(nexus_rq_cache);
+}
+
+static struct nexus_rq *nexus_rq_alloc(const struct nexus_request *req,
+				       const void *data, unsigned int grace,
+				       size_t cap)
+{
+	struct nexus_rq *rq = kmem_cache_alloc(nexus_rq_cache, GFP_KERNEL);
+
+	if (!rq)
+		return NULL;
+	/* All but the data behind the head. */
+	memset(rq, 0, offsetof(struct nexus_rq, data));
+	kref_init(&rq->ref);
+	rq->state = NEXUS_RQ_NEW;
+	INIT_LIST_HEAD(&rq->node);
+	init_waitqueue_head(&rq->wq);
+	rq->grace = grace;
+	rq->spin_cpu = -1;
+	rq->req = *req;
+	rq->req.reply_max = min_t(size_t, cap, NEXUS_REPLY_DATA_MAX);
+	memset(rq->req.reserved, 0, sizeof(rq->req.reserved));
+	memcpy(rq->data, data, req->len);
+	if (cap) {
+		rq->buf = kmem_cache_alloc(nexus_reply_cache, GFP_KERNEL);
+		if (!rq->buf) {
+			kmem_cache_free(nexus_rq_cache, rq);
+			return NULL;
+		}
+	}
+	return rq;
+}
+
+static void nexus_rq_free(struct kref *ref)
+{
+	struct nexus_rq *rq = container_of(ref, struct nexus_rq, ref);
+
+	if (rq->buf)
+		kmem_cache_free(nexus_reply_cache, rq->buf);
+	kmem_cache_free(nexus_rq_cache, rq);
+}
+
+void nexus_rq_put(struct nexus_rq *rq)
+{
+	kref_put(&rq->ref, nexus_rq_free);
+}
+
+void nexus_rq_end(struct nexus_rq *rq, int err)
+{
+	rq->err = err;
+	/* The answer before DONE: pairs with nexus_rq_done(). */
+	smp_store_release(&rq->state, NEXUS_RQ_DONE);
+	/* Not the interruptible kind: killable sleepers would miss it. */
+	wake_up(&rq->wq);
+}
+
+/* What was answered may be read once this is true. */
+static bool nexus_rq_done(const struct nexus_rq *rq)
+{
+	/* Pairs with nexus_rq_end(). */
+	return smp_load_acquire(&rq->state) == NEXUS_RQ_DONE;
+}
+
+/* ---- sending ----------------------------------------------------------- */
+
+/* 0, or -ENOTCONN: nobody will ever answer. */
+static int nexus_rq_submit(struct nexus_session *s, struct nexus_rq *rq)
+{
+	struct io_uring_cmd *bell = NULL;
+	struct nexus_att *att;
+	bool sent = false;
+	int err = 0;
+
+	/* Without the session's lock, if nobody waits for a slot. */
+	rcu_read_lock();
+	att = rcu_dereference(s->att);
+	if (att && list_empty_careful(&s->pending))
+		sent = nexus_att_send(att, rq, &bell);
+	rcu_read_unlock();
+	nexus_uring_ring(bell);
+	if (sent)
+		return 0;
+
+	spin_lock(&s->lock);
+	if (s->state == NEXUS_SESSION_DEAD ||
+	    (s->state == NEXUS_SESSION_LOST &&
+	     (jiffies - s->lost_at) / HZ >= rq->grace)) {
+		err = -ENOTCONN;
+	} else {
+		WRITE_ONCE(rq->state, NEXUS_RQ_QUEUED);
+		kref_get(&rq->ref);
+		list_add_tail(&rq->node, &s->pending);
+		/* A slot may have come free before we were on the list. */
+		nexus_session_pump(s);
+	}
+	spin_unlock(&s->lock);
+	return err;
+}
+
+/* ---- waiting ----------------------------------------------------------- */
+
+/*
+ * The waiter was killed.  True: answered in the meantime after all.  Otherwise
+ * nobody will touch the waiter again, and a slot stays taken until the helper
+ * answers or is gone: it may still be writing there.
+ */
+static bool nexus_rq_abandon(struct nexus_session *s, struct nexus_rq *rq)
+{
+	struct nexus_queue *q;
+	bool done = false;
+
+	spin_lock(&s->lock);
+	/* With s->lock held a request changes queues no more. */
+	switch (READ_ONCE(rq->state)) {
+	case NEXUS_RQ_QUEUED:
+		list_del_init(&rq->node);
+		WRITE_ONCE(rq->state, NEXUS_RQ_NEW);
+		nexus_rq_put(rq);
+		break;
+	case NEXUS_RQ_SENT:
+	case NEXUS_RQ_COPYING:
+		q = rq->queue;
+		/*
+		 * The queue lives: its attachment is freed after a move that
+		 * takes s->lock and leaves nothing SENT, or, COPYING, after
+		 * the command that copies.
+		 */
+		spin_lock(&q->lock);
+		if (rq->state == NEXUS_RQ_DONE)
+			done = true;
+		else
+			rq->abandoned = true;
+		spin_unlock(&q->lock);
+		break;
+	default:
+		done = true;
+	}
+	spin_unlock(&s->lock);
+	return done;
+}
+
+/* A sleep and a wakeup cost more than a helper that is at it needs to answer. */
+static void nexus_rq_spin(struct nexus_rq *rq)
+{
+	unsigned int us = READ_ONCE(nexus_spin_us);
+	u64 end;
+
+	if (!us || rq->spin_cpu < 0 || rq->spin_cpu == raw_smp_processor_id())
+		return;
+	end = local_clock() + min(us, 1000u) * NSEC_PER_USEC;
+	while (!nexus_rq_done(rq)) {
+		if (need_resched() || fatal_signal_pending(current) ||
+		    local_clock() >= end)
+			return;
+		cpu_relax();
+	}
+}
+
+/* 0 when DONE, -EINTR when killed. */
+static int nexus_rq_wait(struct nexus_session *s, struct nexus_rq *rq,
+			 const char *who)
+{
+	long left = NEXUS_SLOW_SECONDS * HZ;
+	DEFINE_WAIT(wait);
+	int err = 0;
+
+	nexus_rq_spin(rq);
+	while (!nexus_rq_done(rq)) {
+		/*
+		 * Freezable with locks held: the helper is frozen too, and the
+		 * locks are the VFS's, as for any network filesystem.
+		 */
+		prepare_to_wait(&rq->wq, &wait,
+				TASK_KILLABLE | TASK_FREEZABLE_UNSAFE);
+		if (nexus_rq_done(rq))
+			break;
+		if (fatal_signal_pending(current)) {
+			err = -EINTR;
+			break;
+		}
+		if (left > 0) {
+			left = schedule_timeout(left);
+			if (left || nexus_rq_done(rq))
+				continue;
+			nexus_event(NEXUS_EV_REQUEST_SLOW, s->name, who, 0,
+				    NULL);
+			pr_warn_ratelimited("nexusfs (%s): request %#x to session %s is unanswered after %d s\n",
+					    who, rq->req.op, s->name,
+					    NEXUS_SLOW_SECONDS);
+		} else {
+			schedule();
+		}
+	}
+	finish_wait(&rq->wq, &wait);
+
+	if (err && nexus_rq_abandon(s, rq))
+		err = 0;
+	if (err)
+		nexus_count(req_killed);
+	return err;
+}
+
+int nexus_session_call(struct nexus_session *s, const struct nexus_request *req,
+		       const void *data, unsigned int grace, const char *who,
+		       void *out, size_t cap, u64 *applied, const char **bad)
+{
+	struct nexus_rq *rq;
+	int ret;
+
+	*bad = NULL;
+	if (req->len > NEXUS_REQUEST_DATA_MAX)
+		return -EINVAL;
+	/* The helper would wait for itself. */
+	if (nexus_session_is_own(s))
+		return -EDEADLK;
+	rq = nexus_rq_alloc(req, data, grace, cap);
+	if (!rq)
+		return -ENOMEM;
+
+	nexus_count(requests);
+	ret = nexus_rq_submit(s, rq);
+	if (!ret)
+		ret = nexus_rq_wait(s, rq, who);
+	if (ret)
+		goto out;
+
+	ret = rq->err;
+	*bad = rq->bad;
+	if (applied)
+		*applied = rq->applied;
+	if (!ret) {
+		/* The copy, which nobody else can change any more. */
+		if (nexus_reply_check(&rq->req, rq->buf, rq->len, bad)) {
+			ret = -EIO;
+		} else {
+			if (rq->len)
+				memcpy(out, rq->buf, rq->len);
+			ret = rq->len;
+		}
+	}
+out:
+	nexus_rq_put(rq);
+	return ret;
+}
+
+/* ---- the metastore of a mounted zone ------------------------------------- */
+
+static void nexus_chan_count(u32 op)
+{
+	switch (op) {
+	case NEXUS_OP_LOOKUP:
+		nexus_count(req_lookup);
+		break;
+	case NEXUS_OP_GETATTR:
+		nexus_count(req_getattr);
+		break;
+	case NEXUS_OP_LIST:
+		nexus_count(req_list);
+		break;
+	case NEXUS_OP_EXTENTS:
+		nexus_count(req_extents);
+		break;
+	case NEXUS_OP_GETXATTR:
+	case NEXUS_OP_LISTXATTR:
+		nexus_count(req_xattr);
+		break;
+	case NEXUS_OP_OPEN_PACK:
+		nexus_count(req_open_pack);
+		break;
+	default:
+		nexus_count(req_other);
+	}
+}
+
+/* True where the answer comes from the index, so that its age matters. */
+static bool nexus_reply_dated(u32 op, int ret)
+{
+	return op != NEXUS_OP_OPEN_PACK &&
+	       (ret >= 0 || ret == -ENOENT || ret == -ENODATA);
+}
+
+static int nexus_chan_read(struct nexus_zone *zone, struct nexus_request *req,
+			   const void *data, void *out, size_t cap,
+			   u64 *applied)
+{
+	const char *bad;
+	u64 lsn = 0;
+	int ret;
+
+	req->zone = zone->id;
+	nexus_chan_count(req->op);
+	ret = nexus_session_call(zone->session, req, data, zone->opts.grace,
+				 zone->name, out, cap, &lsn, &bad);
+	if (nexus_reply_dated(req->op, ret) &&
+	    (lsn < req->not_before || lsn > nexus_log_tail(zone))) {
+		bad = "applied";
+		ret = -EIO;
+	}
+	if (bad) {
+		nexus_count(req_bad);
+		nexus_err(zone, "reply to request %#x of inode %llu refused: bad %s",
+			  req->op, req->ino, bad);
+	}
+	if (applied)
+		*applied = lsn;
+	return ret;
+}
+
+const struct nexus_metastore_ops nexus_chan_metastore = {
+	.read	= nexus_chan_read,
+	.mutate	= nexus_log_append,
+};
