@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Inside of content: packs, extent maps, and the I/O between them and the page
+ * cache.
+ *
+ * A dirty folio holds one pack block and the log bytes of one EXTENT record of
+ * one block (NEXUS_FOLIO_BYTES), counted in its inode; folio private says so.
+ * They are taken before the folio is locked, moved to the I/O at writeback, and
+ * given back when the folio goes without having been written.  A file with dirty
+ * folios has a fully known extent map.
+ *
+ * Locks: folio lock > log_mutex > map_sem; load_mutex > log_mutex.  table_mutex
+ * is never held while a record is appended.
+ */
+#ifndef NEXUS_DATA_DATA_H
+#define NEXUS_DATA_DATA_H
+
+#include <linux/pagemap.h>
+
+#include "../nexusfs.h"
+
+/* Folios are single pages and a page is a block. */
+static_assert(PAGE_SIZE == NEXUS_BLOCK_SIZE);
+
+/* Waits for the helper: only a kill ends them, and suspend may freeze them. */
+#define NEXUS_WAIT_STATE	(TASK_KILLABLE | TASK_FREEZABLE_UNSAFE)
+
+/* ---- packs (pack.c, table.c) -------------------------------------------- */
+
+enum nexus_pack_state {
+	NEXUS_PS_SPARE,		/* empty, for new data */
+	NEXUS_PS_OPEN,		/* taking new data */
+	NEXUS_PS_FULL,		/* sealed once its last write ended */
+	NEXUS_PS_SEALED,	/* only read */
+};
+
+struct nexus_pack {
+	struct kref ref;
+	struct nexus_zone *zone;	/* not referenced; gone before the zone */
+	struct file *file;
+	u64 id;
+	u32 blocks;
+	u32 table_blocks;
+	bool zeroed;			/* writes change no metadata of the host */
+
+	/* nexus_packs.lock */
+	enum nexus_pack_state state;
+	u32 next;			/* first block never given out */
+	u32 writes;			/* in flight */
+	bool unflushed;			/* data written, not flushed */
+	struct list_head own;		/* nexus_packs.own, until sealed */
+	struct list_head spare;
+
+	/* Only packs we write have these, and only until they are sealed. */
+	struct nexus_pack_line *lines;
+	unsigned long *dirty;		/* table blocks to be written */
+	struct nexus_pack_head *head;	/* one page */
+	bool head_written;
+	struct nexus_resv seal_resv;
+	struct work_struct seal_work;
+
+	struct mutex cache_mutex;	/* cache, and lines going away */
+	struct xarray cache;		/* pages of the table of a sealed pack */
+	unsigned int cached;
+};
+
+struct nexus_packs {
+	struct nexus_zone *zone;
+	spinlock_t lock;		/* lists, states and counts */
+	struct xarray packs;		/* id -> pack; one reference each */
+	struct list_head own;		/* in order of hand-over; removal: table_mutex, too */
+	struct list_head spares;
+	struct nexus_pack *open;
+	u64 free;			/* blocks of open pack and spares */
+	u64 reserved;
+	u32 pack_blocks;
+	wait_queue_head_t wait;		/* for blocks */
+	struct mutex ask_mutex;		/* one OPEN_PACK at a time */
+	struct mutex table_mutex;	/* tables and flushes of packs */
+	struct workqueue_struct *wq;	/* sealing, tables */
+	struct work_struct tables_work;
+	int tables_err;
+};
+
+static inline u32 nexus_pack_table_blocks(u32 blocks)
+{
+	return DIV_ROUND_UP(blocks, NEXUS_PACK_LINES_PER_BLOCK);
+}
+
+/* First block that holds data. */
+static inline u32 nexus_pack_first(const struct nexus_pack *pack)
+{
+	return 1 + pack->table_blocks;
+}
+
+/* Waits killably for @n blocks.  0, -EINTR, -ENOSPC, -EROFS. */
+int nexus_packs_reserve(struct nexus_zone *zone, u32 n);
+void nexus_packs_unreserve(struct nexus_zone *zone, u32 n);
+/* Reserves if there is room, without waiting. */
+bool nexus_packs_try_reserve(struct nexus_zone *zone, u32 n);
+/*
+ * Takes a run of 1..n reserved blocks: the pack, referenced and with a write
+ * begun, or NULL when the caller has no reservation after all.
+ */
+struct nexus_pack *nexus_packs_alloc(struct nexus_zone *zone, u32 n,
+				     u32 *block, u32 *got);
+/* The write begun by nexus_packs_alloc() is over, its record appended. */
+void nexus_pack_written(struct nexus_pack *pack);
+/* Pack @id, referenced, if the kernel has it. */
+struct nexus_pack *nexus_packs_find(struct nexus_zone *zone, u64 id);
+/* The same, asking the helper for it if need be; killable.  Or ERR_PTR. */
+struct nexus_pack *nexus_packs_get(struct nexus_zone *zone, u64 id);
+void nexus_pack_put(struct nexus_pack *pack);
+/* Waits until nothing is being sealed. */
+void nexus_packs_quiesce(struct nexus_zone *zone);
+
+int nexus_pack_init_own(struct nexus_pack *pack);
+void nexus_pack_free_own(struct nexus_pack *pack);
+void nexus_pack_seal_work(struct work_struct *work);
+void nexus_packs_tables_work(struct work_struct *work);
+/* nexus_packs_write_tables() for callers that are workers. */
+int nexus_packs_tables_sync(struct nexus_zone *zone);
+/*
+ * Notes owner and checksum of a block just written.  Before the record that says
+ * so is appended, or recycling might miss the line.
+ */
+void nexus_pack_note(struct nexus_pack *pack, u32 block, u64 ino, u64 data_id,
+		     u64 offset, u32 crc);
+/* Data was written that is not flushed. */
+void nexus_pack_dirtied(struct nexus_pack *pack);
+/* Whether block @block should have this checksum.  0, or -EIO; in a worker. */
+int nexus_pack_verify(struct nexus_pack *pack, u32 block, u32 crc, u64 ino);
+
+/* ---- extent maps (extents.c) ----------------------------------------------- */
+
+/* Loads the whole map unless it is known.  Killable. */
+int nexus_extents_load(struct inode *inode);
+/* Memory for @n more changes of the map.  Process context, NOFS. */
+int nexus_map_prepare(struct nexus_inode *ni, u32 n);
+void nexus_map_unprepare(struct nexus_inode *ni, u32 n);
+/* One prepared change each; log_mutex held.  They keep i_blocks. */
+void nexus_map_insert(struct nexus_inode *ni, u64 fblock, u64 pack, u32 block,
+		      u32 nblocks);
+void nexus_map_punch(struct nexus_inode *ni, u64 fblock);
+/* As nexus_extmap_find(), with the disk_size of the same moment. */
+bool nexus_map_find(struct nexus_inode *ni, u64 fblock, struct nexus_ext *e,
+		    u64 *disk_size);
+
+/* ---- folios (aops.c) ----------------------------------------------------------- */
+
+#define NEXUS_FOLIO_BYTES	ALIGN(sizeof(struct nexus_rec_extent) + 4, 8)
+
+/* Takes what a dirty folio holds, for the inode; waits killably. */
+int nexus_folio_reserve(struct inode *inode);
+void nexus_folio_unreserve(struct inode *inode);
+/* Marks a locked folio as holding a reservation; takes or gives back the caller's. */
+void nexus_folio_mark(struct inode *inode, struct folio *folio);
+void nexus_folio_unmark(struct inode *inode, struct folio *folio);
+/* Moves what a marked folio holds to @resv; false: it was not marked. */
+bool nexus_folio_take(struct inode *inode, struct folio *folio,
+		      struct nexus_resv *resv);
+/* Zeroes cached bytes [from, to or end of page) that an extension shows. */
+void nexus_zero_beyond(struct inode *inode, loff_t from, loff_t to);
+
+/* ---- I/O (io.c, writeback.c) ------------------------------------------------------ */
+
+struct nexus_reader {
+	struct inode *inode;
+	struct nexus_rio *rio;
+	unsigned int hint;		/* blocks that may follow */
+};
+
+/*
+ * Adds a locked folio; folios in ascending order.  On success the I/O unlocks
+ * it, on failure the caller does.
+ */
+int nexus_reader_add(struct nexus_reader *r, struct folio *folio);
+void nexus_reader_submit(struct nexus_reader *r);
+/* Fills a locked folio and leaves it locked. */
+int nexus_read_locked(struct inode *inode, struct folio *folio);
+/*
+ * Writes one page to a newly given out block for which the caller holds a
+ * reservation; *@pack has a write begun.  0 or -errno.
+ */
+int nexus_write_block(struct nexus_zone *zone, struct page *page,
+		      struct nexus_pack **pack, u32 *block, u32 *crc);
+int nexus_writepages(struct address_space *mapping,
+		     struct writeback_control *wbc);
+
+extern struct workqueue_struct *nexus_misc_wq;	/* may sleep for others */
+extern struct workqueue_struct *nexus_read_wq;
+extern struct workqueue_struct *nexus_write_wq;
+
+#endif /* NEXUS_DATA_DATA_H */

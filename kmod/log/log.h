@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Inside of the log.
+ *
+ * LSNs of a zone:
+ *
+ *   checkpoint <= applied <= tail, checkpoint <= durable
+ *   window <= durable <= tail, tail - window <= ring_size
+ *
+ * Locks: append_lock (tail, window, the ring) > lock (everything else that
+ * changes; a leaf, taken with interrupts off because reservations are given back
+ * from anywhere).  tail changes under both.  cur and next belong to the flush
+ * worker alone.
+ */
+#ifndef NEXUS_LOG_LOG_H
+#define NEXUS_LOG_LOG_H
+
+#include "../nexusfs.h"
+
+/* Kept free for heads and padding of batches that are smaller than planned. */
+#define NEXUS_LOG_SLACK		(1024u << 10)
+/* Lost at the end of a segment because records are not split. */
+#define NEXUS_SEGMENT_TAIL	(NEXUS_REC_LEN_MAX + 2 * NEXUS_BLOCK_SIZE)
+#define NEXUS_SEGMENTS_MAX	1024
+
+struct nexus_segment {
+	struct list_head list;
+	struct file *file;
+	u64 index;		/* of the file, for messages */
+	u64 number;		/* 0: spare, never 0 once written */
+	u64 end;		/* LSN after its last record */
+	u32 blocks;
+	u32 next;		/* first block not yet written */
+};
+
+/* nexus_log.state bits */
+enum {
+	NEXUS_LOG_TICK,		/* the interval flush is armed */
+	NEXUS_LOG_EVENT,	/* a late event is armed */
+	NEXUS_LOG_DRY,		/* said once that there is no segment */
+};
+
+struct nexus_log {
+	struct nexus_zone *zone;
+	struct nexus_log_ctl *ctl; /* vmalloc_user: the control page, then the ring */
+	u8 *ring;
+	u64 ring_size;
+	u64 limit;		/* of tail - applied */
+	unsigned long state;
+
+	spinlock_t append_lock;	/* order of records */
+	u64 tail, window;
+	bool stopped;		/* unmounted: no more records */
+
+	spinlock_t lock;	/* the rest of what changes */
+	u64 durable, applied, checkpoint;
+	u64 outstanding;	/* bytes reserved and not yet appended */
+	u64 flush_to;		/* somebody waits for this LSN */
+	u64 told;		/* tail at the last event */
+	u64 tables;		/* pack tables on disk cover records below */
+	u64 pool;		/* bytes of all segments */
+	u64 spare_room;		/* usable bytes of spare segments */
+	u64 debt;		/* nanoseconds of throttling not yet slept */
+	unsigned int nr_segments, nr_spares;
+	struct list_head spares;
+	struct list_head full;	/* by number */
+	struct nexus_segment *cur;
+
+	/* Flush worker. */
+	u64 next_segment, incarnation;
+	u32 prev_crc;
+	struct page **pages;	/* one batch */
+	struct bio_vec *bvec;
+	u8 *batch;		/* the pages, mapped */
+
+	wait_queue_head_t flush_wait;	/* durable moved */
+	wait_queue_head_t room_wait;	/* reservations */
+	wait_queue_head_t segment_wait;	/* the flush worker, for a segment */
+
+	struct workqueue_struct *wq;
+	struct work_struct flush_work;
+	struct work_struct recycle_work;
+	struct work_struct kick_work;	/* writeback of the superblock; holds a zone reference */
+	struct delayed_work tick_work;
+	struct delayed_work event_work;
+};
+
+/* log.c */
+void nexus_log_event(struct nexus_log *log);	/* now */
+void nexus_log_event_later(struct nexus_log *log);
+void nexus_log_flush_to(struct nexus_log *log, u64 lsn);
+
+/* reserve.c */
+/* Reserves without asking for room: a few bytes that must not wait. */
+void nexus_log_reserve_forced(struct nexus_zone *zone, struct nexus_resv *resv,
+			      size_t bytes);
+void nexus_log_kick_work(struct work_struct *work);
+/* Room or limit changed for the better. */
+void nexus_log_wake_room(struct nexus_log *log);
+
+/* segment.c */
+u64 nexus_segment_usable(u64 bytes);
+/*
+ * The segment the next batch goes to, with room for a record of @len bytes;
+ * waits for one.  NULL once the zone failed.  Flush worker only.
+ */
+struct nexus_segment *nexus_log_segment(struct nexus_log *log, size_t len);
+void nexus_log_recycle_work(struct work_struct *work);
+void nexus_log_free_segments(struct nexus_log *log);
+
+/* flush.c */
+int nexus_log_batch_alloc(struct nexus_log *log);
+void nexus_log_batch_free(struct nexus_log *log);
+void nexus_log_flush_work(struct work_struct *work);
+
+#endif /* NEXUS_LOG_LOG_H */
