@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The page cache of regular files: reading, dirtying, reservations of folios. */
+#include <linux/highmem.h>
+#include <linux/pagemap.h>
+#include <linux/writeback.h>
+
+#include "data.h"
+
+/* ---- reservations ---------------------------------------------------------- */
+
+int nexus_folio_reserve(struct inode *inode)
+{
+	struct nexus_inode *ni = NEXUS_I(inode);
+	struct nexus_resv resv;
+	int err;
+
+	/* Blocks first: log bytes are what everybody in the zone waits for. */
+	err = nexus_packs_reserve(ni->zone, 1);
+	if (err)
+		return err;
+	err = nexus_log_reserve(ni->zone, &resv, NEXUS_FOLIO_BYTES, 0);
+	if (err) {
+		nexus_packs_unreserve(ni->zone, 1);
+		return err;
+	}
+	spin_lock(&ni->resv_lock);
+	nexus_resv_move(&ni->data_resv, &resv, NEXUS_FOLIO_BYTES);
+	ni->resv_blocks++;
+	spin_unlock(&ni->resv_lock);
+	return 0;
+}
+
+void nexus_folio_unreserve(struct inode *inode)
+{
+	struct nexus_inode *ni = NEXUS_I(inode);
+	struct nexus_resv resv = {};
+
+	spin_lock(&ni->resv_lock);
+	nexus_resv_move(&resv, &ni->data_resv, NEXUS_FOLIO_BYTES);
+	ni->resv_blocks--;
+	spin_unlock(&ni->resv_lock);
+	nexus_log_unreserve(&resv);
+	nexus_packs_unreserve(ni->zone, 1);
+}
+
+void nexus_folio_mark(struct inode *inode, struct folio *folio)
+{
+	if (folio_test_private(folio))
+		nexus_folio_unreserve(inode);
+	else
+		folio_attach_private(folio, (void *)1);
+}
+
+void nexus_folio_unmark(struct inode *inode, struct folio *folio)
+{
+	if (folio_detach_private(folio))
+		nexus_folio_unreserve(inode);
+}
+
+bool nexus_folio_take(struct inode *inode, struct folio *folio,
+		      struct nexus_resv *resv)
+{
+	struct nexus_inode *ni = NEXUS_I(inode);
+
+	if (!folio_detach_private(folio))
+		return false;
+	spin_lock(&ni->resv_lock);
+	nexus_resv_move(resv, &ni->data_resv, NEXUS_FOLIO_BYTES);
+	ni->resv_blocks--;
+	spin_unlock(&ni->resv_lock);
+	return true;
+}
+
+static void nexus_invalidate_folio(struct folio *folio, size_t offset,
+				   size_t length)
+{
+	if (!offset && length == folio_size(folio))
+		nexus_folio_unmark(folio->mapping->host, folio);
+}
+
+static bool nexus_release_folio(struct folio *folio, gfp_t gfp)
+{
+	if (folio_test_dirty(folio) || folio_test_writeback(folio))
+		return false;
+	nexus_folio_unmark(folio->mapping->host, folio);
+	return true;
+}
+
+/* ---- reading -------------------------------------------------------------------- */
+
+static int nexus_read_folio(struct file *file, struct folio *folio)
+{
+	struct inode *inode = folio->mapping->host;
+	struct nexus_reader r = { .inode = inode, .hint = 1 };
+	int err;
+
+	err = nexus_extents_load(inode);
+	if (!err)
+		err = nexus_reader_add(&r, folio);
+	if (err)
+		folio_unlock(folio);
+	nexus_reader_submit(&r);
+	return err;
+}
+
+static void nexus_readahead(struct readahead_control *rac)
+{
+	struct nexus_reader r = { .inode = rac->mapping->host };
+	struct folio *folio;
+
+	/* On errors the folios left are read one by one, and that one reports. */
+	if (nexus_extents_load(r.inode))
+		return;
+	for (;;) {
+		r.hint = readahead_count(rac);
+		folio = readahead_folio(rac);
+		if (!folio)
+			break;
+		if (nexus_reader_add(&r, folio)) {
+			folio_unlock(folio);
+			break;
+		}
+	}
+	nexus_reader_submit(&r);
+}
+
+/* ---- writing ------------------------------------------------------------------------ */
+
+static int nexus_write_begin(NEXUS_WB_FILE file, struct address_space *mapping,
+			     loff_t pos, unsigned int len,
+			     struct folio **foliop, void **fsdata)
+{
+	struct inode *inode = mapping->host;
+	struct folio *folio;
+	int err;
+
+	err = nexus_folio_reserve(inode);
+	if (err)
+		return err;
+	/* Waits for writeback, too: pages are stable. */
+	folio = __filemap_get_folio(mapping, pos >> PAGE_SHIFT, FGP_WRITEBEGIN,
+				    mapping_gfp_mask(mapping));
+	if (IS_ERR(folio)) {
+		nexus_folio_unreserve(inode);
+		return PTR_ERR(folio);
+	}
+	nexus_folio_mark(inode, folio);
+	if (!folio_test_uptodate(folio) && len < folio_size(folio)) {
+		err = nexus_read_locked(inode, folio);
+		if (err) {
+			nexus_folio_unmark(inode, folio);
+			folio_unlock(folio);
+			folio_put(folio);
+			return err;
+		}
+		folio_mark_uptodate(folio);
+	}
+	*foliop = folio;
+	return 0;
+}
+
+static int nexus_write_end(NEXUS_WB_FILE file, struct address_space *mapping,
+			   loff_t pos, unsigned int len, unsigned int copied,
+			   struct folio *folio, void *fsdata)
+{
+	struct inode *inode = mapping->host;
+
+	if (!folio_test_uptodate(folio)) {
+		/* A whole block was promised; what is missing is not known. */
+		if (copied < len)
+			copied = 0;
+		else
+			folio_mark_uptodate(folio);
+	}
+	if (copied) {
+		folio_mark_dirty(folio);
+		if (pos + copied > i_size_read(inode))
+			i_size_write(inode, pos + copied);
+	} else if (!folio_test_dirty(folio)) {
+		nexus_folio_unmark(inode, folio);
+	}
+	folio_unlock(folio);
+	folio_put(folio);
+	return copied;
+}
+
+void nexus_zero_beyond(struct inode *inode, loff_t from, loff_t to)
+{
+	size_t offset = offset_in_page(from);
+	struct folio *folio;
+	loff_t end;
+
+	if (!offset || from >= to)
+		return;
+	folio = filemap_lock_folio(inode->i_mapping, from >> PAGE_SHIFT);
+	if (IS_ERR(folio))
+		return;
+	/*
+	 * Only a mapping can have put anything there, and writeback has put
+	 * zeros on disk, so this need not make the folio dirty.
+	 */
+	end = min_t(loff_t, to, folio_pos(folio) + folio_size(folio));
+	if (folio_test_uptodate(folio)) {
+		folio_wait_stable(folio);
+		folio_zero_range(folio, offset, end - from);
+	}
+	folio_unlock(folio);
+	folio_put(folio);
+}
+
+const struct address_space_operations nexus_aops = {
+	.read_folio		= nexus_read_folio,
+	.readahead		= nexus_readahead,
+	.writepages		= nexus_writepages,
+	.dirty_folio		= filemap_dirty_folio,
+	.write_begin		= nexus_write_begin,
+	.write_end		= nexus_write_end,
+	.invalidate_folio	= nexus_invalidate_folio,
+	.release_folio		= nexus_release_folio,
+	.migrate_folio		= filemap_migrate_folio,
+};

@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The extent map of a file in memory.
+ *
+ * It is known either wholly (NEXUS_I_EXTENTS) or not at all, and always known
+ * before the file gets dirty folios or is cut: so the kernel's map is right from
+ * then on, whatever the helper has applied.
+ */
+#include <linux/sched/mm.h>
+
+#include "data.h"
+
+/* Blocks of 512 bytes in i_blocks, as stat(2) counts. */
+static void nexus_count_blocks(struct inode *inode, u64 added, u64 freed)
+{
+	if (added > freed)
+		inode_add_bytes(inode, (added - freed) << NEXUS_BLOCK_SHIFT);
+	else if (freed > added)
+		inode_sub_bytes(inode, (freed - added) << NEXUS_BLOCK_SHIFT);
+}
+
+void nexus_data_new(struct inode *inode)
+{
+	set_bit(NEXUS_I_EXTENTS, &NEXUS_I(inode)->state);
+}
+
+/* Adds extents of a checked reply to @map. */
+static int nexus_map_fill(struct nexus_extmap *map,
+			  const struct nexus_extent *ext, u32 n)
+{
+	struct nexus_ext e;
+	u64 freed;
+	int err;
+	u32 i;
+
+	for (i = 0; i < n; i++) {
+		err = nexus_extmap_reserve(map, 1);
+		if (err)
+			return err;
+		e.fblock = ext[i].offset >> NEXUS_BLOCK_SHIFT;
+		e.pack = ext[i].pack;
+		e.block = ext[i].block;
+		e.nblocks = ext[i].nblocks;
+		e.flags = ext[i].flags;
+		nexus_extmap_insert(map, &e, &freed);
+	}
+	return 0;
+}
+
+int nexus_data_prime(struct inode *inode, const struct nexus_extent *ext,
+		     u32 n, bool all)
+{
+	struct nexus_inode *ni = NEXUS_I(inode);
+	struct nexus_extmap *map;
+	int err;
+
+	/* The first few of many are of no use: a map is known wholly or not. */
+	if (!all)
+		return 0;
+	if (n) {
+		map = nexus_extmap_new();
+		if (!map)
+			return -ENOMEM;
+		err = nexus_map_fill(map, ext, n);
+		if (err) {
+			nexus_extmap_free(map);
+			return err;
+		}
+		ni->map = map;
+	}
+	set_bit(NEXUS_I_EXTENTS, &ni->state);
+	return 0;
+}
+
+/* ---- loading -------------------------------------------------------------- */
+
+static int nexus_extents_read(struct inode *inode, struct nexus_extmap *map,
+			      u64 data_id, void *buf)
+{
+	struct nexus_inode *ni = NEXUS_I(inode);
+	const struct nexus_extents_reply *r = buf;
+	u64 offset = 0, applied;
+	int ret, err;
+
+	for (;;) {
+		ret = nexus_ms_read(ni->zone, NEXUS_OP_EXTENTS, inode->i_ino,
+				    data_id, offset, NULL, 0,
+				    READ_ONCE(ni->last_lsn), buf,
+				    NEXUS_REPLY_DATA_MAX, &applied);
+		if (ret < 0)
+			return ret;
+		if (ret < sizeof(*r) || struct_size(r, extent, r->count) > ret)
+			return -EIO;
+		err = nexus_map_fill(map, r->extent, r->count);
+		if (err)
+			return err;
+		if (r->flags & NEXUS_XR_END)
+			return 0;
+		if (r->next_offset <= offset)
+			return -EIO;
+		offset = r->next_offset;
+	}
+}
+
+/* Makes @map the inode's unless the body was replaced meanwhile. */
+static bool nexus_extents_publish(struct nexus_inode *ni, u64 data_id,
+				  struct nexus_extmap *map)
+{
+	bool taken = false;
+
+	mutex_lock(&ni->log_mutex);
+	if (ni->data_id == data_id && !test_bit(NEXUS_I_EXTENTS, &ni->state)) {
+		down_write(&ni->map_sem);
+		swap(ni->map, map);
+		up_write(&ni->map_sem);
+		/* Whoever sees the bit sees the map. */
+		smp_mb__before_atomic();
+		set_bit(NEXUS_I_EXTENTS, &ni->state);
+		taken = true;
+	}
+	mutex_unlock(&ni->log_mutex);
+	nexus_extmap_free(map);
+	return taken;
+}
+
+static int nexus_extents_load_once(struct inode *inode)
+{
+	struct nexus_inode *ni = NEXUS_I(inode);
+	u64 data_id = READ_ONCE(ni->data_id);
+	struct nexus_extmap *map;
+	void *buf;
+	int err;
+
+	map = nexus_extmap_new();
+	buf = kvmalloc(NEXUS_REPLY_DATA_MAX, GFP_KERNEL_ACCOUNT);
+	err = map && buf ? nexus_extents_read(inode, map, data_id, buf) :
+			   -ENOMEM;
+	kvfree(buf);
+	if (err) {
+		nexus_extmap_free(map);
+		return err;
+	}
+	nexus_extents_publish(ni, data_id, map);
+	return 0;
+}
+
+int nexus_extents_load(struct inode *inode)
+{
+	struct nexus_inode *ni = NEXUS_I(inode);
+	unsigned int nofs;
+	int err = 0;
+
+	if (test_bit_acquire(NEXUS_I_EXTENTS, &ni->state))
+		return 0;
+	if (mutex_lock_killable(&ni->load_mutex))
+		return -EINTR;
+	/* Readers hold folio locks here. */
+	nofs = memalloc_nofs_save();
+	/* Not taken over: truncated to nothing, and then it is known. */
+	while (!err && !test_bit_acquire(NEXUS_I_EXTENTS, &ni->state))
+		err = nexus_extents_load_once(inode);
+	memalloc_nofs_restore(nofs);
+	mutex_unlock(&ni->load_mutex);
+	return err;
+}
+
+/* ---- changes ------------------------------------------------------------------- */
+
+int nexus_map_prepare(struct nexus_inode *ni, u32 n)
+{
+	unsigned int nofs = memalloc_nofs_save();
+	int err = 0;
+
+	down_write(&ni->map_sem);
+	if (!ni->map)
+		ni->map = nexus_extmap_new();
+	if (ni->map)
+		err = nexus_extmap_reserve(ni->map, ni->map_changes + n);
+	else
+		err = -ENOMEM;
+	if (!err)
+		ni->map_changes += n;
+	up_write(&ni->map_sem);
+	memalloc_nofs_restore(nofs);
+	return err;
+}
+
+void nexus_map_unprepare(struct nexus_inode *ni, u32 n)
+{
+	down_write(&ni->map_sem);
+	ni->map_changes -= n;
+	up_write(&ni->map_sem);
+}
+
+void nexus_map_insert(struct nexus_inode *ni, u64 fblock, u64 pack, u32 block,
+		      u32 nblocks)
+{
+	struct nexus_ext e = {
+		.fblock = fblock,
+		.pack = pack,
+		.block = block,
+		.nblocks = nblocks,
+	};
+	u64 freed = 0;
+
+	lockdep_assert_held(&ni->log_mutex);
+	down_write(&ni->map_sem);
+	nexus_extmap_insert(ni->map, &e, &freed);
+	ni->map_changes--;
+	up_write(&ni->map_sem);
+	nexus_count_blocks(&ni->vfs, nblocks, freed);
+}
+
+void nexus_map_punch(struct nexus_inode *ni, u64 fblock)
+{
+	u64 freed = 0;
+
+	lockdep_assert_held(&ni->log_mutex);
+	down_write(&ni->map_sem);
+	nexus_extmap_punch(ni->map, fblock, U64_MAX - fblock, &freed);
+	ni->map_changes--;
+	up_write(&ni->map_sem);
+	nexus_count_blocks(&ni->vfs, 0, freed);
+}
+
+bool nexus_map_find(struct nexus_inode *ni, u64 fblock, struct nexus_ext *e,
+		    u64 *disk_size)
+{
+	bool found = false;
+
+	down_read(&ni->map_sem);
+	if (ni->map)
+		found = nexus_extmap_find(ni->map, fblock, e);
+	*disk_size = READ_ONCE(ni->disk_size);
+	up_read(&ni->map_sem);
+	return found;
+}
+
+void nexus_data_evict(struct inode *inode)
+{
+	struct nexus_inode *ni = NEXUS_I(inode);
+
+	/* Every folio gave back what it held when it went. */
+	if (WARN_ON_ONCE(ni->resv_blocks))
+		nexus_packs_unreserve(ni->zone, ni->resv_blocks);
+	ni->resv_blocks = 0;
+	nexus_log_unreserve(&ni->data_resv);
+	nexus_extmap_free(ni->map);
+	ni->map = NULL;
+	ni->map_changes = 0;
+}

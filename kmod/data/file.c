@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* File operations of regular files; fsync of everything. */
+#include <linux/filelock.h>
+#include <linux/mm.h>
+#include <linux/splice.h>
+#include <linux/writeback.h>
+
+#include "data.h"
+
+/* ---- reading and writing --------------------------------------------------- */
+
+static ssize_t nexus_read_iter(struct kiocb *iocb, struct iov_iter *to)
+{
+	/* Here rather than with folios locked, where others cannot be killed. */
+	int err = nexus_extents_load(file_inode(iocb->ki_filp));
+
+	return err ?: generic_file_read_iter(iocb, to);
+}
+
+static ssize_t nexus_splice_read(struct file *in, loff_t *ppos,
+				 struct pipe_inode_info *pipe, size_t len,
+				 unsigned int flags)
+{
+	int err = nexus_extents_load(file_inode(in));
+
+	return err ?: filemap_splice_read(in, ppos, pipe, len, flags);
+}
+
+/* i_rwsem held. */
+static ssize_t nexus_write_locked(struct kiocb *iocb, struct iov_iter *from)
+{
+	struct file *file = iocb->ki_filp;
+	struct inode *inode = file_inode(file);
+	ssize_t ret;
+	int err;
+
+	ret = generic_write_checks(iocb, from);
+	if (ret <= 0)
+		return ret;
+	err = nexus_zone_writable(NEXUS_I(inode)->zone);
+	if (!err)
+		err = nexus_extents_load(inode);
+	if (!err)
+		err = file_remove_privs(file);
+	if (!err)
+		err = file_update_time(file);
+	if (err)
+		return err;
+	if (iocb->ki_pos > i_size_read(inode))
+		nexus_zero_beyond(inode, i_size_read(inode), iocb->ki_pos);
+	return generic_perform_write(iocb, from);
+}
+
+static ssize_t nexus_write_iter(struct kiocb *iocb, struct iov_iter *from)
+{
+	struct inode *inode = file_inode(iocb->ki_filp);
+	ssize_t ret;
+
+	/* Killable: who has it may be waiting for the helper. */
+	if (down_write_killable(&inode->i_rwsem))
+		return -EINTR;
+	ret = nexus_write_locked(iocb, from);
+	inode_unlock(inode);
+	if (ret > 0)
+		ret = generic_write_sync(iocb, ret);
+	return ret;
+}
+
+/* ---- mappings -------------------------------------------------------------------- */
+
+static vm_fault_t nexus_fault_error(int err)
+{
+	/* Killed: back to user space, where the signal is. */
+	return err == -EINTR ? VM_FAULT_NOPAGE : vmf_fs_error(err);
+}
+
+static vm_fault_t nexus_fault(struct vm_fault *vmf)
+{
+	int err = nexus_extents_load(file_inode(vmf->vma->vm_file));
+
+	if (err)
+		return nexus_fault_error(err);
+	return filemap_fault(vmf);
+}
+
+static vm_fault_t nexus_page_mkwrite(struct vm_fault *vmf)
+{
+	struct folio *folio = page_folio(vmf->page);
+	struct file *file = vmf->vma->vm_file;
+	struct inode *inode = file_inode(file);
+	vm_fault_t ret = VM_FAULT_LOCKED;
+	int err;
+
+	sb_start_pagefault(inode->i_sb);
+	err = nexus_zone_writable(NEXUS_I(inode)->zone);
+	if (!err)
+		err = nexus_extents_load(inode);
+	if (!err)
+		err = file_update_time(file);
+	if (!err)
+		err = nexus_folio_reserve(inode);
+	if (err) {
+		ret = nexus_fault_error(err);
+		goto out;
+	}
+	folio_lock(folio);
+	if (folio->mapping != inode->i_mapping ||
+	    folio_pos(folio) >= i_size_read(inode)) {
+		folio_unlock(folio);
+		nexus_folio_unreserve(inode);
+		ret = VM_FAULT_NOPAGE;
+		goto out;
+	}
+	nexus_folio_mark(inode, folio);
+	folio_mark_dirty(folio);
+	/* Its checksum may be under way. */
+	folio_wait_stable(folio);
+out:
+	sb_end_pagefault(inode->i_sb);
+	return ret;
+}
+
+static const struct vm_operations_struct nexus_vm_ops = {
+	.fault		= nexus_fault,
+	.map_pages	= filemap_map_pages,
+	.page_mkwrite	= nexus_page_mkwrite,
+};
+
+static int nexus_mmap(struct file *file, struct vm_area_struct *vma)
+{
+	file_accessed(file);
+	vma->vm_ops = &nexus_vm_ops;
+	return 0;
+}
+
+/* ---- durability ---------------------------------------------------------------------- */
+
+int nexus_fsync(struct file *file, loff_t start, loff_t end, int datasync)
+{
+	struct inode *inode = file_inode(file);
+	struct nexus_inode *ni = NEXUS_I(inode);
+	int err, err2;
+
+	nexus_count(fsyncs);
+	err = file_write_and_wait_range(file, start, end);
+	/* Times that no record carries yet; sizes travel with extents. */
+	if (!datasync) {
+		err2 = sync_inode_metadata(inode, 1);
+		err = err ?: err2;
+	}
+	err2 = nexus_log_flush(ni->zone, READ_ONCE(ni->last_lsn));
+	return err ?: err2;
+}
+
+/*
+ * A file emptied and written anew is often replaced that way: its content must
+ * not stay away for the whole writeback interval.
+ */
+static int nexus_flush(struct file *file, fl_owner_t id)
+{
+	struct inode *inode = file_inode(file);
+
+	if (file->f_mode & FMODE_WRITE &&
+	    test_bit(NEXUS_I_EMPTIED, &NEXUS_I(inode)->state) &&
+	    test_and_clear_bit(NEXUS_I_EMPTIED, &NEXUS_I(inode)->state))
+		filemap_flush(inode->i_mapping);
+	return 0;
+}
+
+const struct file_operations nexus_file_fops = {
+	.owner		= THIS_MODULE,
+	.llseek		= generic_file_llseek,
+	.read_iter	= nexus_read_iter,
+	.write_iter	= nexus_write_iter,
+	.mmap		= nexus_mmap,
+	.open		= generic_file_open,
+	.flush		= nexus_flush,
+	.fsync		= nexus_fsync,
+	.splice_read	= nexus_splice_read,
+	.splice_write	= iter_file_splice_write,
+	.setlease	= generic_setlease,
+};
+
+const struct inode_operations nexus_file_iops = {
+	.getattr	= nexus_getattr,
+	.setattr	= nexus_setattr,
+};

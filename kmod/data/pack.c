@@ -1,0 +1,382 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Packs of a zone: hand-over, space, lookup.
+ *
+ * New data goes to the one open pack, in contiguous runs; a run is split where a
+ * pack ends, so every free block can be given out and a reservation is a number.
+ */
+#include <linux/file.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+#include <linux/vmalloc.h>
+
+#include "data.h"
+#include "host.h"
+
+int nexus_packs_start(struct nexus_zone *zone, u32 pack_blocks)
+{
+	struct nexus_packs *packs;
+
+	if (WARN_ON_ONCE(zone->packs))
+		return -EINVAL;
+	if (pack_blocks < 4 || pack_blocks > NEXUS_PACK_BLOCKS_MAX)
+		return -EINVAL;
+	packs = kzalloc(sizeof(*packs), GFP_KERNEL_ACCOUNT);
+	if (!packs)
+		return -ENOMEM;
+	packs->zone = zone;
+	packs->pack_blocks = pack_blocks;
+	spin_lock_init(&packs->lock);
+	xa_init(&packs->packs);
+	INIT_LIST_HEAD(&packs->own);
+	INIT_LIST_HEAD(&packs->spares);
+	init_waitqueue_head(&packs->wait);
+	mutex_init(&packs->ask_mutex);
+	mutex_init(&packs->table_mutex);
+	INIT_WORK(&packs->tables_work, nexus_packs_tables_work);
+	packs->wq = alloc_workqueue("nexus_pack_%s", WQ_MEM_RECLAIM | WQ_UNBOUND,
+				    0, zone->name);
+	if (!packs->wq) {
+		kfree(packs);
+		return -ENOMEM;
+	}
+	zone->packs = packs;
+	return 0;
+}
+
+static void nexus_pack_release(struct kref *ref)
+{
+	struct nexus_pack *pack = container_of(ref, struct nexus_pack, ref);
+	unsigned long index;
+	struct page *page;
+
+	/* The zone may be gone: a read may end after umount. */
+	nexus_pack_free_own(pack);
+	xa_for_each(&pack->cache, index, page)
+		__free_page(page);
+	xa_destroy(&pack->cache);
+	fput(pack->file);
+	kfree(pack);
+}
+
+void nexus_pack_put(struct nexus_pack *pack)
+{
+	kref_put(&pack->ref, nexus_pack_release);
+}
+
+void nexus_packs_free(struct nexus_zone *zone)
+{
+	struct nexus_packs *packs = zone->packs;
+	struct nexus_pack *pack;
+	unsigned long id;
+
+	if (!packs)
+		return;
+	destroy_workqueue(packs->wq);
+	xa_for_each(&packs->packs, id, pack) {
+		/* What was never sealed keeps no claim on the log. */
+		nexus_log_unreserve(&pack->seal_resv);
+		nexus_pack_put(pack);
+	}
+	xa_destroy(&packs->packs);
+	kfree(packs);
+	zone->packs = NULL;
+}
+
+void nexus_packs_wake_all(struct nexus_zone *zone)
+{
+	if (zone->packs)
+		wake_up_all(&zone->packs->wait);
+}
+
+void nexus_packs_quiesce(struct nexus_zone *zone)
+{
+	if (zone->packs)
+		flush_workqueue(zone->packs->wq);
+}
+
+/* ---- hand-over -------------------------------------------------------------- */
+
+/* lock held: less than a pack is left, the helper should prepare another. */
+static bool nexus_packs_low(const struct nexus_packs *packs)
+{
+	return packs->free < packs->reserved + packs->pack_blocks;
+}
+
+int nexus_packs_add(struct nexus_zone *zone, struct file *file,
+		    const struct nexus_hand_over *ho)
+{
+	struct nexus_packs *packs = zone->packs;
+	bool spare = ho->flags & NEXUS_HF_SPARE, low;
+	struct nexus_pack *pack;
+	int err;
+
+	if (!packs || ho->id < NEXUS_FIRST_PACK)
+		return -EINVAL;
+	if (ho->blocks > NEXUS_PACK_BLOCKS_MAX ||
+	    ho->blocks < nexus_pack_table_blocks(ho->blocks) + 2) {
+		nexus_err(zone, "pack %llu refused: %u blocks", ho->id,
+			  ho->blocks);
+		return -EINVAL;
+	}
+	err = nexus_host_check(zone, file, "pack", ho->id, ho->blocks, spare);
+	if (err)
+		return err;
+
+	pack = kzalloc(sizeof(*pack), GFP_KERNEL_ACCOUNT);
+	if (!pack)
+		return -ENOMEM;
+	kref_init(&pack->ref);
+	pack->zone = zone;
+	pack->file = file;
+	pack->id = ho->id;
+	pack->blocks = ho->blocks;
+	pack->table_blocks = nexus_pack_table_blocks(ho->blocks);
+	pack->next = nexus_pack_first(pack);
+	pack->zeroed = ho->flags & NEXUS_HF_ZEROED;
+	pack->state = spare ? NEXUS_PS_SPARE : NEXUS_PS_SEALED;
+	INIT_LIST_HEAD(&pack->own);
+	INIT_LIST_HEAD(&pack->spare);
+	INIT_WORK(&pack->seal_work, nexus_pack_seal_work);
+	mutex_init(&pack->cache_mutex);
+	xa_init(&pack->cache);
+	if (spare) {
+		err = nexus_pack_init_own(pack);
+		if (err)
+			goto out_free;
+	}
+	err = xa_insert(&packs->packs, pack->id, pack, GFP_KERNEL_ACCOUNT);
+	if (err) {
+		err = err == -EBUSY ? -EEXIST : err;
+		goto out_own;
+	}
+	if (!spare)
+		return 0;
+
+	spin_lock(&packs->lock);
+	list_add_tail(&pack->own, &packs->own);
+	list_add_tail(&pack->spare, &packs->spares);
+	packs->free += pack->blocks - pack->next;
+	low = nexus_packs_low(packs);
+	spin_unlock(&packs->lock);
+	nexus_log_set_flags(zone, low ? NEXUS_LF_WANT_PACK : 0,
+			    low ? 0 : NEXUS_LF_WANT_PACK);
+	wake_up_all(&packs->wait);
+	return 0;
+
+out_own:
+	nexus_log_unreserve(&pack->seal_resv);
+	nexus_pack_free_own(pack);
+out_free:
+	kfree(pack);
+	return err;
+}
+
+int nexus_packs_drop(struct nexus_zone *zone, u64 id)
+{
+	struct nexus_packs *packs = zone->packs;
+	struct nexus_pack *pack;
+	int err = 0;
+
+	if (!packs)
+		return 0;
+	xa_lock(&packs->packs);
+	pack = xa_load(&packs->packs, id);
+	if (pack) {
+		/* References are only taken under this lock. */
+		if (READ_ONCE(pack->state) != NEXUS_PS_SEALED ||
+		    kref_read(&pack->ref) != 1)
+			err = -EBUSY;
+		else
+			__xa_erase(&packs->packs, id);
+	}
+	xa_unlock(&packs->packs);
+	if (pack && !err)
+		nexus_pack_put(pack);
+	return err;
+}
+
+/* ---- lookup --------------------------------------------------------------------- */
+
+struct nexus_pack *nexus_packs_find(struct nexus_zone *zone, u64 id)
+{
+	struct nexus_packs *packs = zone->packs;
+	struct nexus_pack *pack;
+
+	xa_lock(&packs->packs);
+	pack = xa_load(&packs->packs, id);
+	if (pack)
+		kref_get(&pack->ref);
+	xa_unlock(&packs->packs);
+	return pack;
+}
+
+struct nexus_pack *nexus_packs_get(struct nexus_zone *zone, u64 id)
+{
+	struct nexus_packs *packs = zone->packs;
+	struct nexus_pack *pack;
+	u64 applied, unused;
+	int err;
+
+	pack = nexus_packs_find(zone, id);
+	if (pack)
+		return pack;
+
+	if (mutex_lock_killable(&packs->ask_mutex))
+		return ERR_PTR(-EINTR);
+	pack = nexus_packs_find(zone, id);
+	if (!pack) {
+		err = nexus_ms_read(zone, NEXUS_OP_OPEN_PACK, 0, id, 0, NULL, 0,
+				    0, &unused, sizeof(unused), &applied);
+		pack = nexus_packs_find(zone, id);
+		if (!pack) {
+			if (err >= 0 || err == -ENOENT) {
+				nexus_err(zone, "pack %llu is referenced, but there is none",
+					  id);
+				err = -EIO;
+			}
+			pack = ERR_PTR(err);
+		}
+	}
+	mutex_unlock(&packs->ask_mutex);
+	return pack;
+}
+
+/* ---- space ----------------------------------------------------------------------- */
+
+bool nexus_packs_try_reserve(struct nexus_zone *zone, u32 n)
+{
+	struct nexus_packs *packs = zone->packs;
+	bool ok, low;
+
+	spin_lock(&packs->lock);
+	ok = packs->free - packs->reserved >= n;
+	if (ok)
+		packs->reserved += n;
+	low = nexus_packs_low(packs);
+	spin_unlock(&packs->lock);
+	if (low)
+		nexus_log_set_flags(zone, NEXUS_LF_WANT_PACK, 0);
+	return ok;
+}
+
+int nexus_packs_reserve(struct nexus_zone *zone, u32 n)
+{
+	struct nexus_packs *packs = zone->packs;
+	DEFINE_WAIT(wait);
+	int err = 0;
+
+	if (nexus_packs_try_reserve(zone, n))
+		return 0;
+	for (;;) {
+		prepare_to_wait(&packs->wait, &wait, NEXUS_WAIT_STATE);
+		if (nexus_packs_try_reserve(zone, n))
+			break;
+		err = nexus_zone_writable(zone);
+		if (err)
+			break;
+		if (READ_ONCE(zone->no_space)) {
+			err = -ENOSPC;
+			break;
+		}
+		if (fatal_signal_pending(current)) {
+			err = -EINTR;
+			break;
+		}
+		schedule_timeout(HZ);
+	}
+	finish_wait(&packs->wait, &wait);
+	return err;
+}
+
+void nexus_packs_unreserve(struct nexus_zone *zone, u32 n)
+{
+	struct nexus_packs *packs = zone->packs;
+
+	if (!n)
+		return;
+	spin_lock(&packs->lock);
+	packs->reserved -= n;
+	spin_unlock(&packs->lock);
+	if (wq_has_sleeper(&packs->wait))
+		wake_up_all(&packs->wait);
+}
+
+u64 nexus_packs_free_blocks(struct nexus_zone *zone)
+{
+	struct nexus_packs *packs = zone->packs;
+	u64 n;
+
+	if (!packs)
+		return 0;
+	spin_lock(&packs->lock);
+	n = packs->free - packs->reserved;
+	spin_unlock(&packs->lock);
+	return n;
+}
+
+/* lock held. */
+static void nexus_pack_full(struct nexus_packs *packs, struct nexus_pack *pack)
+{
+	pack->state = NEXUS_PS_FULL;
+	packs->open = NULL;
+	if (!pack->writes)
+		queue_work(packs->wq, &pack->seal_work);
+}
+
+struct nexus_pack *nexus_packs_alloc(struct nexus_zone *zone, u32 n,
+				     u32 *block, u32 *got)
+{
+	struct nexus_packs *packs = zone->packs;
+	struct nexus_pack *pack;
+
+	spin_lock(&packs->lock);
+	if (WARN_ON_ONCE(packs->reserved < n))
+		n = packs->reserved;
+	pack = packs->open;
+	if (!pack) {
+		pack = list_first_entry_or_null(&packs->spares,
+						struct nexus_pack, spare);
+		if (pack) {
+			list_del_init(&pack->spare);
+			pack->state = NEXUS_PS_OPEN;
+			packs->open = pack;
+		}
+	}
+	if (!n || WARN_ON_ONCE(!pack)) {
+		pack = NULL;
+		goto out;
+	}
+	n = min(n, pack->blocks - pack->next);
+	*block = pack->next;
+	*got = n;
+	pack->next += n;
+	pack->writes++;
+	kref_get(&pack->ref);
+	packs->free -= n;
+	packs->reserved -= n;
+	if (pack->next == pack->blocks)
+		nexus_pack_full(packs, pack);
+out:
+	spin_unlock(&packs->lock);
+	return pack;
+}
+
+void nexus_pack_dirtied(struct nexus_pack *pack)
+{
+	struct nexus_packs *packs = pack->zone->packs;
+
+	spin_lock(&packs->lock);
+	pack->unflushed = true;
+	spin_unlock(&packs->lock);
+}
+
+void nexus_pack_written(struct nexus_pack *pack)
+{
+	struct nexus_packs *packs = pack->zone->packs;
+
+	spin_lock(&packs->lock);
+	if (!--pack->writes && pack->state == NEXUS_PS_FULL)
+		queue_work(packs->wq, &pack->seal_work);
+	spin_unlock(&packs->lock);
+}
