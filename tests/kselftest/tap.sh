@@ -12,9 +12,18 @@ skip() {
 	exit 0
 }
 
-is_nexus() { [ "$(stat -f -c %t "${1:-$dir}")" = 4e455853 ]; }
+need_nexus() { [ "$(stat -f -c %t "$dir")" = 4e455853 ] || skip "needs nexusfs"; }
 
-need_nexus() { is_nexus || skip "needs nexusfs"; }
+# A command that must fail.
+fails() {
+	if "$@"; then
+		echo "succeeded: $*"
+		return 1
+	fi
+}
+
+# What a script undoes after each of its tests.
+tap_cleanup() { :; }
 
 # until_true SECONDS COMMAND...: for hangs only, no test depends on how fast it is.
 until_true() {
@@ -50,6 +59,7 @@ tap_main() {
 		( set -eu; "$name" ) > "$tap_tmp/log" 2>&1
 		status=$?
 		set -e
+		tap_cleanup
 		if [ -e "$tap_tmp/skip" ]; then
 			echo "ok $n ${name#test_} # SKIP $(cat "$tap_tmp/skip")"
 		elif [ $status = 0 ]; then

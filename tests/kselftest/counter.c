@@ -1,0 +1,348 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* What the helper is asked and how often is flushed, by the counters. */
+#include "nx_stats.h"
+
+#include <sched.h>
+
+FIXTURE(cnt)
+{
+	char path[256];
+	struct nx_stats before, after;
+};
+
+FIXTURE_SETUP(cnt)
+{
+	snprintf(self->path, sizeof(self->path), "%s/counter.XXXXXX", nx_base());
+	if (!nx_is_nexus(nx_base()) || access("/run/nexusfs/nexusd.pid", F_OK))
+		SKIP(return, "needs nexusfs with a helper");
+	ASSERT_NE(NULL, mkdtemp(self->path));
+	OK(chdir(self->path));
+	ASSERT_TRUE(nx_stats_read(&self->before));
+	nx_stats_free(&self->before);
+	memset(&self->before, 0, sizeof(self->before));
+}
+
+FIXTURE_TEARDOWN(cnt)
+{
+	EXPECT_EQ(0, chdir("/"));
+	EXPECT_EQ(0, nx_rm(self->path));
+	nx_stats_free(&self->before);
+	nx_stats_free(&self->after);
+}
+
+#define BEGIN() ASSERT_TRUE(nx_stats_read(&self->before))
+#define END() ASSERT_TRUE(nx_stats_read(&self->after))
+#define GREW(name) nx_grew(&self->before, &self->after, name)
+#define ASKED_NOTHING()							\
+	do {								\
+		END();							\
+		ASSERT_LE(0, nx_stat(&self->after, "requests"));	\
+		EXPECT_EQ(0, GREW("requests")) {			\
+			TH_LOG("lookup %lld getattr %lld list %lld "	\
+			       "extents %lld xattr %lld pack %lld other %lld", \
+			       (long long)GREW("req_lookup"),		\
+			       (long long)GREW("req_getattr"),		\
+			       (long long)GREW("req_list"),		\
+			       (long long)GREW("req_extents"),		\
+			       (long long)GREW("req_xattr"),		\
+			       (long long)GREW("req_open_pack"),	\
+			       (long long)GREW("req_other"));		\
+		}							\
+	} while (0)
+
+TEST_F(cnt, warm_stat_open_read)
+{
+	struct stat st;
+	char buf[8192];
+	int i, fd;
+
+	OK(mkdir("d", 0755));
+	OK(nx_put("d/f", "text"));
+	nx_drop_caches();
+	EXPECT_STREQ("text", nx_get("d/f"));
+	OK(stat("d/f", &st));
+	BEGIN();
+	for (i = 0; i < 200; i++) {
+		OK(stat("d/f", &st));
+		GET(fd, open("d/f", O_RDONLY));
+		EXPECT_EQ(4, read(fd, buf, sizeof(buf)));
+		OK(close(fd));
+	}
+	ASKED_NOTHING();
+}
+
+TEST_F(cnt, cold_lookup_asks)
+{
+	struct stat st;
+
+	OK(nx_put("f", "text"));
+	nx_drop_caches();
+	BEGIN();
+	OK(stat("f", &st));
+	END();
+	EXPECT_LT(0, GREW("req_lookup"));
+}
+
+TEST_F(cnt, negative_lookup)
+{
+	struct stat st;
+	int i;
+
+	OK(nx_put("there", "x"));
+	nx_drop_caches();
+	FAILS(ENOENT, stat("none", &st));
+	BEGIN();
+	for (i = 0; i < 200; i++)
+		FAILS(ENOENT, stat("none", &st));
+	ASKED_NOTHING();
+}
+
+/* Who has read the whole directory knows what is not in it. */
+TEST_F(cnt, negative_lookup_after_listing)
+{
+	struct stat st;
+	char name[16];
+	int i;
+
+	for (i = 0; i < 50; i++) {
+		snprintf(name, sizeof(name), "f%d", i);
+		OK(nx_put(name, "x"));
+	}
+	nx_drop_caches();
+	OK(nx_sh("ls -la > /dev/null"));
+	BEGIN();
+	for (i = 0; i < 50; i++) {
+		snprintf(name, sizeof(name), "f%d", i);
+		OK(stat(name, &st));
+		snprintf(name, sizeof(name), "none%d", i);
+		FAILS(ENOENT, stat(name, &st));
+	}
+	ASKED_NOTHING();
+}
+
+TEST_F(cnt, changes_in_a_new_directory)
+{
+	char name[32], other[32], buf[5000] = "data";
+	int i, fd;
+
+	OK(mkdir("new", 0755));
+	OK(chdir("new"));
+	BEGIN();
+	for (i = 0; i < 50; i++) {
+		snprintf(name, sizeof(name), "f%d", i);
+		snprintf(other, sizeof(other), "g%d", i);
+		GET(fd, open(name, O_RDWR | O_CREAT | O_EXCL, 0644));
+		EXPECT_EQ(5000, write(fd, buf, 5000));
+		EXPECT_EQ(5000, pwrite(fd, buf, 5000, 100000));
+		OK(ftruncate(fd, 3000));
+		OK(fchmod(fd, 0600));
+		OK(futimens(fd, NULL));
+		OK(close(fd));
+		OK(rename(name, other));
+		OK(link(other, name));
+		OK(unlink(other));
+		OK(symlink("target", other));
+		OK(unlink(other));
+		OK(mkdir(other, 0755));
+		if (i % 2)
+			OK(rmdir(other));
+	}
+	ASKED_NOTHING();
+}
+
+TEST_F(cnt, changes_to_what_was_looked_up)
+{
+	struct stat st;
+	char buf[10];
+	int fd;
+
+	OK(nx_put("f", "0123456789"));
+	nx_drop_caches();
+	EXPECT_STREQ("0123456789", nx_get("f"));
+	FAILS(ENOENT, stat("g", &st));
+	BEGIN();
+	GET(fd, open("f", O_RDWR));
+	EXPECT_EQ(3, pwrite(fd, "abc", 3, 3));
+	EXPECT_EQ(10, pread(fd, buf, 10, 0));
+	OK(fchmod(fd, 0600));
+	OK(fsync(fd));
+	OK(close(fd));
+	OK(rename("f", "g"));
+	OK(rename("g", "f"));
+	OK(link("f", "g"));
+	OK(unlink("f"));
+	ASKED_NOTHING();
+}
+
+/* Content that left memory comes from the pack, not through the helper. */
+TEST_F(cnt, known_extents)
+{
+	char *buf = calloc(1, 1 << 20);
+	int fd, i;
+
+	memset(buf, 'k', 1 << 20);
+	GET(fd, open("f", O_RDWR | O_CREAT, 0644));
+	EXPECT_EQ(1 << 20, write(fd, buf, 1 << 20));
+	OK(fsync(fd));
+	BEGIN();
+	for (i = 0; i < 5; i++) {
+		OK(posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED));
+		EXPECT_EQ(1 << 20, pread(fd, buf, 1 << 20, 0));
+		EXPECT_EQ('k', buf[12345]);
+	}
+	ASKED_NOTHING();
+	EXPECT_LT(0, GREW("pack_reads"));
+	EXPECT_EQ(0, GREW("crc_errors"));
+	OK(close(fd));
+	free(buf);
+}
+
+TEST_F(cnt, fsync)
+{
+	int fd, i;
+
+	OK(mkdir("d", 0755));
+	GET(fd, open("d/f", O_RDWR | O_CREAT, 0644));
+	BEGIN();
+	for (i = 0; i < 50; i++) {
+		EXPECT_EQ(4, pwrite(fd, "data", 4, i * 4096));
+		OK(fsync(fd));
+	}
+	OK(syncfs(fd));
+	ASKED_NOTHING();
+	EXPECT_LE(50, GREW("fsyncs"));
+	/* Data and the record that points at it: one flush for both. */
+	EXPECT_LE(50, GREW("log_flushes"));
+	EXPECT_GE(110, GREW("log_flushes"));
+	/* What is durable already costs nothing. */
+	BEGIN();
+	for (i = 0; i < 50; i++)
+		OK(fsync(fd));
+	END();
+	EXPECT_GE(5, GREW("log_flushes"));
+	OK(close(fd));
+}
+
+TEST_F(cnt, creates_and_one_syncfs)
+{
+	char name[32];
+	int fd, i;
+
+	OK(mkdir("d", 0755));
+	GET(fd, open("d", O_RDONLY | O_DIRECTORY));
+	OK(syncfs(fd));
+	BEGIN();
+	for (i = 0; i < 1000; i++) {
+		snprintf(name, sizeof(name), "d/f%d", i);
+		OK(close(open(name, O_WRONLY | O_CREAT | O_EXCL, 0644)));
+	}
+	OK(syncfs(fd));
+	ASKED_NOTHING();
+	EXPECT_LE(1000, GREW("log_records"));
+	/* One, and one more for each second that it took. */
+	EXPECT_LE(1, GREW("log_flushes"));
+	EXPECT_GE(40, GREW("log_flushes"));
+	OK(close(fd));
+}
+
+TEST_F(cnt, doorbells_carry_more_than_one)
+{
+	enum { PROCS = 4, NAMES = 400 };
+	char name[32];
+	int proc, i, go[2];
+	char c;
+
+	for (i = 0; i < PROCS * NAMES; i++) {
+		snprintf(name, sizeof(name), "f%d", i);
+		OK(close(open(name, O_WRONLY | O_CREAT | O_EXCL, 0644)));
+	}
+	nx_drop_caches();
+	OK(pipe(go));
+	for (proc = 0; proc < PROCS; proc++) {
+		struct stat st;
+
+		if (fork())
+			continue;
+		close(go[1]);
+		HOLDS(read(go[0], &c, 1) == 0);
+		for (i = 0; i < NAMES; i++) {
+			snprintf(name, sizeof(name), "f%d", i * PROCS + proc);
+			HOLDS(!stat(name, &st));
+		}
+		_exit(0);
+	}
+	BEGIN();
+	close(go[1]);
+	EXPECT_EQ(0, nx_reap());
+	END();
+	TH_LOG("%lld requests, %lld doorbells", (long long)GREW("requests"),
+	       (long long)GREW("doorbells"));
+	EXPECT_LE(PROCS * NAMES, GREW("requests"));
+	EXPECT_GT(GREW("requests"), GREW("doorbells"));
+}
+
+/* The limit of the caller's own files is not for the host's. */
+TEST_F(cnt, limit_of_the_caller)
+{
+	struct rlimit limit = { 4096, 4096 };
+	char block[4096], name[16];
+	int i, fd;
+
+	memset(block, 'x', sizeof(block));
+	OK(setrlimit(RLIMIT_FSIZE, &limit));
+	for (i = 0; i < 300; i++) {
+		snprintf(name, sizeof(name), "f%d", i);
+		GET(fd, open(name, O_RDWR | O_CREAT, 0644));
+		ASSERT_EQ(4096, write(fd, block, 4096));
+		if (i % 10 == 0)
+			OK(fsync(fd));
+		OK(close(fd));
+	}
+	GET(fd, open(".", O_RDONLY));
+	OK(syncfs(fd));
+	OK(close(fd));
+	nx_drop_caches();
+	GET(fd, open("f299", O_RDONLY));
+	EXPECT_EQ(4096, read(fd, block, 4096));
+	OK(close(fd));
+}
+
+static long long commits(void)
+{
+	long long n = -1;
+	FILE *f = popen("cat /proc/fs/jbd2/$(basename $(findmnt -no SOURCE -T "
+			"/var/lib/nexusfs))-*/info", "r");
+
+	if (!f || fscanf(f, "%lld", &n) != 1)
+		n = -1;
+	if (f)
+		pclose(f);
+	return n;
+}
+
+TEST_F(cnt, no_journal_commits_of_the_host)
+{
+	long long before;
+	int fd, i;
+
+	before = commits();
+	if (before < 0)
+		SKIP(return, "the data is not on ext4");
+	GET(fd, open("f", O_RDWR | O_CREAT, 0644));
+	/* The first ones may still make room. */
+	for (i = 0; i < 20; i++) {
+		EXPECT_EQ(4, pwrite(fd, "data", 4, i * 4096));
+		OK(fsync(fd));
+	}
+	before = commits();
+	for (i = 0; i < 300; i++) {
+		EXPECT_EQ(4, pwrite(fd, "data", 4, i % 50 * 4096));
+		OK(fsync(fd));
+	}
+	/* A commit every five seconds is the host's own, and the index's. */
+	EXPECT_GE(30, commits() - before);
+	TH_LOG("%lld commits of the host for 300 fsyncs", commits() - before);
+	OK(close(fd));
+}
+
+TEST_HARNESS_MAIN

@@ -1,0 +1,207 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# The helper dies, comes back, has a rival: nobody on the mount notices more
+# than a pause.
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
+# shellcheck source-path=SCRIPTDIR
+. "$here/tap.sh"
+supervise=$here/../../tools/vm/supervise
+run=/run/nexusfs
+tree=/usr/include/linux
+
+need_helper() {
+	need_nexus
+	[ -s $run/nexusd.pid ] || skip "needs a helper"
+}
+
+answers() { nexusctl status; }
+
+kill_helper() {
+	local pid
+	pid=$(cat $run/nexusd.pid)
+	kill -9 "$pid"
+	until_true 10 test ! -d "/proc/$pid"
+}
+
+new_helper() { [ -s $run/nexusd.pid ] && [ "$(cat $run/nexusd.pid)" != "$1" ] && nexusctl status; }
+
+# Hold the supervisor back, so that a dead helper stays dead.
+hold() { kill -STOP "$(cat $run/supervise.pid)"; }
+release() { kill -CONT "$(cat $run/supervise.pid)"; }
+
+test_killed_in_the_middle_of_a_copy() {
+	need_helper
+	local copy old i
+	rm -rf "$dir/helper-copy"
+	cp -a "$tree" "$dir/helper-copy" &
+	copy=$!
+	for i in 1 2 3; do
+		sleep 0.5
+		kill -0 $copy 2> /dev/null || break
+		old=$(cat $run/nexusd.pid)
+		kill_helper
+		echo "killed helper $i"
+		until_true 60 new_helper "$old"
+	done
+	wait $copy
+	[ "$i" -gt 1 ]
+	diff -r --no-dereference "$tree" "$dir/helper-copy"
+	echo 3 > /proc/sys/vm/drop_caches
+	diff -r --no-dereference "$tree" "$dir/helper-copy"
+	rm -rf "$dir/helper-copy"
+}
+
+test_killed_while_reading() {
+	need_helper
+	local old pid
+	rm -rf "$dir/helper-read"
+	cp -a "$tree" "$dir/helper-read"
+	sync -f "$dir"
+	echo 3 > /proc/sys/vm/drop_caches
+	diff -r --no-dereference "$tree" "$dir/helper-read" &
+	pid=$!
+	sleep 0.3
+	old=$(cat $run/nexusd.pid)
+	kill_helper
+	until_true 60 new_helper "$old"
+	wait $pid
+	rm -rf "$dir/helper-read"
+}
+
+test_away_and_back() {
+	need_helper
+	local work=$dir/helper-away
+	mkdir -p "$work"
+	echo before > "$work/before"
+	hold
+	kill_helper
+	# Changes, fsync and what is cached go on.
+	for i in $(seq 200); do
+		echo "$i" > "$work/$i"
+	done
+	sync "$work/200"
+	sync -f "$work"
+	mv "$work/200" "$work/two-hundred"
+	[ "$(cat "$work/before")" = before ]
+	release
+	until_true 60 answers
+	echo 3 > /proc/sys/vm/drop_caches
+	[ "$(find "$work" -type f | wc -l)" = 201 ]
+	[ "$(cat "$work/199" "$work/two-hundred")" = "$(printf '199\n200')" ]
+	rm -rf "$work"
+}
+
+test_reader_waits_for_the_next_helper() {
+	need_helper
+	local pid
+	mkdir -p "$dir/helper-wait"
+	echo content > "$dir/helper-wait/f"
+	sync -f "$dir"
+	hold
+	kill_helper
+	echo 3 > /proc/sys/vm/drop_caches
+	cat "$dir/helper-wait/f" > "$tap_tmp/read" &
+	pid=$!
+	sleep 1
+	[ ! -s "$tap_tmp/read" ]
+	release
+	wait $pid
+	[ "$(cat "$tap_tmp/read")" = content ]
+	rm -rf "$dir/helper-wait"
+}
+
+test_killed_waiter_of_a_dead_helper() {
+	need_helper
+	local pid
+	mkdir -p "$dir/helper-kill"
+	echo content > "$dir/helper-kill/f"
+	sync -f "$dir"
+	hold
+	kill_helper
+	echo 3 > /proc/sys/vm/drop_caches
+	cat "$dir/helper-kill/f" > /dev/null &
+	pid=$!
+	sleep 0.5
+	kill -9 $pid
+	until_true 10 test ! -d /proc/$pid || { release; return 1; }
+	release
+	until_true 60 answers
+	rm -rf "$dir/helper-kill"
+}
+
+test_killed_again_and_again() {
+	need_helper
+	local i old
+	mkdir -p "$dir/helper-again"
+	for i in $(seq 8); do
+		for f in $(seq 50); do echo "$i $f" > "$dir/helper-again/$i-$f"; done
+		old=$(cat $run/nexusd.pid)
+		kill -9 "$old" 2> /dev/null || true
+		[ "$(find "$dir/helper-again" -type f | wc -l)" = $((i * 50)) ]
+		until_true 60 new_helper "$old"
+	done
+	echo 3 > /proc/sys/vm/drop_caches
+	[ "$(find "$dir/helper-again" -type f | wc -l)" = 400 ]
+	[ "$(cat "$dir/helper-again/8-50")" = "8 50" ]
+	rm -rf "$dir/helper-again"
+}
+
+test_second_helper_is_refused() {
+	need_helper
+	local status=0
+	timeout 20 nexusd > "$tap_tmp/second" 2>&1 || status=$?
+	cat "$tap_tmp/second"
+	[ $status != 0 ] && [ $status != 124 ]
+	grep -qiE 'lock|running|in use|busy' "$tap_tmp/second"
+	nexusctl status
+	echo alive > "$dir/helper-second"
+	rm "$dir/helper-second"
+}
+
+test_fsck_refuses_a_zone_in_use() {
+	need_helper
+	command -v fsck.nexusfs || skip "no fsck.nexusfs"
+	local status=0
+	fsck.nexusfs root || status=$?
+	[ $((status & 8)) = 8 ]
+	# A dead helper does not free it: the kernel holds the zone.
+	hold
+	kill_helper
+	status=0
+	fsck.nexusfs root || status=$?
+	release
+	until_true 60 answers
+	[ $((status & 8)) = 8 ]
+}
+
+test_stopped_twice() {
+	need_helper
+	local old
+	old=$(cat $run/nexusd.pid)
+	kill -TERM "$old"
+	kill -TERM "$old" 2> /dev/null || true
+	until_true 60 new_helper "$old"
+	echo content > "$dir/helper-term"
+	[ "$(cat "$dir/helper-term")" = content ]
+	rm "$dir/helper-term"
+}
+
+test_no_mount_without_a_helper() {
+	need_helper
+	local status=0
+	nexusctl zone info spare > /dev/null 2>&1 || nexusctl zone create spare
+	mkdir -p /tmp/helper-mount
+	hold
+	kill_helper
+	timeout 20 mount -i -t nexusfs spare /tmp/helper-mount 2> "$tap_tmp/why" || status=$?
+	release
+	until_true 60 answers
+	cat "$tap_tmp/why"
+	[ $status = 32 ]
+	grep -qiE 'helper|not connected' "$tap_tmp/why"
+}
+
+tap_cleanup() { release 2> /dev/null || true; }
+[ -x "$supervise" ]
+tap_main "$@"

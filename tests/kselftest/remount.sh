@@ -1,0 +1,140 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# Unmounted, helper stopped, started, mounted: everything is there.
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
+# shellcheck source-path=SCRIPTDIR
+. "$here/tap.sh"
+supervise=$here/../../tools/vm/supervise
+
+down() {
+	umount "$dir"
+	"$supervise" stop
+}
+
+up() {
+	"$supervise" start
+	mount -t nexusfs root "$dir"
+}
+
+check() {
+	command -v fsck.nexusfs > /dev/null || return 0
+	fsck.nexusfs root
+}
+
+# Names, attributes and content of a tree, in one text.
+picture() {
+	(cd "$1" && find . -printf '%p %y %m %U %G %s %n %T@ %l\n' | sort &&
+		find . -type f -print0 | sort -z | xargs -0 -r sha256sum)
+}
+
+need() {
+	need_nexus
+	[ -s /run/nexusfs/nexusd.pid ] || skip "needs a helper"
+	[ "$dir" = /mnt/nexus ] || skip "needs /mnt/nexus"
+}
+
+make_tree() {
+	rm -rf "$1"
+	mkdir -p "$1/d/e/f" "$1/empty"
+	cp -a /usr/include/linux/netfilter "$1/copy"
+	for i in $(seq 100); do echo "file $i" > "$1/d/$i"; done
+	ln "$1/d/1" "$1/d/e/hard"
+	ln -s ../d/2 "$1/d/soft"
+	ln -s "$(printf 'x%.0s' $(seq 3000))" "$1/long"
+	mkfifo -m 640 "$1/fifo"
+	mknod "$1/null" c 1 3
+	truncate -s 5G "$1/sparse"
+	echo end >> "$1/sparse-small"
+	truncate -s 100K "$1/sparse-small"
+	head -c 3000000 /dev/urandom > "$1/random"
+	chmod 4711 "$1/d/3"
+	chown 12:34 "$1/d/4"
+	touch -d '1999-12-31 23:59:59.123456789' "$1/d/5"
+	rm "$1/d/50"
+	mv "$1/d/51" "$1/d/moved"
+	truncate -s 7 "$1/d/60"
+	rm "$1/sparse"
+}
+
+test_everything_is_there() {
+	need
+	make_tree "$dir/remount"
+	picture "$dir/remount" > "$tap_tmp/before"
+	down
+	check
+	up
+	picture "$dir/remount" > "$tap_tmp/after"
+	cmp "$tap_tmp/before" "$tap_tmp/after" || { diff "$tap_tmp/before" "$tap_tmp/after"; return 1; }
+	# And it goes on from there.
+	echo more > "$dir/remount/d/more"
+	rm -rf "$dir/remount/copy"
+	picture "$dir/remount" > "$tap_tmp/before"
+	down
+	up
+	picture "$dir/remount" > "$tap_tmp/after"
+	cmp "$tap_tmp/before" "$tap_tmp/after"
+}
+
+test_helper_killed_before_the_end() {
+	need
+	make_tree "$dir/remount"
+	picture "$dir/remount" > "$tap_tmp/before"
+	kill -STOP "$(cat /run/nexusfs/supervise.pid)"
+	kill -9 "$(cat /run/nexusfs/nexusd.pid)"
+	# It takes no helper to unmount.
+	timeout 60 umount "$dir" || { kill -CONT "$(cat /run/nexusfs/supervise.pid)"; return 1; }
+	kill -CONT "$(cat /run/nexusfs/supervise.pid)"
+	until_true 60 nexusctl status
+	"$supervise" stop
+	check
+	up
+	picture "$dir/remount" > "$tap_tmp/after"
+	cmp "$tap_tmp/before" "$tap_tmp/after" || { diff "$tap_tmp/before" "$tap_tmp/after"; return 1; }
+}
+
+test_mounted_again_at_once() {
+	need
+	local i
+	for i in $(seq 10); do
+		echo "$i" > "$dir/again"
+		umount "$dir"
+		mount -t nexusfs root "$dir"
+		[ "$(cat "$dir/again")" = "$i" ]
+	done
+	rm "$dir/again"
+}
+
+test_read_only() {
+	need
+	echo text > "$dir/read-only"
+	umount "$dir"
+	mount -t nexusfs -o ro root "$dir"
+	[ "$(cat "$dir/read-only")" = text ]
+	fails touch "$dir/no" 2> /dev/null
+	umount "$dir"
+	mount -t nexusfs root "$dir"
+	touch "$dir/yes"
+	rm "$dir/yes" "$dir/read-only"
+}
+
+test_removed_space_comes_back() {
+	need
+	local before after i
+	sync -f "$dir"
+	head -c 100000000 /dev/zero | tr '\0' x > "$dir/large"
+	sync -f "$dir"
+	before=$(stat -f -c '%b %f' "$dir")
+	rm "$dir/large"
+	down
+	up
+	for i in $(seq 50); do
+		after=$(stat -f -c '%b %f' "$dir")
+		[ $((${before% *} - ${before#* })) -le $((${after% *} - ${after#* } + 20000)) ] || return 0
+		sleep 0.2
+	done
+	echo "blocks and free before: $before, after: $after"
+	return 1
+}
+
+tap_main "$@"
