@@ -19,7 +19,6 @@
 #include "../lib/omap.h"
 
 #define NEXUS_MEM_PACK_BLOCKS	(NEXUS_PACK_SIZE >> NEXUS_BLOCK_SHIFT)
-#define NEXUS_MEM_SPARES	2	/* packs handed over at once */
 #define NEXUS_MEM_BULK		1024u	/* extents freed in a step */
 
 struct nexus_memstore {
@@ -236,20 +235,18 @@ static void nexus_mem_work(struct work_struct *work)
 		container_of(work, struct nexus_memstore, work);
 	struct nexus_zone *zone = ms->zone;
 	unsigned int nofs = memalloc_nofs_save();
-	unsigned int i;
 	u64 after = 0;
-	int err = 0;
+	int err;
 
 	while (!READ_ONCE(ms->stopping) && nexus_mem_bulk(ms))
 		cond_resched();
 	while (!READ_ONCE(ms->stopping) && nexus_mem_drop_pack(ms, &after))
 		cond_resched();
 	if (!READ_ONCE(ms->stopping) && test_and_clear_bit(0, &ms->want_packs)) {
-		for (i = 0; i < NEXUS_MEM_SPARES && !err; i++)
-			err = ms->packs < ms->packs_max ?
-				nexus_mem_add_pack(ms) : -ENOSPC;
-		if (zone->no_space != !!(err && !i)) {
-			WRITE_ONCE(zone->no_space, err && i <= 1);
+		/* One: whoever needs more asks again, from within. */
+		err = ms->packs < ms->packs_max ? nexus_mem_add_pack(ms) : -ENOSPC;
+		if (zone->no_space != !!err) {
+			WRITE_ONCE(zone->no_space, !!err);
 			nexus_packs_wake_all(zone);
 		}
 	}
@@ -297,7 +294,6 @@ int nexus_memstore_start(struct nexus_zone *zone)
 {
 	struct nexus_memstore *ms;
 	struct timespec64 now;
-	unsigned int i;
 	int err;
 
 	ms = kzalloc(sizeof(*ms), GFP_KERNEL_ACCOUNT);
@@ -309,9 +305,8 @@ int nexus_memstore_start(struct nexus_zone *zone)
 	INIT_WORK(&ms->work, nexus_mem_work);
 	ms->lsn = NEXUS_FIRST_LSN;
 	ms->next_pack = NEXUS_FIRST_PACK;
-	ms->packs_max = max_t(u64, NEXUS_MEM_SPARES + 1,
-			      ((u64)totalram_pages() << PAGE_SHIFT) / 2 /
-			      NEXUS_PACK_SIZE);
+	ms->packs_max = max_t(u64, 2, ((u64)totalram_pages() << PAGE_SHIFT) / 2 /
+					NEXUS_PACK_SIZE);
 	zone->mem = ms;
 	zone->ms = &nexus_mem_metastore;
 	generate_random_uuid(zone->uuid);
@@ -323,9 +318,12 @@ int nexus_memstore_start(struct nexus_zone *zone)
 	if (err)
 		return err;
 	err = nexus_packs_start(zone, NEXUS_MEM_PACK_BLOCKS);
-	for (i = 0; i < NEXUS_MEM_SPARES && !err; i++)
-		err = nexus_mem_add_pack(ms);
-	return err;
+	if (err)
+		return err;
+	/* All packs come from the work, so that their numbers do. */
+	nexus_memstore_want(zone, NEXUS_LF_WANT_PACK);
+	flush_work(&ms->work);
+	return zone->no_space ? -ENOMEM : 0;
 }
 
 void nexus_memstore_stop(struct nexus_zone *zone)
