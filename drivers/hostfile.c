@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "hostfile.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <nexus/format.h>
+
+#define ZERO_CHUNK	(1u << 20)
+#define PARTIAL		".new"
+
+int hostfile_open(int dirfd, const char *path, int flags)
+{
+	int fd = openat(dirfd, path, flags | O_DIRECT | O_CLOEXEC, 0600);
+
+	if (fd < 0 && errno == EINVAL)
+		fd = openat(dirfd, path, flags | O_CLOEXEC, 0600);
+	return fd < 0 ? -errno : fd;
+}
+
+int hostfile_zero(int fd, uint64_t bytes)
+{
+	uint64_t off = 0;
+	void *buf;
+	int ret = 0;
+
+	if (posix_memalign(&buf, NEXUS_BLOCK_SIZE, ZERO_CHUNK))
+		return -ENOMEM;
+	memset(buf, 0, ZERO_CHUNK);
+	while (off < bytes) {
+		size_t n = bytes - off < ZERO_CHUNK ? bytes - off : ZERO_CHUNK;
+		ssize_t w = pwrite(fd, buf, n, (off_t)off);
+
+		if (w < 0 && errno == EINTR)
+			continue;
+		if (w <= 0) {
+			ret = w ? -errno : -ENOSPC;
+			break;
+		}
+		off += (uint64_t)w;
+	}
+	free(buf);
+	if (!ret && fsync(fd))
+		ret = -errno;
+	return ret;
+}
+
+int hostfile_sync_dir(int dirfd, const char *path)
+{
+	int fd = openat(dirfd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int ret = 0;
+
+	if (fd < 0)
+		return -errno;
+	if (fsync(fd))
+		ret = -errno;
+	close(fd);
+	return ret;
+}
+
+static int sync_parent(int dirfd, const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	char dir[PATH_MAX];
+
+	if (!slash)
+		return hostfile_sync_dir(dirfd, ".");
+	snprintf(dir, sizeof(dir), "%.*s", (int)(slash - path), path);
+	return hostfile_sync_dir(dirfd, dir);
+}
+
+int hostfile_create(int dirfd, const char *path, uint64_t bytes)
+{
+	char tmp[PATH_MAX];
+	int fd, ret;
+
+	if (!faccessat(dirfd, path, F_OK, 0))
+		return -EEXIST;
+	if (snprintf(tmp, sizeof(tmp), "%s" PARTIAL, path) >= (int)sizeof(tmp))
+		return -ENAMETOOLONG;
+	fd = hostfile_open(dirfd, tmp, O_RDWR | O_CREAT | O_TRUNC);
+	if (fd < 0)
+		return fd;
+	/* One extent where the host can give one; the zeros make it written. */
+	if (posix_fallocate(fd, 0, (off_t)bytes) == ENOSPC)
+		ret = -ENOSPC;
+	else
+		ret = hostfile_zero(fd, bytes);
+	close(fd);
+	if (!ret && renameat(dirfd, tmp, dirfd, path))
+		ret = -errno;
+	if (ret) {
+		unlinkat(dirfd, tmp, 0);
+		return ret;
+	}
+	return sync_parent(dirfd, path);
+}
+
+bool hostfile_is_partial(const char *name)
+{
+	size_t len = strlen(name);
+
+	return len > strlen(PARTIAL) && !strcmp(name + len - strlen(PARTIAL), PARTIAL);
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Files of fixed size on a local filesystem, for direct I/O. */
+#ifndef NEXUS_DRIVERS_HOSTFILE_H
+#define NEXUS_DRIVERS_HOSTFILE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Direct I/O where the host has it.  A descriptor or a negative errno. */
+int hostfile_open(int dirfd, const char *path, int flags);
+/* Writes zeros over [0, bytes) and flushes.  0 or a negative errno. */
+int hostfile_zero(int fd, uint64_t bytes);
+/*
+ * Makes @path with @bytes of written zeros, under another name until it is
+ * whole, and makes its name durable.  -EEXIST; -ENOSPC leaves nothing behind.
+ */
+int hostfile_create(int dirfd, const char *path, uint64_t bytes);
+/* Makes the names in a directory durable. */
+int hostfile_sync_dir(int dirfd, const char *path);
+/* True for the name of a file that hostfile_create() had not finished. */
+bool hostfile_is_partial(const char *name);
+
+#endif /* NEXUS_DRIVERS_HOSTFILE_H */

@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Object store driver over a directory: packs/XX/ID.pack, where XX is the low
+ * byte of the id in hexadecimal and ID the whole.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <nexus/format.h>
+#include <nexus/objectstore.h>
+
+#include "drivers/hostfile.h"
+#include "lib/port.h"
+
+#define PACK_PATH_MAX	48
+
+struct disk_store {
+	struct nexus_objectstore base;
+	int dirfd;
+};
+
+static struct disk_store *to_store(struct nexus_objectstore *os)
+{
+	return NEXUS_CONTAINER(os, struct disk_store, base);
+}
+
+static void pack_path(char path[PACK_PATH_MAX], u64 pack)
+{
+	snprintf(path, PACK_PATH_MAX, "%02x/%016llx.pack",
+		 (unsigned int)(pack & 0xff), pack);
+}
+
+static int disk_open(const char *dir, struct nexus_objectstore **os)
+{
+	struct disk_store *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return -ENOMEM;
+	s->base.drv = &nexus_os_localdisk;
+	s->dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (s->dirfd < 0) {
+		int ret = -errno;
+
+		free(s);
+		return ret;
+	}
+	*os = &s->base;
+	return 0;
+}
+
+static void disk_close(struct nexus_objectstore *os)
+{
+	struct disk_store *s = to_store(os);
+
+	close(s->dirfd);
+	free(s);
+}
+
+/* Makes the folder a pack lies in, durably. */
+static int make_folder(struct disk_store *s, const char *path)
+{
+	char sub[3] = { path[0], path[1], '\0' };
+
+	if (!mkdirat(s->dirfd, sub, 0700)) {
+		if (fsync(s->dirfd))
+			return -errno;
+		return 0;
+	}
+	return errno == EEXIST ? 0 : -errno;
+}
+
+static int disk_create(struct nexus_objectstore *os, u64 pack, u32 blocks)
+{
+	struct disk_store *s = to_store(os);
+	char path[PACK_PATH_MAX];
+	int ret;
+
+	pack_path(path, pack);
+	ret = make_folder(s, path);
+	if (ret)
+		return ret;
+	return hostfile_create(s->dirfd, path, (u64)blocks * NEXUS_BLOCK_SIZE);
+}
+
+static int disk_recycle(struct nexus_objectstore *os, u64 from, u64 to)
+{
+	struct disk_store *s = to_store(os);
+	char src[PACK_PATH_MAX], dst[PACK_PATH_MAX], sub[3];
+	int ret;
+
+	pack_path(src, from);
+	pack_path(dst, to);
+	snprintf(sub, sizeof(sub), "%.2s", dst);
+	ret = make_folder(s, dst);
+	if (ret)
+		return ret;
+	if (renameat(s->dirfd, src, s->dirfd, dst))
+		return -errno;
+	return hostfile_sync_dir(s->dirfd, sub);
+}
+
+static int disk_open_pack(struct nexus_objectstore *os, u64 pack,
+			  bool writable, u32 *blocks)
+{
+	struct disk_store *s = to_store(os);
+	char path[PACK_PATH_MAX];
+	struct stat st;
+	int fd, ret;
+
+	pack_path(path, pack);
+	fd = hostfile_open(s->dirfd, path, writable ? O_RDWR : O_RDONLY);
+	if (fd < 0)
+		return fd;
+	if (fstat(fd, &st)) {
+		ret = -errno;
+		goto close_fd;
+	}
+	if (!S_ISREG(st.st_mode) || st.st_size % NEXUS_BLOCK_SIZE ||
+	    st.st_size / NEXUS_BLOCK_SIZE > NEXUS_PACK_BLOCKS_MAX) {
+		ret = -EUCLEAN;
+		goto close_fd;
+	}
+	*blocks = (u32)(st.st_size / NEXUS_BLOCK_SIZE);
+	return fd;
+
+close_fd:
+	close(fd);
+	return ret;
+}
+
+static int disk_remove(struct nexus_objectstore *os, u64 pack)
+{
+	struct disk_store *s = to_store(os);
+	char path[PACK_PATH_MAX];
+
+	pack_path(path, pack);
+	if (unlinkat(s->dirfd, path, 0) && errno != ENOENT)
+		return -errno;
+	return 0;
+}
+
+typedef int (*name_fn)(struct disk_store *s, const char *sub, const char *name,
+		       void *arg);
+
+static int walk_folder(struct disk_store *s, const char *sub, name_fn fn, void *arg)
+{
+	int fd = openat(s->dirfd, sub, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct dirent *de;
+	int ret = 0;
+	DIR *dir;
+
+	if (fd < 0)
+		return errno == ENOTDIR ? 0 : -errno;
+	dir = fdopendir(fd);
+	if (!dir) {
+		ret = -errno;
+		close(fd);
+		return ret;
+	}
+	while (!ret && (de = readdir(dir)))
+		ret = fn(s, sub, de->d_name, arg);
+	closedir(dir);
+	return ret;
+}
+
+static int walk(struct disk_store *s, name_fn fn, void *arg)
+{
+	int fd = openat(s->dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct dirent *de;
+	int ret = 0;
+	DIR *dir;
+
+	if (fd < 0)
+		return -errno;
+	dir = fdopendir(fd);
+	if (!dir) {
+		ret = -errno;
+		close(fd);
+		return ret;
+	}
+	while (!ret && (de = readdir(dir)))
+		if (strlen(de->d_name) == 2 && strcmp(de->d_name, ".."))
+			ret = walk_folder(s, de->d_name, fn, arg);
+	closedir(dir);
+	return ret;
+}
+
+struct list_arg {
+	nexus_os_list_fn fn;
+	void *arg;
+};
+
+static int list_name(struct disk_store *s, const char *sub, const char *name, void *arg)
+{
+	const struct list_arg *la = arg;
+	u64 pack = strtoull(name, NULL, 16);
+	char want[PACK_PATH_MAX];
+
+	(void)s;
+	pack_path(want, pack);
+	if (strcmp(want + 3, name) || strncmp(want, sub, 2))
+		return 0;
+	return la->fn(la->arg, pack);
+}
+
+static int disk_list(struct nexus_objectstore *os, nexus_os_list_fn fn, void *arg)
+{
+	struct list_arg la = { fn, arg };
+
+	return walk(to_store(os), list_name, &la);
+}
+
+static int clean_name(struct disk_store *s, const char *sub, const char *name, void *arg)
+{
+	char path[PATH_MAX];
+
+	(void)arg;
+	if (!hostfile_is_partial(name))
+		return 0;
+	snprintf(path, sizeof(path), "%s/%s", sub, name);
+	return unlinkat(s->dirfd, path, 0) && errno != ENOENT ? -errno : 0;
+}
+
+static int disk_clean(struct nexus_objectstore *os)
+{
+	return walk(to_store(os), clean_name, NULL);
+}
+
+static int disk_space(struct nexus_objectstore *os, u64 *total, u64 *avail)
+{
+	struct disk_store *s = to_store(os);
+	struct statvfs st;
+
+	if (fstatvfs(s->dirfd, &st))
+		return -errno;
+	*total = (u64)st.f_blocks * st.f_frsize;
+	*avail = (u64)st.f_bavail * st.f_frsize;
+	return 0;
+}
+
+const struct nexus_os_driver nexus_os_localdisk = {
+	.name		= "localdisk",
+	.persistent	= true,
+	.open		= disk_open,
+	.close		= disk_close,
+	.create		= disk_create,
+	.recycle	= disk_recycle,
+	.open_pack	= disk_open_pack,
+	.remove		= disk_remove,
+	.list		= disk_list,
+	.clean		= disk_clean,
+	.space		= disk_space,
+};

@@ -1,0 +1,403 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "config.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <yaml.h>
+
+#include <nexus/format.h>
+
+#include "lib/port.h"
+
+enum kind {
+	KIND_STRING,
+	KIND_SIZE,
+	KIND_UINT,
+	KIND_INT,
+	KIND_BOOL,
+	KIND_LEVEL,
+	KIND_METASTORE,
+	KIND_OBJECTSTORE,
+};
+
+struct setting {
+	const char *key;
+	enum kind kind;
+	size_t offset;
+	u64 min;		/* numbers; strings: shortest */
+	u64 max;		/* numbers; strings: size of the buffer */
+};
+
+#define F(field)	offsetof(struct config, field)
+#define S(field)	sizeof(((struct config *)NULL)->field)
+
+static const struct setting settings[] = {
+	{ "session",		KIND_STRING,	F(session), 1, S(session) },
+	{ "data_dir",		KIND_STRING,	F(data_dir), 1, S(data_dir) },
+	{ "socket",		KIND_STRING,	F(socket), 1, S(socket) },
+	{ "group",		KIND_STRING,	F(group), 1, S(group) },
+	{ "device",		KIND_STRING,	F(device), 1, S(device) },
+	{ "metastore",		KIND_METASTORE,	F(metastore), 0, 0 },
+	{ "objectstore",	KIND_OBJECTSTORE, F(objectstore), 0, 0 },
+	{ "log_level",		KIND_LEVEL,	F(log_level), 0, 0 },
+	{ "queues",		KIND_UINT,	F(queues), 0, NEXUS_QUEUES_MAX },
+	{ "poll_us",		KIND_INT,	F(poll_us), 0, 1000000 },
+	{ "map_size",		KIND_SIZE,	F(map_size), 1u << 20, 1ull << 46 },
+	{ "memtable_limit",	KIND_SIZE,	F(memtable_limit), 1u << 20, 1ull << 40 },
+	{ "fold_size",		KIND_SIZE,	F(fold_size), 64u << 10, 1ull << 40 },
+	{ "fold_age",		KIND_UINT,	F(fold_age), 1, 3600 },
+	{ "segment_size",	KIND_SIZE,	F(segment_size), 2u << 20, 1u << 30 },
+	{ "pack_size",		KIND_SIZE,	F(pack_size), 1u << 20, 4ull << 30 },
+	{ "segments",		KIND_UINT,	F(segments), 2, 64 },
+	{ "allow_any_host",	KIND_BOOL,	F(allow_any_host), 0, 0 },
+	{ "lock_memory",	KIND_BOOL,	F(lock_memory), 0, 0 },
+};
+
+#define NSETTINGS	(sizeof(settings) / sizeof(settings[0]))
+
+void config_defaults(struct config *cfg)
+{
+	memset(cfg, 0, sizeof(*cfg));
+	strcpy(cfg->session, "default");
+	strcpy(cfg->data_dir, "/var/lib/nexusfs");
+	strcpy(cfg->socket, "/run/nexusfs/nexusd.sock");
+	strcpy(cfg->group, "nexusfs");
+	strcpy(cfg->device, "/dev/" NEXUS_DEVICE_NAME);
+	cfg->metastore = nexus_ms_drivers[0];
+	cfg->objectstore = nexus_os_drivers[0];
+	cfg->log_level = LOG_L_INFO;
+	cfg->poll_us = -1;
+	cfg->map_size = 1ull << 30;
+	cfg->memtable_limit = 256u << 20;
+	cfg->fold_size = 32u << 20;
+	cfg->fold_age = 5;
+	cfg->segment_size = NEXUS_SEGMENT_SIZE;
+	cfg->pack_size = NEXUS_PACK_SIZE;
+	cfg->segments = 3;
+}
+
+const struct nexus_ms_driver *config_metastore(const char *name)
+{
+	const struct nexus_ms_driver *const *d;
+
+	for (d = nexus_ms_drivers; *d; d++)
+		if (!strcmp((*d)->name, name))
+			return *d;
+	return NULL;
+}
+
+const struct nexus_os_driver *config_objectstore(const char *name)
+{
+	const struct nexus_os_driver *const *d;
+
+	for (d = nexus_os_drivers; *d; d++)
+		if (!strcmp((*d)->name, name))
+			return *d;
+	return NULL;
+}
+
+static int parse_number(const char *text, u64 *value, const char **rest)
+{
+	char *end;
+
+	if (!isdigit((unsigned char)text[0]))
+		return -EINVAL;
+	errno = 0;
+	*value = strtoull(text, &end, 10);
+	*rest = end;
+	return errno ? -ERANGE : 0;
+}
+
+int config_parse_size(const char *text, u64 *value)
+{
+	static const char units[] = "KMGT";
+	const char *rest, *unit;
+	unsigned int shift = 0;
+	int ret;
+
+	ret = parse_number(text, value, &rest);
+	if (ret)
+		return ret;
+	if (*rest) {
+		unit = strchr(units, toupper((unsigned char)*rest));
+		if (!unit)
+			return -EINVAL;
+		shift = 10 * ((unsigned int)(unit - units) + 1);
+		rest++;
+		if (rest[0] == 'i' && rest[1] == 'B')
+			rest += 2;
+		if (*rest)
+			return -EINVAL;
+	}
+	if (*value > UINT64_MAX >> shift)
+		return -ERANGE;
+	*value <<= shift;
+	return 0;
+}
+
+static int parse_bool(const char *text, bool *value)
+{
+	if (!strcmp(text, "true") || !strcmp(text, "yes") || !strcmp(text, "1"))
+		*value = true;
+	else if (!strcmp(text, "false") || !strcmp(text, "no") || !strcmp(text, "0"))
+		*value = false;
+	else
+		return -EINVAL;
+	return 0;
+}
+
+static int bad_value(const struct setting *s, const char *value, const char *where,
+		     struct errline *err)
+{
+	switch (s->kind) {
+	case KIND_METASTORE:
+		return err_set(err, -EINVAL,
+			       "%s: there is no metastore driver \"%s\"; there are: lmdb, mem",
+			       where, value);
+	case KIND_OBJECTSTORE:
+		return err_set(err, -EINVAL,
+			       "%s: there is no objectstore driver \"%s\"; there are: localdisk, mem",
+			       where, value);
+	case KIND_LEVEL:
+		return err_set(err, -EINVAL,
+			       "%s: log_level is \"%s\"; it can be error, warning, info or debug",
+			       where, value);
+	case KIND_BOOL:
+		return err_set(err, -EINVAL, "%s: %s is \"%s\"; it can be true or false",
+			       where, s->key, value);
+	case KIND_STRING:
+		return err_set(err, -EINVAL, "%s: %s must have %llu to %llu characters",
+			       where, s->key, (unsigned long long)s->min,
+			       (unsigned long long)s->max - 1);
+	default:
+		return err_set(err, -EINVAL,
+			       "%s: %s is \"%s\"; it must be a number from %llu to %llu%s",
+			       where, s->key, value, (unsigned long long)s->min,
+			       (unsigned long long)s->max,
+			       s->kind == KIND_SIZE ? " (K, M, G are understood)" : "");
+	}
+}
+
+static int set_number(struct config *cfg, const struct setting *s, const char *value)
+{
+	void *field = (char *)cfg + s->offset;
+	const char *rest = "";
+	u64 v;
+	int ret;
+
+	if (s->kind == KIND_SIZE)
+		ret = config_parse_size(value, &v);
+	else
+		ret = parse_number(value, &v, &rest);
+	if (ret || *rest || v < s->min || v > s->max)
+		return -EINVAL;
+	if (s->kind == KIND_SIZE)
+		*(u64 *)field = v;
+	else if (s->kind == KIND_UINT)
+		*(u32 *)field = (u32)v;
+	else
+		*(int32_t *)field = (int32_t)v;
+	return 0;
+}
+
+static int set_value(struct config *cfg, const struct setting *s, const char *value)
+{
+	void *field = (char *)cfg + s->offset;
+	int level;
+
+	switch (s->kind) {
+	case KIND_STRING:
+		if (strlen(value) < s->min || strlen(value) >= s->max)
+			return -EINVAL;
+		strcpy(field, value);
+		return 0;
+	case KIND_BOOL:
+		return parse_bool(value, field);
+	case KIND_LEVEL:
+		level = log_level_parse(value);
+		if (level < 0)
+			return -EINVAL;
+		cfg->log_level = (enum log_level)level;
+		return 0;
+	case KIND_METASTORE:
+		if (!config_metastore(value))
+			return -EINVAL;
+		cfg->metastore = config_metastore(value);
+		return 0;
+	case KIND_OBJECTSTORE:
+		if (!config_objectstore(value))
+			return -EINVAL;
+		cfg->objectstore = config_objectstore(value);
+		return 0;
+	default:
+		return set_number(cfg, s, value);
+	}
+}
+
+int config_set(struct config *cfg, const char *key, const char *value,
+	       const char *where, struct errline *err)
+{
+	size_t i;
+
+	for (i = 0; i < NSETTINGS; i++) {
+		if (strcmp(settings[i].key, key))
+			continue;
+		if (set_value(cfg, &settings[i], value))
+			return bad_value(&settings[i], value, where, err);
+		return 0;
+	}
+	return err_set(err, -EINVAL, "%s: there is no setting \"%s\"", where, key);
+}
+
+int config_env(struct config *cfg, struct errline *err)
+{
+	char name[64];
+	size_t i, j;
+
+	for (i = 0; i < NSETTINGS; i++) {
+		const char *value;
+
+		snprintf(name, sizeof(name), "NEXUS_%s", settings[i].key);
+		for (j = 6; name[j]; j++)
+			name[j] = (char)toupper((unsigned char)name[j]);
+		value = getenv(name);
+		if (value && config_set(cfg, settings[i].key, value, name, err))
+			return -EINVAL;
+	}
+	return 0;
+}
+
+/* ---- the file: one mapping of scalars ------------------------------- */
+
+static int load_pair(struct config *cfg, yaml_document_t *doc,
+		     const yaml_node_pair_t *pair, const char *path,
+		     struct errline *err)
+{
+	yaml_node_t *key = yaml_document_get_node(doc, pair->key);
+	yaml_node_t *val = yaml_document_get_node(doc, pair->value);
+	char where[PATH_MAX + 16];
+
+	snprintf(where, sizeof(where), "%s:%zu", path, key->start_mark.line + 1);
+	if (key->type != YAML_SCALAR_NODE)
+		return err_set(err, -EINVAL, "%s: the name of a setting is expected", where);
+	if (val->type != YAML_SCALAR_NODE) {
+		struct errline unknown = { "" };
+		struct config scratch = *cfg;
+
+		/* What is unknown is called so, whatever stands behind it. */
+		if (config_set(&scratch, (char *)key->data.scalar.value, "", where,
+			       &unknown) && strstr(unknown.msg, "there is no setting"))
+			return err_set(err, -EINVAL, "%s", unknown.msg);
+		return err_set(err, -EINVAL, "%s: %s takes one value", where,
+			       (char *)key->data.scalar.value);
+	}
+	return config_set(cfg, (char *)key->data.scalar.value,
+			  (char *)val->data.scalar.value, where, err);
+}
+
+/* libyaml lets a key stand twice; the second would win without a word. */
+static int check_twice(yaml_document_t *doc, const yaml_node_t *root,
+		       const yaml_node_pair_t *pair, const char *path,
+		       struct errline *err)
+{
+	yaml_node_t *key = yaml_document_get_node(doc, pair->key);
+	const yaml_node_pair_t *p;
+
+	for (p = root->data.mapping.pairs.start; p < pair; p++) {
+		yaml_node_t *k = yaml_document_get_node(doc, p->key);
+
+		if (k->type == YAML_SCALAR_NODE && key->type == YAML_SCALAR_NODE &&
+		    !strcmp((char *)k->data.scalar.value,
+			    (char *)key->data.scalar.value))
+			return err_set(err, -EINVAL, "%s:%zu: %s is set twice, first in line %zu",
+				       path, key->start_mark.line + 1,
+				       (char *)key->data.scalar.value,
+				       k->start_mark.line + 1);
+	}
+	return 0;
+}
+
+static int load_document(struct config *cfg, yaml_document_t *doc, const char *path,
+			 struct errline *err)
+{
+	yaml_node_t *root = yaml_document_get_root_node(doc);
+	const yaml_node_pair_t *pair;
+	int ret;
+
+	if (!root)
+		return 0;
+	if (root->type == YAML_SCALAR_NODE && !root->data.scalar.length)
+		return 0;
+	if (root->type != YAML_MAPPING_NODE)
+		return err_set(err, -EINVAL, "%s:%zu: lines of the form \"name: value\" are expected",
+			       path, root->start_mark.line + 1);
+	for (pair = root->data.mapping.pairs.start;
+	     pair < root->data.mapping.pairs.top; pair++) {
+		ret = check_twice(doc, root, pair, path, err);
+		if (!ret)
+			ret = load_pair(cfg, doc, pair, path, err);
+		if (ret)
+			return ret;
+	}
+	return 0;
+}
+
+int config_file(struct config *cfg, const char *path, struct errline *err)
+{
+	yaml_parser_t parser;
+	yaml_document_t doc;
+	int ret;
+	FILE *f;
+
+	f = fopen(path, "re");
+	if (!f) {
+		ret = -errno;
+		return ret == -ENOENT ? ret :
+			err_set(err, ret, "%s: %s", path, strerror(-ret));
+	}
+	if (!yaml_parser_initialize(&parser)) {
+		fclose(f);
+		return -ENOMEM;
+	}
+	yaml_parser_set_input_file(&parser, f);
+	if (!yaml_parser_load(&parser, &doc)) {
+		ret = err_set(err, -EINVAL, "%s:%zu: %s", path,
+			      parser.problem_mark.line + 1,
+			      parser.problem ? parser.problem : "cannot be read");
+	} else {
+		ret = load_document(cfg, &doc, path, err);
+		yaml_document_delete(&doc);
+	}
+	yaml_parser_delete(&parser);
+	fclose(f);
+	return ret;
+}
+
+int config_check(struct config *cfg, struct errline *err)
+{
+	const char *p;
+
+	for (p = cfg->session; *p; p++)
+		if (!isalnum((unsigned char)*p) &&
+		    !(strchr("-_.", *p) && (*p == '_' || p > cfg->session)))
+			return err_set(err, -EINVAL,
+				       "session \"%s\": letters, digits, _, and, but at the beginning, - and . are allowed",
+				       cfg->session);
+	if (cfg->data_dir[0] != '/')
+		return err_set(err, -EINVAL, "data_dir \"%s\" must begin with /",
+			       cfg->data_dir);
+	if (cfg->segment_size % NEXUS_BLOCK_SIZE || cfg->pack_size % NEXUS_BLOCK_SIZE)
+		return err_set(err, -EINVAL,
+			       "segment_size and pack_size must be multiples of %u",
+			       NEXUS_BLOCK_SIZE);
+	if (cfg->fold_size > cfg->memtable_limit / 2)
+		return err_set(err, -EINVAL,
+			       "fold_size (%llu) may be half of memtable_limit (%llu) at most",
+			       (unsigned long long)cfg->fold_size,
+			       (unsigned long long)cfg->memtable_limit);
+	return 0;
+}

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Settings of the helper: defaults, then the file, then the environment, then
+ * the command line.  Nothing changes after the start.
+ */
+#ifndef NEXUSD_CONFIG_H
+#define NEXUSD_CONFIG_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <linux/nexusfs.h>
+#include <nexus/metastore.h>
+#include <nexus/objectstore.h>
+
+#include "log.h"
+
+#define CONFIG_PATH	"/etc/nexusfs/nexusd.yaml"
+
+struct config {
+	char session[NEXUS_SESSION_NAME_MAX + 1];
+	char data_dir[PATH_MAX];
+	char socket[108];
+	char group[64];
+	char device[PATH_MAX];
+	const struct nexus_ms_driver *metastore;
+	const struct nexus_os_driver *objectstore;
+	enum log_level log_level;
+	__u32 queues;		/* 0: one a CPU */
+	__s32 poll_us;		/* -1: by the number of CPUs */
+	__u64 map_size;
+	__u64 memtable_limit;
+	__u64 fold_size;
+	__u32 fold_age;		/* seconds */
+	__u64 segment_size;		/* of new zones */
+	__u64 pack_size;		/* of new zones */
+	__u32 segments;		/* handed over at mount */
+	bool allow_any_host;
+	bool lock_memory;
+};
+
+void config_defaults(struct config *cfg);
+/*
+ * Reads a file.  Errors name file and line.  A missing file is -ENOENT without
+ * a line.
+ */
+int config_file(struct config *cfg, const char *path, struct errline *err);
+/* NEXUS_KEY variables. */
+int config_env(struct config *cfg, struct errline *err);
+/* One setting by name; @where goes in front of an error's text. */
+int config_set(struct config *cfg, const char *key, const char *value,
+	       const char *where, struct errline *err);
+/* What only can be checked when everything is known. */
+int config_check(struct config *cfg, struct errline *err);
+
+const struct nexus_ms_driver *config_metastore(const char *name);
+const struct nexus_os_driver *config_objectstore(const char *name);
+/* "64M", "1G", "4096". */
+int config_parse_size(const char *text, __u64 *value);
+
+#endif /* NEXUSD_CONFIG_H */

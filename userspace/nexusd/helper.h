@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The helper as a whole: its settings, its session, its zones. */
+#ifndef NEXUSD_HELPER_H
+#define NEXUSD_HELPER_H
+
+#include <stdatomic.h>
+#include <pthread.h>
+#include <time.h>
+
+#include "chan.h"
+#include "config.h"
+#include "worker.h"
+
+struct zone;
+struct queue;
+
+/* A name that is in use: being opened, open, or being closed. */
+struct zone_slot {
+	struct zone_slot *next;
+	char name[NEXUS_ZONE_NAME_LEN];
+	struct zone *zone;	/* NULL while it is opened or closed */
+};
+
+struct helper {
+	struct config cfg;
+	struct chan chan;
+	struct workers *workers;
+	struct queue **queues;
+	u32 nqueues;
+	int data_lock;
+	time_t started;
+	atomic_bool stopping;
+	atomic_bool attached;
+	atomic_bool session_over;	/* the kernel ended it */
+
+	pthread_mutex_t lock;
+	pthread_cond_t cond;		/* a slot went */
+	struct zone_slot *slots;	/* lock */
+	char reason[128];		/* lock: why not attached */
+	int event_fd;			/* wakes the main loop */
+};
+
+int helper_init(struct helper *h);
+void helper_free(struct helper *h);
+
+/* The open zone with this id, referenced, or NULL. */
+struct zone *helper_zone(struct helper *h, u32 id);
+/* Likewise by name. */
+struct zone *helper_zone_by_name(struct helper *h, const char *name);
+/* Answers OPEN_ZONE. */
+int helper_open_zone(struct helper *h, const char *name, bool rdonly, struct errline *err);
+/* The kernel is done with the zone, or dropped it; closes it on a worker. */
+void helper_zone_over(struct helper *h, struct zone *z);
+/*
+ * Keeps others from opening the zone; -EBUSY when it is in use here.  For what
+ * looks into a store that is not mounted.
+ */
+int helper_claim(struct helper *h, const char *name);
+void helper_release(struct helper *h, const char *name);
+u32 helper_zone_count(struct helper *h);
+void helper_set_reason(struct helper *h, const char *reason);
+
+/* session.c */
+/*
+ * Tries to attach: 0; -ENOENT while there is no device; -EBUSY while the session
+ * has another helper; or another error.  Takes living zones over and starts the
+ * queues.
+ */
+int session_attach(struct helper *h, struct errline *err);
+/* Leaves every zone in order and detaches. */
+void session_end(struct helper *h);
+
+#endif /* NEXUSD_HELPER_H */

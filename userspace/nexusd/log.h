@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Messages of the helper: one line each, to stderr, with levels. */
+#ifndef NEXUSD_LOG_H
+#define NEXUSD_LOG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* As in syslog(3); under systemd a line begins with <level>. */
+enum log_level {
+	LOG_L_ERROR	= 3,
+	LOG_L_WARNING	= 4,
+	LOG_L_INFO	= 6,
+	LOG_L_DEBUG	= 7,
+};
+
+/* "error", "warning", "info", "debug"; -1 for anything else. */
+int log_level_parse(const char *name);
+void log_set_level(enum log_level level);
+bool log_enabled(enum log_level level);
+
+void log_line(enum log_level level, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+
+#define log_error(...)	log_line(LOG_L_ERROR, __VA_ARGS__)
+#define log_warn(...)	log_line(LOG_L_WARNING, __VA_ARGS__)
+#define log_info(...)	log_line(LOG_L_INFO, __VA_ARGS__)
+#define log_debug(...)	log_line(LOG_L_DEBUG, __VA_ARGS__)
+
+/*
+ * One line for the user that says what was wrong, with which value, and what
+ * to do.  Filled by whoever finds the error.
+ */
+struct errline {
+	char msg[512];
+};
+
+/* Writes the line, unless @err is NULL, and returns @error. */
+int err_set(struct errline *err, int error, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+/* The line, or the text of the errno if there is none. */
+const char *err_text(const struct errline *err, int error, char *buf, size_t len);
+
+#endif /* NEXUSD_LOG_H */

@@ -1,0 +1,323 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Opening a zone: for a mount, or from a helper that died. */
+#include "zone.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define LOCK_WAIT_MS	3000u	/* the kernel lets go of a file a little later */
+
+static void on_progress(void *ctx, u64 applied)
+{
+	struct zone *z = ctx;
+
+	(void)applied;
+	zone_report(z);
+}
+
+static void on_full(void *ctx)
+{
+	zone_fold_kick(ctx);
+}
+
+static void on_fail(void *ctx, int error, u64 lsn, const char *reason)
+{
+	zone_fail(ctx, error, lsn, reason);
+}
+
+static const struct applier_ops applier_ops = {
+	.progress	= on_progress,
+	.full		= on_full,
+	.fail		= on_fail,
+};
+
+static int open_logs(struct zone *z, struct errline *err)
+{
+	char path[PATH_MAX + 8];
+	int ret;
+
+	snprintf(path, sizeof(path), "%s/" STORE_LOG, z->dir);
+	ret = seglog_open(&z->applog, path, z->sb.uuid);
+	if (!ret)
+		ret = seglog_open(&z->foldlog, path, z->sb.uuid);
+	if (ret)
+		return err_set(err, ret, "%s: %s", path, strerror(-ret));
+	z->applier.log = &z->applog;
+	z->applier.incarnation = z->sb.incarnation;
+	return 0;
+}
+
+static int apply_stretch(void *arg, const u8 *records, size_t len)
+{
+	struct zone *z = arg;
+
+	return applier_apply(&z->applier, records, len);
+}
+
+/* What the log holds above the checkpoint, into the memtable. */
+static int replay_log(struct zone *z, struct errline *err)
+{
+	struct replay *r = &z->replay;
+	int ret;
+
+	*r = (struct replay){
+		.log = &z->applog,
+		.os = z->os,
+		.incarnation = z->sb.incarnation,
+		.checkpoint = z->sb.checkpoint,
+		.checkpoint_seg = z->sb.checkpoint_seg,
+	};
+	if (z->sb.flags & NEXUS_ZF_CLEAN) {
+		r->tail = z->sb.checkpoint;
+		return 0;
+	}
+	z->unclean = true;
+	ret = replay_scan(r);
+	if (ret)
+		return err_set(err, ret, "the log cannot be read: %s", strerror(-ret));
+	pthread_mutex_lock(&z->applier.lock);
+	ret = replay_records(r, apply_stretch, z);
+	pthread_mutex_unlock(&z->applier.lock);
+	if (ret && ret != -EUCLEAN)
+		return err_set(err, ret, "the log cannot be applied: %s", strerror(-ret));
+	if (r->corrupt)
+		zone_fail(z, -EUCLEAN, r->tail, r->reason);
+	if (r->tail > r->checkpoint || r->dropped)
+		log_info("zone %s: replayed %llu bytes of log, dropped %llu that were never acknowledged",
+			 z->name, r->tail - r->checkpoint, r->dropped);
+	return 0;
+}
+
+int zone_load(struct zone *z, bool rdonly, bool reattach, struct errline *err)
+{
+	bool ro_feature = false;
+	int ret;
+
+	z->reattached = reattach;
+	ret = store_find_zone(z->cfg, z->name, z->dir, err);
+	if (!ret)
+		ret = store_check_host(z->dir, z->cfg->allow_any_host, err);
+	if (!ret)
+		ret = store_open_index(z->cfg, z->dir, rdonly, &z->ms, err);
+	/* Whoever opened a living zone first knew what its host allows. */
+	if (reattach && (ret == -EROFS || ret == -EACCES)) {
+		rdonly = true;
+		ret = store_open_index(z->cfg, z->dir, rdonly, &z->ms, err);
+	}
+	z->rdonly = rdonly;
+	if (!ret)
+		ret = super_read(z->ms, &z->sb, &ro_feature, err);
+	if (!ret)
+		ret = alloc_read(z->ms, &z->al, err);
+	if (ret)
+		return ret;
+	if (ro_feature && !rdonly)
+		return err_set(err, -EROFS,
+			       "the zone uses features this helper can only read (ro_compat 0x%llx); mount -o ro",
+			       z->sb.ro_compat);
+	ret = store_open_packs(z->cfg, z->dir, &z->os, err);
+	if (ret)
+		return ret;
+	ret = memtable_init(&z->mt, z->ms, z->sb.checkpoint);
+	if (!ret)
+		ret = applier_init(&z->applier, &z->mt, z->sb.checkpoint,
+				   z->cfg->memtable_limit, &applier_ops, z);
+	if (ret)
+		return ret;
+	atomic_store(&z->checkpoint, z->sb.checkpoint);
+	poison_open(&z->applier.poison, z->dir);
+	ret = open_logs(z, err);
+	if (!ret && !reattach)
+		ret = replay_log(z, err);
+	return ret;
+}
+
+/* ---- for a mount ------------------------------------------------------- */
+
+static int refuse_damaged(struct zone *z, struct errline *err)
+{
+	char reason[112];
+
+	if (!zone_error(z, reason))
+		return 0;
+	return err_set(err, -EUCLEAN, "%s; fsck.nexusfs tells more, mount -o ro shows what is there",
+		       reason);
+}
+
+/* Everything that changes the store before the kernel has it. */
+static int begin_incarnation(struct zone *z, struct errline *err)
+{
+	u64 lines = 0;
+	int ret;
+
+	ret = z->os->drv->clean(z->os);
+	if (!ret && z->unclean)
+		ret = replay_tables(&z->replay, z->sb.uuid, &lines);
+	if (ret)
+		return err_set(err, ret, "the tables of packs cannot be completed: %s",
+			       strerror(-ret));
+	if (lines)
+		log_info("zone %s: %llu lines were missing in tables of packs",
+			 z->name, lines);
+	ret = zone_find_leftovers(z);
+	if (!ret)
+		ret = zone_fold_open(z);
+	if (ret)
+		return err_set(err, ret, "the index cannot be written: %s%s", strerror(-ret),
+			       ret == -ENOSPC ? "; mount -o ro works without space" : "");
+	return 0;
+}
+
+static int attach(struct zone *z, struct errline *err)
+{
+	struct nexus_zone_attach za = {
+		.flags = z->rdonly ? NEXUS_ZA_RDONLY : 0,
+		.incarnation = z->sb.incarnation,
+		.tail = z->replay.tail,
+		.checkpoint = z->sb.checkpoint,
+		.applied = memtable_applied(&z->mt),
+		.segment = z->sb.next_segment,
+		.prev_crc = z->replay.prev_crc,
+		.lock_fd = z->lock_fd,
+		.pack_blocks = super_pack_blocks(&z->sb),
+		.segment_blocks = super_segment_blocks(&z->sb),
+	};
+	u64 first = 0, end = 0;
+	int ret;
+
+	if (!z->rdonly) {
+		ret = zone_take_inos(z, &first, &end);
+		if (ret)
+			return err_set(err, ret, "the index cannot be written: %s",
+				       strerror(-ret));
+	}
+	memcpy(za.name, z->name, sizeof(za.name));
+	memcpy(za.uuid, z->sb.uuid, sizeof(za.uuid));
+	za.ino_first = first;
+	za.ino_end = end;
+	/* A record that cannot be applied ends what there is to see. */
+	if (za.applied < za.tail)
+		za.tail = za.applied;
+	ret = chan_ioctl(z->chan, NEXUS_IOC_ZONE_ATTACH, &za);
+	if (ret)
+		return err_set(err, ret, "the module refuses the zone: %s", strerror(-ret));
+	z->id = za.id;
+	ret = chan_map_ring(z->chan, z->id, &z->ring);
+	if (ret)
+		return err_set(err, ret, "the log cannot be mapped: %s", strerror(-ret));
+	applier_set_ring(&z->applier, z->ring.ctl, z->ring.data, z->ring.size);
+	return 0;
+}
+
+static int start_threads(struct zone *z)
+{
+	int ret = zone_apply_start(z);
+
+	if (!ret && !z->rdonly)
+		ret = zone_fold_start(z);
+	if (!ret && !z->rdonly)
+		ret = zone_make_start(z);
+	return ret;
+}
+
+int zone_open(struct zone *z, bool rdonly, struct errline *err)
+{
+	char owner[160], reason[112];
+	int ret;
+
+	ret = store_find_zone(z->cfg, z->name, z->dir, err);
+	if (ret)
+		return ret;
+	snprintf(owner, sizeof(owner), "nexusd of session %s (pid %d), zone %s",
+		 z->cfg->session, (int)getpid(), z->name);
+	ret = store_lock_zone(z->dir, owner, LOCK_WAIT_MS, &z->lock_fd, err);
+	if (!ret)
+		ret = zone_load(z, rdonly, false, err);
+	if (!ret && !rdonly)
+		ret = refuse_damaged(z, err);
+	if (!ret && !rdonly)
+		ret = begin_incarnation(z, err);
+	if (!ret)
+		ret = attach(z, err);
+	if (!ret && !rdonly)
+		ret = zone_hand_over(z, err);
+	if (ret)
+		return ret;
+	/* The kernel has it now and keeps it for the life of the zone. */
+	close(z->lock_fd);
+	z->lock_fd = -1;
+	zone_report(z);
+	if (zone_error(z, reason))
+		zone_fail(z, -EUCLEAN, z->replay.tail, reason);
+	ret = start_threads(z);
+	if (ret)
+		return err_set(err, ret, "threads cannot be started: %s", strerror(-ret));
+	log_info("zone %s is open%s: incarnation %llu, LSN %llu",
+		 z->name, rdonly ? " read-only" : "", z->sb.incarnation, z->replay.tail);
+	return 0;
+}
+
+/* ---- from a helper that died -------------------------------------------- */
+
+static int check_identity(struct zone *z, const struct nexus_zone_next *zn,
+			  struct errline *err)
+{
+	if (memcmp(zn->uuid, z->sb.uuid, sizeof(z->sb.uuid)))
+		return err_set(err, -ESTALE,
+			       "the kernel holds another zone of this name; data_dir is not the one it was mounted from");
+	if (zn->incarnation != z->sb.incarnation)
+		return err_set(err, -ESTALE,
+			       "the store is of incarnation %llu, the kernel holds %llu; was it restored under a living mount?",
+			       z->sb.incarnation, (u64)zn->incarnation);
+	/* Never give out again what the kernel already has. */
+	if (z->al.next_ino < zn->ino_end)
+		z->al.next_ino = zn->ino_end;
+	if (z->al.next_pack <= zn->pack_max)
+		z->al.next_pack = zn->pack_max + 1;
+	return 0;
+}
+
+int zone_reattach(struct zone *z, const struct nexus_zone_next *zn, struct errline *err)
+{
+	struct nexus_zone_attach za = { .id = zn->id, .flags = NEXUS_ZA_REATTACH, .lock_fd = -1 };
+	int ret;
+
+	ret = zone_load(z, false, true, err);
+	if (!ret)
+		ret = check_identity(z, zn, err);
+	if (ret)
+		return ret;
+	memcpy(za.name, z->name, sizeof(za.name));
+	memcpy(za.uuid, z->sb.uuid, sizeof(za.uuid));
+	za.incarnation = z->sb.incarnation;
+	za.checkpoint = z->sb.checkpoint;
+	za.applied = z->sb.checkpoint;
+	za.tail = z->sb.checkpoint;
+	za.segment = z->sb.next_segment;
+	za.pack_blocks = super_pack_blocks(&z->sb);
+	za.segment_blocks = super_segment_blocks(&z->sb);
+	if (z->rdonly)
+		za.flags |= NEXUS_ZA_RDONLY;
+	ret = chan_ioctl(z->chan, NEXUS_IOC_ZONE_ATTACH, &za);
+	if (ret)
+		return err_set(err, ret, "the module refuses the zone: %s", strerror(-ret));
+	z->id = zn->id;
+	ret = chan_map_ring(z->chan, z->id, &z->ring);
+	if (ret)
+		return err_set(err, ret, "the log cannot be mapped: %s", strerror(-ret));
+	applier_set_ring(&z->applier, z->ring.ctl, z->ring.data, z->ring.size);
+	/* Nobody sees an older state than the last helper may have shown. */
+	z->floor = __atomic_load_n(&z->ring.ctl->tail, __ATOMIC_ACQUIRE);
+	z->first_pack = z->al.next_pack;
+	z->next_segment_file = seglog_next_index(&z->foldlog);
+	ret = start_threads(z);
+	if (ret)
+		return err_set(err, ret, "threads cannot be started: %s", strerror(-ret));
+	log_info("zone %s: taken over at LSN %llu, %llu bytes of log to apply",
+		 z->name, z->sb.checkpoint, z->floor - z->sb.checkpoint);
+	return 0;
+}

@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Heads and blocks of packs. */
+#include "pack.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/record.h"
+
+#define READER_FDS	8u
+
+u32 pack_table_blocks(u32 blocks)
+{
+	return (blocks + NEXUS_PACK_LINES_PER_BLOCK - 1) / NEXUS_PACK_LINES_PER_BLOCK;
+}
+
+static u32 head_crc(struct nexus_pack_head head)
+{
+	head.crc = 0;
+	return nexus_crc32c(0, &head, sizeof(head));
+}
+
+static int write_head(struct nexus_objectstore *os, u64 pack, u32 blocks,
+		      const u8 *uuid)
+{
+	struct nexus_pack_head head = {
+		.magic = cpu_to_le64(NEXUS_PACK_MAGIC),
+		.version = cpu_to_le32(1),
+		.pack = cpu_to_le64(pack),
+		.blocks = cpu_to_le32(blocks),
+		.table_blocks = cpu_to_le32(pack_table_blocks(blocks)),
+	};
+	u32 got = 0;
+	void *buf;
+	int fd, ret = 0;
+
+	memcpy(head.zone, uuid, sizeof(head.zone));
+	head.crc = cpu_to_le32(head_crc(head));
+	if (posix_memalign(&buf, NEXUS_BLOCK_SIZE, NEXUS_BLOCK_SIZE))
+		return -ENOMEM;
+	memset(buf, 0, NEXUS_BLOCK_SIZE);
+	memcpy(buf, &head, sizeof(head));
+	fd = os->drv->open_pack(os, pack, true, &got);
+	if (fd < 0) {
+		ret = fd;
+		goto free_buf;
+	}
+	if (got != blocks)
+		ret = -EUCLEAN;
+	else if (pwrite(fd, buf, NEXUS_BLOCK_SIZE, 0) != NEXUS_BLOCK_SIZE)
+		ret = -EIO;
+	else if (fdatasync(fd))
+		ret = -errno;
+	close(fd);
+free_buf:
+	free(buf);
+	return ret;
+}
+
+int pack_create(struct nexus_objectstore *os, u64 pack, u32 blocks, const u8 *uuid)
+{
+	int ret = os->drv->create(os, pack, blocks);
+
+	if (ret)
+		return ret;
+	ret = write_head(os, pack, blocks, uuid);
+	if (ret)
+		os->drv->remove(os, pack);
+	return ret;
+}
+
+int pack_recycle(struct nexus_objectstore *os, u64 from, u64 to, u32 blocks,
+		 const u8 *uuid)
+{
+	u32 got;
+	int fd, ret;
+
+	fd = os->drv->open_pack(os, from, false, &got);
+	if (fd < 0)
+		return fd;
+	close(fd);
+	if (got != blocks)
+		return -EINVAL;
+	ret = os->drv->recycle(os, from, to);
+	if (!ret)
+		ret = write_head(os, to, blocks, uuid);
+	return ret;
+}
+
+int pack_check_head(const struct nexus_pack_head *head, const u8 *uuid, u64 pack,
+		    u32 blocks)
+{
+	if (le64_to_cpu(head->magic) != NEXUS_PACK_MAGIC ||
+	    le32_to_cpu(head->crc) != head_crc(*head) ||
+	    memcmp(head->zone, uuid, sizeof(head->zone)) ||
+	    le64_to_cpu(head->pack) != pack ||
+	    le32_to_cpu(head->blocks) != blocks ||
+	    le32_to_cpu(head->table_blocks) != pack_table_blocks(blocks))
+		return -EUCLEAN;
+	return 0;
+}
+
+/* ---- reading blocks ---------------------------------------------------- */
+
+struct pack_reader {
+	struct nexus_objectstore *os;
+	struct {
+		u64 pack;
+		u32 blocks;
+		int fd;
+	} slot[READER_FDS];
+	unsigned int next;
+	u8 *buf;
+};
+
+struct pack_reader *pack_reader_new(struct nexus_objectstore *os)
+{
+	struct pack_reader *r = calloc(1, sizeof(*r));
+	unsigned int i;
+
+	if (!r)
+		return NULL;
+	r->os = os;
+	for (i = 0; i < READER_FDS; i++)
+		r->slot[i].fd = -1;
+	if (posix_memalign((void **)&r->buf, NEXUS_BLOCK_SIZE, NEXUS_BLOCK_SIZE)) {
+		free(r);
+		return NULL;
+	}
+	return r;
+}
+
+void pack_reader_free(struct pack_reader *r)
+{
+	unsigned int i;
+
+	if (!r)
+		return;
+	for (i = 0; i < READER_FDS; i++)
+		if (r->slot[i].fd >= 0)
+			close(r->slot[i].fd);
+	free(r->buf);
+	free(r);
+}
+
+static int reader_slot(struct pack_reader *r, u64 pack)
+{
+	unsigned int i;
+	int fd;
+
+	for (i = 0; i < READER_FDS; i++)
+		if (r->slot[i].fd >= 0 && r->slot[i].pack == pack)
+			return (int)i;
+	i = r->next++ % READER_FDS;
+	if (r->slot[i].fd >= 0)
+		close(r->slot[i].fd);
+	fd = r->os->drv->open_pack(r->os, pack, false, &r->slot[i].blocks);
+	r->slot[i].fd = fd;
+	r->slot[i].pack = pack;
+	return fd < 0 ? fd : (int)i;
+}
+
+int pack_read_block(struct pack_reader *r, u64 pack, u32 block, void *buf)
+{
+	int i = reader_slot(r, pack);
+	ssize_t n;
+
+	if (i < 0)
+		return i;
+	if (block >= r->slot[i].blocks)
+		return -ERANGE;
+	do {
+		n = pread(r->slot[i].fd, r->buf, NEXUS_BLOCK_SIZE,
+			  (off_t)block << NEXUS_BLOCK_SHIFT);
+	} while (n < 0 && errno == EINTR);
+	if (n != NEXUS_BLOCK_SIZE)
+		return n < 0 ? -errno : -EIO;
+	memcpy(buf, r->buf, NEXUS_BLOCK_SIZE);
+	return 0;
+}
+
+static int check_block(struct pack_reader *r, u64 pack, u32 block, u32 crc)
+{
+	u8 data[NEXUS_BLOCK_SIZE];
+
+	if (pack_read_block(r, pack, block, data))
+		return -EUCLEAN;
+	return nexus_crc32c(0, data, sizeof(data)) == crc ? 0 : -EUCLEAN;
+}
+
+int pack_check_data(struct pack_reader *r, const u8 *records, size_t len)
+{
+	size_t off;
+	u32 i, n;
+	int ret;
+
+	for (off = 0; off < len;) {
+		const struct nexus_rec_head *rec = (const void *)(records + off);
+		const struct nexus_rec_extent *ext = (const void *)rec;
+		const struct nexus_rec_truncate *tr = (const void *)rec;
+
+		if (nexus_rec_check(rec, len - off))
+			return -EUCLEAN;
+		off += le32_to_cpu(rec->len);
+		if (le16_to_cpu(rec->type) == NEXUS_REC_TRUNCATE && tr->tail_pack) {
+			ret = check_block(r, le64_to_cpu(tr->tail_pack),
+					  le32_to_cpu(tr->tail_block),
+					  le32_to_cpu(tr->tail_crc));
+			if (ret)
+				return ret;
+		}
+		if (le16_to_cpu(rec->type) != NEXUS_REC_EXTENT ||
+		    le32_to_cpu(ext->flags) & (NEXUS_EF_NOCRC | NEXUS_EF_UNWRITTEN))
+			continue;
+		n = le32_to_cpu(ext->nblocks);
+		for (i = 0; i < n; i++) {
+			ret = check_block(r, le64_to_cpu(ext->pack),
+					  le32_to_cpu(ext->block) + i,
+					  le32_to_cpu(ext->crc[i]));
+			if (ret)
+				return ret;
+		}
+	}
+	return 0;
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Packs as the helper sees them: heads, tables of owners, blocks and CRCs. */
+#ifndef NEXUSD_PACK_H
+#define NEXUSD_PACK_H
+
+#include <nexus/format.h>
+#include <nexus/objectstore.h>
+
+#include "lib/port.h"
+
+/* Makes a pack with its head in block 0, or gives an unused one a new id. */
+int pack_create(struct nexus_objectstore *os, u64 pack, u32 blocks, const u8 *uuid);
+int pack_recycle(struct nexus_objectstore *os, u64 from, u64 to, u32 blocks,
+		 const u8 *uuid);
+u32 pack_table_blocks(u32 blocks);
+/* 0, or -EUCLEAN for a head that is not of this zone and pack. */
+int pack_check_head(const struct nexus_pack_head *head, const u8 *uuid, u64 pack,
+		    u32 blocks);
+
+/* Packs that are open for reading, a few at a time. */
+struct pack_reader;
+struct pack_reader *pack_reader_new(struct nexus_objectstore *os);
+void pack_reader_free(struct pack_reader *r);
+/* Reads one block.  0, -ENOENT (no such pack), -ERANGE (beyond its end), -EIO. */
+int pack_read_block(struct pack_reader *r, u64 pack, u32 block, void *buf);
+/*
+ * Checks the data that the EXTENT and TRUNCATE records in [records, + len) name.
+ * 0; -EUCLEAN when a block is not what its record says.
+ */
+int pack_check_data(struct pack_reader *r, const u8 *records, size_t len);
+
+/*
+ * Completing the tables: collects lines, then writes those that are missing.
+ * Doing it again changes nothing.
+ */
+struct pack_tables;
+struct pack_tables *pack_tables_new(void);
+void pack_tables_free(struct pack_tables *t);
+int pack_tables_add(struct pack_tables *t, const u8 *records, size_t len);
+/* *written: lines that were missing. */
+int pack_tables_write(struct pack_tables *t, struct nexus_objectstore *os,
+		      const u8 *uuid, u64 *written);
+
+#endif /* NEXUSD_PACK_H */

@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The end of the log.
+ *
+ * The chain of batches is followed from the segment in which the checkpoint
+ * lies.  Where it breaks, one of two things happened.  The machine stopped while
+ * a batch was being written: nobody was told that it is durable, and the log
+ * ends there.  Or something that was durable is gone: then a whole batch that
+ * promises a higher durable LSN is somewhere, or the index holds more than the
+ * log, and the zone must not be changed.
+ *
+ * Data of packs and the batch that points at it are flushed together, so blocks
+ * of batches that nobody vouches for are checked; the first batch with a wrong
+ * one ends the log as a torn one does.
+ */
+#include "replay.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static void corrupt(struct replay *r, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+
+static void corrupt(struct replay *r, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (r->corrupt)
+		return;
+	r->corrupt = true;
+	va_start(ap, fmt);
+	vsnprintf(r->reason, sizeof(r->reason), fmt, ap);
+	va_end(ap);
+}
+
+static int see_durable(void *arg, const struct seg_batch *b)
+{
+	struct replay *r = arg;
+
+	if (b->durable > r->durable)
+		r->durable = b->durable;
+	return 0;
+}
+
+/* The CRC was right, so a wrong record was written wrong. */
+static bool records_ok(const struct seg_batch *b)
+{
+	u64 lsn = b->lsn;
+	u32 count = 0;
+	size_t off;
+
+	for (off = 0; off < b->length;) {
+		const struct nexus_rec_head *rec = (const void *)(b->records + off);
+
+		if (nexus_rec_check(rec, b->length - off) || le64_to_cpu(rec->lsn) != lsn)
+			return false;
+		off += le32_to_cpu(rec->len);
+		lsn += le32_to_cpu(rec->len);
+		count++;
+	}
+	return count == b->count && lsn == b->end;
+}
+
+/* Follows the chain to its end; the last batches' data may shorten it. */
+static int follow(struct replay *r)
+{
+	struct pack_reader *reader = NULL;
+	struct seg_cursor c;
+	struct seg_batch b;
+	int ret;
+
+	ret = seg_cursor_seek(&c, r->log, r->incarnation, r->checkpoint);
+	if (ret)
+		return ret == -ENOENT ? 0 : ret;
+	while ((ret = seg_cursor_next(&c, &b)) == 1) {
+		if (!records_ok(&b)) {
+			corrupt(r, "log: impossible records in the batch at LSN %llu of segment %llu",
+				b.lsn, b.segment);
+			break;
+		}
+		if (r->os && b.end > r->durable) {
+			if (!reader)
+				reader = pack_reader_new(r->os);
+			if (!reader)
+				return -ENOMEM;
+			if (pack_check_data(reader, b.records, b.length))
+				break;
+		}
+		r->tail = b.end;
+		r->prev_crc = b.crc;
+		if (b.end > r->checkpoint)
+			r->batches++;
+	}
+	pack_reader_free(reader);
+	if (ret < 0)
+		return ret;
+	if (r->tail && r->tail < r->checkpoint && c.segment >= r->checkpoint_seg)
+		corrupt(r, "log ends at LSN %llu, the index holds it up to %llu",
+			r->tail, r->checkpoint);
+	return 0;
+}
+
+static int count_dropped(void *arg, const struct seg_batch *b)
+{
+	struct replay *r = arg;
+
+	if (b->lsn >= r->tail)
+		r->dropped += b->length;
+	return 0;
+}
+
+int replay_scan(struct replay *r)
+{
+	u64 promised;
+	int ret;
+
+	r->tail = 0;
+	r->prev_crc = 0;
+	r->batches = 0;
+	r->dropped = 0;
+	r->corrupt = false;
+	r->reason[0] = '\0';
+	/* What the index holds was durable in the log. */
+	r->durable = r->checkpoint;
+	ret = seglog_walk(r->log, r->incarnation, see_durable, r);
+	if (ret)
+		return ret;
+	ret = follow(r);
+	if (ret)
+		return ret;
+	promised = r->durable;
+	if (r->tail < r->checkpoint)
+		r->tail = r->checkpoint;
+	if (r->tail < promised)
+		corrupt(r, "log is damaged at LSN %llu, but was durable up to %llu",
+			r->tail, promised);
+	return seglog_walk(r->log, r->incarnation, count_dropped, r);
+}
+
+int replay_records(struct replay *r,
+		   int (*fn)(void *arg, const u8 *records, size_t len), void *arg)
+{
+	struct seg_cursor c;
+	struct seg_batch b;
+	size_t off;
+	int ret;
+
+	if (r->tail <= r->checkpoint)
+		return 0;
+	ret = seg_cursor_seek(&c, r->log, r->incarnation, r->checkpoint);
+	if (ret)
+		return ret;
+	while (c.next_lsn < r->tail) {
+		ret = seg_cursor_next(&c, &b);
+		if (ret != 1)
+			return ret ? ret : -EIO;
+		if (b.end <= r->checkpoint)
+			continue;
+		off = b.lsn < r->checkpoint ? (size_t)(r->checkpoint - b.lsn) : 0;
+		ret = fn(arg, b.records + off, b.length - off);
+		if (ret)
+			return ret;
+	}
+	return 0;
+}
+
+struct tables_arg {
+	struct pack_tables *t;
+	u64 tail;
+};
+
+static int add_batch(void *arg, const struct seg_batch *b)
+{
+	struct tables_arg *ta = arg;
+
+	if (b->end > ta->tail || !records_ok(b))
+		return 0;
+	return pack_tables_add(ta->t, b->records, b->length);
+}
+
+int replay_tables(struct replay *r, const u8 *uuid, u64 *written)
+{
+	struct tables_arg ta = { pack_tables_new(), r->tail };
+	int ret;
+
+	*written = 0;
+	if (!ta.t)
+		return -ENOMEM;
+	ret = seglog_walk(r->log, r->incarnation, add_batch, &ta);
+	if (!ret)
+		ret = pack_tables_write(ta.t, r->os, uuid, written);
+	pack_tables_free(ta.t);
+	return ret;
+}

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+/* One request, whatever thread it is answered on. */
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/read.h"
+#include "queue.h"
+#include "stats.h"
+#include "zone.h"
+
+#define WAIT_STEP_MS	1000u
+
+static void finish(struct nexus_reply *reply, const struct nexus_request *req,
+		   int status, u64 applied)
+{
+	reply->seq = req->seq;
+	reply->status = status < 0 ? status : 0;
+	reply->len = status > 0 ? (u32)status : 0;
+	reply->reserved = 0;
+	reply->reserved2 = 0;
+	reply->applied = applied;
+	stats_inc(requests);
+	if (status < 0 && status != -ENOENT && status != -ENODATA)
+		stats_inc(requests_failed);
+}
+
+static int open_zone(struct helper *h, const struct nexus_request *req)
+{
+	char name[NEXUS_ZONE_NAME_LEN], buf[128];
+	struct errline err = { "" };
+	int ret;
+
+	if (!req->len || req->len >= sizeof(name))
+		return -EINVAL;
+	memcpy(name, req->data, req->len);
+	name[req->len] = '\0';
+	ret = helper_open_zone(h, name, (req->arg0 & NEXUS_OPEN_RDONLY) != 0, &err);
+	if (ret)
+		log_error("zone %s cannot be opened: %s", name,
+			  err_text(&err, ret, buf, sizeof(buf)));
+	return ret;
+}
+
+static int open_pack(struct zone *z, u64 pack)
+{
+	struct nexus_hand_over ho = { .zone = z->id, .id = pack };
+	int ret;
+
+	ho.fd = z->os->drv->open_pack(z->os, pack, false, &ho.blocks);
+	if (ho.fd < 0) {
+		log_error("zone %s: pack %llu cannot be opened: %s", z->name, pack,
+			  strerror(-ho.fd));
+		return -EIO;
+	}
+	ret = chan_ioctl(z->chan, NEXUS_IOC_PACK, &ho);
+	close(ho.fd);
+	if (ret == -EEXIST)
+		ret = 0;
+	if (ret)
+		log_error("zone %s: pack %llu is refused: %s", z->name, pack,
+			  strerror(-ret));
+	else
+		stats_inc(packs_opened);
+	return ret;
+}
+
+/* A state at or after @lsn.  -EAGAIN: only by waiting. */
+static int reach(struct zone *z, u64 lsn, bool may_block)
+{
+	int ret;
+
+	if (memtable_applied(&z->mt) >= lsn)
+		return 0;
+	stats_inc(applied_inline);
+	ret = applier_run(&z->applier, lsn);
+	if (memtable_applied(&z->mt) >= lsn)
+		return 0;
+	if (ret && ret != -ENOBUFS)
+		return -EIO;
+	if (!may_block)
+		return -EAGAIN;
+	do {
+		ret = applier_wait(&z->applier, lsn, WAIT_STEP_MS);
+	} while (ret == -ETIMEDOUT && !atomic_load(&z->stopping));
+	return ret ? -EIO : 0;
+}
+
+static int read_zone(struct zone *z, const struct nexus_request *req,
+		     struct nexus_reply *reply, bool may_block, u64 *applied)
+{
+	u64 lsn = req->not_before > z->floor ? req->not_before : z->floor;
+	struct memview v;
+	int ret;
+
+	ret = reach(z, lsn, may_block);
+	if (ret)
+		return ret;
+	ret = memview_begin(&v, &z->mt, NULL);
+	if (ret)
+		return ret;
+	*applied = z->mt.applied;
+	ret = nexus_read(&v.kv, req, req->data, reply->data, NEXUS_REPLY_DATA_MAX);
+	memview_end(&v);
+	if (ret > 0 && (u32)ret > req->reply_max) {
+		log_error("zone %s: an answer to request %u has %d bytes, %u are taken",
+			  z->name, req->op, ret, req->reply_max);
+		ret = -EIO;
+	}
+	return ret;
+}
+
+int request_answer(struct helper *h, const struct nexus_request *req,
+		   struct nexus_reply *reply, bool may_block)
+{
+	struct zone *z;
+	u64 applied = 0;
+	int ret;
+
+	if (req->len > NEXUS_REQUEST_DATA_MAX) {
+		finish(reply, req, -EINVAL, 0);
+		return 0;
+	}
+	if (!may_block && (req->op == NEXUS_OP_OPEN_ZONE || req->op == NEXUS_OP_OPEN_PACK))
+		return -EAGAIN;
+	if (req->op == NEXUS_OP_OPEN_ZONE) {
+		finish(reply, req, open_zone(h, req), 0);
+		return 0;
+	}
+	z = helper_zone(h, req->zone);
+	if (!z) {
+		finish(reply, req, -EIO, 0);
+		return 0;
+	}
+	if (req->op == NEXUS_OP_OPEN_PACK) {
+		ret = open_pack(z, req->arg0);
+		applied = memtable_applied(&z->mt);
+	} else {
+		ret = read_zone(z, req, reply, may_block, &applied);
+	}
+	zone_put(z);
+	if (ret == -EAGAIN && !may_block)
+		return ret;
+	finish(reply, req, ret, applied);
+	return 0;
+}

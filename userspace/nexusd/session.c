@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The session with the module: attaching, taking zones over, leaving. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "helper.h"
+#include "queue.h"
+#include "stats.h"
+#include "zone.h"
+
+static struct zone_slot *new_slot(struct helper *h, struct zone *z)
+{
+	struct zone_slot *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return NULL;
+	memcpy(s->name, z->name, sizeof(s->name));
+	s->zone = z;
+	pthread_mutex_lock(&h->lock);
+	s->next = h->slots;
+	h->slots = s;
+	pthread_mutex_unlock(&h->lock);
+	return s;
+}
+
+/* The zone stays with the kernel; whoever reads it gets an error that says so. */
+static void refuse(struct helper *h, const struct nexus_zone_next *zn, int error,
+		   const char *why)
+{
+	struct nexus_zone_fail zf = { .zone = zn->id, .error = error };
+	size_t len = strlen(why);
+
+	log_error("zone %.63s cannot be taken over: %s", zn->name, why);
+	if (len >= sizeof(zf.reason))
+		len = sizeof(zf.reason) - 1;
+	memcpy(zf.reason, why, len);
+	chan_ioctl(&h->chan, NEXUS_IOC_ZONE_FAIL, &zf);
+}
+
+static int take_over(struct helper *h, const struct nexus_zone_next *zn)
+{
+	struct errline err = { "" };
+	char name[NEXUS_ZONE_NAME_LEN], buf[128];
+	struct zone *z;
+	int ret;
+
+	memcpy(name, zn->name, sizeof(name));
+	name[sizeof(name) - 1] = '\0';
+	z = zone_new(h, &h->cfg, &h->chan, name);
+	if (!z)
+		return -ENOMEM;
+	ret = zone_reattach(z, zn, &err);
+	if (!ret && !new_slot(h, z))
+		ret = -ENOMEM;
+	if (ret) {
+		refuse(h, zn, ret, err_text(&err, ret, buf, sizeof(buf)));
+		zone_stop(z);
+		zone_put(z);
+		return ret == -ENOMEM ? ret : 0;
+	}
+	stats_inc(zones_taken_over);
+	return 0;
+}
+
+static int take_over_all(struct helper *h)
+{
+	struct nexus_zone_next zn;
+	u32 id = 0;
+	int ret;
+
+	for (;;) {
+		memset(&zn, 0, sizeof(zn));
+		zn.id = id;
+		ret = chan_ioctl(&h->chan, NEXUS_IOC_ZONE_NEXT, &zn);
+		if (ret)
+			return ret == -ENOENT ? 0 : ret;
+		id = zn.id;
+		ret = take_over(h, &zn);
+		if (ret)
+			return ret;
+	}
+}
+
+static int start_queues(struct helper *h)
+{
+	u32 i;
+	int ret;
+
+	h->queues = calloc(h->chan.queues, sizeof(*h->queues));
+	if (!h->queues)
+		return -ENOMEM;
+	h->nqueues = h->chan.queues;
+	for (i = 0; i < h->nqueues; i++) {
+		ret = queue_new(h, i, &h->queues[i]);
+		if (ret)
+			return ret;
+	}
+	for (i = 0; i < h->nqueues; i++) {
+		ret = queue_start(h->queues[i]);
+		if (ret)
+			return ret;
+	}
+	return 0;
+}
+
+int session_attach(struct helper *h, struct errline *err)
+{
+	int ret;
+
+	ret = chan_attach(&h->chan, h->cfg.device, h->cfg.session, h->cfg.queues, err);
+	if (ret)
+		return ret;
+	ret = take_over_all(h);
+	if (!ret)
+		ret = start_queues(h);
+	if (ret) {
+		session_end(h);
+		return err_set(err, ret, "the session cannot be started: %s", strerror(-ret));
+	}
+	atomic_store(&h->attached, true);
+	log_info("attached to session %s: %u queues, epoch %u, %u zones taken over",
+		 h->cfg.session, h->nqueues, h->chan.epoch, helper_zone_count(h));
+	return 0;
+}
+
+/* An open zone that nobody closes yet, referenced and marked; or NULL. */
+static struct zone *next_to_leave(struct helper *h)
+{
+	struct zone_slot *s;
+	struct zone *z = NULL;
+
+	pthread_mutex_lock(&h->lock);
+	for (s = h->slots; s; s = s->next) {
+		if (!s->zone || atomic_exchange(&s->zone->closing, true))
+			continue;
+		z = s->zone;
+		zone_get(z);
+		break;
+	}
+	pthread_mutex_unlock(&h->lock);
+	return z;
+}
+
+static struct zone *next_to_put(struct helper *h)
+{
+	struct zone_slot *s;
+	struct zone *z = NULL;
+
+	pthread_mutex_lock(&h->lock);
+	while (!z && (s = h->slots)) {
+		h->slots = s->next;
+		z = s->zone;
+		free(s);
+	}
+	pthread_mutex_unlock(&h->lock);
+	return z;
+}
+
+/*
+ * Zones first, while requests are still answered; then the queues.  What was
+ * being opened ends with an error, for the kernel drops it.
+ */
+void session_end(struct helper *h)
+{
+	struct zone *z;
+	u32 i;
+
+	atomic_store(&h->stopping, true);
+	while ((z = next_to_leave(h))) {
+		zone_leave(z);
+		zone_put(z);
+	}
+	for (i = 0; i < h->nqueues; i++)
+		queue_stop(h->queues[i]);
+	workers_free(h->workers);
+	h->workers = NULL;
+	for (i = 0; i < h->nqueues; i++)
+		queue_free(h->queues[i]);
+	free(h->queues);
+	h->queues = NULL;
+	h->nqueues = 0;
+	while ((z = next_to_put(h))) {
+		zone_stop(z);
+		zone_put(z);
+	}
+	atomic_store(&h->attached, false);
+	chan_close(&h->chan);
+}

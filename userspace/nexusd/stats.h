@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Counters of the helper. */
+#ifndef NEXUSD_STATS_H
+#define NEXUSD_STATS_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+/* X(name, help); shown as nexus_helper_NAME_total. */
+#define STATS_COUNTERS(X) \
+	X(requests,		"requests answered") \
+	X(requests_failed,	"requests answered with an error") \
+	X(requests_deferred,	"requests that went to a worker") \
+	X(batches,		"turns of queues in which requests were answered") \
+	X(commits,		"COMMIT commands") \
+	X(waits,		"WAIT commands") \
+	X(polls,		"times a queue looked for requests before it slept") \
+	X(poll_hits,		"times it found some") \
+	X(applied_inline,	"times a request applied records itself") \
+	X(zones_opened,		"zones opened for a mount") \
+	X(zones_taken_over,	"zones taken over from another helper") \
+	X(packs_opened,		"packs handed over for reading")
+
+enum stats_counter {
+#define X(name, help) STATS_##name,
+	STATS_COUNTERS(X)
+#undef X
+	STATS_MAX
+};
+
+extern _Atomic uint64_t stats_values[STATS_MAX];
+
+#define stats_inc(name) \
+	atomic_fetch_add_explicit(&stats_values[STATS_##name], 1, memory_order_relaxed)
+
+const char *stats_name(enum stats_counter c);
+const char *stats_help(enum stats_counter c);
+
+#endif /* NEXUSD_STATS_H */

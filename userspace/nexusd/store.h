@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Zones on disk: DATA/zones/NAME/ with
+ *
+ *	LOCK			flock'ed by whoever may change the zone
+ *	index/data.mdb		the metastore
+ *	log/NNNNNN.seg		segment files; the number is the file's, not the segment's
+ *	packs/XX/ID.pack	packs
+ *	applying		which record is being applied (poison.h)
+ */
+#ifndef NEXUSD_STORE_H
+#define NEXUSD_STORE_H
+
+#include <limits.h>
+
+#include "config.h"
+#include "super.h"
+
+#define STORE_LOCK	"LOCK"
+#define STORE_INDEX	"index"
+#define STORE_LOG	"log"
+#define STORE_PACKS	"packs"
+
+/* Makes DATA and DATA/zones, locks DATA for this process, clears leftovers. */
+int store_open_data(const struct config *cfg, int *lock_fd, struct errline *err);
+
+/*
+ * Refuses filesystems that cannot hold a store, unless allowed; warns about
+ * those nobody tried.
+ */
+int store_check_host(const char *path, bool allow_any, struct errline *err);
+
+/* DATA/zones/NAME[/SUB]; -ENAMETOOLONG. */
+int store_path(const struct config *cfg, const char *zone, const char *sub,
+	       char path[PATH_MAX]);
+
+struct store_create {
+	const char *name;
+	u64 segment_size;
+	u64 pack_size;
+	u32 segments;
+	u32 packs;
+};
+
+/* Everything in a sibling directory, renamed at the end. */
+int store_create_zone(const struct config *cfg, const struct store_create *sc,
+		      struct errline *err);
+
+void store_remove_tree(const char *path);
+
+/*
+ * Opens and locks a zone's LOCK file and writes @owner into it.  -EBUSY with a
+ * line that names the holder.  @wait_ms: how long to try.
+ */
+int store_lock_zone(const char *dir, const char *owner, unsigned int wait_ms,
+		    int *fd, struct errline *err);
+
+/* -ENOENT with a line when the zone does not exist; -EINVAL for its name. */
+int store_find_zone(const struct config *cfg, const char *name, char path[PATH_MAX],
+		    struct errline *err);
+
+/* Names of the zones, sorted; free each and the array. */
+int store_list_zones(const struct config *cfg, char ***names, size_t *count);
+
+/* Opens metastore and object store of the zone in @dir. */
+int store_open_index(const struct config *cfg, const char *dir, bool rdonly,
+		     struct nexus_metastore **ms, struct errline *err);
+int store_open_packs(const struct config *cfg, const char *dir,
+		     struct nexus_objectstore **os, struct errline *err);
+
+#endif /* NEXUSD_STORE_H */

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "zone.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#define SPACE_RESERVE	(64ull << 20)	/* of the host, for the index */
+
+static void cond_init(pthread_cond_t *cond)
+{
+	pthread_condattr_t attr;
+
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(cond, &attr);
+	pthread_condattr_destroy(&attr);
+}
+
+struct zone *zone_new(struct helper *h, const struct config *cfg, struct chan *chan,
+		      const char *name)
+{
+	struct zone *z = calloc(1, sizeof(*z));
+
+	if (!z)
+		return NULL;
+	z->wake_fd = eventfd(0, EFD_CLOEXEC);
+	if (z->wake_fd < 0) {
+		free(z);
+		return NULL;
+	}
+	atomic_init(&z->refs, 1);
+	z->helper = h;
+	z->cfg = cfg;
+	z->chan = chan;
+	snprintf(z->name, sizeof(z->name), "%s", name);
+	z->lock_fd = -1;
+	z->applog.dirfd = -1;
+	z->foldlog.dirfd = -1;
+	pthread_mutex_init(&z->alloc_lock, NULL);
+	pthread_mutex_init(&z->fold_lock, NULL);
+	pthread_mutex_init(&z->make_lock, NULL);
+	pthread_mutex_init(&z->reason_lock, NULL);
+	pthread_mutex_init(&z->report_lock, NULL);
+	cond_init(&z->fold_cond);
+	cond_init(&z->make_cond);
+	return z;
+}
+
+void zone_get(struct zone *z)
+{
+	atomic_fetch_add(&z->refs, 1);
+}
+
+/* The store is closed by the last one who may read it. */
+void zone_put(struct zone *z)
+{
+	if (!z || atomic_fetch_sub(&z->refs, 1) != 1)
+		return;
+	chan_unmap_ring(&z->ring);
+	applier_destroy(&z->applier);
+	memtable_destroy(&z->mt);
+	if (z->applog.dirfd >= 0)
+		seglog_close(&z->applog);
+	if (z->foldlog.dirfd >= 0)
+		seglog_close(&z->foldlog);
+	if (z->os)
+		z->os->drv->close(z->os);
+	if (z->ms)
+		z->ms->drv->close(z->ms);
+	if (z->lock_fd >= 0)
+		close(z->lock_fd);
+	zone_clean_free(z);
+	free(z->recycle);
+	close(z->wake_fd);
+	pthread_cond_destroy(&z->make_cond);
+	pthread_cond_destroy(&z->fold_cond);
+	pthread_mutex_destroy(&z->report_lock);
+	pthread_mutex_destroy(&z->reason_lock);
+	pthread_mutex_destroy(&z->make_lock);
+	pthread_mutex_destroy(&z->fold_lock);
+	pthread_mutex_destroy(&z->alloc_lock);
+	free(z);
+}
+
+void zone_fail(struct zone *z, int error, u64 lsn, const char *reason)
+{
+	struct nexus_zone_fail zf = { .zone = z->id, .error = error, .lsn = lsn };
+	bool first;
+	int ret;
+
+	pthread_mutex_lock(&z->reason_lock);
+	first = !z->error;
+	if (first) {
+		z->error = error;
+		snprintf(z->reason, sizeof(z->reason), "%s", reason);
+	}
+	pthread_mutex_unlock(&z->reason_lock);
+	if (first)
+		log_error("zone %s is read-only now: %s", z->name, reason);
+	if (!z->id)
+		return;
+	snprintf(zf.reason, sizeof(zf.reason), "%s", reason);
+	ret = chan_ioctl(z->chan, NEXUS_IOC_ZONE_FAIL, &zf);
+	if (ret && ret != -ENOENT && ret != -ESHUTDOWN)
+		log_warn("zone %s: the module was not told: %s", z->name, strerror(-ret));
+}
+
+int zone_error(struct zone *z, char reason[112])
+{
+	int error;
+
+	pthread_mutex_lock(&z->reason_lock);
+	error = z->error;
+	if (reason)
+		memcpy(reason, z->reason, sizeof(z->reason));
+	pthread_mutex_unlock(&z->reason_lock);
+	return error;
+}
+
+u64 zone_durable(const struct zone *z)
+{
+	return z->ring.ctl ? __atomic_load_n(&z->ring.ctl->durable, __ATOMIC_ACQUIRE) : 0;
+}
+
+u32 zone_flags(const struct zone *z)
+{
+	return z->ring.ctl ? __atomic_load_n(&z->ring.ctl->flags, __ATOMIC_ACQUIRE) : 0;
+}
+
+int zone_usage(struct zone *z, u64 *inodes, u64 *blocks)
+{
+	struct nexus_quota_val q;
+	struct nexus_key k;
+	struct memview v;
+	int ret;
+
+	nexus_key_quota(&k, NEXUS_QUOTA_ZONE, 0);
+	ret = memview_begin(&v, &z->mt, NULL);
+	if (ret)
+		return ret;
+	ret = nexus_kv_get(&v.kv, k.b, k.len, &q, sizeof(q));
+	memview_end(&v);
+	if (ret < 0)
+		return ret;
+	if (ret < (int)sizeof(q))
+		return -EUCLEAN;
+	*inodes = le64_to_cpu(q.inodes);
+	*blocks = le64_to_cpu(q.blocks);
+	return 0;
+}
+
+void zone_report(struct zone *z)
+{
+	struct nexus_report rp = { .zone = z->id };
+	u64 avail = 0;
+	int ret;
+
+	if (!z->id || atomic_load(&z->dropped))
+		return;
+	/* One at a time: what was read first is told first. */
+	pthread_mutex_lock(&z->report_lock);
+	rp.applied = memtable_applied(&z->mt);
+	rp.checkpoint = atomic_load(&z->checkpoint);
+	if (!z->os->drv->space(z->os, &rp.space_total, &avail))
+		rp.space_free = avail > SPACE_RESERVE ? avail - SPACE_RESERVE : 0;
+	if (atomic_load(&z->nospace)) {
+		rp.flags |= NEXUS_RP_NOSPACE;
+		rp.space_free = 0;
+	}
+	zone_usage(z, &rp.files, &rp.blocks);
+	ret = chan_ioctl(z->chan, NEXUS_IOC_REPORT, &rp);
+	pthread_mutex_unlock(&z->report_lock);
+	if (ret && ret != -ENOENT && ret != -ESHUTDOWN)
+		log_warn("zone %s: report refused: %s (applied %llu, checkpoint %llu)",
+			 z->name, strerror(-ret), (u64)rp.applied, (u64)rp.checkpoint);
+}

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A zone that is open: its store, memtable, applier, and the threads that fold,
+ * make spares and clean up.
+ *
+ * Locks, outermost first: helper.zones_lock > applier.lock > memtable.lock >
+ * driver.  fold_lock and make_lock only guard the flags of their threads.
+ */
+#ifndef NEXUSD_ZONE_H
+#define NEXUSD_ZONE_H
+
+#include <stdatomic.h>
+
+#include "applier.h"
+#include "chan.h"
+#include "config.h"
+#include "replay.h"
+#include "store.h"
+
+#define ZONE_INO_RANGE		(1ull << 20)	/* inode numbers handed over at once */
+#define ZONE_SPARE_PACKS	2u		/* packs handed over at mount */
+
+struct helper;
+
+/* What is to be cleaned up after the last incarnation; found before attach. */
+struct zone_leftovers {
+	u64 *orphans;		/* inode, data id pairs */
+	size_t norphans;
+	u64 *packs;		/* pack, used pairs: open ones */
+	size_t npacks;
+};
+
+/* A dead pack whose record is gone at @lsn; the file goes when that is folded. */
+struct zone_dead_pack {
+	struct zone_dead_pack *next;
+	u64 pack;
+	u64 lsn;
+};
+
+struct zone {
+	atomic_uint refs;
+	struct helper *helper;
+	const struct config *cfg;
+	struct chan *chan;
+	char name[NEXUS_ZONE_NAME_LEN];
+	char dir[PATH_MAX];
+	u32 id;
+	bool rdonly;
+	bool reattached;
+	bool unclean;			/* at open */
+	int lock_fd;			/* until the kernel has it */
+	u64 floor;			/* answer nothing from a state below */
+
+	struct super sb;		/* fold thread, after open */
+	pthread_mutex_t alloc_lock;
+	struct alloc al;		/* alloc_lock */
+	u64 first_pack;			/* lower ids are of earlier incarnations */
+	struct nexus_metastore *ms;
+	struct nexus_objectstore *os;
+	struct seglog applog;		/* applier.lock */
+	struct seglog foldlog;		/* fold thread */
+	struct memtable mt;
+	struct applier applier;
+	struct chan_ring ring;
+	struct replay replay;
+
+	pthread_t apply_thread;
+	bool apply_running;
+	int wake_fd;			/* eventfd of the applier thread */
+	atomic_bool stopping;
+	atomic_bool dropped;		/* the kernel knows the zone no more */
+	atomic_bool closing;		/* a closer is at work, or was */
+
+	pthread_mutex_t fold_lock;
+	pthread_cond_t fold_cond;
+	pthread_t fold_thread;
+	bool fold_running;
+	bool fold_kick;			/* fold_lock */
+	atomic_uint fold_errors;	/* in a row */
+
+	pthread_mutex_t make_lock;
+	pthread_cond_t make_cond;
+	pthread_t make_thread;
+	bool make_running;
+	bool make_kick;			/* make_lock */
+	u32 next_segment_file;		/* maker thread */
+	u64 spare;			/* pack made in advance, 0: none; maker thread */
+	u64 *recycle;			/* unused packs of before; maker thread */
+	size_t nrecycle;
+	atomic_bool nospace;
+	struct zone_leftovers leftovers;	/* maker thread */
+	struct zone_dead_pack *dead;	/* maker thread */
+	u64 bulk_lsn;			/* after the last step of bulk deletion */
+	u64 cleaned_at;			/* checkpoint of the last look for dead packs */
+
+	_Atomic u64 checkpoint;
+	pthread_mutex_t report_lock;
+	pthread_mutex_t reason_lock;
+	int error;			/* reason_lock */
+	char reason[112];		/* reason_lock: why read-only */
+};
+
+/* zone.c */
+struct zone *zone_new(struct helper *h, const struct config *cfg, struct chan *chan,
+		      const char *name);
+void zone_get(struct zone *z);
+void zone_put(struct zone *z);
+/* Remembers why the zone is read-only, and tells the kernel if it has the zone. */
+void zone_fail(struct zone *z, int error, u64 lsn, const char *reason);
+int zone_error(struct zone *z, char reason[112]);
+void zone_report(struct zone *z);
+/* Everything below is in segments and flushed; 0 without a ring. */
+u64 zone_durable(const struct zone *z);
+u32 zone_flags(const struct zone *z);
+/* Usage of the whole zone, from the merged view. */
+int zone_usage(struct zone *z, u64 *inodes, u64 *blocks);
+
+/* open.c: what is needed to read the store: everything but the kernel's side. */
+int zone_load(struct zone *z, bool rdonly, bool reattach, struct errline *err);
+/* Answers OPEN_ZONE: takes the lock, loads, attaches, starts. */
+int zone_open(struct zone *z, bool rdonly, struct errline *err);
+/* Takes a living zone over from a helper that died. */
+int zone_reattach(struct zone *z, const struct nexus_zone_next *zn, struct errline *err);
+
+/* close.c */
+/* Stops every thread; afterwards only zone_put(). */
+void zone_stop(struct zone *z);
+/* The kernel unmounted the zone: applies and folds the rest, marks it clean. */
+void zone_finish(struct zone *z);
+/* The helper ends and the zone lives on: applies and folds what can be. */
+void zone_leave(struct zone *z);
+
+/* apply_thread.c */
+int zone_apply_start(struct zone *z);
+void zone_apply_stop(struct zone *z);
+
+/* fold.c */
+int zone_fold_start(struct zone *z);
+void zone_fold_stop(struct zone *z);
+void zone_fold_kick(struct zone *z);
+/*
+ * Writes everything applied into the metastore, waiting up to @wait_ms for it
+ * to be durable in the log.  @clean: sets the clean flag in the same batch if
+ * nothing is left.  0; -EAGAIN: not durable in time; or the store's error.
+ */
+int zone_fold(struct zone *z, unsigned int wait_ms, bool clean);
+/* At open, before attach: folds what was replayed and opens a new incarnation. */
+int zone_fold_open(struct zone *z);
+
+/* maker.c */
+int zone_make_start(struct zone *z);
+void zone_make_stop(struct zone *z);
+void zone_make_kick(struct zone *z);
+/* Hands over what a new incarnation begins with. */
+int zone_hand_over(struct zone *z, struct errline *err);
+/* Takes numbers out of N, durably. */
+int zone_take_inos(struct zone *z, u64 *first, u64 *end);
+int zone_take_packs(struct zone *z, u32 n, u64 *first);
+
+/* clean.c, on the maker thread */
+int zone_find_leftovers(struct zone *z);
+void zone_clean_step(struct zone *z);
+void zone_clean_free(struct zone *z);
+
+#endif /* NEXUSD_ZONE_H */
