@@ -34,6 +34,24 @@ static int usage(void)
 	return EXIT_USAGE;
 }
 
+/*
+ * mount(8) makes a path of every source that is also a file below its working
+ * directory: zone "root", mounted from "/", arrives as "/root".  Takes it back:
+ * what lies directly in our working directory was a bare name.
+ */
+static const char *bare_name(const char *spec)
+{
+	const char *base = strrchr(spec, '/') + 1;
+	size_t len = base - spec - 1;
+	char cwd[4096];
+
+	if (!*base || !getcwd(cwd, sizeof(cwd)))
+		return spec;
+	if (!strcmp(cwd, "/"))
+		cwd[0] = 0;
+	return strlen(cwd) == len && !memcmp(cwd, spec, len) ? base : spec;
+}
+
 /* A zone's name or an address; the kernel looks at the rest. */
 static int check_spec(const char *spec)
 {
@@ -124,6 +142,8 @@ int main(int argc, char **argv)
 	if (argc - optind != 2)
 		return usage();
 	req.spec = argv[optind];
+	if (req.spec[0] == '/')
+		req.spec = bare_name(req.spec);
 	req.dir = argv[optind + 1];
 
 	ret = check_spec(req.spec);
