@@ -12,7 +12,7 @@ install:
 	@[ -f $(INSTALL_BUILD)/build.ninja ] && \
 		meson configure $(INSTALL_BUILD) -Dprefix=$(PREFIX) >/dev/null || \
 		meson setup $(INSTALL_BUILD) --prefix=$(PREFIX) --sysconfdir=/etc \
-			--buildtype=release $(MESON_ARGS)
+			--buildtype=release -Dtests=disabled $(MESON_ARGS)
 	ninja -C $(INSTALL_BUILD) --quiet
 	DESTDIR=$(if $(DESTDIR),$(abspath $(DESTDIR))) meson install -C $(INSTALL_BUILD) --no-rebuild --quiet
 	packaging/install-module-source $(MODULE_SRC)
