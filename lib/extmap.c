@@ -197,9 +197,9 @@ static void settle(struct nexus_extmap *map)
 
 void nexus_extmap_spare_free(struct nexus_extmap_spare *spare)
 {
-	struct ext_node *n = &spare->node;
+	struct ext_node *n = spare ? &spare->node : NULL;
 
-	while (spare && n) {
+	while (n) {
 		struct ext_node *next = n->child[0];
 
 		nexus_free(n);

@@ -1,0 +1,325 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Keys, values, CRC, records and batches: round trips and refusals. */
+#include "records.h"
+
+u32 nexus_crc32c_table(u32 crc, const void *data, size_t len);
+
+static void test_crc(void **state)
+{
+	static u8 b[20000];
+	u32 i, c;
+
+	(void)state;
+	assert_int_equal(nexus_crc32c(0, "123456789", 9), 0xe3069283);
+	assert_int_equal(nexus_crc32c_table(0, "123456789", 9), 0xe3069283);
+	assert_int_equal(nexus_crc32c(0, "", 0), 0);
+	seed_init(3);
+	for (i = 0; i < sizeof(b); i++)
+		b[i] = (u8)rnd64();
+	for (i = 0; i < 3000; i++) {
+		u32 at = rnd(100), n = rnd(i % 2 ? 64 : 19000);
+
+		c = (u32)rnd64();
+		assert_int_equal(nexus_crc32c(c, b + at, n),
+				 nexus_crc32c_table(c, b + at, n));
+		/* In pieces, the same. */
+		assert_int_equal(nexus_crc32c(nexus_crc32c(0, b, n), b + n, 700),
+				 nexus_crc32c(0, b, n + 700));
+	}
+}
+
+static void test_keys(void **state)
+{
+	struct nexus_key k, l;
+
+	(void)state;
+	nexus_key_list(&k, 0x0102030405060708ull, 9);
+	assert_int_equal(k.len, 17);
+	assert_memory_equal(k.b, "L\1\2\3\4\5\6\7\10\0\0\0\0\0\0\0\11", 17);
+	nexus_key_dirent(&k, 1, "ab", 2);
+	assert_memory_equal(k.b, "D\0\0\0\0\0\0\0\1ab", 11);
+	nexus_key_name(&k, 1, 2, "x", 1);
+	assert_int_equal(k.len, 18);
+	nexus_key_quota(&k, 2, 5);
+	assert_memory_equal(k.b, "Q\2\0\0\0\0\0\0\0\5", 10);
+	nexus_key_extent(&k, 7, 1ull << 40);
+	nexus_key_extent(&l, 7, 1ull << 41);
+	assert_true(memcmp(k.b, l.b, 17) < 0);
+	assert_true(nexus_get_be64(k.b + 9) == 1ull << 40);
+	nexus_key_zone(&k);
+	assert_int_equal(k.len, 1);
+	assert_false(nexus_key_logged('Z') || nexus_key_logged('N'));
+	assert_true(nexus_key_logged('I'));
+}
+
+static void test_values(void **state)
+{
+	struct nexus_orphan_val v;
+	u8 *b = (u8 *)&v;
+	size_t i;
+
+	(void)state;
+	memset(&v, 0x11, sizeof(v));
+	nexus_val_seal(&v, sizeof(v), 'O');
+	assert_int_equal(nexus_val_check(&v, sizeof(v), 'O', sizeof(v)), 0);
+	assert_int_equal(nexus_val_check(&v, sizeof(v), 'E', sizeof(v)), -EUCLEAN);
+	assert_int_equal(nexus_val_check(&v, sizeof(v), 'O', sizeof(v) + 1), -EUCLEAN);
+	assert_int_equal(nexus_val_check(&v, 7, 'O', 0), -EUCLEAN);
+	for (i = 0; i < sizeof(v); i++) {
+		b[i] ^= 0x20;
+		assert_int_equal(nexus_val_check(&v, sizeof(v), 'O', 0), -EUCLEAN);
+		b[i] ^= 0x20;
+	}
+}
+
+static void test_names(void **state)
+{
+	char longest[300];
+
+	(void)state;
+	memset(longest, 'x', sizeof(longest));
+	assert_true(nexus_name_ok("a", 1) && nexus_name_ok("...", 3));
+	assert_true(nexus_name_ok("..a", 3) && nexus_name_ok(longest, 255));
+	assert_false(nexus_name_ok("", 0) || nexus_name_ok(".", 1));
+	assert_false(nexus_name_ok("..", 2) || nexus_name_ok("a/b", 3));
+	assert_false(nexus_name_ok("a\0b", 3) || nexus_name_ok(longest, 256));
+	assert_true(nexus_zone_name_ok("a-9", 3) && nexus_zone_name_ok("9", 1));
+	assert_false(nexus_zone_name_ok("-a", 2) || nexus_zone_name_ok("A", 1));
+	assert_false(nexus_zone_name_ok("", 0) || nexus_zone_name_ok(longest, 64));
+	assert_true(nexus_mode_ok(S_IFSOCK | 07777) && !nexus_mode_ok(0644));
+	assert_false(nexus_mode_ok(S_IFREG | 0200000) || nexus_mode_ok(0160000));
+	assert_int_equal(nexus_mode_dtype(S_IFLNK | 0777), 10);
+}
+
+static int check(void *rec)
+{
+	return nexus_rec_check(rec, le32_to_cpu(((struct nexus_rec_head *)rec)->len));
+}
+
+#define GOOD(rec) assert_int_equal(check(rec), 0)
+/* A good record with one field changed is bad. */
+#define BAD(type, make, change) do {			\
+	struct type *r = (make);			\
+	GOOD(r);					\
+	change;						\
+	assert_int_equal(check(r), -EUCLEAN);		\
+} while (0)
+
+static void *mk(void)
+{
+	struct create_args a = {
+		.parent = 1, .pos = 3, .ino = 20, .data_id = 20, .name = "name",
+		.mode = S_IFREG | 0644, .content = "abc", .contentlen = 3,
+		.xname = "user.a", .xval = "v",
+	};
+
+	return rec_create(&a);
+}
+
+static void test_head(void **state)
+{
+	(void)state;
+	BAD(nexus_rec_head, rec_nop(), r->type = cpu_to_le16(0));
+	BAD(nexus_rec_head, rec_nop(), r->type = cpu_to_le16(NEXUS_REC_MAX));
+	BAD(nexus_rec_head, rec_nop(), r->len = cpu_to_le32(33));
+	BAD(nexus_rec_head, rec_nop(), r->len = cpu_to_le32(24));
+	BAD(nexus_rec_head, rec_nop(), r->flags = cpu_to_le16(1));
+	BAD(nexus_rec_head, rec_nop(), r->time_ns = cpu_to_le32(1000000000));
+	BAD(nexus_rec_head, rec_nop(), r->reserved = cpu_to_le32(1));
+	assert_int_equal(nexus_rec_check(rec_nop(), 31), -EUCLEAN);
+	assert_int_equal(nexus_rec_check(mk(), 64), -EUCLEAN);
+	assert_string_equal(nexus_rec_name(NEXUS_REC_RENAME), "RENAME");
+	assert_string_equal(nexus_rec_name(999), "unknown");
+}
+
+static void test_create(void **state)
+{
+	(void)state;
+	BAD(nexus_rec_create, mk(), r->ino = 0);
+	BAD(nexus_rec_create, mk(), r->ino = cpu_to_le64(1));
+	BAD(nexus_rec_create, mk(), r->data_id = 0);
+	BAD(nexus_rec_create, mk(), r->pos = cpu_to_le64(2));
+	BAD(nexus_rec_create, mk(), r->mode = cpu_to_le32(0644));
+	BAD(nexus_rec_create, mk(), r->mode = cpu_to_le32(S_IFDIR | 0755));
+	BAD(nexus_rec_create, mk(), r->uid = cpu_to_le32(~0u));
+	BAD(nexus_rec_create, mk(), r->gid = cpu_to_le32(~0u));
+	BAD(nexus_rec_create, mk(), r->iflags = cpu_to_le32(1u << 20));
+	BAD(nexus_rec_create, mk(), r->namelen = cpu_to_le16(3));
+	BAD(nexus_rec_create, mk(), r->namelen = cpu_to_le16(200));
+	BAD(nexus_rec_create, mk(), r->contentlen = cpu_to_le16(2));
+	BAD(nexus_rec_create, mk(), r->contentlen = cpu_to_le16(60000));
+	BAD(nexus_rec_create, mk(), r->xattrlen = cpu_to_le32(8));
+	BAD(nexus_rec_create, mk(), r->xattrlen = cpu_to_le32(0xfffffff8));
+	BAD(nexus_rec_create, mk(), r->data[0] = '/');
+	BAD(nexus_rec_create, mk(), r->data[7] = 1);	/* padding */
+	BAD(nexus_rec_create, mk(), r->data[16] = 200);	/* xattr's namelen */
+	BAD(nexus_rec_create, mk(), r->data[24] = 0);	/* its name */
+	BAD(nexus_rec_create, mk(), r->parent = 0);	/* a tmpfile has no name */
+	GOOD(rec_mk(0, 0, 20, NULL, S_IFREG | 0600));
+	assert_int_equal(check(rec_mk(0, 0, 20, NULL, S_IFDIR | 0600)), -EUCLEAN);
+	assert_int_equal(check(rec_mk(1, 3, 20, "l", S_IFLNK | 0777)), -EUCLEAN);
+}
+
+static void test_name_records(void **state)
+{
+	(void)state;
+	BAD(nexus_rec_link, rec_link(1, 3, 20, "a"), r->head.flags = cpu_to_le16(1));
+	BAD(nexus_rec_link, rec_link(1, 3, 20, "a"), r->parent = 0);
+	BAD(nexus_rec_link, rec_link(1, 3, 20, "a"), r->ino = 0);
+	BAD(nexus_rec_link, rec_link(1, 3, 20, "a"), r->pos = cpu_to_le64(~0ull));
+	BAD(nexus_rec_link, rec_link(1, 3, 20, "a"), r->name[0] = '.');
+	BAD(nexus_rec_link, rec_link(1, 3, 20, "a"), r->name[1] = 'x');
+	BAD(nexus_rec_link, rec_link(1, 3, 20, "a"), r->reserved[1] = 1);
+	GOOD(rec_unlink(1, 3, 20, "a"));
+	BAD(nexus_rec_unlink, rec_rmdir(1, 3, 20, "a"),
+	    r->head.flags = cpu_to_le16(2));
+#define RENAME rec_rename(1, 3, 20, "ab", 1, 4, 0, "cde", 0)
+	BAD(nexus_rec_rename, RENAME, r->head.flags = cpu_to_le16(NEXUS_RF_EXCHANGE));
+	BAD(nexus_rec_rename, RENAME, r->head.flags = cpu_to_le16(NEXUS_RF_WHITEOUT));
+	BAD(nexus_rec_rename, RENAME, r->replaced = r->ino);
+	BAD(nexus_rec_rename, RENAME, r->snamelen = cpu_to_le16(0));
+	BAD(nexus_rec_rename, RENAME, r->dnamelen = cpu_to_le16(9));
+	BAD(nexus_rec_rename, RENAME, r->dpos = cpu_to_le64(0));
+	BAD(nexus_rec_rename, RENAME, r->reserved = cpu_to_le32(1));
+	BAD(nexus_rec_rename, RENAME, r->names[4] = '/');
+}
+
+static void test_content_records(void **state)
+{
+	(void)state;
+#define EXTENT rec_extent(20, 20, 1, 8192, 5, 6, 3, 0)
+	BAD(nexus_rec_extent, EXTENT, r->nblocks = cpu_to_le32(0));
+	BAD(nexus_rec_extent, EXTENT, r->nblocks = cpu_to_le32(5));
+	BAD(nexus_rec_extent, EXTENT, r->block = cpu_to_le32(0));
+	BAD(nexus_rec_extent, EXTENT, r->block = cpu_to_le32(NEXUS_PACK_BLOCKS_MAX - 2));
+	BAD(nexus_rec_extent, EXTENT, r->block = cpu_to_le32(~0u));
+	BAD(nexus_rec_extent, EXTENT, r->pack = 0);
+	BAD(nexus_rec_extent, EXTENT, r->offset = cpu_to_le64(1));
+	BAD(nexus_rec_extent, EXTENT, r->offset = cpu_to_le64(~0xfffull));
+	BAD(nexus_rec_extent, EXTENT, r->size = cpu_to_le64(~0ull));
+	BAD(nexus_rec_extent, EXTENT, r->flags = cpu_to_le32(NEXUS_EF_SHARED));
+	BAD(nexus_rec_extent, EXTENT, r->mtime_ns = cpu_to_le32(~0u));
+	BAD(nexus_rec_extent, EXTENT, r->crc[3] = cpu_to_le32(1));	/* padding */
+#define TRUNC rec_truncate(20, 20, 0, 5000, 6, 1)
+	BAD(nexus_rec_truncate, TRUNC, r->new_data_id = cpu_to_le64(30));
+	BAD(nexus_rec_truncate, TRUNC, r->size = cpu_to_le64(8192));
+	BAD(nexus_rec_truncate, TRUNC, r->size = cpu_to_le64(~0ull));
+	BAD(nexus_rec_truncate, TRUNC, r->tail_pack = 0);
+	BAD(nexus_rec_truncate, TRUNC, r->tail_block = 0);
+	BAD(nexus_rec_truncate, TRUNC, r->ino = 0);
+	BAD(nexus_rec_truncate, rec_truncate(20, 20, 30, 0, 0, 0),
+	    r->new_data_id = r->data_id);
+	BAD(nexus_rec_data, rec_data(20, 20, 0, "abc"), r->data[0] = 'x');
+	BAD(nexus_rec_data, rec_data(20, 20, 0, "abc"), r->len = cpu_to_le32(~0u));
+	BAD(nexus_rec_data, rec_data(20, 20, 0, "abc"), r->offset = cpu_to_le64(8));
+}
+
+static void test_other_records(void **state)
+{
+	(void)state;
+	BAD(nexus_rec_setattr, rec_setattr(20, 1, 0, 0, 0, 0),
+	    r->mask = cpu_to_le32(0x200));
+	BAD(nexus_rec_setattr, rec_setattr(20, NEXUS_SA_UID, 0, 0, 0, 0),
+	    r->uid = cpu_to_le32(~0u));
+	BAD(nexus_rec_setattr, rec_setattr(20, NEXUS_SA_FLAGS, 0, 0, 0, 0),
+	    r->iflags = cpu_to_le32(~0u));
+	BAD(nexus_rec_setattr, rec_setattr(20, 1, 0, 0, 0, 0), r->ino = 0);
+	BAD(nexus_rec_setxattr, rec_setxattr(20, "a", "b", 0),
+	    r->head.flags = cpu_to_le16(3));
+	BAD(nexus_rec_setxattr, rec_setxattr(20, "a", "b", 0), r->namelen = 0);
+	BAD(nexus_rec_setxattr, rec_setxattr(20, "a", "b", 0), r->data[0] = 0);
+	BAD(nexus_rec_setxattr, rec_setxattr(20, "a", "b", 0),
+	    r->vallen = cpu_to_le32(NEXUS_XATTR_VALUE_MAX + 1));
+	BAD(nexus_rec_setxattr, rec_removexattr(20, "a"), r->vallen = cpu_to_le32(1));
+	BAD(nexus_rec_forget, rec_forget(20, 20, 1), r->ino = 0);
+	BAD(nexus_rec_forget, rec_forget(20, 20, 1), r->reserved = cpu_to_le32(1));
+	BAD(nexus_rec_bulk, rec_bulk(20, 1), r->max = 0);
+	BAD(nexus_rec_bulk, rec_bulk(20, 1), r->data_id = 0);
+	BAD(nexus_rec_pack, rec_pack(5, 1, 1), r->state = cpu_to_le32(3));
+	BAD(nexus_rec_pack, rec_pack(5, 1, 1), r->hash[0] = 1);
+	BAD(nexus_rec_pack, rec_pack(5, 1, 1), r->hash_alg = 2);
+	BAD(nexus_rec_setting, rec_setting(1, "/a", "b"), r->pathlen = 0);
+	BAD(nexus_rec_setting, rec_setting(1, "/a", "b"),
+	    r->vallen = cpu_to_le32(~0u));
+	BAD(nexus_rec_quota, rec_quota(1, 5, 0, 0), r->kind = cpu_to_le32(4));
+	BAD(nexus_rec_quota, rec_quota(1, 5, 0, 0), r->kind = 0);
+	BAD(nexus_rec_quota, rec_quota(1, 5, 0, 0), r->id = cpu_to_le64(~0u));
+}
+
+/* Three records in a batch; returns its size without padding. */
+static size_t make_batch(u8 *buf, u64 lsn)
+{
+	struct nexus_batch_head *h = (void *)buf;
+	size_t at = sizeof(*h);
+	int i;
+
+	memset(buf, 0, 8192);
+	h->magic = cpu_to_le64(NEXUS_BATCH_MAGIC);
+	h->version = cpu_to_le32(1);
+	h->head_len = cpu_to_le32(sizeof(*h));
+	memset(h->zone, 7, sizeof(h->zone));
+	h->first_lsn = cpu_to_le64(lsn);
+	h->count = cpu_to_le32(3);
+	for (i = 0; i < 3; i++) {
+		struct nexus_rec_head *r = i ? mk() : rec_nop();
+
+		r->lsn = cpu_to_le64(lsn + at - sizeof(*h));
+		memcpy(buf + at, r, le32_to_cpu(r->len));
+		at += le32_to_cpu(r->len);
+	}
+	h->length = cpu_to_le32((u32)(at - sizeof(*h)));
+	h->crc = cpu_to_le32(nexus_batch_crc(h, buf + sizeof(*h)));
+	return at;
+}
+
+static void test_batch(void **state)
+{
+	static u8 buf[8192] __attribute__((aligned(8)));
+	struct nexus_batch_head *h = (void *)buf;
+	u8 zone[16], other[16];
+	size_t len = make_batch(buf, 4096), i;
+
+	(void)state;
+	memset(zone, 7, 16);
+	memset(other, 8, 16);
+	assert_int_equal(nexus_batch_check(buf, len, zone), 0);
+	assert_int_equal(nexus_batch_check(buf, 8192, zone), 0);
+	assert_int_equal(nexus_batch_check(buf, len - 1, zone), -EUCLEAN);
+	assert_int_equal(nexus_batch_check(buf, 100, zone), -ENODATA);
+	assert_int_equal(nexus_batch_check(buf, len, other), -EUCLEAN);
+	assert_int_equal(nexus_batch_size(0), 4096);
+	assert_int_equal(nexus_batch_size(4096 - 128), 4096);
+	assert_int_equal(nexus_batch_size(4096 - 127), 8192);
+	for (i = 0; i < len; i++) {
+		buf[i] ^= 1;
+		assert_int_equal(nexus_batch_check(buf, len, zone),
+				 i < 8 ? -ENODATA : -EUCLEAN);
+		buf[i] ^= 1;
+	}
+	/* With a right CRC, but records that are not where they say. */
+	((struct nexus_rec_head *)(h + 1))->lsn = cpu_to_le64(4104);
+	h->crc = cpu_to_le32(nexus_batch_crc(h, h + 1));
+	assert_int_equal(nexus_batch_check(buf, len, zone), -EUCLEAN);
+	len = make_batch(buf, 4096);
+	h->count = cpu_to_le32(2);
+	h->crc = cpu_to_le32(nexus_batch_crc(h, h + 1));
+	assert_int_equal(nexus_batch_check(buf, len, zone), -EUCLEAN);
+	h->count = cpu_to_le32(4);
+	h->crc = cpu_to_le32(nexus_batch_crc(h, h + 1));
+	assert_int_equal(nexus_batch_check(buf, len, zone), -EUCLEAN);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_crc), cmocka_unit_test(test_keys),
+		cmocka_unit_test(test_values), cmocka_unit_test(test_names),
+		cmocka_unit_test(test_head), cmocka_unit_test(test_create),
+		cmocka_unit_test(test_name_records),
+		cmocka_unit_test(test_content_records),
+		cmocka_unit_test(test_other_records),
+		cmocka_unit_test(test_batch),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

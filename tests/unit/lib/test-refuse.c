@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Every precondition: refused, with its text, and not one write. */
+#include "records.h"
+
+#define FILE_MODE (S_IFREG | 0644)
+#define DIR_MODE (S_IFDIR | 0755)
+
+static struct store s, before;
+
+/*
+ * /dir (20) with /dir/sub (21); /file (22) with names "file" and "hard"; /one
+ * (23); a removed directory (24) and an orphan file (25).
+ */
+static int setup(void **state)
+{
+	(void)state;
+	store_mkfs(&s);
+	must(&s, rec_mk(1, 3, 20, "dir", DIR_MODE));
+	must(&s, rec_mk(20, 3, 21, "sub", DIR_MODE));
+	must(&s, rec_mk(1, 4, 22, "file", FILE_MODE));
+	must(&s, rec_link(1, 5, 22, "hard"));
+	must(&s, rec_mk(1, 6, 23, "one", FILE_MODE));
+	must(&s, rec_mk(1, 7, 24, "gone", DIR_MODE));
+	must(&s, rec_rmdir(1, 7, 24, "gone"));
+	must(&s, rec_mk(0, 0, 25, NULL, FILE_MODE));
+	must(&s, rec_extent(23, 23, 0, 8192, 5, 1, 2, 0));
+	must(&s, rec_setxattr(23, "user.a", "1", 0));
+	store_copy(&before, &s);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	store_same(&s, &before);
+	store_destroy(&s);
+	store_destroy(&before);
+	return 0;
+}
+
+static void test_create(void **state)
+{
+	(void)state;
+	refused(&s, rec_mk(1, 9, 22, "new", FILE_MODE), "inode exists");
+	refused(&s, rec_mk(99, 9, 30, "new", FILE_MODE), "inode does not exist");
+	refused(&s, rec_mk(23, 9, 30, "new", FILE_MODE), "parent is no directory");
+	refused(&s, rec_mk(24, 9, 30, "new", FILE_MODE),
+		"parent is a removed directory");
+	refused(&s, rec_mk(1, 9, 30, "file", FILE_MODE), "entry exists");
+	refused(&s, rec_mk(1, 4, 30, "new", FILE_MODE), "pos is taken");
+}
+
+static void test_link(void **state)
+{
+	(void)state;
+	refused(&s, rec_link(1, 9, 99, "new"), "inode does not exist");
+	refused(&s, rec_link(1, 9, 21, "new"), "link to a directory");
+	refused(&s, rec_link(24, 9, 23, "new"), "parent is a removed directory");
+	refused(&s, rec_link(1, 9, 23, "dir"), "entry exists");
+	refused(&s, rec_link(1, 3, 23, "new"), "pos is taken");
+}
+
+static void test_unlink(void **state)
+{
+	(void)state;
+	refused(&s, rec_unlink(1, 9, 23, "new"), "entry is missing");
+	refused(&s, rec_unlink(1, 6, 22, "one"), "entry names another inode");
+	refused(&s, rec_unlink(1, 4, 23, "one"), "entry has another pos");
+	refused(&s, rec_unlink(1, 3, 20, "dir"), "rmdir and type differ");
+	refused(&s, rec_rmdir(1, 6, 23, "one"), "rmdir and type differ");
+	refused(&s, rec_rmdir(1, 3, 20, "dir"), "directory not empty");
+}
+
+static void test_rename(void **state)
+{
+	(void)state;
+	refused(&s, rec_rename(1, 6, 23, "two", 1, 9, 0, "new", 0),
+		"entry is missing");
+	refused(&s, rec_rename(1, 6, 22, "one", 1, 9, 0, "new", 0),
+		"entry names another inode");
+	refused(&s, rec_rename(1, 5, 23, "one", 1, 9, 0, "new", 0),
+		"entry has another pos");
+	refused(&s, rec_rename(1, 6, 23, "one", 1, 9, 0, "file", 0), "entry exists");
+	refused(&s, rec_rename(1, 6, 23, "one", 1, 5, 0, "new", 0), "pos is taken");
+	refused(&s, rec_rename(1, 6, 23, "one", 1, 9, 22, "file", 0),
+		"entry has another pos");
+	refused(&s, rec_rename(1, 6, 23, "one", 1, 4, 25, "file", 0),
+		"entry names another inode");
+	refused(&s, rec_rename(1, 6, 23, "one", 1, 3, 20, "dir", 0),
+		"replaced inode of another type");
+	refused(&s, rec_rename(1, 3, 20, "dir", 1, 6, 23, "one", 0),
+		"replaced inode of another type");
+	refused(&s, rec_rename(1, 3, 20, "dir", 20, 9, 0, "new", 0),
+		"directory moved below itself");
+	refused(&s, rec_rename(1, 3, 20, "dir", 21, 9, 0, "new", 0),
+		"directory moved below itself");
+	refused(&s, rec_rename(1, 3, 20, "dir", 20, 3, 21, "sub", NEXUS_RF_EXCHANGE),
+		"directory moved below itself");
+	refused(&s, rec_rename(20, 3, 21, "sub", 1, 3, 20, "dir", NEXUS_RF_EXCHANGE),
+		"directory moved below itself");
+	refused(&s, rec_rename(20, 3, 21, "sub", 1, 3, 20, "dir", 0),
+		"directory moved below itself");
+	refused(&s, rec_rename(1, 6, 23, "one", 24, 9, 0, "new", 0),
+		"parent is a removed directory");
+}
+
+static void test_replace_full(void **state)
+{
+	(void)state;
+	refused(&s, rec_rename(1, 6, 23, "one", 23, 9, 0, "new", 0),
+		"parent is no directory");
+	/* /dir/sub over /dir needs /dir empty; from elsewhere, the same. */
+	must(&s, rec_mk(1, 9, 40, "other", DIR_MODE));
+	refused(&s, rec_rename(1, 9, 40, "other", 1, 3, 20, "dir", 0),
+		"directory not empty");
+	store_destroy(&before);
+	store_copy(&before, &s);
+}
+
+static void test_inode(void **state)
+{
+	(void)state;
+	refused(&s, rec_setattr(99, NEXUS_SA_MODE, 0, 0, 0, 0),
+		"inode does not exist");
+	refused(&s, rec_setxattr(99, "user.a", "1", 0), "inode does not exist");
+	refused(&s, rec_setxattr(23, "user.a", "1", NEXUS_RF_XATTR_CREATE),
+		"xattr exists");
+	refused(&s, rec_setxattr(23, "user.b", "1", NEXUS_RF_XATTR_REPLACE),
+		"xattr does not exist");
+	refused(&s, rec_removexattr(23, "user.b"), "xattr does not exist");
+	refused(&s, rec_forget(23, 23, 1), "forgotten inode has links");
+	refused(&s, rec_forget(25, 23, 1), "inode has another data id");
+	refused(&s, rec_forget(99, 99, 1), "inode does not exist");
+	refused(&s, rec_bulk(25, 1), "data id belongs to an inode");
+	refused(&s, rec_data(99, 99, 0, "x"), "inode does not exist");
+}
+
+static void test_content(void **state)
+{
+	(void)state;
+	refused(&s, rec_truncate(99, 99, 0, 0, 0, 0), "inode does not exist");
+	refused(&s, rec_truncate(20, 20, 0, 0, 0, 0), "content of no regular file");
+	refused(&s, rec_truncate(23, 22, 0, 0, 0, 0), "inode has another data id");
+	refused(&s, rec_truncate(22, 22, 23, 0, 0, 0), "new data id is in use");
+	refused(&s, rec_truncate(22, 22, 25, 0, 0, 0), "new data id is in use");
+	refused(&s, rec_extent(23, 22, 0, 0, 5, 1, 1, 0),
+		"inode has another data id");
+	refused(&s, rec_extent(20, 20, 0, 0, 5, 1, 1, 0),
+		"content of no regular file");
+}
+
+static void test_store_records(void **state)
+{
+	(void)state;
+	refused(&s, rec_pack(5, 0, 0), "removed pack is in use");
+	refused(&s, rec_pack(77, 0, 0), "removed pack is in use");
+	refused(&s, rec_pack(5, NEXUS_PACK_SEALED, 2), "pack shorter than it is used");
+	must(&s, rec_pack(5, NEXUS_PACK_SEALED, 3));
+	refused(&s, rec_pack(5, 0, 0), "removed pack is in use");
+	refused(&s, rec_pack(5, NEXUS_PACK_OPEN, 3), "sealed pack opened");
+	must(&s, rec_setting(1, "/a", "1"));
+	refused(&s, rec_setting(1, "/b", "1"), "two settings with one hash");
+	refused(&s, rec_setting(1, "/b", ""), "two settings with one hash");
+	store_destroy(&before);
+	store_copy(&before, &s);
+}
+
+static void *sample(int i)
+{
+	switch (i) {
+	case 0: return rec_mk(1, 9, 30, "new", DIR_MODE);
+	case 1: return rec_link(1, 9, 23, "new");
+	case 2: return rec_link(1, 9, 25, "new");
+	case 3: return rec_unlink(1, 4, 22, "file");
+	case 4: return rec_unlink(1, 6, 23, "one");
+	case 5: return rec_rmdir(20, 3, 21, "sub");
+	case 6: return rec_rename(20, 3, 21, "sub", 1, 9, 0, "new", 0);
+	case 7: return rec_rename(1, 6, 23, "one", 1, 4, 22, "file", 0);
+	case 8: return rec_rename(20, 3, 21, "sub", 1, 4, 22, "file",
+				  NEXUS_RF_EXCHANGE);
+	case 9: return rec_setattr(23, NEXUS_SA_UID, 0, 1, 0, 0);
+	case 10: return rec_truncate(23, 23, 0, 5000, 6, 1);
+	case 11: return rec_truncate(23, 23, 31, 0, 0, 0);
+	case 12: return rec_extent(23, 23, 1, 0, 6, 1, 300 - 50, 0);
+	case 13: return rec_setxattr(23, "user.a", "2", 0);
+	case 14: return rec_forget(25, 25, 1);
+	default: return NULL;
+	}
+}
+
+/*
+ * With any one value damaged a record either does not care or fails before its
+ * first write.
+ */
+static void test_damage(void **state)
+{
+	const struct nexus_omap_entry *e;
+	u32 failures = 0;
+	int i;
+
+	(void)state;
+	for (e = nexus_omap_lower(&before.map, "", 0, false); e;
+	     e = nexus_omap_lower(&before.map, e->data, e->klen, true)) {
+		for (i = 0; sample(i); i++) {
+			struct store t;
+			u8 *val;
+			int ret;
+
+			store_copy(&t, &before);
+			val = (u8 *)nexus_omap_val(nexus_omap_find(&t.map, e->data,
+								   e->klen));
+			val[e->vlen - 1] ^= 1;
+			ret = nexus_apply(&t.kv, sample(i), NULL);
+			assert_true(ret == 0 || ret == -EUCLEAN);
+			if (ret)
+				assert_true(t.writes == 0);
+			failures += ret != 0;
+			store_destroy(&t);
+		}
+	}
+	assert_true(failures > 50);
+}
+
+/* A store that fails in the middle: its error comes back, nothing leaks. */
+static void test_store_fails(void **state)
+{
+	int i, n;
+
+	(void)state;
+	for (i = 0; sample(i); i++) {
+		for (n = 0;; n++) {
+			struct store t;
+			int ret;
+
+			store_copy(&t, &before);
+			t.fail_after = n;
+			ret = nexus_apply(&t.kv, sample(i), NULL);
+			store_destroy(&t);
+			if (!ret)
+				break;
+			assert_int_equal(ret, -ENOMEM);
+		}
+		assert_true(n >= 1);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+		T(test_create), T(test_link), T(test_unlink), T(test_rename),
+		T(test_replace_full), T(test_inode), T(test_content),
+		T(test_store_records), T(test_damage), T(test_store_fails),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
