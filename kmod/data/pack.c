@@ -10,6 +10,7 @@
 #include <linux/slab.h>
 #include <linux/vmalloc.h>
 
+#include "../log/log.h"
 #include "data.h"
 #include "host.h"
 
@@ -159,8 +160,10 @@ int nexus_packs_add(struct nexus_zone *zone, struct file *file,
 	packs->free += pack->blocks - pack->next;
 	low = nexus_packs_low(packs);
 	spin_unlock(&packs->lock);
-	nexus_log_set_flags(zone, low ? NEXUS_LF_WANT_PACK : 0,
-			    low ? 0 : NEXUS_LF_WANT_PACK);
+	/* Cleared and set again, it is a new request. */
+	nexus_log_set_flags(zone, 0, NEXUS_LF_WANT_PACK);
+	if (low)
+		nexus_log_set_flags(zone, NEXUS_LF_WANT_PACK, 0);
 	wake_up_all(&packs->wait);
 	return 0;
 
@@ -283,7 +286,9 @@ int nexus_packs_reserve(struct nexus_zone *zone, u32 n)
 			err = -EINTR;
 			break;
 		}
-		schedule_timeout(HZ);
+		/* The helper may have come back and not looked. */
+		if (!schedule_timeout(HZ))
+			nexus_log_nudge(zone);
 	}
 	finish_wait(&packs->wait, &wait);
 	return err;

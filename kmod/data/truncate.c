@@ -170,6 +170,8 @@ static int nexus_cut_commit(struct nexus_cut *cut)
 	i_size_write(inode, cut->size);
 	inode_set_mtime_to_ts(inode, cut->now);
 	inode_set_ctime_to_ts(inode, cut->now);
+	ni->version++;
+	ni->gen++;
 	nexus_inode_logged(ni, lsn);
 	nexus_times_logged(ni, NEXUS_SA_MTIME | NEXUS_SA_CTIME);
 out:

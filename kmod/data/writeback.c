@@ -123,6 +123,8 @@ static int nexus_wio_commit(struct nexus_wio *wio)
 			WRITE_ONCE(ni->disk_size, size);
 		nexus_map_insert(ni, wio->fblock, wio->pack->id, wio->block,
 				 wio->nr);
+		ni->version++;
+		ni->gen++;
 		nexus_inode_logged(ni, lsn);
 		nexus_times_logged(ni, NEXUS_SA_MTIME | NEXUS_SA_CTIME);
 	} else {

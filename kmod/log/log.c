@@ -59,6 +59,12 @@ void nexus_log_event_later(struct nexus_log *log)
 				   NEXUS_EVENT_DELAY);
 }
 
+void nexus_log_nudge(struct nexus_zone *zone)
+{
+	if (zone->log)
+		nexus_log_event(zone->log);
+}
+
 void nexus_log_set_flags(struct nexus_zone *zone, u32 set, u32 clear)
 {
 	struct nexus_log *log = zone->log;

@@ -88,6 +88,8 @@ struct nexus_log {
 /* log.c */
 void nexus_log_event(struct nexus_log *log);	/* now */
 void nexus_log_event_later(struct nexus_log *log);
+/* An event although nothing changed: somebody has been waiting for long. */
+void nexus_log_nudge(struct nexus_zone *zone);
 void nexus_log_flush_to(struct nexus_log *log, u64 lsn);
 
 /* reserve.c */

@@ -128,8 +128,12 @@ static int nexus_log_wait_room(struct nexus_resv *resv, size_t bytes,
 			break;
 		}
 		nexus_log_ask(log, shortage);
-		/* What was dirtied since the last kick holds room, too. */
-		schedule_timeout(HZ);
+		/*
+		 * What was dirtied since the last kick holds room, too, and the
+		 * helper may have come back and not looked.
+		 */
+		if (!schedule_timeout(HZ))
+			nexus_log_nudge(resv->zone);
 	}
 	finish_wait(&log->room_wait, &wait);
 	return err;
