@@ -151,4 +151,11 @@ static inline void nexus_dentry_set_ops(struct dentry *dentry,
 	spin_unlock(&dentry->d_lock);
 }
 
+/* The name of a symbol namespace is a string since 6.13. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 13, 0)
+#define NEXUS_IMPORT_KUNIT_NS() MODULE_IMPORT_NS("EXPORTED_FOR_KUNIT_TESTING")
+#else
+#define NEXUS_IMPORT_KUNIT_NS() MODULE_IMPORT_NS(EXPORTED_FOR_KUNIT_TESTING)
+#endif
+
 #endif /* NEXUS_COMPAT_H */

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* What the KUnit module uses of this one; only built when the kernel has KUnit. */
+#include <kunit/visibility.h>
+
+#include "nexusfs.h"
+#include "../lib/omap.h"
+
+/* Here and not beside each function: lib/ is compiled for userspace, too. */
+#define NEXUS_SHOW(symbol)	EXPORT_SYMBOL_IF_KUNIT(symbol)
+
+NEXUS_SHOW(nexus_fs_type);
+NEXUS_SHOW(nexus_count_read);
+NEXUS_SHOW(nexus_opts_differ);
+
+NEXUS_SHOW(nexus_zone_alloc);
+NEXUS_SHOW(nexus_zone_put);
+NEXUS_SHOW(nexus_zone_fail);
+NEXUS_SHOW(nexus_zone_grab_sb);
+NEXUS_SHOW(nexus_zone_new_ino);
+NEXUS_SHOW(nexus_zone_add_ino_range);
+NEXUS_SHOW(nexus_lock_inodes);
+NEXUS_SHOW(nexus_unlock_inodes);
+
+NEXUS_SHOW(nexus_log_start);
+NEXUS_SHOW(nexus_log_stop);
+NEXUS_SHOW(nexus_log_append);
+NEXUS_SHOW(nexus_log_reserve);
+NEXUS_SHOW(nexus_log_unreserve);
+NEXUS_SHOW(nexus_log_report);
+NEXUS_SHOW(nexus_log_flush);
+NEXUS_SHOW(nexus_log_tail);
+NEXUS_SHOW(nexus_log_durable);
+NEXUS_SHOW(nexus_log_applied);
+NEXUS_SHOW(nexus_resv_move);
+NEXUS_SHOW(nexus_mutate);
+
+NEXUS_SHOW(nexus_get_be64);
+NEXUS_SHOW(nexus_key_inode);
+NEXUS_SHOW(nexus_key_dirent);
+NEXUS_SHOW(nexus_key_name);
+NEXUS_SHOW(nexus_val_seal);
+NEXUS_SHOW(nexus_val_check);
+NEXUS_SHOW(nexus_name_ok);
+NEXUS_SHOW(nexus_zone_name_ok);
+
+NEXUS_SHOW(nexus_rec_create_len);
+NEXUS_SHOW(nexus_rec_name_len);
+NEXUS_SHOW(nexus_rec_rename_len);
+NEXUS_SHOW(nexus_rec_init);
+NEXUS_SHOW(nexus_rec_create_body);
+NEXUS_SHOW(nexus_rec_link);
+NEXUS_SHOW(nexus_rec_unlink);
+NEXUS_SHOW(nexus_rec_rename);
+NEXUS_SHOW(nexus_rec_setxattr);
+NEXUS_SHOW(nexus_rec_removexattr);
+NEXUS_SHOW(nexus_rec_forget);
+NEXUS_SHOW(nexus_rec_bulk);
+NEXUS_SHOW(nexus_rec_check);
+NEXUS_SHOW(nexus_rec_name);
+NEXUS_SHOW(nexus_batch_size);
+NEXUS_SHOW(nexus_batch_crc);
+NEXUS_SHOW(nexus_batch_check);
+
+NEXUS_SHOW(nexus_omap_init);
+NEXUS_SHOW(nexus_omap_destroy);
+NEXUS_SHOW(nexus_omap_lower);
+NEXUS_SHOW(nexus_apply);
+NEXUS_SHOW(nexus_apply_mkfs);
+NEXUS_SHOW(nexus_read);
+NEXUS_SHOW(nexus_reply_check);

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The log as far as it goes without a segment: reservations, LSNs, the ring. */
+#include "kunit.h"
+
+static int nexus_test_read(struct nexus_zone *zone, struct nexus_request *req,
+			   const void *data, void *out, size_t cap, u64 *applied)
+{
+	return -ENOTCONN;
+}
+
+static const struct nexus_metastore_ops nexus_test_store = {
+	.read	= nexus_test_read,
+	.mutate	= nexus_log_append,
+};
+
+static const struct nexus_log_params nexus_test_params = {
+	.incarnation = 1,
+	.tail = NEXUS_FIRST_LSN,
+	.applied = NEXUS_FIRST_LSN,
+	.checkpoint = NEXUS_FIRST_LSN,
+	.segment = 1,
+	.segment_blocks = NEXUS_SEGMENT_SIZE >> NEXUS_BLOCK_SHIFT,
+};
+
+static int nexus_log_init_test(struct kunit *test)
+{
+	struct nexus_zone *zone = nexus_zone_alloc("kunit");
+
+	if (!zone)
+		return -ENOMEM;
+	zone->ms = &nexus_test_store;
+	test->priv = zone;
+	return nexus_log_start(zone, &nexus_test_params);
+}
+
+static void nexus_log_exit_test(struct kunit *test)
+{
+	struct nexus_zone *zone = test->priv;
+
+	if (!zone)
+		return;
+	/* There is nowhere to write to: the flusher must not wait for it. */
+	nexus_zone_fail(zone, -EIO, "expected by a test");
+	if (zone->log)
+		nexus_log_stop(zone);
+	nexus_zone_put(zone);
+}
+
+static void nexus_log_start_bad(struct kunit *test)
+{
+	struct nexus_log_params p = nexus_test_params;
+	struct nexus_zone *zone = nexus_zone_alloc("kunit");
+
+	KUNIT_ASSERT_NOT_NULL(test, zone);
+	p.tail = 8;
+	KUNIT_EXPECT_EQ(test, nexus_log_start(zone, &p), -EINVAL);
+	p = nexus_test_params;
+	p.tail += 4;
+	KUNIT_EXPECT_EQ(test, nexus_log_start(zone, &p), -EINVAL);
+	p = nexus_test_params;
+	p.applied += 8;
+	KUNIT_EXPECT_EQ(test, nexus_log_start(zone, &p), -EINVAL);
+	p = nexus_test_params;
+	p.checkpoint += 8;
+	KUNIT_EXPECT_EQ(test, nexus_log_start(zone, &p), -EINVAL);
+	p = nexus_test_params;
+	p.segment = 0;
+	KUNIT_EXPECT_EQ(test, nexus_log_start(zone, &p), -EINVAL);
+	KUNIT_EXPECT_NULL(test, zone->log);
+	nexus_zone_put(zone);
+}
+
+/* Without a segment there is no room, and whoever may not wait is told so. */
+static void nexus_log_no_room(struct kunit *test)
+{
+	struct nexus_zone *zone = test->priv;
+	struct nexus_resv resv = {};
+
+	KUNIT_EXPECT_EQ(test, nexus_log_reserve(zone, &resv, 64, NEXUS_RESV_NOWAIT),
+			-EAGAIN);
+	KUNIT_EXPECT_EQ(test, resv.bytes, 0);
+	nexus_log_unreserve(&resv);
+	nexus_zone_fail(zone, -EIO, "expected by a test");
+	KUNIT_EXPECT_EQ_MSG(test, nexus_log_reserve(zone, &resv, 64, 0), -EROFS,
+			    "a failed zone ends the wait");
+}
+
+static void nexus_log_reports(struct kunit *test)
+{
+	struct nexus_zone *zone = test->priv;
+	u64 first = NEXUS_FIRST_LSN;
+
+	KUNIT_EXPECT_EQ(test, nexus_log_report(zone, first, first), 0);
+	KUNIT_EXPECT_EQ_MSG(test, nexus_log_report(zone, first + 8, first), -EINVAL,
+			    "applied above the tail");
+	KUNIT_EXPECT_EQ_MSG(test, nexus_log_report(zone, first, first + 8), -EINVAL,
+			    "checkpoint above applied");
+	KUNIT_EXPECT_EQ_MSG(test, nexus_log_report(zone, first - 8, first - 8),
+			    -EINVAL, "backwards");
+	KUNIT_EXPECT_EQ(test, nexus_log_applied(zone), first);
+}
+
+static void nexus_log_nothing_to_flush(struct kunit *test)
+{
+	struct nexus_zone *zone = test->priv;
+
+	KUNIT_EXPECT_EQ(test, nexus_log_flush(zone, nexus_log_tail(zone)), 0);
+	KUNIT_EXPECT_EQ(test, nexus_log_durable(zone), NEXUS_FIRST_LSN);
+}
+
+static void nexus_log_moves(struct kunit *test)
+{
+	struct nexus_zone *zone = test->priv;
+	struct nexus_resv a = { .zone = zone, .bytes = 100 };
+	struct nexus_resv b = {};
+
+	nexus_resv_move(&b, &a, 40);
+	KUNIT_EXPECT_EQ(test, a.bytes, 60);
+	KUNIT_EXPECT_EQ(test, b.bytes, 40);
+	KUNIT_EXPECT_PTR_EQ(test, b.zone, zone);
+}
+
+static void nexus_log_failed_mutate(struct kunit *test)
+{
+	struct nexus_zone *zone = test->priv;
+	struct nexus_resv resv = { .zone = zone };
+	struct nexus_rec_bulk rec = {};
+	u64 lsn = 1;
+
+	nexus_zone_fail(zone, -EIO, "expected by a test");
+	nexus_rec_bulk(&rec, 16, 1, nexus_test_time);
+	KUNIT_EXPECT_EQ(test, nexus_mutate(zone, &resv, &rec.head, &lsn), -EROFS);
+	KUNIT_EXPECT_EQ(test, lsn, 1);
+	KUNIT_EXPECT_EQ(test, nexus_log_tail(zone), NEXUS_FIRST_LSN);
+}
+
+static struct kunit_case nexus_log_cases[] = {
+	KUNIT_CASE(nexus_log_start_bad),
+	KUNIT_CASE(nexus_log_no_room),
+	KUNIT_CASE(nexus_log_reports),
+	KUNIT_CASE(nexus_log_nothing_to_flush),
+	KUNIT_CASE(nexus_log_moves),
+	KUNIT_CASE(nexus_log_failed_mutate),
+	{}
+};
+
+struct kunit_suite nexus_log_suite = {
+	.name = "nexus_log",
+	.init = nexus_log_init_test,
+	.exit = nexus_log_exit_test,
+	.test_cases = nexus_log_cases,
+};
