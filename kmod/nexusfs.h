@@ -60,41 +60,36 @@ struct nexus_memstore;
 
 /* ---- statistics (stats.c) ------------------------------------------ */
 
-/* X(name, help): module-wide counters, shown by netlink and nexusctl stats. */
-#define NEXUS_COUNTERS(X) \
-	X(requests,		"requests sent to the helper") \
-	X(req_lookup,		"LOOKUP requests") \
-	X(req_getattr,		"GETATTR requests") \
-	X(req_list,		"LIST requests") \
-	X(req_extents,		"EXTENTS requests") \
-	X(req_xattr,		"GETXATTR and LISTXATTR requests") \
-	X(req_open_pack,	"OPEN_PACK requests") \
-	X(req_other,		"other requests") \
-	X(req_killed,		"requests whose waiter was killed") \
-	X(req_bad,		"replies refused by validation") \
-	X(doorbells,		"WAIT commands completed to wake the helper") \
-	X(doorbells_saved,	"submissions that needed no doorbell") \
-	X(log_records,		"records appended") \
-	X(log_bytes,		"bytes of records appended") \
-	X(log_batches,		"batches written to segments") \
-	X(log_batch_bytes,	"bytes of batches written, padding included") \
-	X(log_flushes,		"flushes of host files") \
-	X(log_waits,		"waits for log space") \
-	X(fsyncs,		"fsync and syncfs calls") \
-	X(pack_writes,		"writes to packs") \
-	X(pack_write_blocks,	"blocks written to packs") \
-	X(pack_reads,		"reads from packs") \
-	X(pack_read_blocks,	"blocks read from packs") \
-	X(crc_errors,		"blocks whose checksum did not match") \
-	X(inodes_read,		"inodes made from replies") \
-	X(inodes_stale,		"replies older than a known change, asked again") \
-	X(dir_complete_hits,	"negative lookups answered by a complete directory") \
-	X(sessions_lost,	"sessions lost")
-
+/* Module-wide counters, shown by netlink and nexusctl stats; names in stats.c. */
 enum nexus_counter {
-#define X(name, help) NEXUS_C_##name,
-	NEXUS_COUNTERS(X)
-#undef X
+	NEXUS_C_requests,		/* requests sent to the helper */
+	NEXUS_C_req_lookup,		/* LOOKUP requests */
+	NEXUS_C_req_getattr,		/* GETATTR requests */
+	NEXUS_C_req_list,		/* LIST requests */
+	NEXUS_C_req_extents,		/* EXTENTS requests */
+	NEXUS_C_req_xattr,		/* GETXATTR and LISTXATTR requests */
+	NEXUS_C_req_open_pack,		/* OPEN_PACK requests */
+	NEXUS_C_req_other,		/* other requests */
+	NEXUS_C_req_killed,		/* requests whose waiter was killed */
+	NEXUS_C_req_bad,		/* replies refused by validation */
+	NEXUS_C_doorbells,		/* WAIT commands completed to wake the helper */
+	NEXUS_C_doorbells_saved,	/* submissions that needed no doorbell */
+	NEXUS_C_log_records,		/* records appended */
+	NEXUS_C_log_bytes,		/* bytes of records appended */
+	NEXUS_C_log_batches,		/* batches written to segments */
+	NEXUS_C_log_batch_bytes,	/* bytes of batches written, padding included */
+	NEXUS_C_log_flushes,		/* flushes of host files */
+	NEXUS_C_log_waits,		/* waits for log space */
+	NEXUS_C_fsyncs,			/* fsync and syncfs calls */
+	NEXUS_C_pack_writes,		/* writes to packs */
+	NEXUS_C_pack_write_blocks,	/* blocks written to packs */
+	NEXUS_C_pack_reads,		/* reads from packs */
+	NEXUS_C_pack_read_blocks,	/* blocks read from packs */
+	NEXUS_C_crc_errors,		/* blocks whose checksum did not match */
+	NEXUS_C_inodes_read,		/* inodes made from replies */
+	NEXUS_C_inodes_stale,		/* replies older than a known change, asked again */
+	NEXUS_C_dir_complete_hits,	/* negative lookups answered by a complete directory */
+	NEXUS_C_sessions_lost,		/* sessions lost */
 	NEXUS_C_MAX
 };
 
@@ -150,7 +145,8 @@ struct nexus_zone {
 	u32 id;				/* of the session's zones; 0 for mem */
 	const struct nexus_metastore_ops *ms;
 	struct nexus_session *session;	/* referenced; NULL for mem */
-	struct super_block *sb;		/* NULL before fill_super and from kill_sb on; see nexus_zone_grab_sb() */
+	/* NULL before fill_super and from kill_sb on; see nexus_zone_grab_sb(). */
+	struct super_block *sb;
 	struct nexus_log *log;		/* log/: ring, segments, flusher; NULL for mem */
 	struct nexus_packs *packs;	/* data/: packs of the zone */
 	struct nexus_memstore *mem;	/* memstore.c, NULL otherwise */
@@ -194,6 +190,7 @@ static inline void nexus_zone_get(struct nexus_zone *zone)
 {
 	kref_get(&zone->ref);
 }
+
 /*
  * The zone goes read-only for good: sets error and reason once, marks the
  * superblock read-only, wakes every waiter of log and packs, raises the event.
@@ -215,6 +212,7 @@ static inline int nexus_zone_writable(const struct nexus_zone *zone)
 {
 	return READ_ONCE(zone->error) ? -EROFS : 0;
 }
+
 /* A new inode number; waits killably for a range.  0 or -errno. */
 int nexus_zone_new_ino(struct nexus_zone *zone, u64 *ino);
 /* Hands in a range from the helper.  0, -EINVAL (overlap), -EBUSY (both held). */
@@ -240,8 +238,8 @@ struct nexus_resv {
 	u64 bytes;
 };
 
-#define NEXUS_RESV_DELETE	(1u << 0) /* may use the reserve for deletions */
-#define NEXUS_RESV_NOWAIT	(1u << 1) /* -EAGAIN instead of waiting */
+#define NEXUS_RESV_DELETE	BIT(0)	/* may use the reserve for deletions */
+#define NEXUS_RESV_NOWAIT	BIT(1)	/* -EAGAIN instead of waiting */
 
 /*
  * Takes @bytes of records (sum of nexus_rec_*_len()).  Waits killably while the
@@ -319,7 +317,10 @@ void nexus_packs_wake_all(struct nexus_zone *zone);
 /* Takes over the reference of @file on success. */
 int nexus_packs_add(struct nexus_zone *zone, struct file *file,
 		    const struct nexus_hand_over *ho);
-/* Writes the head tables of packs with unwritten lines; before segments are recycled and at umount. */
+/*
+ * Writes the head tables of packs with unwritten lines; before segments are
+ * recycled and at umount.
+ */
 int nexus_packs_write_tables(struct nexus_zone *zone);
 /*
  * Flushes pack data not yet flushed, but for zeroed packs on @covered, which the
@@ -391,7 +392,8 @@ struct nexus_inode {
 	struct timespec64 btime;
 	struct nexus_extmap *map; /* regular files; log_mutex to change; NULL: empty */
 	u32 map_changes;	/* changes of map that are prepared for; map_sem write */
-	struct rw_semaphore map_sem; /* readers of map; write-held around changes inside log_mutex */
+	/* Readers of map; write-held around changes inside log_mutex. */
+	struct rw_semaphore map_sem;
 	struct mutex load_mutex; /* one loader of extents */
 	struct nexus_resv data_resv; /* log bytes of dirty folios; resv_lock */
 	u64 resv_blocks;	/* pack blocks of dirty folios; resv_lock */
@@ -445,6 +447,7 @@ static inline struct nexus_time nexus_ts(struct timespec64 ts)
 {
 	return (struct nexus_time){ .s = ts.tv_sec, .ns = ts.tv_nsec };
 }
+
 /* Notes that a record about @ni was appended; log_mutex held. */
 static inline void nexus_inode_logged(struct nexus_inode *ni, u64 lsn)
 {
@@ -466,6 +469,7 @@ static inline void nexus_times_logged(struct nexus_inode *ni, u32 sa_mask)
 	if (sa_mask & NEXUS_SA_CTIME)
 		ni->log_ctime = inode_get_ctime(&ni->vfs);
 }
+
 /*
  * Locks the log_mutex of up to four inodes (NULL and repeated ones are skipped)
  * in ascending inode number.  The set is sorted in place; unlock the same one.
@@ -475,6 +479,7 @@ struct nexus_lockset {
 	struct nexus_inode *ni[NEXUS_LOCKSET];
 	unsigned int n;
 };
+
 void nexus_lock_inodes(struct nexus_lockset *set, struct inode *a,
 		       struct inode *b, struct inode *c, struct inode *d);
 void nexus_unlock_inodes(struct nexus_lockset *set);
@@ -508,10 +513,12 @@ static inline u64 nexus_dentry_pos(const struct dentry *dentry)
 {
 	return (unsigned long)dentry->d_fsdata;
 }
+
 static inline void nexus_dentry_set_pos(struct dentry *dentry, u64 pos)
 {
 	dentry->d_fsdata = (void *)(unsigned long)pos;
 }
+
 /*
  * A dentry of a name left the dcache although the name is still there: the
  * directory is not NEXUS_I_COMPLETE any more.  d_prune does it; so must whoever
@@ -528,6 +535,7 @@ static inline void nexus_subdir_added(struct inode *dir)
 	if (dir->i_nlink >= 2 && dir->i_nlink < INT_MAX)
 		inc_nlink(dir);
 }
+
 static inline void nexus_subdir_removed(struct inode *dir)
 {
 	if (dir->i_nlink > 2)
@@ -576,7 +584,7 @@ void nexus_memstore_statfs(struct nexus_zone *zone);
 void nexus_memstore_want(struct nexus_zone *zone, u32 flags);
 
 /* sys.c: inode numbers from here on are synthesized, never stored. */
-#define NEXUS_SYS_INO	(1ull << 62)
+#define NEXUS_SYS_INO	BIT_ULL(62)
 #define NEXUS_SYS_NAME	"__sys__"
 /* True for the reserved name in the root directory. */
 bool nexus_sys_name(const struct inode *dir, const struct qstr *name);

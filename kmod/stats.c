@@ -11,9 +11,34 @@ struct nexus_counters {
 static struct nexus_counters __percpu *nexus_counters;
 
 static const char * const nexus_counter_names[NEXUS_C_MAX] = {
-#define X(name, help) [NEXUS_C_##name] = #name,
-	NEXUS_COUNTERS(X)
-#undef X
+	[NEXUS_C_requests] = "requests",
+	[NEXUS_C_req_lookup] = "req_lookup",
+	[NEXUS_C_req_getattr] = "req_getattr",
+	[NEXUS_C_req_list] = "req_list",
+	[NEXUS_C_req_extents] = "req_extents",
+	[NEXUS_C_req_xattr] = "req_xattr",
+	[NEXUS_C_req_open_pack] = "req_open_pack",
+	[NEXUS_C_req_other] = "req_other",
+	[NEXUS_C_req_killed] = "req_killed",
+	[NEXUS_C_req_bad] = "req_bad",
+	[NEXUS_C_doorbells] = "doorbells",
+	[NEXUS_C_doorbells_saved] = "doorbells_saved",
+	[NEXUS_C_log_records] = "log_records",
+	[NEXUS_C_log_bytes] = "log_bytes",
+	[NEXUS_C_log_batches] = "log_batches",
+	[NEXUS_C_log_batch_bytes] = "log_batch_bytes",
+	[NEXUS_C_log_flushes] = "log_flushes",
+	[NEXUS_C_log_waits] = "log_waits",
+	[NEXUS_C_fsyncs] = "fsyncs",
+	[NEXUS_C_pack_writes] = "pack_writes",
+	[NEXUS_C_pack_write_blocks] = "pack_write_blocks",
+	[NEXUS_C_pack_reads] = "pack_reads",
+	[NEXUS_C_pack_read_blocks] = "pack_read_blocks",
+	[NEXUS_C_crc_errors] = "crc_errors",
+	[NEXUS_C_inodes_read] = "inodes_read",
+	[NEXUS_C_inodes_stale] = "inodes_stale",
+	[NEXUS_C_dir_complete_hits] = "dir_complete_hits",
+	[NEXUS_C_sessions_lost] = "sessions_lost",
 };
 
 void nexus_count_add(enum nexus_counter c, u64 n)
