@@ -384,18 +384,11 @@ static void nexus_kill_sb(struct super_block *sb)
 	/* Writes what is dirty, evicts every inode: orphans append their records. */
 	kill_anon_super(sb);
 	if (zone) {
-		if (zone->log) {
-			err = nexus_packs_write_tables(zone);
-			if (err)
-				nexus_err(zone,
-					  "unmounted, but tables of packs could not be written (%pe)",
-					  ERR_PTR(err));
-			err = nexus_log_stop(zone);
-			if (err)
-				nexus_err(zone,
-					  "unmounted, but the end of the log could not be written (%pe)",
-					  ERR_PTR(err));
-		}
+		err = nexus_log_stop(zone);
+		if (err)
+			nexus_err(zone,
+				  "unmounted, but the end of the log could not be written (%pe)",
+				  ERR_PTR(err));
 		if (zone->session)
 			nexus_session_close_zone(zone);
 		nexus_zone_put(zone);
