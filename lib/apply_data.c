@@ -23,13 +23,15 @@ static int put_extent(struct nexus_ap *ap, u64 data_id, size_t len,
 	return 0;
 }
 
-/* @x, cut to end at @from, goes on in @new. */
+/*
+ * @x, cut to end at @from, goes on in @new.  Both lie in one window: no extent
+ * that begins below @from would reach it otherwise.
+ */
 static bool joins(const struct nexus_kext *x, u64 from,
 		  const struct nexus_kext *new)
 {
 	return new && x->pack == new->pack && x->flags == new->flags &&
-	       x->block + (from - x->fblock) == new->block &&
-	       from % NEXUS_EXT_WINDOW;
+	       x->block + (from - x->fblock) == new->block;
 }
 
 struct map {
