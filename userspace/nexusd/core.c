@@ -208,7 +208,7 @@ static int fill_zone(struct helper *h, const char *name, struct control_zone_inf
 		return err_set(line, ret, "the zone is being opened or closed; ask again");
 	if (ret)
 		return ret;
-	ret = store_lock_zone(dir, "nexusd, looking", 0, &fd, line);
+	ret = store_lock_zone(dir, NULL, 0, &fd, line);
 	if (!ret) {
 		ret = fill_closed(h, name, dir, info, line);
 		close(fd);

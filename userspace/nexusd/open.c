@@ -129,7 +129,7 @@ int zone_load(struct zone *z, bool rdonly, bool reattach, struct errline *err)
 	if (ret)
 		return ret;
 	atomic_store(&z->checkpoint, z->sb.checkpoint);
-	poison_open(&z->applier.poison, z->dir);
+	poison_open(&z->applier.poison, z->dir, rdonly);
 	ret = open_logs(z, err);
 	if (!ret && !reattach)
 		ret = replay_log(z, err);

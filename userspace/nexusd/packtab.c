@@ -28,6 +28,7 @@ struct tab_line {
 struct pack_tables {
 	struct tab_line *lines;
 	size_t n, cap;
+	bool sorted;
 };
 
 struct pack_tables *pack_tables_new(void)
@@ -56,6 +57,7 @@ static int add_line(struct pack_tables *t, const struct tab_line *line)
 	t->lines[t->n] = *line;
 	t->lines[t->n].order = t->n;
 	t->n++;
+	t->sorted = false;
 	return 0;
 }
 
@@ -187,6 +189,33 @@ close_fd:
 	return ret;
 }
 
+static void sort_lines(struct pack_tables *t)
+{
+	if (t->n && !t->sorted)
+		qsort(t->lines, t->n, sizeof(*t->lines), compare_lines);
+	t->sorted = true;
+}
+
+bool pack_tables_find(struct pack_tables *t, u64 pack, u32 block, u32 *crc)
+{
+	size_t lo = 0, hi = t->n;
+
+	sort_lines(t);
+	while (lo < hi) {
+		size_t mid = (lo + hi) / 2;
+		const struct tab_line *l = &t->lines[mid];
+
+		if (l->pack < pack || (l->pack == pack && l->block < block))
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	if (lo == t->n || t->lines[lo].pack != pack || t->lines[lo].block != block)
+		return false;
+	*crc = t->lines[lo].crc;
+	return true;
+}
+
 int pack_tables_write(struct pack_tables *t, struct nexus_objectstore *os,
 		      const u8 *uuid, u64 *written)
 {
@@ -194,8 +223,7 @@ int pack_tables_write(struct pack_tables *t, struct nexus_objectstore *os,
 	int ret;
 
 	*written = 0;
-	if (t->n)
-		qsort(t->lines, t->n, sizeof(*t->lines), compare_lines);
+	sort_lines(t);
 	for (i = 0; i < t->n; i = j) {
 		for (j = i; j < t->n && t->lines[j].pack == t->lines[i].pack; j++)
 			;

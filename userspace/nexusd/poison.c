@@ -14,21 +14,22 @@
 #define POISON_MAGIC	0x534f50535858454eull
 #define POISON_SIZE	4096u
 
-static struct poison_page *map_file(const char *path)
+static struct poison_page *map_file(const char *path, bool rdonly)
 {
 	static const char zeros[POISON_SIZE];
 	struct poison_page *page = NULL;
 	void *p;
 	int fd;
 
-	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	fd = open(path, rdonly ? O_RDONLY | O_CLOEXEC : O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return NULL;
 	/* Written, not only sized: a hole could find the disk full later. */
 	if (lseek(fd, 0, SEEK_END) < (off_t)sizeof(zeros) &&
-	    pwrite(fd, zeros, sizeof(zeros), 0) != (ssize_t)sizeof(zeros))
+	    (rdonly || pwrite(fd, zeros, sizeof(zeros), 0) != (ssize_t)sizeof(zeros)))
 		goto close_fd;
-	p = mmap(NULL, POISON_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	p = mmap(NULL, POISON_SIZE, PROT_READ | PROT_WRITE,
+		 rdonly ? MAP_PRIVATE : MAP_SHARED, fd, 0);
 	if (p != MAP_FAILED)
 		page = p;
 close_fd:
@@ -36,7 +37,7 @@ close_fd:
 	return page;
 }
 
-void poison_open(struct poison *p, const char *dir)
+void poison_open(struct poison *p, const char *dir, bool rdonly)
 {
 	char path[PATH_MAX + 16];
 	struct poison_page *page;
@@ -44,7 +45,9 @@ void poison_open(struct poison *p, const char *dir)
 	memset(p, 0, sizeof(*p));
 	p->page = &p->own;
 	snprintf(path, sizeof(path), "%s/" POISON_FILE, dir);
-	page = map_file(path);
+	page = map_file(path, rdonly);
+	if (!page && rdonly)
+		return;
 	if (!page) {
 		log_warn("%s: %s; deaths are not counted", path, strerror(errno));
 		return;

@@ -27,8 +27,11 @@ struct poison {
 	u64 poisoned;			/* LSN that must not be applied, 0: none */
 };
 
-/* Never fails: without a file (read-only host) nothing is counted. */
-void poison_open(struct poison *p, const char *dir);
+/*
+ * Never fails: without a file (read-only host) nothing is counted.  @rdonly: looks
+ * at the file, changes nothing on disk.
+ */
+void poison_open(struct poison *p, const char *dir, bool rdonly);
 void poison_close(struct poison *p);
 
 static inline bool poison_enter(struct poison *p, u64 lsn)

@@ -180,17 +180,24 @@ static int add_batch(void *arg, const struct seg_batch *b)
 	return pack_tables_add(ta->t, b->records, b->length);
 }
 
+int replay_collect_tables(struct replay *r, struct pack_tables *t)
+{
+	struct tables_arg ta = { t, r->tail };
+
+	return seglog_walk(r->log, r->incarnation, add_batch, &ta);
+}
+
 int replay_tables(struct replay *r, const u8 *uuid, u64 *written)
 {
-	struct tables_arg ta = { pack_tables_new(), r->tail };
+	struct pack_tables *t = pack_tables_new();
 	int ret;
 
 	*written = 0;
-	if (!ta.t)
+	if (!t)
 		return -ENOMEM;
-	ret = seglog_walk(r->log, r->incarnation, add_batch, &ta);
+	ret = replay_collect_tables(r, t);
 	if (!ret)
-		ret = pack_tables_write(ta.t, r->os, uuid, written);
-	pack_tables_free(ta.t);
+		ret = pack_tables_write(t, r->os, uuid, written);
+	pack_tables_free(t);
 	return ret;
 }

@@ -36,7 +36,9 @@ int replay_scan(struct replay *r);
 int replay_records(struct replay *r,
 		   int (*fn)(void *arg, const u8 *records, size_t len), void *arg);
 
-/* Every line the last incarnation's records give. */
+/* Collects every line the last incarnation's records give. */
+int replay_collect_tables(struct replay *r, struct pack_tables *t);
+/* Likewise, and writes those that are missing. */
 int replay_tables(struct replay *r, const u8 *uuid, u64 *written);
 
 #endif /* NEXUSD_REPLAY_H */

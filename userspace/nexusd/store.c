@@ -217,7 +217,8 @@ int store_lock_zone(const char *dir, const char *owner, unsigned int wait_ms,
 		return err_set(err, -EBUSY, "the zone is in use%s%s", holder[0] ? ": by " : "",
 			       holder);
 	}
-	write_holder(fd, owner);
+	if (owner)
+		write_holder(fd, owner);
 	*lock_fd = fd;
 	return 0;
 }

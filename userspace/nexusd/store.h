@@ -49,8 +49,8 @@ int store_create_zone(const struct config *cfg, const struct store_create *sc,
 void store_remove_tree(const char *path);
 
 /*
- * Opens and locks a zone's LOCK file and writes @owner into it.  -EBUSY with a
- * line that names the holder.  @wait_ms: how long to try.
+ * Opens and locks a zone's LOCK file and writes @owner into it, unless it is
+ * NULL.  -EBUSY with a line that names the holder.  @wait_ms: how long to try.
  */
 int store_lock_zone(const char *dir, const char *owner, unsigned int wait_ms,
 		    int *fd, struct errline *err);

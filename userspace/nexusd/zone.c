@@ -99,7 +99,8 @@ void zone_fail(struct zone *z, int error, u64 lsn, const char *reason)
 		snprintf(z->reason, sizeof(z->reason), "%s", reason);
 	}
 	pthread_mutex_unlock(&z->reason_lock);
-	if (first)
+	/* Without a helper: a check, which has its own words for it. */
+	if (first && z->helper)
 		log_error("zone %s is read-only now: %s", z->name, reason);
 	if (!z->id)
 		return;

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* fsck.nexusfs: what its files share. */
+#ifndef NEXUS_FSCK_H
+#define NEXUS_FSCK_H
+
+#include "zone.h"
+
+struct fsck {
+	struct zone *z;
+	bool data;		/* read every block that is referenced */
+	bool verbose;
+	u64 problems;
+	u64 inodes;
+	u64 extents;
+	u64 blocks;
+	u64 packs;
+};
+
+/* One line for each contradiction; after a thousand only the count goes on. */
+void fsck_problem(struct fsck *f, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/* Packs, their tables, the blocks extents point at, the allocators. */
+int fsck_content(struct fsck *f, struct nexus_kv *kv);
+
+#endif /* NEXUS_FSCK_H */
