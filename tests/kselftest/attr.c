@@ -431,10 +431,11 @@ TEST_F(dir, blocks)
 	OK(ftruncate(fd, 0));
 	EXPECT_EQ(0, get("f").st_blocks);
 	OK(ftruncate(fd, 1 << 20));
-	EXPECT_EQ(0, get("f").st_blocks);
+	/* nexusfs never says 0 of a file that is not empty. */
+	EXPECT_GE(self->nexus ? 8 : 0, get("f").st_blocks);
 	OK(close(fd));
 	nx_drop_caches();
-	EXPECT_EQ(0, get("f").st_blocks);
+	EXPECT_GE(self->nexus ? 8 : 0, get("f").st_blocks);
 	EXPECT_EQ(1 << 20, get("f").st_size);
 }
 

@@ -145,6 +145,7 @@ FIXTURE_SETUP(mnt)
 	OK(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL));
 	strcpy(self->path, "/tmp/nx-mount.XXXXXX");
 	ASSERT_NE(NULL, mkdtemp(self->path));
+	OK(chmod(self->path, 0755));
 	snprintf(self->a, sizeof(self->a), "%s/a", self->path);
 	snprintf(self->b, sizeof(self->b), "%s/b", self->path);
 	OK(mkdir(self->a, 0755));

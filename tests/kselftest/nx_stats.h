@@ -5,10 +5,6 @@
 
 #include "nx.h"
 
-#ifndef NX_STAT_PREFIX
-#define NX_STAT_PREFIX "\"nexus_module_"
-#endif
-
 struct nx_stats {
 	char *text;
 };
@@ -31,14 +27,14 @@ static inline void nx_stats_free(struct nx_stats *s)
 }
 
 /*
- * The value of the counter @name of the module: {"name": "nexus_module_NAME",
+ * The value of the counter @name of the module: {"name": "nexus_module_NAME_total",
  * …, "value": N}; -1 if there is none.
  */
 static inline int64_t nx_stat(const struct nx_stats *s, const char *name)
 {
 	char full[128], *at, *value, *end;
 
-	snprintf(full, sizeof(full), "%s%s\"", NX_STAT_PREFIX, name);
+	snprintf(full, sizeof(full), "\"nexus_module_%s_total\"", name);
 	at = strstr(s->text, full);
 	if (!at)
 		return -1;

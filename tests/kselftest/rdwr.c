@@ -142,8 +142,10 @@ TEST_F(dir, the_end_of_all_files)
 	OK(fstat(fd, &st));
 	EXPECT_EQ(end, st.st_size);
 	EXPECT_EQ(1, pwrite(fd, "x", 1, end - 1));
-	FAILS(EFBIG, (int)pwrite(fd, "x", 1, end));
-	EXPECT_EQ(1, pwrite(fd, "yz", 2, end - 1));
+	/* Off the scale of offsets, and off the scale of files. */
+	FAILS(EINVAL, (int)pwrite(fd, "x", 1, end));
+	FAILS(EINVAL, (int)pwrite(fd, "yz", 2, end - 1));
+	EXPECT_EQ(1, pwrite(fd, "y", 1, end - 1));
 	OK(fsync(fd));
 	nx_drop_caches();
 	EXPECT_EQ(1, pread(fd, &c, 1, end - 1));

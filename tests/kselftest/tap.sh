@@ -36,12 +36,6 @@ until_true() {
 	done
 }
 
-# A counter of the module by nexusctl stats --json.
-counter() {
-	nexusctl stats --json | jq -r --arg n "$1" \
-		'[.[] | select(.name | test("(^|_)" + $n + "(_total)?$")) | .value][0] // "none"'
-}
-
 tap_main() {
 	local names n=0 name status
 	tap_tmp=$(mktemp -d)

@@ -1,0 +1,477 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Changes a directory in an order that a seed fixes, reports every fsync that
+ * was acknowledged, and can say afterwards whether what a crash left is right.
+ *
+ *	recorder record DIR SEED		until killed; reports on stdout
+ *	recorder verify DIR SEED REPORTS	after the crash
+ *
+ * Each operation changes names in a way that can be told from the disk: an
+ * object carries its number as its group.  Right is: the names are those after
+ * the first K operations, for a K that is at least what was acknowledged; what
+ * was fsynced has the content it had then or a later one; any other block is
+ * one that was written, or nothing.  A file that was renamed over another one is
+ * complete.
+ */
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/fsuid.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { DIRS = 4, NAMES = 40, BLOCK = 4096, MAX_OPS = 400000 };
+enum kind { FILE_ = 1, LINK, DIRECTORY };
+
+/* By number, which is the number of the operation that made it. */
+static struct object {
+	unsigned char kind;
+	unsigned char links;
+	unsigned short blocks;
+	int version;		/* of its content */
+	int promised;		/* version that must be there, or -1 */
+	int last;		/* operation that touched it last */
+} object[MAX_OPS + 1];
+
+static int slot[DIRS][NAMES];	/* the object of each name, 0: none */
+static int dir_last[DIRS];
+static uint64_t seed, state;
+
+#define die(...)							\
+	do {								\
+		printf("recorder: " __VA_ARGS__);			\
+		printf(": %s\n", strerror(errno));			\
+		fflush(stdout);						\
+		exit(1);						\
+	} while (0)
+
+static uint64_t rnd(void)
+{
+	state ^= state << 13;
+	state ^= state >> 7;
+	state ^= state << 17;
+	return state * 0x2545f4914f6cdd1dull >> 20;
+}
+
+static unsigned int below(unsigned int n)
+{
+	return rnd() % n;
+}
+
+static const char *path(int dir, int name)
+{
+	static char text[4][32];
+	static int n;
+
+	n = (n + 1) % 4;
+	snprintf(text[n], sizeof(text[n]), "d%d/n%d", dir, name);
+	return text[n];
+}
+
+static void fill(unsigned char *block, int id, int index, int version)
+{
+	uint64_t x = ((uint64_t)id << 32) ^ ((uint64_t)index << 20) ^ version ^
+		     seed * 0x9e3779b97f4a7c15ull;
+	uint64_t *word = (uint64_t *)block;
+	int i;
+
+	word[0] = 0x5245434f52444552ull;
+	word[1] = (uint64_t)id << 32 | (uint32_t)version;
+	for (i = 2; i < BLOCK / 8; i++) {
+		x = x * 6364136223846793005ull + 1442695040888963407ull;
+		word[i] = x;
+	}
+}
+
+static size_t size_of(int id)
+{
+	return (size_t)object[id].blocks * BLOCK - id % 1000;
+}
+
+static void put_content(int fd, int id)
+{
+	unsigned char block[BLOCK];
+	size_t size = size_of(id), at, len;
+	int i;
+
+	for (i = 0; i < object[id].blocks; i++) {
+		fill(block, id, i, object[id].version);
+		at = (size_t)i * BLOCK;
+		len = size - at < BLOCK ? size - at : BLOCK;
+		if (pwrite(fd, block, len, at) != (ssize_t)len)
+			die("write of object %d", id);
+	}
+}
+
+/* One acknowledged promise: everything up to operation @upto is durable. */
+static void report(int op, int upto, int id)
+{
+	char line[96];
+	int len = snprintf(line, sizeof(line), "ack %d %d %d %d\n", op, upto, id,
+			   id > 0 ? object[id].version : 0);
+
+	if (write(1, line, len) != len)
+		exit(1);
+}
+
+static void sync_file(const char *name, int op, int upto, int id)
+{
+	int fd = open(name, O_RDONLY);
+
+	if (fd < 0 || fsync(fd) || close(fd))
+		die("fsync of %s", name);
+	report(op, upto, id);
+}
+
+static void drop(int id)
+{
+	object[id].links--;
+}
+
+/* Operation number @op, in the model and, if @real, on the disk. */
+static void step(int op, bool real)
+{
+	int d = below(DIRS), n = below(NAMES), d2 = below(DIRS), n2 = below(NAMES);
+	unsigned int what = below(100), more = below(100), blocks = 1 + below(12);
+	int id = slot[d][n], id2 = slot[d2][n2], fd;
+	struct object *o = &object[id];
+
+	if (!id) {
+		object[op] = (struct object){ .links = 1, .promised = -1, .last = op };
+		slot[d][n] = op;
+		dir_last[d] = op;
+		if (real)
+			setfsgid(op);
+		if (what < 80) {
+			object[op].kind = FILE_;
+			object[op].blocks = blocks;
+			if (real) {
+				fd = open(path(d, n), O_WRONLY | O_CREAT | O_EXCL, 0644);
+				if (fd < 0)
+					die("create of object %d", op);
+				put_content(fd, op);
+				if (close(fd))
+					die("close");
+				if (more < 10)
+					sync_file(path(d, n), op, op, op);
+			}
+		} else if (what < 90) {
+			object[op].kind = LINK;
+			if (real && symlink("somewhere", path(d, n)))
+				die("symlink, object %d", op);
+		} else {
+			object[op].kind = DIRECTORY;
+			if (real && mkdir(path(d, n), 0755))
+				die("mkdir, object %d", op);
+		}
+	} else if (what < 25) {
+		drop(id);
+		slot[d][n] = 0;
+		dir_last[d] = op;
+		if (real && (o->kind == DIRECTORY ? rmdir(path(d, n)) :
+			     unlink(path(d, n))))
+			die("removal of object %d", id);
+	} else if (what < 55) {
+		bool fits = id != id2 && (!id2 || (o->kind == DIRECTORY) ==
+					  (object[id2].kind == DIRECTORY));
+
+		if (!fits)
+			return;
+		if (real && rename(path(d, n), path(d2, n2)))
+			die("rename of object %d over %d", id, id2);
+		if (id2) {
+			drop(id2);
+			/* Its content was written before its name was. */
+			if (o->kind == FILE_ && object[id2].kind == FILE_)
+				o->promised = o->version;
+		}
+		slot[d2][n2] = id;
+		slot[d][n] = 0;
+		o->last = dir_last[d] = dir_last[d2] = op;
+		if (real && more < 10 && o->kind == FILE_)
+			sync_file(path(d2, n2), op, op, id);
+	} else if (what < 65) {
+		if (id2 || o->kind == DIRECTORY || o->links > 200)
+			return;
+		if (real && link(path(d, n), path(d2, n2)))
+			die("link to object %d", id);
+		o->links++;
+		slot[d2][n2] = id;
+		o->last = dir_last[d2] = op;
+	} else if (what < 85) {
+		if (o->kind != FILE_)
+			return;
+		o->version++;
+		o->last = op;
+		if (real) {
+			fd = open(path(d, n), O_WRONLY);
+			if (fd < 0)
+				die("open of object %d", id);
+			put_content(fd, id);
+			if (close(fd))
+				die("close");
+		}
+	} else if (what < 93) {
+		if (real && o->kind == FILE_)
+			sync_file(path(d, n), op, o->last, id);
+	} else if (what < 95) {
+		char name[8];
+
+		snprintf(name, sizeof(name), "d%d", d);
+		if (real)
+			sync_file(name, op, dir_last[d], 0);
+	} else if (what == 95 && more < 30) {
+		if (!real)
+			return;
+		fd = open(".", O_RDONLY);
+		if (fd < 0 || syncfs(fd) || close(fd))
+			die("syncfs");
+		/* All objects, too: the number says so. */
+		report(op, op, -1);
+	}
+}
+
+static int record(void)
+{
+	char name[8], line[32];
+	int i, fd;
+
+	for (i = 0; i < DIRS; i++) {
+		snprintf(name, sizeof(name), "d%d", i);
+		if (mkdir(name, 0755))
+			die("mkdir %s", name);
+	}
+	fd = open(".", O_RDONLY);
+	if (fd < 0 || syncfs(fd))
+		die("syncfs");
+	printf("recording seed %llu\n", (unsigned long long)seed);
+	fflush(stdout);
+	for (i = 1; i <= MAX_OPS; i++) {
+		step(i, true);
+		if (i % 50 == 0 && write(1, line, snprintf(line, sizeof(line),
+							   "op %d\n", i)) < 0)
+			return 1;
+	}
+	return 0;
+}
+
+/* ---- verify ---------------------------------------------------------- */
+
+static int disk[DIRS][NAMES];
+static int wrong;
+
+#define bad(...)							\
+	do {								\
+		printf("not ok - " __VA_ARGS__);			\
+		putchar('\n');						\
+		wrong++;						\
+	} while (0)
+
+static enum kind kind_of(mode_t mode)
+{
+	return S_ISREG(mode) ? FILE_ : S_ISLNK(mode) ? LINK : DIRECTORY;
+}
+
+/* What is there: the group of each name tells the object. */
+static void read_disk(void)
+{
+	char name[8];
+	struct dirent *de;
+	struct stat st;
+	int d, n;
+	DIR *dir;
+
+	for (d = 0; d < DIRS; d++) {
+		snprintf(name, sizeof(name), "d%d", d);
+		dir = opendir(name);
+		if (!dir)
+			die("%s", name);
+		while ((de = readdir(dir))) {
+			if (de->d_name[0] == '.')
+				continue;
+			n = atoi(de->d_name + 1);
+			if (de->d_name[0] != 'n' || n < 0 || n >= NAMES) {
+				bad("%s/%s: a name nobody made", name, de->d_name);
+				continue;
+			}
+			if (lstat(path(d, n), &st)) {
+				bad("%s is listed: %s", path(d, n), strerror(errno));
+				continue;
+			}
+			if (disk[d][n])
+				bad("%s is listed twice", path(d, n));
+			disk[d][n] = st.st_gid;
+		}
+		closedir(dir);
+	}
+}
+
+static bool names_fit(void)
+{
+	return !memcmp(disk, slot, sizeof(disk));
+}
+
+static void check_file(int d, int n, const int *newest)
+{
+	unsigned char block[BLOCK], want[BLOCK];
+	int id = disk[d][n], i, version;
+	struct object *o = &object[id];
+	uint64_t *word = (uint64_t *)block;
+	size_t len, size = size_of(id);
+	struct stat st;
+	int fd = open(path(d, n), O_RDONLY);
+
+	if (fd < 0 || fstat(fd, &st)) {
+		bad("%s: %s", path(d, n), strerror(errno));
+		return;
+	}
+	if (st.st_nlink != o->links)
+		bad("object %d has %lu names, not %d", id,
+		    (unsigned long)st.st_nlink, o->links);
+	if ((size_t)st.st_size > size || (o->promised >= 0 && (size_t)st.st_size != size))
+		bad("object %d has %lld bytes, not %zu", id, (long long)st.st_size,
+		    size);
+	for (i = 0; i < o->blocks && (size_t)i * BLOCK < (size_t)st.st_size; i++) {
+		memset(block, 0, sizeof(block));
+		len = size - (size_t)i * BLOCK;
+		len = len < BLOCK ? len : BLOCK;
+		if (pread(fd, block, len, (off_t)i * BLOCK) < 0) {
+			bad("object %d, block %d: %s", id, i, strerror(errno));
+			continue;
+		}
+		version = (int)(uint32_t)word[1];
+		memset(want, 0, sizeof(want));
+		if (!word[0] && !word[1] && o->promised < 0) {
+			if (memcmp(block, want, len))
+				bad("object %d, block %d: garbage behind zeros", id, i);
+			continue;
+		}
+		if (word[1] >> 32 != (uint32_t)id || version > newest[id] ||
+		    version < o->promised) {
+			bad("object %d, block %d: of object %u, version %d; promised was %d, written up to %d",
+			    id, i, (unsigned int)(word[1] >> 32), version,
+			    o->promised, newest[id]);
+			continue;
+		}
+		fill(want, id, i, version);
+		if (memcmp(block, want, len) &&
+		    (size_t)st.st_size == size)
+			bad("object %d, block %d: torn", id, i);
+	}
+	close(fd);
+}
+
+static int verify(const char *reports)
+{
+	static struct { int op, upto, id, version; } ack[200000];
+	static struct object keep[MAX_OPS + 1];
+	static int newest[MAX_OPS + 1], keep_slot[DIRS][NAMES];
+	int acks = 0, least = 0, last = 0, op, found = 0, a = 0, d, n;
+	FILE *f = fopen(reports, "r");
+	char line[256];
+	struct stat st;
+
+	if (!f)
+		die("%s", reports);
+	while (fgets(line, sizeof(line), f) && acks < 199999) {
+		if (sscanf(line, "op %d", &op) == 1)
+			last = op > last ? op : last;
+		if (!strchr(line, '\n') ||
+		    sscanf(line, "ack %d %d %d %d", &ack[acks].op, &ack[acks].upto,
+			   &ack[acks].id, &ack[acks].version) != 4)
+			continue;
+		if (ack[acks].upto > least)
+			least = ack[acks].upto;
+		if (ack[acks].op > last)
+			last = ack[acks].op;
+		acks++;
+	}
+	fclose(f);
+	last = last + 2000 < MAX_OPS ? last + 2000 : MAX_OPS;
+	read_disk();
+	for (op = 1; op <= last; op++) {
+		step(op, false);
+		for (; a < acks && ack[a].op <= op; a++) {
+			int id;
+
+			if (ack[a].id > 0) {
+				object[ack[a].id].promised = ack[a].version;
+				continue;
+			}
+			for (id = 1; ack[a].id < 0 && id <= op; id++)
+				object[id].promised = object[id].version;
+		}
+		if (!found && op >= least && names_fit()) {
+			found = op;
+			memcpy(keep, object, sizeof(keep));
+			memcpy(keep_slot, slot, sizeof(slot));
+		}
+	}
+	for (op = 1; op <= last; op++)
+		newest[op] = object[op].version;
+	printf("# seed %llu: %d acknowledged, up to operation %d; the disk shows %d of at most %d\n",
+	       (unsigned long long)seed, acks, least, found, last);
+	if (!found) {
+		bad("the names are those of no prefix of at least %d operations", least);
+		memset(slot, 0, sizeof(slot));
+		memset(object, 0, sizeof(object));
+		state = seed;
+		for (op = 1; op <= least; op++)
+			step(op, false);
+		for (d = 0; d < DIRS; d++)
+			for (n = 0; n < NAMES; n++)
+				if (slot[d][n] != disk[d][n])
+					printf("#   %s: object %d on disk, %d after operation %d\n",
+					       path(d, n), disk[d][n], slot[d][n], least);
+		return 1;
+	}
+	/* A promise made later than the names show holds nevertheless. */
+	for (op = 1; op <= last; op++)
+		for (a = 0; keep[op].kind && a < acks; a++)
+			if (ack[a].id == op && ack[a].version > keep[op].promised)
+				keep[op].promised = ack[a].version;
+	memcpy(object, keep, sizeof(keep));
+	for (d = 0; d < DIRS; d++) {
+		for (n = 0; n < NAMES; n++) {
+			int id = disk[d][n];
+
+			if (!id)
+				continue;
+			if (lstat(path(d, n), &st) || kind_of(st.st_mode) != object[id].kind)
+				bad("%s is of another kind", path(d, n));
+			else if (object[id].kind == FILE_)
+				check_file(d, n, newest);
+		}
+	}
+	if (!wrong)
+		printf("ok - seed %llu\n", (unsigned long long)seed);
+	return wrong ? 1 : 0;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc < 4 || (!strcmp(argv[1], "verify") && argc < 5)) {
+		fprintf(stderr, "usage: recorder record DIR SEED | verify DIR SEED REPORTS\n");
+		return 2;
+	}
+	seed = strtoull(argv[3], NULL, 0);
+	state = seed = seed ? seed : 1;
+	if (!strcmp(argv[1], "record") && mkdir(argv[2], 0755))
+		die("%s", argv[2]);
+	if (argc > 4) {
+		char *full = realpath(argv[4], NULL);
+
+		if (!full || chdir(argv[2]))
+			die("%s", argv[2]);
+		return verify(full);
+	}
+	if (chdir(argv[2]))
+		die("%s", argv[2]);
+	return record();
+}

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Right answers. */
+#include <errno.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "reply.h"
+
+#define BASE_INO	1000	/* ino = BASE_INO + number * 8 + kind */
+
+static const char kinds[] = "fxydlm";
+
+static void fill_attr(struct nexus_attr *a, uint64_t ino, uint64_t parent)
+{
+	char kind = ino == 1 ? 'd' : kinds[ino % 8];
+
+	memset(a, 0, sizeof(*a));
+	a->ino = ino;
+	a->data_id = ino;
+	a->nlink = 1;
+	a->generation = 1;
+	a->version = 1;
+	a->atime_s = a->mtime_s = a->ctime_s = a->btime_s = 1700000000;
+	a->parent = parent;
+	a->pos = ino;
+	switch (kind) {
+	case 'd':
+		a->mode = S_IFDIR | 0755;
+		a->nlink = 2;
+		a->next_pos = 1 << 30;
+		a->children = ino == 1 ? 1 << 20 : 3;
+		if (ino == 1) {
+			a->parent = 1;
+			a->pos = 0;
+		}
+		break;
+	case 'l':
+	case 'm':
+		a->mode = S_IFLNK | 0777;
+		a->size = a->disk_size = 6;
+		break;
+	case 'f':
+		a->mode = S_IFREG | 0644;
+		break;
+	default:
+		a->mode = S_IFREG | 0644;
+		a->size = a->disk_size = 16384;
+		a->blocks = 2;
+	}
+}
+
+static void fill_extents(struct nexus_extent *e)
+{
+	memset(e, 0, 2 * sizeof(*e));
+	e[0].offset = 0;
+	e[0].pack = 9;
+	e[0].block = 100;
+	e[0].nblocks = 1;
+	e[1].offset = 8192;
+	e[1].pack = 9;
+	e[1].block = 200;
+	e[1].nblocks = 1;
+}
+
+static void entry(const struct nexus_request *req, struct nexus_reply *r,
+		  uint64_t ino, uint64_t parent)
+{
+	struct nexus_entry_reply *er = (void *)r->data;
+	uint8_t *p = r->data + sizeof(*er);
+	char kind = ino == 1 ? 'd' : kinds[ino % 8];
+
+	memset(er, 0, sizeof(*er));
+	fill_attr(&er->attr, ino, parent);
+	if (req->op == NEXUS_OP_LOOKUP)
+		er->pos = ino;
+	if (kind == 'x') {
+		er->nextents = 2;
+		er->flags |= NEXUS_ER_EXTENTS_ALL;
+		fill_extents((void *)p);
+		p += 2 * sizeof(struct nexus_extent);
+	}
+	if (kind == 'm') {
+		er->flags |= NEXUS_ER_CONTENT;
+		er->content_len = 6;
+		memcpy(p, "target", 6);
+		p += 6;
+	}
+	r->len = p - r->data;
+}
+
+static void list(struct nexus_reply *r, uint64_t dir)
+{
+	struct nexus_list_reply *lr = (void *)r->data;
+	uint8_t *p = r->data + sizeof(*lr);
+	int i;
+
+	memset(lr, 0, sizeof(*lr));
+	lr->flags = NEXUS_LR_END;
+	if (dir != 1) {
+		for (i = 0; i < 3; i++) {
+			struct nexus_list_ent *e = (void *)p;
+
+			memset(e, 0, sizeof(*e) + 8);
+			e->ino = BASE_INO + (dir * 4 + i) * 8;
+			e->pos = 10 + i;
+			e->reclen = sizeof(*e) + 8 + sizeof(struct nexus_attr);
+			e->dtype = S_IFREG >> 12;
+			e->namelen = 2;
+			e->flags = NEXUS_DE_ATTR;
+			e->name[0] = 'f';
+			e->name[1] = '0' + i;
+			fill_attr((void *)(p + sizeof(*e) + 8), e->ino, dir);
+			((struct nexus_attr *)(p + sizeof(*e) + 8))->pos = e->pos;
+			p += e->reclen;
+		}
+		lr->count = 3;
+		lr->next_pos = 13;
+	} else {
+		lr->next_pos = 1 << 30;
+	}
+	r->len = p - r->data;
+}
+
+void make_reply(const struct nexus_request *req, struct nexus_reply *r)
+{
+	char name[256];
+	const char *kind;
+
+	switch (req->op) {
+	case NEXUS_OP_LOOKUP:
+		memcpy(name, req->data, req->len);
+		name[req->len] = '\0';
+		kind = strchr(kinds, name[0]);
+		if (!kind || name[1] < '0' || name[1] > '9') {
+			r->status = -ENOENT;
+			return;
+		}
+		entry(req, r, BASE_INO + strtoull(name + 1, NULL, 10) * 8 +
+		      (kind - kinds), req->ino);
+		break;
+	case NEXUS_OP_GETATTR:
+		entry(req, r, req->ino, 1);
+		break;
+	case NEXUS_OP_LIST:
+		list(r, req->ino);
+		break;
+	case NEXUS_OP_READLINK:
+		memcpy(r->data, "target", 6);
+		r->len = 6;
+		break;
+	case NEXUS_OP_EXTENTS: {
+		struct nexus_extents_reply *x = (void *)r->data;
+
+		memset(x, 0, sizeof(*x));
+		x->flags = NEXUS_XR_END;
+		x->count = 2;
+		x->next_offset = 12288;
+		fill_extents(x->extent);
+		r->len = sizeof(*x) + 2 * sizeof(struct nexus_extent);
+		break;
+	}
+	case NEXUS_OP_OPEN_PACK:
+		r->status = -ENOENT;
+		break;
+	case NEXUS_OP_STATFS:
+		memset(r->data, 0, sizeof(struct nexus_statfs_reply));
+		r->len = sizeof(struct nexus_statfs_reply);
+		break;
+	default:
+		r->status = -ENOSYS;
+	}
+}
