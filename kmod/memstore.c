@@ -269,6 +269,7 @@ void nexus_memstore_statfs(struct nexus_zone *zone)
 	u64 left = ms->packs_max - min(ms->packs_max, READ_ONCE(ms->packs));
 	struct nexus_statfs_reply st;
 	struct nexus_request req = { .op = NEXUS_OP_STATFS };
+	u64 applied;
 	void *out;
 	int n;
 
@@ -277,9 +278,7 @@ void nexus_memstore_statfs(struct nexus_zone *zone)
 	out = kmalloc(NEXUS_REPLY_DATA_MAX, GFP_KERNEL);
 	if (!out)
 		return;
-	down_read(&ms->sem);
-	n = nexus_read(&ms->map.kv, &req, NULL, out, NEXUS_REPLY_DATA_MAX);
-	up_read(&ms->sem);
+	n = nexus_mem_read(zone, &req, NULL, out, NEXUS_REPLY_DATA_MAX, &applied);
 	if (n == sizeof(st)) {
 		memcpy(&st, out, sizeof(st));
 		WRITE_ONCE(zone->files_used, st.inodes);

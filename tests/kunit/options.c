@@ -87,7 +87,7 @@ static void nexus_options_shared(struct kunit *test)
 	char same[] = "mem,grace=5", other[] = "mem,grace=6", none[] = "mem";
 	struct vfsmount *mnt;
 
-	mnt = vfs_kern_mount(&nexus_fs_type, 0, "shared", same);
+	mnt = vfs_kern_mount(&nexus_fs_type, SB_KERNMOUNT, "shared", same);
 	KUNIT_ASSERT_FALSE(test, IS_ERR(mnt));
 	strscpy(same, "mem,grace=5", sizeof(same));
 	KUNIT_EXPECT_EQ(test, nexus_try_mount(test, "shared", same), 0);
@@ -96,7 +96,7 @@ static void nexus_options_shared(struct kunit *test)
 	strscpy(none, "mem", sizeof(none));
 	KUNIT_EXPECT_EQ_MSG(test, nexus_try_mount(test, "another", none), 0,
 			    "another zone is no matter");
-	mntput(mnt);
+	kern_unmount(mnt);
 }
 
 static void nexus_options_differ_each(struct kunit *test)

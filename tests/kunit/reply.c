@@ -67,7 +67,6 @@ static void nexus_reply_good(struct kunit *test)
 static void nexus_reply_attr(struct kunit *test)
 {
 	BAD(env->er.attr.ino = 0);
-	BAD(env->er.attr.ino = U64_MAX);
 	BAD(env->er.attr.ino = env->req.ino);
 	BAD(env->er.attr.mode = 0644);
 	BAD(env->er.attr.mode |= 0x10000000);
@@ -113,6 +112,7 @@ static struct nexus_reply_env *nexus_good_list(struct kunit *test)
 	env->req.arg1 = 10;
 	env->lr.count = 2;
 	env->lr.flags = NEXUS_LR_END;
+	env->lr.next_pos = 5;
 	ent = (void *)(&env->lr + 1);
 	for (i = 0; i < 2; i++) {
 		ent[0] = (struct nexus_list_ent){
@@ -144,7 +144,8 @@ static void nexus_reply_list(struct kunit *test)
 						&field), 0);
 	BAD_LIST(env->lr.count = 3);
 	BAD_LIST(env->lr.count = 1);
-	BAD_LIST(env->lr.flags = 0);
+	BAD_LIST(env->lr.flags = U32_MAX);
+	BAD_LIST(env->lr.next_pos = 4);
 	BAD_LIST(first->reclen = 8);
 	BAD_LIST(first->reclen = 60000);
 	BAD_LIST(first->namelen = 0);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Changes of names through the VFS, on an in-memory zone that is mounted for each test. */
+#include <linux/file.h>
 #include <linux/mount.h>
 #include <linux/namei.h>
 #include <linux/security.h>
@@ -18,7 +19,8 @@ static int nexus_tree_init(struct kunit *test)
 
 	if (!t)
 		return -ENOMEM;
-	t->mnt = vfs_kern_mount(&nexus_fs_type, 0, "kunit", options);
+	/* Internal: unmounted when it is put, not some time later. */
+	t->mnt = vfs_kern_mount(&nexus_fs_type, SB_KERNMOUNT, "kunit", options);
 	if (IS_ERR(t->mnt))
 		return PTR_ERR(t->mnt);
 	t->root = t->mnt->mnt_root;
@@ -31,7 +33,7 @@ static void nexus_tree_exit(struct kunit *test)
 	struct nexus_tree *t = test->priv;
 
 	if (t)
-		mntput(t->mnt);
+		kern_unmount(t->mnt);
 }
 
 /* The dentry of @name, positive or negative; dput() it. */
@@ -161,7 +163,9 @@ static u64 nexus_ino_at(struct dentry *dir, const char *name)
 /* Everything unused leaves the caches: what follows comes from the store. */
 static void nexus_forget_all(struct nexus_tree *t)
 {
+	down_read(&t->mnt->mnt_sb->s_umount);
 	sync_filesystem(t->mnt->mnt_sb);
+	up_read(&t->mnt->mnt_sb->s_umount);
 	shrink_dcache_sb(t->mnt->mnt_sb);
 }
 
@@ -433,7 +437,7 @@ static void nexus_tree_list(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, nexus_list_some(test, file, 1000, NULL), 0);
 	KUNIT_EXPECT_EQ(test, vfs_llseek(file, 0, SEEK_SET), 0);
 	KUNIT_EXPECT_EQ(test, nexus_list_some(test, file, 1000, NULL), 200);
-	fput(file);
+	__fput_sync(file);
 }
 
 /* A listed directory answers for names that do not exist, until the dcache shrinks. */
@@ -453,7 +457,7 @@ static void nexus_tree_complete(struct kunit *test)
 	file = dentry_open(&path, O_RDONLY | O_DIRECTORY, current_cred());
 	KUNIT_ASSERT_FALSE(test, IS_ERR(file));
 	KUNIT_EXPECT_EQ(test, nexus_list_some(test, file, 1000, NULL), 2);
-	fput(file);
+	__fput_sync(file);
 	KUNIT_EXPECT_TRUE(test, test_bit(NEXUS_I_COMPLETE, &ni->state));
 	hits = nexus_count_read(NEXUS_C_dir_complete_hits);
 	KUNIT_EXPECT_EQ(test, nexus_ino_at(t->root, "absent"), 0);
