@@ -11,7 +11,7 @@
 #include <linux/version.h>
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 12, 0)
-#error "nexusfs needs Linux 6.12 or later: it uses the io_uring command and folio interfaces of that release"
+#error "nexusfs needs Linux 6.12 or later, whose io_uring commands and folios it uses"
 #endif
 
 #include <linux/dcache.h>

@@ -76,13 +76,17 @@ struct nexus_rep_area {
 
 /* Opcodes: 0x00-0x1f general. */
 enum nexus_op {
-	NEXUS_OP_OPEN_ZONE	= 0x01,	/* data: name; arg0: NEXUS_OPEN_*; the helper attaches it before it replies */
+	/* data: name; arg0: NEXUS_OPEN_*; the helper attaches the zone before it replies */
+	NEXUS_OP_OPEN_ZONE	= 0x01,
 	NEXUS_OP_LOOKUP		= 0x02,	/* ino: directory; data: name -> struct nexus_entry_reply */
 	NEXUS_OP_GETATTR	= 0x03,	/* ino -> struct nexus_entry_reply */
-	NEXUS_OP_LIST		= 0x04,	/* ino, arg0: first pos, arg1: end pos -> struct nexus_list_reply */
-	NEXUS_OP_EXTENTS	= 0x05,	/* ino, arg0: data id, arg1: offset -> struct nexus_extents_reply */
+	/* ino, arg0: first pos, arg1: end pos -> struct nexus_list_reply */
+	NEXUS_OP_LIST		= 0x04,
+	/* ino, arg0: data id, arg1: offset -> struct nexus_extents_reply */
+	NEXUS_OP_EXTENTS	= 0x05,
 	NEXUS_OP_READLINK	= 0x06,	/* ino -> bytes */
-	NEXUS_OP_GETXATTR	= 0x07,	/* ino, arg0: offset; data: name -> struct nexus_xattr_reply */
+	/* ino, arg0: offset; data: name -> struct nexus_xattr_reply */
+	NEXUS_OP_GETXATTR	= 0x07,
 	NEXUS_OP_LISTXATTR	= 0x08,	/* ino, arg0: cursor -> names, NUL-terminated */
 	NEXUS_OP_STATFS		= 0x09,	/* -> struct nexus_statfs_reply */
 	NEXUS_OP_GETNAME	= 0x0a,	/* ino -> struct nexus_name_reply (one of its names) */
@@ -318,7 +322,7 @@ struct nexus_zone_attach {
 	__u64	reserved[8];
 };
 
-#define NEXUS_HF_ZEROED		(1u << 0) /* written once with zeros: no metadata changes on write */
+#define NEXUS_HF_ZEROED		(1u << 0) /* written with zeros: a write changes no metadata */
 #define NEXUS_HF_SPARE		(1u << 1) /* pack: empty, for new data */
 
 struct nexus_hand_over {
@@ -427,6 +431,7 @@ enum nexus_genl_cmd {
 	NEXUS_CMD_EVENT,		/* multicast */
 	__NEXUS_CMD_MAX
 };
+
 #define NEXUS_CMD_MAX (__NEXUS_CMD_MAX - 1)
 
 enum nexus_genl_attr {
@@ -457,6 +462,7 @@ enum nexus_genl_attr {
 	NEXUS_A_PENDING,	/* u32, not yet sent */
 	__NEXUS_A_MAX
 };
+
 #define NEXUS_A_MAX (__NEXUS_A_MAX - 1)
 
 enum nexus_session_state {
