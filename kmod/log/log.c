@@ -450,10 +450,11 @@ static void nexus_log_quiet(struct nexus_log *log)
 	spin_unlock(&log->append_lock);
 	wake_up_all(&log->flush_wait);
 	wake_up_all(&log->segment_wait);
+	/* In the order in which they start each other. */
 	cancel_delayed_work_sync(&log->tick_work);
-	cancel_delayed_work_sync(&log->event_work);
 	cancel_work_sync(&log->flush_work);
 	cancel_work_sync(&log->recycle_work);
+	cancel_delayed_work_sync(&log->event_work);
 }
 
 int nexus_log_stop(struct nexus_zone *zone)
