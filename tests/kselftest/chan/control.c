@@ -166,7 +166,7 @@ static void test_refusals(void)
 	       "QUIESCE in another session");
 	memset(many, 'a', sizeof(many));
 	many[299] = 0;
-	ok_err(talk(NEXUS_CMD_QUIESCE, NULL, many, NULL), -ERANGE,
+	ok_err(talk(NEXUS_CMD_QUIESCE, NULL, many, NULL), -EINVAL,
 	       "a name of 299 bytes");
 	ok_err(talk(NEXUS_CMD_INVALIDATE, NULL, ZONE, &zero), -ERANGE,
 	       "INVALIDATE of inode 0");

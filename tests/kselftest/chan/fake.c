@@ -405,6 +405,7 @@ static void completion(struct fake *f, struct io_uring_cqe *cqe)
 static int helper(void)
 {
 	struct fake f = { 0 };
+	double end = now() + 5;
 	unsigned int i;
 	int err;
 
@@ -412,7 +413,11 @@ static int helper(void)
 	f.dev = dev_open();
 	if (f.dev < 0)
 		return f.dev;
-	err = dev_attach(f.dev, SESSION, ctl->queues, NEXUS_ABI_VERSION, &f.at);
+	/* The file of a killed helper goes a little after its process. */
+	do {
+		err = dev_attach(f.dev, SESSION, ctl->queues, NEXUS_ABI_VERSION,
+				 &f.at);
+	} while (err == -EBUSY && now() < end && !usleep(10000));
 	if (err)
 		return err;
 	if (io_uring_queue_init(256, &f.ring, 0))

@@ -62,7 +62,8 @@ int op_list(const char *path);
 int op_readlink(const char *path);
 int op_read(const char *path);			/* open, read 4 KiB */
 int op_create(const char *path);
-int op_fsync(const char *path);			/* create, fsync */
+int op_fsync(const char *path);			/* create, write, fsync */
+int op_chmod(const char *path);
 int op_umount(const char *path);
 
 /* ---- the helper ----------------------------------------------------------- */

@@ -173,10 +173,15 @@ int op_fsync(const char *path)
 
 	if (fd < 0)
 		return -errno;
-	if (fsync(fd))
+	if (write(fd, path, strlen(path)) < 0 || fsync(fd))
 		err = -errno;
 	close(fd);
 	return err;
+}
+
+int op_chmod(const char *path)
+{
+	return chmod(path, 0600) ? -errno : 0;
 }
 
 int op_umount(const char *path)
