@@ -106,31 +106,49 @@ static void publish(struct applier *a)
 	nexus_omap_destroy(&a->overlay);
 }
 
+/* Why a record was not applied; told when no lock of readers is held any more. */
+struct refusal {
+	char reason[112];
+};
+
+static int refuse(struct refusal *why, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+
+static int refuse(struct refusal *why, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(why->reason, sizeof(why->reason), fmt, ap);
+	va_end(ap);
+	return -EUCLEAN;
+}
+
 static int apply_one(struct applier *a, struct memview *v,
-		     const struct nexus_rec_head *rec, size_t avail)
+		     const struct nexus_rec_head *rec, size_t avail, struct refusal *why)
 {
 	struct nexus_apply_error err = { 0 };
 	u64 lsn = a->pos;
 	int ret;
 
 	if (nexus_rec_check(rec, avail) || le64_to_cpu(rec->lsn) != lsn)
-		return fail(a, -EUCLEAN, lsn, "malformed record at LSN %llu", lsn);
+		return refuse(why, "malformed record at LSN %llu", lsn);
 	if (!poison_enter(&a->poison, lsn))
-		return fail(a, -EUCLEAN, lsn,
-			    "%u helpers died while applying the record at LSN %llu",
-			    POISON_DEATHS, lsn);
+		return refuse(why, "%u helpers died while applying the record at LSN %llu",
+			      POISON_DEATHS, lsn);
 	ret = nexus_apply(&v->kv, rec, &err);
 	poison_leave(&a->poison);
 	if (ret == -EUCLEAN)
-		return fail(a, ret, lsn, "%s of inode %llu at LSN %llu: %s",
-			    nexus_rec_name(le16_to_cpu(rec->type)), err.ino, lsn,
-			    err.what ? err.what : "a stored value is damaged");
+		return refuse(why, "%s of inode %llu at LSN %llu: %s",
+			      nexus_rec_name(le16_to_cpu(rec->type)), err.ino, lsn,
+			      err.what ? err.what : "a stored value is damaged");
 	return ret;
 }
 
 int applier_apply(struct applier *a, const u8 *records, size_t len)
 {
-	u64 published = a->pos;
+	u64 published = a->pos, failed;
+	struct refusal why = { "" };
 	struct memview v;
 	u32 n = 0;
 	size_t off = 0;
@@ -142,7 +160,7 @@ int applier_apply(struct applier *a, const u8 *records, size_t len)
 	while (off < len) {
 		const struct nexus_rec_head *rec = (const void *)(records + off);
 
-		ret = apply_one(a, &v, rec, len - off);
+		ret = apply_one(a, &v, rec, len - off, &why);
 		if (ret)
 			break;
 		off += le32_to_cpu(rec->len);
@@ -161,8 +179,9 @@ int applier_apply(struct applier *a, const u8 *records, size_t len)
 	if (ret) {
 		/* Whatever half a record left goes, with what nobody has seen. */
 		nexus_omap_destroy(&a->overlay);
+		failed = a->pos;
 		a->pos = published;
-		return ret;
+		return ret == -EUCLEAN ? fail(a, ret, failed, "%s", why.reason) : ret;
 	}
 	publish(a);
 	return 0;
@@ -181,11 +200,10 @@ static bool copy_ring(struct applier *a, u64 pos, size_t n)
 	u64 *to = (u64 *)a->buf;
 	size_t i;
 
+	/* Acquire: the copy comes before the look at the window. */
 	for (i = 0; i < n / 8; i++)
 		to[i] = __atomic_load_n(&ring[(pos / 8 + i) & (words - 1)],
-					__ATOMIC_RELAXED);
-	/* The copy before the look at the window. */
-	__atomic_thread_fence(__ATOMIC_ACQUIRE);
+					__ATOMIC_ACQUIRE);
 	return __atomic_load_n(&a->ctl->window, __ATOMIC_RELAXED) <= pos;
 }
 

@@ -2,8 +2,8 @@
 /*
  * The end of the log.
  *
- * The chain of batches is followed from the segment in which the checkpoint
- * lies.  Where it breaks, one of two things happened.  The machine stopped while
+ * The chain of batches is followed from the batch in which the checkpoint lies.
+ * Where it breaks, one of two things happened.  The machine stopped while
  * a batch was being written: nobody was told that it is durable, and the log
  * ends there.  Or something that was durable is gone: then a whole batch that
  * promises a higher durable LSN is somewhere, or the index holds more than the
@@ -35,12 +35,28 @@ static void corrupt(struct replay *r, const char *fmt, ...)
 	va_end(ap);
 }
 
-static int see_durable(void *arg, const struct seg_batch *b)
+static int see_batch(void *arg, const struct seg_batch *b)
 {
 	struct replay *r = arg;
 
 	if (b->durable > r->durable)
 		r->durable = b->durable;
+	if (b->segment > r->newest)
+		r->newest = b->segment;
+	if (b->end >= r->checkpoint)
+		r->reached = true;
+	if (b->end == r->checkpoint)
+		r->prev_crc = b->crc;
+	if (b->lsn <= r->checkpoint && b->end > r->checkpoint) {
+		r->started = true;
+		r->start = (struct seg_cursor){
+			.log = r->log,
+			.incarnation = r->incarnation,
+			.segment = b->segment,
+			.block = b->block,
+			.next_lsn = b->lsn,
+		};
+	}
 	return 0;
 }
 
@@ -67,13 +83,10 @@ static bool records_ok(const struct seg_batch *b)
 static int follow(struct replay *r)
 {
 	struct pack_reader *reader = NULL;
-	struct seg_cursor c;
+	struct seg_cursor c = r->start;
 	struct seg_batch b;
 	int ret;
 
-	ret = seg_cursor_seek(&c, r->log, r->incarnation, r->checkpoint);
-	if (ret)
-		return ret == -ENOENT ? 0 : ret;
 	while ((ret = seg_cursor_next(&c, &b)) == 1) {
 		if (!records_ok(&b)) {
 			corrupt(r, "log: impossible records in the batch at LSN %llu of segment %llu",
@@ -90,16 +103,10 @@ static int follow(struct replay *r)
 		}
 		r->tail = b.end;
 		r->prev_crc = b.crc;
-		if (b.end > r->checkpoint)
-			r->batches++;
+		r->batches++;
 	}
 	pack_reader_free(reader);
-	if (ret < 0)
-		return ret;
-	if (r->tail && r->tail < r->checkpoint && c.segment >= r->checkpoint_seg)
-		corrupt(r, "log ends at LSN %llu, the index holds it up to %llu",
-			r->tail, r->checkpoint);
-	return 0;
+	return ret < 0 ? ret : 0;
 }
 
 static int count_dropped(void *arg, const struct seg_batch *b)
@@ -113,51 +120,48 @@ static int count_dropped(void *arg, const struct seg_batch *b)
 
 int replay_scan(struct replay *r)
 {
-	u64 promised;
 	int ret;
 
-	r->tail = 0;
+	r->tail = r->checkpoint;
 	r->prev_crc = 0;
 	r->batches = 0;
 	r->dropped = 0;
 	r->corrupt = false;
 	r->reason[0] = '\0';
+	r->started = false;
+	r->reached = false;
+	r->newest = 0;
 	/* What the index holds was durable in the log. */
 	r->durable = r->checkpoint;
-	ret = seglog_walk(r->log, r->incarnation, see_durable, r);
+	ret = seglog_walk(r->log, r->incarnation, see_batch, r);
+	if (!ret && r->started)
+		ret = follow(r);
 	if (ret)
 		return ret;
-	ret = follow(r);
-	if (ret)
-		return ret;
-	promised = r->durable;
-	if (r->tail < r->checkpoint)
-		r->tail = r->checkpoint;
-	if (r->tail < promised)
+	/* The segment of the checkpoint is there, and ends below it. */
+	if (!r->reached && r->newest && r->newest >= r->checkpoint_seg)
+		corrupt(r, "the log ends below LSN %llu, up to which the index holds it",
+			r->checkpoint);
+	if (r->tail < r->durable)
 		corrupt(r, "log is damaged at LSN %llu, but was durable up to %llu",
-			r->tail, promised);
+			r->tail, r->durable);
 	return seglog_walk(r->log, r->incarnation, count_dropped, r);
 }
 
 int replay_records(struct replay *r,
 		   int (*fn)(void *arg, const u8 *records, size_t len), void *arg)
 {
-	struct seg_cursor c;
+	struct seg_cursor c = r->start;
 	struct seg_batch b;
 	size_t off;
 	int ret;
 
 	if (r->tail <= r->checkpoint)
 		return 0;
-	ret = seg_cursor_seek(&c, r->log, r->incarnation, r->checkpoint);
-	if (ret)
-		return ret;
 	while (c.next_lsn < r->tail) {
 		ret = seg_cursor_next(&c, &b);
 		if (ret != 1)
 			return ret ? ret : -EIO;
-		if (b.end <= r->checkpoint)
-			continue;
 		off = b.lsn < r->checkpoint ? (size_t)(r->checkpoint - b.lsn) : 0;
 		ret = fn(arg, b.records + off, b.length - off);
 		if (ret)

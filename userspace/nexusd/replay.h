@@ -24,6 +24,11 @@ struct replay {
 	u64 dropped;		/* bytes of records of an unacknowledged end */
 	bool corrupt;
 	char reason[112];
+	/* where the walk begins: the batch that holds the checkpoint, or begins there */
+	struct seg_cursor start;
+	bool started;
+	bool reached;		/* some batch ends at the checkpoint or above */
+	u64 newest;		/* highest segment number of the incarnation */
 };
 
 /* Finds the end.  0 (also when corrupt), -ENOMEM, -EIO. */

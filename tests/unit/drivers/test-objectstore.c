@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Every object store driver, as far as packs go. */
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include <nexus/format.h>
+#include <nexus/objectstore.h>
+
+#include "lib/port.h"
+#include "pack.h"
+
+static char dir[64];
+static const u8 uuid[NEXUS_UUID_SIZE] = "0123456789abcde";
+
+static int make_dir(void **state)
+{
+	(void)state;
+	strcpy(dir, "/var/tmp/nexus-os-XXXXXX");
+	return mkdtemp(dir) ? 0 : -1;
+}
+
+static int remove_dir(void **state)
+{
+	char cmd[128];
+
+	(void)state;
+	snprintf(cmd, sizeof(cmd), "rm -rf %s", dir);
+	return system(cmd);
+}
+
+static int count(void *arg, u64 pack)
+{
+	(void)pack;
+	(*(int *)arg)++;
+	return 0;
+}
+
+static int packs(struct nexus_objectstore *os)
+{
+	int n = 0;
+
+	assert_int_equal(os->drv->list(os, count, &n), 0);
+	return n;
+}
+
+static void check_zero(struct nexus_objectstore *os, u64 pack, u32 want)
+{
+	u32 blocks = 0, i, j;
+	u8 *buf = NULL;
+	int fd = os->drv->open_pack(os, pack, false, &blocks);
+
+	assert_true(fd >= 0);
+	assert_int_equal(blocks, want);
+	assert_int_equal(posix_memalign((void **)&buf, 4096, 4096), 0);
+	for (i = 0; i < blocks; i++) {
+		assert_int_equal(pread(fd, buf, 4096, (off_t)i * 4096), 4096);
+		for (j = 0; j < 4096; j++)
+			assert_int_equal(buf[j], 0);
+	}
+	free(buf);
+	close(fd);
+}
+
+static void life(const struct nexus_os_driver *drv)
+{
+	struct nexus_objectstore *os;
+	u64 total, avail;
+	u32 blocks;
+	int fd;
+
+	assert_int_equal(drv->open(dir, &os), 0);
+	assert_int_equal(packs(os), 0);
+	assert_int_equal(drv->create(os, 1, 64), 0);
+	assert_int_equal(drv->create(os, 1, 64), -EEXIST);
+	assert_int_equal(drv->create(os, 0x1234567890abull, 300), 0);
+	check_zero(os, 1, 64);
+	check_zero(os, 0x1234567890abull, 300);
+	assert_int_equal(packs(os), 2);
+	assert_int_equal(drv->open_pack(os, 7, false, &blocks), -ENOENT);
+	assert_int_equal(drv->recycle(os, 1, 7), 0);
+	assert_int_equal(drv->open_pack(os, 1, false, &blocks), -ENOENT);
+	fd = drv->open_pack(os, 7, true, &blocks);
+	assert_true(fd >= 0);
+	/* Whoever has it open keeps it. */
+	assert_int_equal(drv->remove(os, 7), 0);
+	assert_int_equal(lseek(fd, 0, SEEK_END), 64 * 4096);
+	close(fd);
+	assert_int_equal(drv->remove(os, 7), 0);
+	assert_int_equal(packs(os), 1);
+	assert_int_equal(drv->space(os, &total, &avail), 0);
+	assert_true(avail <= total && total);
+	assert_int_equal(drv->clean(os), 0);
+	assert_int_equal(packs(os), 1);
+	drv->close(os);
+}
+
+static void test_localdisk(void **state)
+{
+	(void)state;
+	life(&nexus_os_localdisk);
+}
+
+static void test_mem(void **state)
+{
+	(void)state;
+	life(&nexus_os_mem);
+}
+
+static void test_leftovers(void **state)
+{
+	struct nexus_objectstore *os;
+	char path[160];
+
+	(void)state;
+	assert_int_equal(nexus_os_localdisk.open(dir, &os), 0);
+	assert_int_equal(os->drv->create(os, 5, 8), 0);
+	snprintf(path, sizeof(path), "%s/05/0000000000000105.pack.new", dir);
+	close(open(path, O_CREAT | O_WRONLY, 0600));
+	snprintf(path, sizeof(path), "%s/05/notes.txt", dir);
+	close(open(path, O_CREAT | O_WRONLY, 0600));
+	assert_int_equal(packs(os), 1);
+	assert_int_equal(os->drv->clean(os), 0);
+	assert_int_equal(access(path, F_OK), 0);
+	snprintf(path, sizeof(path), "%s/05/0000000000000105.pack.new", dir);
+	assert_int_equal(access(path, F_OK), -1);
+	os->drv->close(os);
+}
+
+static void test_heads(void **state)
+{
+	struct nexus_objectstore *os;
+	struct nexus_pack_head head;
+	struct pack_reader *r;
+	u8 buf[4096];
+
+	(void)state;
+	assert_int_equal(nexus_os_localdisk.open(dir, &os), 0);
+	assert_int_equal(pack_create(os, 3, 256, uuid), 0);
+	r = pack_reader_new(os);
+	assert_int_equal(pack_read_block(r, 3, 0, buf), 0);
+	memcpy(&head, buf, sizeof(head));
+	assert_int_equal(pack_check_head(&head, uuid, 3, 256), 0);
+	assert_int_equal(pack_check_head(&head, uuid, 4, 256), -EUCLEAN);
+	assert_int_equal(pack_read_block(r, 3, 256, buf), -ERANGE);
+	assert_int_equal(pack_read_block(r, 9, 0, buf), -ENOENT);
+	pack_reader_free(r);
+	assert_int_equal(pack_recycle(os, 3, 9, 256, uuid), 0);
+	assert_int_equal(pack_recycle(os, 9, 10, 255, uuid), -EINVAL);
+	r = pack_reader_new(os);
+	assert_int_equal(pack_read_block(r, 9, 0, buf), 0);
+	memcpy(&head, buf, sizeof(head));
+	assert_int_equal(pack_check_head(&head, uuid, 9, 256), 0);
+	pack_reader_free(r);
+	os->drv->close(os);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_localdisk, make_dir, remove_dir),
+		cmocka_unit_test_setup_teardown(test_mem, make_dir, remove_dir),
+		cmocka_unit_test_setup_teardown(test_leftovers, make_dir, remove_dir),
+		cmocka_unit_test_setup_teardown(test_heads, make_dir, remove_dir),
+	};
+
+	return cmocka_run_group_tests_name("objectstore", tests, NULL, NULL);
+}

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The kernel's side of a zone, as far as ioctls and the ring go. */
+#include <sys/mman.h>
+
+#include "util.h"
+
+static int fake_submit(struct fake *k, struct nexus_submit *sub)
+{
+	u8 rec[4096] __attribute__((aligned(8)));
+
+	k->submits++;
+	if (k->submit_error)
+		return k->submit_error;
+	if (sub->len > sizeof(rec))
+		return -EINVAL;
+	memcpy(rec, (void *)(uintptr_t)sub->record, sub->len);
+	if (nexus_rec_check((void *)rec, sub->len))
+		return -EINVAL;
+	sub->lsn = fake_append(k, (void *)rec);
+	return 0;
+}
+
+static int fake_report(struct fake *k, const struct nexus_report *rp)
+{
+	int ret = 0;
+
+	pthread_mutex_lock(&k->lock);
+	if (rp->applied < k->applied || rp->applied > k->tail ||
+	    rp->checkpoint < k->checkpoint || rp->checkpoint > k->ctl->durable ||
+	    rp->space_free > rp->space_total)
+		ret = -EINVAL;
+	else
+		k->applied = rp->applied, k->checkpoint = rp->checkpoint;
+	pthread_mutex_unlock(&k->lock);
+	return ret;
+}
+
+static int fake_ioctl(struct chan *c, unsigned long cmd, void *arg)
+{
+	struct fake *k = c->ctx;
+	const struct nexus_hand_over *ho = arg;
+	const struct nexus_ino_range *range = arg;
+
+	switch (cmd) {
+	case NEXUS_IOC_REPORT:
+		return fake_report(k, arg);
+	case NEXUS_IOC_SUBMIT:
+		return fake_submit(k, arg);
+	case NEXUS_IOC_SEGMENT:
+		k->segments++;
+		return 0;
+	case NEXUS_IOC_PACK:
+		k->packs++;
+		if (ho->flags & NEXUS_HF_SPARE && ho->id <= k->last_pack)
+			return -EEXIST;
+		k->last_pack = ho->id;
+		return 0;
+	case NEXUS_IOC_INO_RANGE:
+		k->ranges++;
+		if (range->first < k->last_ino_end)
+			return -EINVAL;
+		k->last_ino_end = range->end;
+		return 0;
+	case NEXUS_IOC_ZONE_FAIL:
+		k->fails++;
+		memcpy(k->reason, ((struct nexus_zone_fail *)arg)->reason, sizeof(k->reason));
+		return 0;
+	default:
+		return -ENOTTY;
+	}
+}
+
+void fake_init(struct fake *k, u64 ring_size, u64 lsn)
+{
+	memset(k, 0, sizeof(*k));
+	k->chan.fd = -1;
+	k->chan.ioctl = fake_ioctl;
+	k->chan.ctx = k;
+	k->mapped = 4096 + ring_size;
+	k->ctl = mmap(NULL, k->mapped, PROT_READ | PROT_WRITE,
+		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	assert_ptr_not_equal(k->ctl, MAP_FAILED);
+	k->ring = (u8 *)k->ctl + 4096;
+	k->ring_size = ring_size;
+	k->tail = lsn;
+	k->ctl->tail = lsn;
+	k->ctl->window = lsn;
+	k->ctl->durable = lsn;
+	k->ctl->ring_size = ring_size;
+	pthread_mutex_init(&k->lock, NULL);
+}
+
+void fake_free(struct fake *k)
+{
+	if (k->ctl)
+		munmap(k->ctl, k->mapped);
+	pthread_mutex_destroy(&k->lock);
+}
+
+u64 fake_append(struct fake *k, struct nexus_rec_head *rec)
+{
+	u64 *ring = (u64 *)k->ring, *from = (u64 *)rec;
+	u32 len = le32_to_cpu(rec->len), i;
+	u64 end;
+
+	pthread_mutex_lock(&k->lock);
+	rec->lsn = cpu_to_le64(k->tail);
+	end = k->tail + len;
+	/* The window moves before what it leaves is overwritten. */
+	if (end - k->ctl->window > k->ring_size)
+		__atomic_store_n(&k->ctl->window, (end - k->ring_size + 7) & ~7ull,
+				 __ATOMIC_SEQ_CST);
+	for (i = 0; i < len / 8; i++)
+		__atomic_store_n(&ring[(k->tail / 8 + i) & (k->ring_size / 8 - 1)], from[i],
+				 __ATOMIC_RELEASE);
+	k->tail = end;
+	__atomic_store_n(&k->ctl->tail, end, __ATOMIC_RELEASE);
+	pthread_mutex_unlock(&k->lock);
+	return end;
+}
+
+void fake_durable(struct fake *k, u64 lsn)
+{
+	pthread_mutex_lock(&k->lock);
+	__atomic_store_n(&k->ctl->durable, lsn, __ATOMIC_RELEASE);
+	pthread_mutex_unlock(&k->lock);
+}
+
+struct zone *fake_open(struct fake *k, const struct config *cfg, u64 ring_size)
+{
+	struct errline err = { "" };
+	struct zone *z;
+	int ret;
+
+	memset(k, 0, sizeof(*k));
+	z = zone_new(NULL, cfg, &k->chan, "z");
+	assert_non_null(z);
+	ret = zone_load(z, false, false, &err);
+	if (ret)
+		print_message("%d: %s\n", ret, err.msg);
+	assert_int_equal(ret, 0);
+	assert_false(z->replay.corrupt);
+	assert_int_equal(zone_find_leftovers(z), 0);
+	assert_int_equal(zone_fold_open(z), 0);
+	fake_init(k, ring_size, z->replay.tail);
+	k->applied = k->tail;
+	k->checkpoint = k->tail;
+	z->chan = &k->chan;
+	z->id = 1;
+	z->ring = (struct chan_ring){ k->ctl, k->ring, k->ring_size, k->mapped };
+	applier_set_ring(&z->applier, z->ring.ctl, z->ring.data, z->ring.size);
+	ret = zone_hand_over(z, &err);
+	if (ret)
+		print_message("%d: %s\n", ret, err.msg);
+	assert_int_equal(ret, 0);
+	return z;
+}
+
+void fake_close(struct fake *k, struct zone *z)
+{
+	zone_stop(z);
+	/* The zone unmaps it. */
+	k->ctl = NULL;
+	zone_put(z);
+	fake_free(k);
+}

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Settings: every kind, where they come from, and what errors say. */
+#include <limits.h>
+
+#include "util.h"
+
+static char path[200];
+
+static int write_and_load(struct config *cfg, struct errline *err, const char *text)
+{
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/nexusd.yaml", test_dir);
+	f = fopen(path, "w");
+	assert_non_null(f);
+	fputs(text, f);
+	fclose(f);
+	config_defaults(cfg);
+	err->msg[0] = '\0';
+	return config_file(cfg, path, err);
+}
+
+static void refused(const char *text, const char *line, const char *words)
+{
+	struct errline err;
+	struct config cfg;
+	char want[300];
+
+	snprintf(want, sizeof(want), "%s:%s", path, line);
+	assert_int_equal(write_and_load(&cfg, &err, text), -EINVAL);
+	if (strncmp(err.msg, want, strlen(want)) || !strstr(err.msg, words))
+		print_message("\"%s\": wanted \"%s\" and \"%s\"\n", err.msg, want, words);
+	assert_memory_equal(err.msg, want, strlen(want));
+	assert_non_null(strstr(err.msg, words));
+}
+
+static void test_good(void **state)
+{
+	struct errline err;
+	struct config cfg;
+
+	(void)state;
+	assert_int_equal(write_and_load(&cfg, &err,
+		"# comment\n"
+		"session: tests\n"
+		"data_dir: \"/srv/nexus\"\n"
+		"metastore: mem\n"
+		"log_level: debug\n"
+		"queues: 3\n"
+		"poll_us: 50\n"
+		"fold_size: 1M\n"
+		"segment_size: 4194304\n"
+		"pack_size: 1G\n"
+		"allow_any_host: yes\n"), 0);
+	assert_string_equal(cfg.session, "tests");
+	assert_string_equal(cfg.data_dir, "/srv/nexus");
+	assert_ptr_equal(cfg.metastore, &nexus_ms_mem);
+	assert_int_equal(cfg.log_level, LOG_L_DEBUG);
+	assert_int_equal(cfg.queues, 3);
+	assert_int_equal(cfg.poll_us, 50);
+	assert_int_equal(cfg.fold_size, 1 << 20);
+	assert_int_equal(cfg.segment_size, 4194304);
+	assert_int_equal(cfg.pack_size, 1 << 30);
+	assert_true(cfg.allow_any_host);
+	assert_int_equal(config_check(&cfg, &err), 0);
+	assert_int_equal(write_and_load(&cfg, &err, ""), 0);
+	assert_int_equal(write_and_load(&cfg, &err, "# nothing but this\n"), 0);
+}
+
+static void test_bad(void **state)
+{
+	struct errline err;
+	struct config cfg;
+
+	(void)state;
+	write_and_load(&cfg, &err, "");
+	refused("session: a\nbogus: 1\n", "2: ", "no setting \"bogus\"");
+	refused("\n\nmetastore: oracle\n", "3: ", "lmdb, mem");
+	refused("objectstore: tape\n", "1: ", "localdisk, mem");
+	refused("log_level: loud\n", "1: ", "error, warning, info or debug");
+	refused("queues: many\n", "1: ", "number");
+	refused("queues: 65\n", "1: ", "0 to 64");
+	refused("queues: -1\n", "1: ", "number");
+	refused("fold_age: 5s\n", "1: ", "number");
+	refused("pack_size: 1X\n", "1: ", "number");
+	refused("pack_size: 1\n", "1: ", "number");
+	refused("pack_size: 99999999999999999999\n", "1: ", "number");
+	refused("allow_any_host: maybe\n", "1: ", "true or false");
+	refused("session: \"\"\n", "1: ", "characters");
+	refused("session: a\nsession: b\n", "2: ", "twice");
+	refused("session: [a, b]\n", "1: ", "one value");
+	refused("bogus: [a, b]\n", "1: ", "no setting \"bogus\"");
+	refused("- a\n- b\n", "1: ", "name: value");
+	refused("session: a\n  indented: b\n", "2: ", "");
+	refused("session: \"open\n", "", "");
+}
+
+static void test_missing_file(void **state)
+{
+	struct errline err = { "" };
+	struct config cfg;
+
+	(void)state;
+	config_defaults(&cfg);
+	assert_int_equal(config_file(&cfg, "/nonexistent/nexusd.yaml", &err), -ENOENT);
+	assert_string_equal(err.msg, "");
+	assert_int_equal(config_file(&cfg, "/", &err), -EINVAL);
+}
+
+static void test_environment(void **state)
+{
+	struct errline err = { "" };
+	struct config cfg;
+
+	(void)state;
+	config_defaults(&cfg);
+	setenv("NEXUS_METASTORE", "mem", 1);
+	setenv("NEXUS_DATA_DIR", "/tmp/x", 1);
+	assert_int_equal(config_env(&cfg, &err), 0);
+	assert_ptr_equal(cfg.metastore, &nexus_ms_mem);
+	assert_string_equal(cfg.data_dir, "/tmp/x");
+	setenv("NEXUS_FOLD_AGE", "never", 1);
+	assert_int_equal(config_env(&cfg, &err), -EINVAL);
+	assert_memory_equal(err.msg, "NEXUS_FOLD_AGE: ", 16);
+	unsetenv("NEXUS_METASTORE");
+	unsetenv("NEXUS_DATA_DIR");
+	unsetenv("NEXUS_FOLD_AGE");
+}
+
+static void check(const char *key, const char *value, const char *words)
+{
+	struct errline err = { "" };
+	struct config cfg;
+
+	config_defaults(&cfg);
+	assert_int_equal(config_set(&cfg, key, value, "test", &err), 0);
+	if (!words) {
+		assert_int_equal(config_check(&cfg, &err), 0);
+		return;
+	}
+	assert_int_equal(config_check(&cfg, &err), -EINVAL);
+	assert_non_null(strstr(err.msg, words));
+}
+
+static void test_check(void **state)
+{
+	(void)state;
+	check("session", "a.b-c_9", NULL);
+	check("session", "a b", "session");
+	check("session", ".a", "session");
+	check("session", "-a", "session");
+	check("session", "a/b", "session");
+	check("data_dir", "relative", "data_dir");
+	check("fold_size", "200M", "memtable_limit");
+	check("pack_size", "1048577", "multiples");
+}
+
+static void test_sizes(void **state)
+{
+	u64 v;
+
+	(void)state;
+	assert_int_equal(config_parse_size("0", &v), 0);
+	assert_int_equal(config_parse_size("12k", &v), 0);
+	assert_int_equal(v, 12288);
+	assert_int_equal(config_parse_size("3MiB", &v), 0);
+	assert_int_equal(v, 3 << 20);
+	assert_int_equal(config_parse_size("", &v), -EINVAL);
+	assert_int_equal(config_parse_size("1KK", &v), -EINVAL);
+	assert_int_equal(config_parse_size("0x10", &v), -EINVAL);
+	assert_int_equal(config_parse_size("20000000T", &v), -ERANGE);
+}
+
+int main(void)
+{
+#define T(fn) cmocka_unit_test_setup_teardown(fn, test_setup, test_teardown)
+	const struct CMUnitTest tests[] = {
+		T(test_good),
+		T(test_bad),
+		T(test_missing_file),
+		T(test_environment),
+		T(test_check),
+		T(test_sizes),
+	};
+
+	return cmocka_run_group_tests_name("config", tests, NULL, NULL);
+}

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the helper's tests share: places, records, logs, a kernel. */
+#ifndef NEXUSD_TEST_UTIL_H
+#define NEXUSD_TEST_UTIL_H
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "lib/apply.h"
+#include "lib/check.h"
+#include "zone.h"
+
+/* A directory of its own for each test; $TEST_DIR or /var/tmp. */
+extern char test_dir[128];
+int test_setup(void **state);
+int test_teardown(void **state);
+/* Settings that fit it: small files, quiet. */
+void test_config(struct config *cfg, const struct nexus_ms_driver *ms);
+/* A zone "z" there. */
+void test_zone(const struct config *cfg);
+u32 rnd(u32 below);
+
+/* ---- records --------------------------------------------------------------- */
+
+#define GEN_FILES	64
+
+/* Makes valid records, one after the other. */
+struct gen {
+	u64 next_ino;
+	u64 next_pos;
+	u64 pack;
+	u32 next_block;
+	u32 pack_blocks;
+	struct gen_file {
+		u64 ino;	/* 0: slot is free */
+		u64 pos;
+		u64 data_id;
+		u64 size;
+		bool linked;
+		char name[16];
+	} file[GEN_FILES];
+	struct nexus_objectstore *os;	/* data goes there, unless NULL */
+	u8 buf[8192] __attribute__((aligned(8)));
+};
+
+void gen_init(struct gen *g, u64 first_ino, u64 pack, u32 pack_blocks);
+/* The next record, without an LSN. */
+struct nexus_rec_head *gen_next(struct gen *g);
+struct nexus_rec_head *gen_create(struct gen *g);
+struct nexus_rec_head *gen_extent(struct gen *g, struct gen_file *f);
+
+/* ---- logs on disk ---------------------------------------------------------- */
+
+struct logw {
+	int dirfd;
+	u8 uuid[NEXUS_UUID_SIZE];
+	u64 incarnation;
+	u64 segment;
+	u32 file;		/* index */
+	u32 block;		/* where the next batch goes */
+	u32 last_block;		/* where the last one is */
+	u64 lsn;		/* of the next record */
+	u64 first_lsn;		/* of the batch being made */
+	u64 durable;		/* as the next head says */
+	u32 prev_crc;
+	u32 len, count;
+	u8 *buf;		/* head and records */
+};
+
+void logw_init(struct logw *w, const char *dir, const u8 *uuid, u64 incarnation,
+	       u64 segment, u64 lsn);
+void logw_free(struct logw *w);
+/* A file of @blocks zeros (or whatever it held) becomes the current segment. */
+void logw_segment(struct logw *w, u32 file, u32 blocks);
+void logw_add(struct logw *w, struct nexus_rec_head *rec);
+/* Writes what was added; everything before is durable then. */
+void logw_batch(struct logw *w);
+/* Overwrites a block of a segment file. */
+void logw_spoil(struct logw *w, u32 file, u32 block, u8 byte);
+
+/* ---- a kernel ---------------------------------------------------------------- */
+
+struct fake {
+	struct chan chan;
+	struct nexus_log_ctl *ctl;
+	u8 *ring;
+	u64 ring_size;
+	size_t mapped;
+	pthread_mutex_t lock;
+	u64 tail;
+	/* What the helper said. */
+	u64 applied, checkpoint;
+	u32 segments, packs, ranges, submits, fails;
+	u64 last_ino_end;
+	u64 last_pack;
+	int submit_error;
+	char reason[112];
+};
+
+void fake_init(struct fake *k, u64 ring_size, u64 lsn);
+void fake_free(struct fake *k);
+/* Appends to the ring, as the kernel does; moves the window when it must. */
+u64 fake_append(struct fake *k, struct nexus_rec_head *rec);
+void fake_durable(struct fake *k, u64 lsn);
+/* Opens zone "z" the way zone_open() does, up to the threads. */
+struct zone *fake_open(struct fake *k, const struct config *cfg, u64 ring_size);
+void fake_close(struct fake *k, struct zone *z);
+
+/* ---- stores ------------------------------------------------------------------ */
+
+/* Every logged key and value of a view, for comparing. */
+void view_dump(struct memview *v, struct nexus_omap *out);
+void same_maps(const struct nexus_omap *a, const struct nexus_omap *b);
+/* Asserts that the zone's merged view is without contradictions. */
+void zone_is_sound(struct zone *z);
+void zone_dump(struct zone *z, struct nexus_omap *out);
+
+#endif /* NEXUSD_TEST_UTIL_H */
