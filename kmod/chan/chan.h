@@ -152,7 +152,7 @@ struct nexus_session {
 	u32 next_id;
 	struct list_head opens;		/* nexus_open: OPEN_ZONE in flight */
 	u32 zone_seq;			/* +1 when a zone goes or an open ends; zlock to write */
-	wait_queue_head_t zone_wq;	/* zone_seq moved, or DEAD */
+	wait_queue_head_t zone_wq;	/* zone_seq or state moved */
 
 	struct delayed_work grace;	/* runs once a second while LOST */
 };
@@ -162,7 +162,7 @@ extern struct list_head nexus_sessions;	/* every session not yet freed */
 extern struct workqueue_struct *nexus_chan_wq;
 
 /* session.c */
-/* ATTACH: joins @att to its session.  0, -EBUSY, -ENOMEM. */
+/* ATTACH: joins @att to its session.  0, -EBUSY, -ENOMEM, -EINTR. */
 int nexus_session_attach(const char *name, struct nexus_att *att);
 /* ->release: the helper is gone.  Frees @att. */
 void nexus_session_lost(struct nexus_att *att);

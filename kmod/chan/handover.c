@@ -9,8 +9,9 @@
 
 #include "chan.h"
 
-/* The zone @id if this attachment has attached it, referenced; or ERR_PTR. */
-static struct nexus_czone *nexus_hand_get(struct nexus_att *att, u32 id)
+/* The zone @id, referenced; or ERR_PTR.  @mine: this attachment must have attached it. */
+static struct nexus_czone *nexus_hand_get(struct nexus_att *att, u32 id,
+					  bool mine)
 {
 	struct nexus_czone *cz;
 
@@ -20,7 +21,7 @@ static struct nexus_czone *nexus_hand_get(struct nexus_att *att, u32 id)
 	cz = nexus_czone_get(att->session, id);
 	if (!cz)
 		return ERR_PTR(-ENOENT);
-	if (READ_ONCE(cz->epoch) != att->epoch) {
+	if (mine && READ_ONCE(cz->epoch) != att->epoch) {
 		nexus_czone_put(cz);
 		return ERR_PTR(-ESTALE);
 	}
@@ -37,7 +38,7 @@ static int nexus_hand_file(struct nexus_att *att, struct nexus_hand_over *ho,
 	if (ho->flags & ~allowed ||
 	    memchr_inv(ho->reserved, 0, sizeof(ho->reserved)))
 		return -EINVAL;
-	cz = nexus_hand_get(att, ho->zone);
+	cz = nexus_hand_get(att, ho->zone, true);
 	if (IS_ERR(cz))
 		return PTR_ERR(cz);
 	file = fget(ho->fd);
@@ -84,7 +85,7 @@ int nexus_hand_ino_range(struct nexus_att *att, struct nexus_ino_range *r)
 
 	if (r->reserved)
 		return -EINVAL;
-	cz = nexus_hand_get(att, r->zone);
+	cz = nexus_hand_get(att, r->zone, true);
 	if (IS_ERR(cz))
 		return PTR_ERR(cz);
 	err = nexus_zone_add_ino_range(cz->zone, r->first, r->end);
@@ -109,7 +110,7 @@ int nexus_hand_report(struct nexus_att *att, struct nexus_report *r)
 		return -EINVAL;
 	if (r->space_free > r->space_total)
 		return -EINVAL;
-	cz = nexus_hand_get(att, r->zone);
+	cz = nexus_hand_get(att, r->zone, true);
 	if (IS_ERR(cz))
 		return PTR_ERR(cz);
 	zone = cz->zone;
@@ -143,7 +144,8 @@ int nexus_hand_zone_fail(struct nexus_att *att, struct nexus_zone_fail *zf)
 	if (zf->error >= 0 || zf->error < -511 ||
 	    strnlen(zf->reason, sizeof(zf->reason)) == sizeof(zf->reason))
 		return -EINVAL;
-	cz = nexus_hand_get(att, zf->zone);
+	/* Also a zone that this helper cannot take over. */
+	cz = nexus_hand_get(att, zf->zone, false);
 	if (IS_ERR(cz))
 		return PTR_ERR(cz);
 	/* It goes to the kernel log. */
@@ -252,7 +254,7 @@ int nexus_hand_submit(struct nexus_att *att, struct nexus_submit *sub)
 
 	if (sub->len < sizeof(*rec) || sub->len > NEXUS_REC_LEN_MAX)
 		return -EINVAL;
-	cz = nexus_hand_get(att, sub->zone);
+	cz = nexus_hand_get(att, sub->zone, true);
 	if (IS_ERR(cz))
 		return PTR_ERR(cz);
 

@@ -7,10 +7,12 @@
  * can attach; the state itself is written under s->lock too, for whoever only
  * looks at requests.
  */
-#include <linux/sched.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 
 #include "chan.h"
+
+#define NEXUS_ENDING_WAIT	(2 * HZ)
 
 /* The list of sessions, and the last reference of each. */
 DEFINE_MUTEX(nexus_sessions_lock);
@@ -162,6 +164,26 @@ static void nexus_session_expire(struct nexus_session *s, unsigned long waited)
 
 /* ---- LIVE ---------------------------------------------------------------- */
 
+/*
+ * True while the helper is dead and its file is still on the way out: commands and
+ * mappings give it up a little after the process is gone.
+ */
+static bool nexus_session_ending(struct nexus_session *s)
+{
+	struct task_struct *task;
+	struct nexus_att *att;
+	bool ending = false;
+
+	rcu_read_lock();
+	att = rcu_dereference(s->att);
+	if (att) {
+		task = pid_task(att->owner, PIDTYPE_TGID);
+		ending = !task || task->signal->flags & SIGNAL_GROUP_EXIT;
+	}
+	rcu_read_unlock();
+	return ending;
+}
+
 int nexus_session_attach(const char *name, struct nexus_att *att)
 {
 	struct nexus_session *s;
@@ -207,6 +229,16 @@ retry:
 	spin_unlock(&s->lock);
 	mutex_unlock(&s->zlock);
 	mutex_unlock(&nexus_sessions_lock);
+	/* Whoever restarts a helper that was killed should not have to try again. */
+	if (err == -EBUSY && nexus_session_ending(s)) {
+		long left = wait_event_killable_timeout(s->zone_wq,
+							READ_ONCE(s->state) !=
+							NEXUS_SESSION_LIVE,
+							NEXUS_ENDING_WAIT);
+
+		if (left)
+			err = left < 0 ? -EINTR : -EAGAIN;
+	}
 	if (err) {
 		nexus_session_put(s);
 		if (err == -EAGAIN)
@@ -289,6 +321,7 @@ void nexus_session_lost(struct nexus_att *att)
 	spin_unlock(&s->lock);
 
 	if (lost) {
+		wake_up_all(&s->zone_wq);
 		nexus_zones_lost(s);
 		grace = nexus_zones_grace(s);
 		if (grace < 0) {
