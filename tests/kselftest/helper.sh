@@ -21,7 +21,7 @@ kill_helper() {
 	local pid
 	pid=$(cat $run/nexusd.pid)
 	kill -9 "$pid"
-	until_true 10 test ! -d "/proc/$pid"
+	until_true 20 dead "$pid"
 }
 
 new_helper() { [ -s $run/nexusd.pid ] && [ "$(cat $run/nexusd.pid)" != "$1" ] && nexusctl status; }
@@ -124,7 +124,7 @@ test_killed_waiter_of_a_dead_helper() {
 	pid=$!
 	sleep 0.5
 	kill -9 $pid
-	until_true 10 test ! -d /proc/$pid || { release; return 1; }
+	until_true 10 dead $pid || { release; return 1; }
 	release
 	until_true 60 answers
 	rm -rf "$dir/helper-kill"

@@ -54,7 +54,7 @@ test_full_log() {
 	killed=$!
 	sleep 1
 	kill -9 $killed
-	until_true 10 test ! -d /proc/$killed || { release; return 1; }
+	until_true 10 dead $killed || { release; return 1; }
 	kill -0 $writer
 	# What is known can still be read.
 	[ "$(cat "$work/known")" = known ]

@@ -22,6 +22,9 @@ fails() {
 	fi
 }
 
+# Gone, or a zombie that nobody has waited for.
+dead() { ! grep -qsv '^State:.*[ZX]' <(grep -s ^State: "/proc/$1/status"); }
+
 # What a script undoes after each of its tests.
 tap_cleanup() { :; }
 
