@@ -102,7 +102,8 @@ static void set_zone(struct helper *h, const char *name, struct zone *z)
 
 	pthread_mutex_lock(&h->lock);
 	s = find_slot(h, name);
-	if (s)
+	/* One that a closer has got hold of already is not shown any more. */
+	if (s && !(z && atomic_load(&z->closing)))
 		s->zone = z;
 	pthread_mutex_unlock(&h->lock);
 }
@@ -213,6 +214,7 @@ static void put_last(struct zone *z)
 int helper_open_zone(struct helper *h, const char *name, bool rdonly, struct errline *err)
 {
 	struct zone *z;
+	bool closing;
 	int ret;
 
 	if (!nexus_zone_name_ok(name, strlen(name)))
@@ -225,18 +227,23 @@ int helper_open_zone(struct helper *h, const char *name, bool rdonly, struct err
 		ret = -ENOMEM;
 		goto out;
 	}
+	/* Its own thread may find that the zone is over before we come back. */
+	zone_get(z);
 	ret = zone_open(z, rdonly, err);
-	if (ret) {
-		zone_stop(z);
-		put_last(z);
-		goto out;
+	if (!ret) {
+		stats_inc(zones_opened);
+		set_zone(h, name, z);
+		zone_put(z);
+		return 0;
 	}
-	stats_inc(zones_opened);
-	set_zone(h, name, z);
-	/* It may have been over before it was known. */
-	if (atomic_load(&z->dropped))
-		helper_zone_over(h, z);
-	return 0;
+	closing = atomic_exchange(&z->closing, true);
+	if (!closing)
+		zone_stop(z);
+	zone_put(z);
+	/* The closer puts the rest, and gives the name back. */
+	if (closing)
+		return ret;
+	put_last(z);
 out:
 	drop_slot(h, name);
 	return ret;
