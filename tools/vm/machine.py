@@ -24,7 +24,7 @@ BOARD = ("-M", "q35,sata=off,smbus=off,vmport=off,hpet=off,i8042=off",
          "-global", "ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off")
 KVM_LIMIT = 20          # seconds a KVM guest gets to reach its first process
 BLOCKED_LIMIT = 4       # seconds for the list of blocked tasks after a timeout
-DEATH_LIMIT = 120       # seconds from the command's end to power-off
+DEATH_LIMIT = 300       # seconds from the command's end to power-off
 KERNEL_ARGS = (
     "console=ttyS0 panic=-1 oops=panic nokaslr mitigations=off audit=0 loglevel=5 "
     "net.ifnames=0 random.trust_cpu=on no_timer_check "

@@ -72,6 +72,9 @@ STAMP = re.compile(r"^(?:<\d+>)?\[\s*\d+\.\d+\](?:\[[^]]*\])?\s?")
 KCSAN = re.compile(r"BUG: KCSAN")
 OURS = re.compile(r"\[nexus\w*\]|nexusfs|nexus_")
 
+# Where x86-64 puts modules.
+MODULES = 0xFFFFFFFFA0000000
+
 CONTEXT = 60  # lines printed of one report
 
 
@@ -111,27 +114,27 @@ def read_splats(path):
 def kmemleak(report_path, kallsyms_path):
     """Unreferenced objects with one of our functions in their backtrace.
 
-    After rmmod the kernel can no longer name those functions, so the symbols
-    written down before it are used for the addresses.
+    After rmmod the kernel can no longer name those functions: an address in the
+    modules' space without a name is one of them.  The symbols written down
+    before rmmod, if there was time, tell which.
     """
     symbols = []
     try:
         with open(kallsyms_path) as table:
             for line in table:
-                address, _kind, name = line.split()[:3]
-                symbols.append((int(address, 16), name))
-        symbols.sort()
+                address, _kind, symbol = line.split()[:3]
+                symbols.append((int(address, 16), symbol))
+    except FileNotFoundError:
+        pass
+    try:
         with open(report_path, errors="replace") as report:
             text = report.read()
     except FileNotFoundError:
         return []
-    if not symbols:
-        return []
-    low, high = symbols[0][0], symbols[-1][0] + 0x10000
 
     def name(address):
-        best = max((s for s in symbols if s[0] <= address), default=symbols[0])
-        return f"{best[1]}+{address - best[0]:#x}"
+        best = max((s for s in symbols if s[0] <= address < s[0] + 0x10000), default=None)
+        return f"{best[1]}+{address - best[0]:#x}" if best else f"{address:#x}"
 
     found = []
     for block in re.split(r"(?m)^(?=unreferenced object)", text):
@@ -141,7 +144,7 @@ def kmemleak(report_path, kallsyms_path):
         for line in block.rstrip().splitlines():
             trace = trace or "backtrace" in line
             match = re.search(r"\s(0x[0-9a-f]{16})$", line)
-            if match and low <= int(match[1], 16) < high:
+            if match and int(match[1], 16) >= MODULES:
                 line = line[: match.start(1)] + name(int(match[1], 16)) + " [ours]"
                 mine = True
             elif trace and OURS.search(line):
