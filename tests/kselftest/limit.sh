@@ -10,7 +10,7 @@ run=/run/nexusfs
 
 # 4 KiB a name, to get there soon: symbolic links with long targets.
 fill() {
-	perl -e '
+	exec perl -e '
 		my ($dir, $n) = @ARGV;
 		my $long = "x" x 4000;
 		for my $i (1 .. $n) {

@@ -110,11 +110,34 @@ static bool is_seen(void)
 	return ctl->seen >= want_seen;
 }
 
+static int op_pause(const char *p)
+{
+	pause();
+	return 0;
+}
+
+/* How long so many processes take to die that wait for nothing of ours. */
+static double time_to_die(void)
+{
+	pid_t op[WAITERS];
+	double begun;
+	int i;
+
+	for (i = 0; i < WAITERS; i++)
+		op[i] = op_start(op_pause, NULL);
+	begun = now();
+	for (i = 0; i < WAITERS; i++)
+		kill(op[i], SIGKILL);
+	for (i = 0; i < WAITERS; i++)
+		op_wait(op[i], 60);
+	return now() - begun;
+}
+
 /* More than two queues have slots: some wait for one. */
 static void test_killed(void)
 {
 	pid_t op[WAITERS];
-	double begun, took;
+	double begun, took, usual = time_to_die();
 	int i, left = 0;
 
 	ctl->manner = HOLD;
@@ -128,10 +151,12 @@ static void test_killed(void)
 	for (i = 0; i < WAITERS; i++)
 		kill(op[i], SIGKILL);
 	for (i = 0; i < WAITERS; i++)
-		left += op_wait(op[i], 10) == HANGS;
+		left += op_wait(op[i], 60) == HANGS;
 	took = now() - begun;
-	ok(!left && took < 1.0, "%d killed waiters are gone in %.2f s", WAITERS,
-	   took);
+	/* A debug kernel on a busy machine needs long for any process. */
+	ok(!left && took < 1 + 2 * usual,
+	   "%d killed waiters are gone in %.2f s; others take %.2f s", WAITERS,
+	   took, usual);
 	/* The slots are not free before the helper is done with them. */
 	op[0] = op_start(op_lstat, name('f'));
 	usleep(300000);
