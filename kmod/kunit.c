@@ -2,7 +2,7 @@
 /* What the KUnit module uses of this one; only built when the kernel has KUnit. */
 #include <kunit/visibility.h>
 
-#include "nexusfs.h"
+#include "chan/chan.h"
 #include "../lib/omap.h"
 
 /* Here and not beside each function: lib/ is compiled for userspace, too. */
@@ -33,6 +33,21 @@ NEXUS_SHOW(nexus_log_durable);
 NEXUS_SHOW(nexus_log_applied);
 NEXUS_SHOW(nexus_resv_move);
 NEXUS_SHOW(nexus_mutate);
+
+NEXUS_SHOW(nexus_att_alloc);
+NEXUS_SHOW(nexus_att_free);
+NEXUS_SHOW(nexus_att_send);
+NEXUS_SHOW(nexus_att_requests);
+NEXUS_SHOW(nexus_queue_drain);
+NEXUS_SHOW(nexus_queue_drop);
+NEXUS_SHOW(nexus_rq_end);
+NEXUS_SHOW(nexus_rq_put);
+NEXUS_SHOW(nexus_session_attach);
+NEXUS_SHOW(nexus_session_find);
+NEXUS_SHOW(nexus_session_is_own);
+NEXUS_SHOW(nexus_session_lookup);
+NEXUS_SHOW(nexus_session_lost);
+NEXUS_SHOW(nexus_session_put);
 
 NEXUS_SHOW(nexus_get_be64);
 NEXUS_SHOW(nexus_key_inode);
