@@ -259,14 +259,20 @@ int nexus_zone_detach(struct nexus_att *att, u32 id)
 	if (err)
 		return err;
 	cz = xa_load(&s->zones, id);
-	if (!cz)
+	if (!cz || cz->detached)
 		err = -ENOENT;
-	else if (cz->mounted)
+	else if (cz->mounted && READ_ONCE(cz->zone->sb))
 		err = -EBUSY;
 	list_for_each_entry(open, &s->opens, node)
 		if (cz && open->cz == cz)
 			err = -EBUSY;
-	if (!err)
+	/*
+	 * The log says DETACHED before nexus_session_close_zone() is called:
+	 * then that drops the zone.
+	 */
+	if (!err && cz->mounted)
+		cz->detached = true;
+	else if (!err)
 		nexus_czone_drop(s, cz);
 	mutex_unlock(&s->zlock);
 	return err;

@@ -208,6 +208,7 @@ struct nexus_czone {
 	u32 epoch;			/* of the attachment that knows it; zlock to write */
 	u64 incarnation;
 	bool mounted;			/* from OPEN_ZONE's success to kill_sb; zlock */
+	bool detached;			/* the helper is done, kill_sb not quite; zlock */
 
 	spinlock_t lock;		/* the fields below; any context */
 	bool ended;			/* dropped, or the session is DEAD; lock */

@@ -15,13 +15,15 @@
 
 struct workqueue_struct *nexus_chan_wq;
 
-/* Orders two ATTACHes of one file. */
-static DEFINE_MUTEX(nexus_attach_lock);
+/* private_data while ATTACH is at it. */
+#define NEXUS_ATTACHING		((void *)1)
 
 struct nexus_att *nexus_chan_att(struct file *file)
 {
 	/* Pairs with the store-release in nexus_ioc_attach(). */
-	return smp_load_acquire(&file->private_data);
+	void *p = smp_load_acquire(&file->private_data);
+
+	return p == NEXUS_ATTACHING ? NULL : p;
 }
 
 static int nexus_chan_open(struct inode *inode, struct file *file)
@@ -81,21 +83,22 @@ static int nexus_ioc_attach(struct file *file, struct nexus_attach *a)
 		return -ENOMEM;
 	att->owner = get_pid(task_tgid(current));
 
-	mutex_lock(&nexus_attach_lock);
-	err = nexus_chan_att(file) ? -EALREADY :
-				     nexus_session_attach(a->session, att);
-	if (!err) {
-		/* A whole attachment before its pointer: pairs with nexus_chan_att(). */
-		smp_store_release(&file->private_data, att);
-	}
-	mutex_unlock(&nexus_attach_lock);
-	if (err) {
-		nexus_att_free(att);
-		return err;
-	}
+	/* Of two ATTACHes of one file one goes on. */
+	err = -EALREADY;
+	if (cmpxchg(&file->private_data, NULL, NEXUS_ATTACHING))
+		goto out_att;
+	err = nexus_session_attach(a->session, att);
+	/* A whole attachment before its pointer: pairs with nexus_chan_att(). */
+	smp_store_release(&file->private_data, err ? NULL : att);
+	if (err)
+		goto out_att;
 	a->queues = att->nr_queues;
 	a->epoch = att->epoch;
 	return 0;
+
+out_att:
+	nexus_att_free(att);
+	return err;
 }
 
 /* ---- ioctl --------------------------------------------------------------- */
@@ -205,7 +208,7 @@ static int nexus_chan_mmap(struct file *file, struct vm_area_struct *vma)
 
 	if (!att)
 		return -ENOTCONN;
-	if (off & ((1u << 28) - 1) || NEXUS_MMAP_INDEX(off) > U32_MAX)
+	if (off & ((1u << 28) - 1))
 		return -EINVAL;
 	if (!(vma->vm_flags & VM_SHARED) || vma->vm_flags & VM_EXEC)
 		return -EPERM;

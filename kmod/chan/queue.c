@@ -315,7 +315,10 @@ u32 nexus_att_requests(struct nexus_att *att)
 	unsigned int i;
 	u32 n = 0;
 
-	for (i = 0; i < att->nr_queues; i++)
+	for (i = 0; i < att->nr_queues; i++) {
+		spin_lock(&att->queue[i].lock);
 		n += bitmap_weight(att->queue[i].busy, NEXUS_SLOTS);
+		spin_unlock(&att->queue[i].lock);
+	}
 	return n;
 }

@@ -258,8 +258,9 @@ void nexus_session_close_zone(struct nexus_zone *zone)
 	mutex_lock(&s->zlock);
 	cz = xa_load(&s->zones, zone->id);
 	cz->mounted = false;
-	/* Only a helper that knows it can drain it. */
-	if (s->state != NEXUS_SESSION_LIVE || cz->epoch != s->epoch)
+	/* Only a helper that knows it can drain it, and it may have done so. */
+	if (s->state != NEXUS_SESSION_LIVE || cz->epoch != s->epoch ||
+	    cz->detached)
 		nexus_czone_drop(s, cz);
 	nexus_session_check_idle(s);
 	mutex_unlock(&s->zlock);
