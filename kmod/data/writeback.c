@@ -34,6 +34,8 @@ struct nexus_wio {
 	u64 fblock;
 	u32 block;
 	u32 nr;
+	/* Not in the record before it is begun: nexus_rec_init() clears there. */
+	__le32 crc[NEXUS_EXTENT_BLOCKS_MAX];
 	struct bio_vec bvec[NEXUS_EXTENT_BLOCKS_MAX];
 	union {
 		struct nexus_rec_extent rec;
@@ -69,12 +71,12 @@ static void nexus_wio_checksum(struct nexus_wio *wio)
 
 	for (i = 0; i < wio->nr; i++) {
 		p = kmap_local_page(wio->bvec[i].bv_page);
-		wio->rec.crc[i] = cpu_to_le32(nexus_crc32c(0, p, PAGE_SIZE));
+		wio->crc[i] = cpu_to_le32(nexus_crc32c(0, p, PAGE_SIZE));
 		kunmap_local(p);
 	}
 }
 
-/* Everything of the record that does not change any more; checksums stay. */
+/* The record, as file and pack are now; log_mutex held. */
 static void nexus_wio_record(struct nexus_wio *wio)
 {
 	struct nexus_inode *ni = NEXUS_I(wio->inode);
@@ -99,6 +101,7 @@ static void nexus_wio_record(struct nexus_wio *wio)
 	rec->ctime_s = cpu_to_le64(ctime.tv_sec);
 	rec->mtime_ns = cpu_to_le32(mtime.tv_nsec);
 	rec->ctime_ns = cpu_to_le32(ctime.tv_nsec);
+	memcpy(rec->crc, wio->crc, wio->nr * sizeof(rec->crc[0]));
 }
 
 static int nexus_wio_commit(struct nexus_wio *wio)
@@ -112,7 +115,7 @@ static int nexus_wio_commit(struct nexus_wio *wio)
 		nexus_pack_note(wio->pack, wio->block + i, wio->inode->i_ino,
 				READ_ONCE(ni->data_id),
 				(wio->fblock + i) << NEXUS_BLOCK_SHIFT,
-				le32_to_cpu(wio->rec.crc[i]));
+				le32_to_cpu(wio->crc[i]));
 
 	mutex_lock(&ni->log_mutex);
 	nexus_wio_record(wio);
