@@ -225,7 +225,7 @@ static int run(const struct args *a, struct config *cfg, const char *name,
 
 int main(int argc, char **argv)
 {
-	struct args a = { NULL };
+	struct args a = { .zone = NULL };
 	struct errline err = { "" };
 	char name[NEXUS_ZONE_NAME_LEN], buf[128];
 	struct config cfg;
@@ -234,7 +234,7 @@ int main(int argc, char **argv)
 	ret = parse(argc, argv, &a);
 	if (ret >= 0)
 		return ret;
-	log_set_level(LOG_L_ERROR);
+	log_set_level(a.verbose ? LOG_L_INFO : LOG_L_ERROR);
 	ret = load_settings(&a, &cfg, name, &err);
 	if (!ret)
 		ret = run(&a, &cfg, name, &err);

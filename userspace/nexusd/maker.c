@@ -189,6 +189,7 @@ static int known_packs(struct zone *z, struct used *used)
 struct find_arg {
 	struct zone *z;
 	struct used *used;
+	u64 above;		/* ids up to here may be known to the kernel */
 	size_t cap;
 };
 
@@ -197,6 +198,8 @@ static int find_unused(void *arg, u64 pack)
 	struct find_arg *fa = arg;
 	struct zone *z = fa->z;
 
+	if (pack <= fa->above)
+		return 0;
 	if (fa->used->n && bsearch(&pack, fa->used->packs, fa->used->n, sizeof(u64), compare_u64))
 		return 0;
 	if (z->nrecycle == fa->cap) {
@@ -215,7 +218,7 @@ static int find_unused(void *arg, u64 pack)
 static int find_recycle(struct zone *z)
 {
 	struct used used = { NULL, 0 };
-	struct find_arg fa = { z, &used, 0 };
+	struct find_arg fa = { z, &used, 0, 0 };
 	int ret;
 
 	ret = known_packs(z, &used);
@@ -223,6 +226,14 @@ static int find_recycle(struct zone *z)
 		ret = z->os->drv->list(z->os, find_unused, &fa);
 	free(used.packs);
 	return ret;
+}
+
+int zone_find_spares(struct zone *z, u64 above)
+{
+	struct used none = { NULL, 0 };
+	struct find_arg fa = { z, &none, above, 0 };
+
+	return z->os->drv->list(z->os, find_unused, &fa);
 }
 
 static int hand_segments(struct zone *z)

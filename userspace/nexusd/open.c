@@ -314,6 +314,8 @@ int zone_reattach(struct zone *z, const struct nexus_zone_next *zn, struct errli
 	z->floor = __atomic_load_n(&z->ring.ctl->tail, __ATOMIC_ACQUIRE);
 	z->first_pack = z->al.next_pack;
 	z->next_segment_file = seglog_next_index(&z->foldlog);
+	if (!z->rdonly && zone_find_spares(z, zn->pack_max))
+		log_warn("zone %s: its packs cannot be listed", z->name);
 	ret = start_threads(z);
 	if (ret)
 		return err_set(err, ret, "threads cannot be started: %s", strerror(-ret));

@@ -181,47 +181,58 @@ int pack_read_block(struct pack_reader *r, u64 pack, u32 block, void *buf)
 	return 0;
 }
 
-static int check_block(struct pack_reader *r, u64 pack, u32 block, u32 crc)
+static int check_block(struct pack_reader *r, u64 pack, u32 block, u32 crc,
+		       struct pack_bad *bad)
 {
 	u8 data[NEXUS_BLOCK_SIZE];
 
-	if (pack_read_block(r, pack, block, data))
+	bad->pack = pack;
+	bad->block = block;
+	bad->error = pack_read_block(r, pack, block, data);
+	if (bad->error)
 		return -EUCLEAN;
 	return nexus_crc32c(0, data, sizeof(data)) == crc ? 0 : -EUCLEAN;
 }
 
-int pack_check_data(struct pack_reader *r, const u8 *records, size_t len)
+static int check_tail(struct pack_reader *r, const struct nexus_rec_truncate *tr,
+		      struct pack_bad *bad)
+{
+	if (!tr->tail_pack)
+		return 0;
+	return check_block(r, le64_to_cpu(tr->tail_pack), le32_to_cpu(tr->tail_block),
+			   le32_to_cpu(tr->tail_crc), bad);
+}
+
+static int check_extent(struct pack_reader *r, const struct nexus_rec_extent *ext,
+			struct pack_bad *bad)
+{
+	u32 i, n = le32_to_cpu(ext->nblocks);
+	int ret = 0;
+
+	if (le32_to_cpu(ext->flags) & (NEXUS_EF_NOCRC | NEXUS_EF_UNWRITTEN))
+		return 0;
+	for (i = 0; i < n && !ret; i++)
+		ret = check_block(r, le64_to_cpu(ext->pack), le32_to_cpu(ext->block) + i,
+				  le32_to_cpu(ext->crc[i]), bad);
+	return ret;
+}
+
+int pack_check_data(struct pack_reader *r, const u8 *records, size_t len,
+		    struct pack_bad *bad)
 {
 	size_t off;
-	u32 i, n;
-	int ret;
+	int ret = 0;
 
-	for (off = 0; off < len;) {
+	for (off = 0; off < len && !ret;) {
 		const struct nexus_rec_head *rec = (const void *)(records + off);
-		const struct nexus_rec_extent *ext = (const void *)rec;
-		const struct nexus_rec_truncate *tr = (const void *)rec;
 
 		if (nexus_rec_check(rec, len - off))
 			return -EUCLEAN;
 		off += le32_to_cpu(rec->len);
-		if (le16_to_cpu(rec->type) == NEXUS_REC_TRUNCATE && tr->tail_pack) {
-			ret = check_block(r, le64_to_cpu(tr->tail_pack),
-					  le32_to_cpu(tr->tail_block),
-					  le32_to_cpu(tr->tail_crc));
-			if (ret)
-				return ret;
-		}
-		if (le16_to_cpu(rec->type) != NEXUS_REC_EXTENT ||
-		    le32_to_cpu(ext->flags) & (NEXUS_EF_NOCRC | NEXUS_EF_UNWRITTEN))
-			continue;
-		n = le32_to_cpu(ext->nblocks);
-		for (i = 0; i < n; i++) {
-			ret = check_block(r, le64_to_cpu(ext->pack),
-					  le32_to_cpu(ext->block) + i,
-					  le32_to_cpu(ext->crc[i]));
-			if (ret)
-				return ret;
-		}
+		if (le16_to_cpu(rec->type) == NEXUS_REC_TRUNCATE)
+			ret = check_tail(r, (const void *)rec, bad);
+		else if (le16_to_cpu(rec->type) == NEXUS_REC_EXTENT)
+			ret = check_extent(r, (const void *)rec, bad);
 	}
-	return 0;
+	return ret;
 }

@@ -23,11 +23,18 @@ struct pack_reader *pack_reader_new(struct nexus_objectstore *os);
 void pack_reader_free(struct pack_reader *r);
 /* Reads one block.  0, -ENOENT (no such pack), -ERANGE (beyond its end), -EIO. */
 int pack_read_block(struct pack_reader *r, u64 pack, u32 block, void *buf);
+struct pack_bad {
+	u64 pack;
+	u32 block;
+	int error;		/* of reading it; 0: it has another checksum */
+};
+
 /*
  * Checks the data that the EXTENT and TRUNCATE records in [records, + len) name.
- * 0; -EUCLEAN when a block is not what its record says.
+ * 0; -EUCLEAN when a block is not what its record says, and which one in @bad.
  */
-int pack_check_data(struct pack_reader *r, const u8 *records, size_t len);
+int pack_check_data(struct pack_reader *r, const u8 *records, size_t len,
+		    struct pack_bad *bad);
 
 /*
  * Completing the tables: collects lines, then writes those that are missing.

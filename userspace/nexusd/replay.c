@@ -20,6 +20,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "log.h"
+
 static void corrupt(struct replay *r, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 
@@ -84,6 +86,7 @@ static int follow(struct replay *r)
 {
 	struct pack_reader *reader = NULL;
 	struct seg_cursor c = r->start;
+	struct pack_bad bad = { 0 };
 	struct seg_batch b;
 	int ret;
 
@@ -98,8 +101,12 @@ static int follow(struct replay *r)
 				reader = pack_reader_new(r->os);
 			if (!reader)
 				return -ENOMEM;
-			if (pack_check_data(reader, b.records, b.length))
+			if (pack_check_data(reader, b.records, b.length, &bad)) {
+				log_info("log: the batch at LSN %llu was never acknowledged, and its data is not there: block %u of pack %llu (%s)",
+					 b.lsn, bad.block, bad.pack, bad.error ?
+					 strerror(-bad.error) : "another checksum");
 				break;
+			}
 		}
 		r->tail = b.end;
 		r->prev_crc = b.crc;
