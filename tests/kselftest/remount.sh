@@ -93,6 +93,39 @@ test_helper_killed_before_the_end() {
 	cmp "$tap_tmp/before" "$tap_tmp/after" || { diff "$tap_tmp/before" "$tap_tmp/after"; return 1; }
 }
 
+# What was written last, in whatever size, when nobody was there to index it.
+test_small_files_without_a_helper() {
+	need
+	local round size sizes=(1 7 100 4095 4096 4097 8192 12345 65536 100000 262144 1000001)
+	mkdir -p "$dir/small"
+	for round in "${!sizes[@]}"; do
+		size=${sizes[$round]}
+		kill -STOP "$(cat /run/nexusfs/supervise.pid)"
+		kill -9 "$(cat /run/nexusfs/nexusd.pid)"
+		for i in 1 2 3; do
+			head -c $((size * i)) /dev/urandom > "$tap_tmp/$round-$i"
+			cp "$tap_tmp/$round-$i" "$dir/small/$round-$i"
+		done
+		# One that is overwritten and one that grows, each time again.
+		head -c "$size" "$tap_tmp/$round-3" | tee "$tap_tmp/over" > "$dir/small/over"
+		echo "$size" | tee -a "$tap_tmp/grows" >> "$dir/small/grows"
+		timeout 60 umount "$dir" || { kill -CONT "$(cat /run/nexusfs/supervise.pid)"; return 1; }
+		kill -CONT "$(cat /run/nexusfs/supervise.pid)"
+		# One time the helper of the supervisor opens the zone, one time a later one.
+		until_true 60 nexusctl status
+		if [ $((round % 2)) = 0 ]; then
+			"$supervise" stop
+			check
+			"$supervise" start
+		fi
+		mount -t nexusfs root "$dir"
+		for f in "$tap_tmp"/[0-9]*-[123] "$tap_tmp/over" "$tap_tmp/grows"; do
+			cmp "$f" "$dir/small/${f##*/}"
+		done
+	done
+	rm -r "$dir/small"
+}
+
 test_mounted_again_at_once() {
 	need
 	local i
@@ -137,4 +170,5 @@ test_removed_space_comes_back() {
 	return 1
 }
 
+tap_cleanup() { kill -CONT "$(cat /run/nexusfs/supervise.pid)" 2> /dev/null || true; }
 tap_main "$@"
