@@ -145,6 +145,114 @@ static void test_incarnations(void **state)
 	nexus_omap_destroy(&before);
 }
 
+/*
+ * A log of any length is replayed in the memory there is, whatever interrupts it.
+ */
+static struct nexus_ms_driver dying_ms;
+static int dying_commits;	/* until they fail */
+
+static int dying_commit(struct nexus_ms_batch *b)
+{
+	if (dying_commits-- > 0)
+		return nexus_ms_lmdb.commit(b);
+	nexus_ms_lmdb.abort(b);
+	return -EIO;
+}
+
+static int dying_open(const char *dir, const struct nexus_ms_opts *opts,
+		      struct nexus_metastore **ms, char *err, size_t errlen)
+{
+	int ret = nexus_ms_lmdb.open(dir, opts, ms, err, errlen);
+
+	if (!ret)
+		(*ms)->drv = &dying_ms;
+	return ret;
+}
+
+static void long_log(struct config *cfg, struct nexus_omap *want, u64 *tail)
+{
+	struct zone *z;
+	struct logw w;
+	struct fake k;
+	struct gen g;
+	u32 i;
+
+	z = fake_open(&k, cfg, 4u << 20);
+	gen_init(&g, 100, k.last_pack, 256);
+	g.os = z->os;
+	log_of(z, &w);
+	for (i = 0; i < 2500; i++) {
+		add(&k, &w, gen_next(&g));
+		if (i % 100 == 99)
+			logw_batch(&w);
+	}
+	assert_int_equal(applier_run(&z->applier, 0), 0);
+	zone_dump(z, want);
+	*tail = w.lsn;
+	logw_free(&w);
+	power_cut(&k, z);
+}
+
+static int load(struct config *cfg, bool rdonly, struct zone **z)
+{
+	static struct chan none = { .fd = -1 };
+	struct errline err = { "" };
+
+	*z = zone_new(NULL, cfg, &none, "z");
+	return zone_load(*z, rdonly, false, &err);
+}
+
+static void test_long_replay(void **state)
+{
+	struct nexus_omap want, got;
+	struct config cfg;
+	struct zone *z;
+	struct fake k;
+	u64 tail, start;
+
+	(void)state;
+	test_config(&cfg, &nexus_ms_lmdb);
+	test_zone(&cfg);
+	long_log(&cfg, &want, &tail);
+	/* Looking changes nothing, so it takes the memory that it takes. */
+	cfg.memtable_limit = 32u << 10;
+	assert_int_equal(load(&cfg, true, &z), 0);
+	start = z->sb.checkpoint;
+	assert_int_equal(memtable_applied(&z->mt), tail);
+	assert_int_equal(z->sb.checkpoint, start);
+	assert_true(memtable_bytes(&z->mt) > 4 * cfg.memtable_limit);
+	zone_put(z);
+	/* One that is interrupted, at the third commit. */
+	dying_ms = nexus_ms_lmdb;
+	dying_ms.open = dying_open;
+	dying_ms.commit = dying_commit;
+	dying_commits = 2;
+	cfg.metastore = &dying_ms;
+	assert_int_equal(load(&cfg, false, &z), -EIO);
+	zone_put(z);
+	cfg.metastore = &nexus_ms_lmdb;
+	assert_int_equal(load(&cfg, true, &z), 0);
+	assert_true(z->sb.checkpoint > start && z->sb.checkpoint < tail);
+	assert_int_equal(z->sb.incarnation, 1);
+	zone_dump(z, &got);
+	same_maps(&want, &got);
+	nexus_omap_destroy(&got);
+	zone_put(z);
+	/* And the one that comes to the end. */
+	assert_int_equal(load(&cfg, false, &z), 0);
+	assert_true(memtable_bytes(&z->mt) < cfg.memtable_limit + (128u << 10));
+	zone_is_sound(z);
+	zone_put(z);
+	z = fake_open(&k, &cfg, 1u << 20);
+	assert_int_equal(z->sb.incarnation, 2);
+	assert_int_equal(z->sb.checkpoint, tail);
+	zone_dump(z, &got);
+	same_maps(&want, &got);
+	nexus_omap_destroy(&got);
+	nexus_omap_destroy(&want);
+	power_cut(&k, z);
+}
+
 /* A clean end leaves nothing to replay, even with the log gone. */
 static void test_finish(void **state)
 {
@@ -431,6 +539,7 @@ int main(void)
 		T(test_hand_over),
 		T(test_fold_waits),
 		T(test_incarnations),
+		T(test_long_replay),
 		T(test_finish),
 		T(test_finish_undurable),
 		T(test_clean),
