@@ -296,7 +296,8 @@ int zone_reattach(struct zone *z, const struct nexus_zone_next *zn, struct errli
 	struct nexus_zone_attach za = { .id = zn->id, .flags = NEXUS_ZA_REATTACH, .lock_fd = -1 };
 	int ret;
 
-	ret = zone_load(z, false, true, err);
+	/* Mounted read-only: what was not to be changed then is not to be changed now. */
+	ret = zone_load(z, (zn->flags & NEXUS_ZN_RDONLY) != 0, true, err);
 	if (!ret)
 		ret = check_identity(z, zn, err);
 	if (ret)
