@@ -22,6 +22,10 @@ check() {
 	fsck.nexusfs root
 }
 
+# Hold the supervisor back, so that a dead helper stays dead.
+hold() { kill -STOP "$(cat /run/nexusfs/supervise.pid)"; }
+release() { kill -CONT "$(cat /run/nexusfs/supervise.pid)" 2> /dev/null || true; }
+
 # Names, attributes and content of a tree, in one text.
 picture() {
 	(cd "$1" && find . -printf '%p %y %m %U %G %s %n %T@ %l\n' | sort &&
@@ -80,11 +84,11 @@ test_helper_killed_before_the_end() {
 	need
 	make_tree "$dir/remount"
 	picture "$dir/remount" > "$tap_tmp/before"
-	kill -STOP "$(cat /run/nexusfs/supervise.pid)"
+	hold
 	kill -9 "$(cat /run/nexusfs/nexusd.pid)"
 	# It takes no helper to unmount.
-	timeout 60 umount "$dir" || { kill -CONT "$(cat /run/nexusfs/supervise.pid)"; return 1; }
-	kill -CONT "$(cat /run/nexusfs/supervise.pid)"
+	timeout 60 umount "$dir"
+	release
 	until_true 60 nexusctl status
 	"$supervise" stop
 	check
@@ -96,34 +100,36 @@ test_helper_killed_before_the_end() {
 # What was written last, in whatever size, when nobody was there to index it.
 test_small_files_without_a_helper() {
 	need
-	local round size sizes=(1 7 100 4095 4096 4097 8192 12345 65536 100000 262144 1000001)
-	mkdir -p "$dir/small"
+	local round size small=$dir/small kept=$tap_tmp/small
+	local sizes=(1 7 100 4095 4096 4097 8192 12345 65536 100000 262144 1000001)
+	mkdir -p "$small" "$kept"
 	for round in "${!sizes[@]}"; do
 		size=${sizes[$round]}
-		kill -STOP "$(cat /run/nexusfs/supervise.pid)"
+		# What is known by now can be changed without one.
+		mkdir "$small/$round" "$kept/$round"
+		cat "$small"/* > /dev/null 2>&1 || true
+		hold
 		kill -9 "$(cat /run/nexusfs/nexusd.pid)"
 		for i in 1 2 3; do
-			head -c $((size * i)) /dev/urandom > "$tap_tmp/$round-$i"
-			cp "$tap_tmp/$round-$i" "$dir/small/$round-$i"
+			head -c $((size * i)) /dev/urandom > "$kept/$round/$i"
+			cp "$kept/$round/$i" "$small/$round/$i"
 		done
-		# One that is overwritten and one that grows, each time again.
-		head -c "$size" "$tap_tmp/$round-3" | tee "$tap_tmp/over" > "$dir/small/over"
-		echo "$size" | tee -a "$tap_tmp/grows" >> "$dir/small/grows"
-		timeout 60 umount "$dir" || { kill -CONT "$(cat /run/nexusfs/supervise.pid)"; return 1; }
-		kill -CONT "$(cat /run/nexusfs/supervise.pid)"
-		# One time the helper of the supervisor opens the zone, one time a later one.
+		# One that is written anew and one that grows.
+		head -c "$size" "$kept/$round/3" | tee "$kept/over" > "$small/over"
+		echo "$size" | tee -a "$kept/grows" >> "$small/grows"
+		timeout 60 umount "$dir"
+		release
 		until_true 60 nexusctl status
+		# The next helper opens the zone, or one after it.
 		if [ $((round % 2)) = 0 ]; then
 			"$supervise" stop
 			check
 			"$supervise" start
 		fi
 		mount -t nexusfs root "$dir"
-		for f in "$tap_tmp"/[0-9]*-[123] "$tap_tmp/over" "$tap_tmp/grows"; do
-			cmp "$f" "$dir/small/${f##*/}"
-		done
+		diff -r "$kept" "$small"
 	done
-	rm -r "$dir/small"
+	rm -r "$small"
 }
 
 test_mounted_again_at_once() {
@@ -170,5 +176,5 @@ test_removed_space_comes_back() {
 	return 1
 }
 
-tap_cleanup() { kill -CONT "$(cat /run/nexusfs/supervise.pid)" 2> /dev/null || true; }
+tap_cleanup() { release; }
 tap_main "$@"
