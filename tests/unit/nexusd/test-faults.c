@@ -304,6 +304,179 @@ static void test_long_replay(void **state)
 	power_cut(&k, z);
 }
 
+/*
+ * A store is kept as it was at each of its checkpoints; the same log, whole,
+ * leads from every one of them to the same bytes, in both drivers.
+ */
+#define MARKS		40u
+#define INDEX_PATH	256
+
+struct mark {
+	struct nexus_omap map;
+	u64 lsn;
+};
+
+static void index_path(struct zone *z, char *path, size_t len)
+{
+	snprintf(path, len, "%.200s/index/data.mdb", z->dir);
+}
+
+static void copy_file(const char *from, const char *to)
+{
+	char cmd[2 * INDEX_PATH + 16];
+
+	snprintf(cmd, sizeof(cmd), "cp %.255s %.255s", from, to);
+	assert_int_equal(system(cmd), 0);
+}
+
+/* Folds wherever it comes to, also in the middle of what becomes a batch. */
+static u32 record_marks(struct zone *z, struct fake *k, struct mark *marks)
+{
+	char index[INDEX_PATH], copy[INDEX_PATH];
+	struct logw w;
+	struct gen g;
+	u32 i, n = 0;
+
+	gen_init(&g, 100, k->last_pack, 256);
+	g.os = z->os;
+	index_path(z, index, sizeof(index));
+	log_of(z, &w);
+	for (i = 0; i < 1200; i++) {
+		append_both(k, &w, gen_next(&g));
+		if (i % 50 == 49)
+			logw_batch(&w);
+		if (n == MARKS || rnd(25))
+			continue;
+		assert_int_equal(applier_run(&z->applier, 0), 0);
+		fake_durable(k, k->tail);
+		assert_int_equal(zone_fold(z, 0, false), 0);
+		marks[n].lsn = atomic_load(&z->checkpoint);
+		assert_int_equal(marks[n].lsn, k->tail);
+		zone_dump(z, &marks[n].map);
+		snprintf(copy, sizeof(copy), "%s/%u.mdb", test_dir, n++);
+		copy_file(index, copy);
+	}
+	assert_int_equal(applier_run(&z->applier, 0), 0);
+	logw_free(&w);
+	return n;
+}
+
+static void from_mark_lmdb(struct config *cfg, const char *index, u32 i,
+			   const struct mark *mark, const struct nexus_omap *want)
+{
+	struct nexus_omap got;
+	char copy[INDEX_PATH];
+	struct zone *z;
+
+	snprintf(copy, sizeof(copy), "%s/%u.mdb", test_dir, i);
+	copy_file(copy, index);
+	assert_int_equal(load(cfg, true, &z), 0);
+	assert_int_equal(z->sb.checkpoint, mark->lsn);
+	assert_int_equal(z->error, 0);
+	zone_dump(z, &got);
+	same_maps(want, &got);
+	nexus_omap_destroy(&got);
+	zone_put(z);
+}
+
+static int fill_mem(struct nexus_metastore *ms, struct nexus_ms_batch *b, void *arg)
+{
+	const struct nexus_omap *map = arg;
+	const struct nexus_omap_entry *e;
+	int ret = 0;
+
+	for (e = nexus_omap_lower(map, "", 0, false); e && !ret;
+	     e = nexus_omap_lower(map, e->data, e->klen, true))
+		ret = ms->drv->put(b, e->data, e->klen, nexus_omap_val(e), e->vlen);
+	return ret;
+}
+
+static void ignore_progress(void *ctx, u64 applied)
+{
+	(void)ctx;
+	(void)applied;
+}
+
+static void ignore_full(void *ctx)
+{
+	(void)ctx;
+}
+
+static void no_failure(void *ctx, int error, u64 lsn, const char *reason)
+{
+	(void)ctx;
+	print_message("%d at LSN %llu: %s\n", error, lsn, reason);
+}
+
+static int apply_stretch(void *arg, const u8 *records, size_t len)
+{
+	return applier_apply(arg, records, len);
+}
+
+static void from_mark_mem(struct zone *z, const struct mark *mark,
+			  const struct nexus_omap *want)
+{
+	static const struct applier_ops ops = { ignore_progress, ignore_full, no_failure };
+	struct nexus_ms_opts opts = { .create = true };
+	struct nexus_metastore *ms;
+	struct nexus_omap got;
+	struct memtable mt;
+	struct applier a;
+	struct memview v;
+	struct replay r = {
+		.log = &z->applog, .os = z->os, .incarnation = z->sb.incarnation,
+		.checkpoint = mark->lsn,
+	};
+	char err[256];
+
+	assert_int_equal(nexus_ms_mem.open(test_dir, &opts, &ms, err, sizeof(err)), 0);
+	assert_int_equal(ms_write(ms, fill_mem, (void *)&mark->map), 0);
+	assert_int_equal(memtable_init(&mt, ms, mark->lsn), 0);
+	assert_int_equal(applier_init(&a, &mt, mark->lsn, 64u << 20, &ops, NULL), 0);
+	assert_int_equal(seglog_scan(&z->applog), 0);
+	assert_int_equal(replay_scan(&r), 0);
+	assert_int_equal(r.tail, memtable_applied(&z->mt));
+	assert_int_equal(replay_records(&r, apply_stretch, &a), 0);
+	assert_int_equal(memview_begin(&v, &mt, NULL), 0);
+	view_dump(&v, &got);
+	memview_end(&v);
+	same_maps(want, &got);
+	nexus_omap_destroy(&got);
+	applier_destroy(&a);
+	memtable_destroy(&mt);
+	ms->drv->close(ms);
+}
+
+static void test_any_checkpoint(void **state)
+{
+	struct mark marks[MARKS];
+	char index[INDEX_PATH];
+	struct nexus_omap want;
+	struct config cfg;
+	struct zone *z;
+	struct fake k;
+	u32 i, n;
+
+	(void)state;
+	test_config(&cfg, &nexus_ms_lmdb);
+	test_zone(&cfg);
+	z = fake_open(&k, &cfg, 4u << 20);
+	n = record_marks(z, &k, marks);
+	assert_true(n > MARKS / 2);
+	zone_dump(z, &want);
+	for (i = 0; i < n; i++)
+		from_mark_mem(z, &marks[i], &want);
+	index_path(z, index, sizeof(index));
+	power_cut(&k, z);
+	for (i = 0; i < n; i++)
+		from_mark_lmdb(&cfg, index, i, &marks[i], &want);
+	/* And are they stores at different points at all? */
+	assert_true(marks[0].map.count < want.count);
+	for (i = 0; i < n; i++)
+		nexus_omap_destroy(&marks[i].map);
+	nexus_omap_destroy(&want);
+}
+
 int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, test_setup, test_teardown)
@@ -312,6 +485,7 @@ int main(void)
 		T(test_damaged_middle),
 		T(test_index_ahead),
 		T(test_long_replay),
+		T(test_any_checkpoint),
 	};
 
 	return cmocka_run_group_tests_name("faults", tests, NULL, NULL);
