@@ -126,14 +126,12 @@ read_only() {
 # More than the ring holds, and the helper finds a hole where it goes on.
 test_damage_under_a_mounted_zone() {
 	begin
-	local long i
-	long=$(printf 'x%.0s' $(seq 3900))
 	mkdir $at/d/links
 	listen
 	hold
 	kill_helper
 	write_synced the-first the-middle
-	for i in $(seq 1600); do ln -s "$long" "$at/d/links/$i"; done
+	perl -e 'symlink("x" x 3900, "$ARGV[0]/$_") or die "$_: $!\n" for 1 .. 1600' $at/d/links
 	sync -f $at
 	flip the-middle
 	release
@@ -153,7 +151,7 @@ test_index_ahead_of_the_log() {
 	begin
 	local tail
 	write_synced one
-	cp -a $store/log "$tap_tmp/log"
+	cp -a $store/log "$tap_tmp/old"
 	write_synced two
 	tail=$(lsn tail)
 	until_true 60 indexed "$tail"
@@ -163,11 +161,11 @@ test_index_ahead_of_the_log() {
 	umount $at
 	release
 	until_true 60 nexusctl status
-	cp -a $store/log "$tap_tmp/new-log"
-	for f in "$tap_tmp"/log/*.seg; do dd if="$f" of="$store/log/${f##*/}" conv=notrunc,fsync status=none; done
+	cp -a $store/log "$tap_tmp/new"
+	for f in "$tap_tmp"/old/*.seg; do dd if="$f" of="$store/log/${f##*/}" conv=notrunc,fsync status=none; done
 	fsck_finds 'log ends below LSN'
 	mount_refused 'log ends below LSN'
-	for f in "$tap_tmp"/new-log/*.seg; do dd if="$f" of="$store/log/${f##*/}" conv=notrunc,fsync status=none; done
+	for f in "$tap_tmp"/new/*.seg; do dd if="$f" of="$store/log/${f##*/}" conv=notrunc,fsync status=none; done
 	mount -t nexusfs fault $at
 	[ "$(cat $at/d/one $at/d/two | wc -l)" = 2 ]
 	umount $at
