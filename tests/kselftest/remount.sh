@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Unmounted, helper stopped, started, mounted: everything is there.
+# Unmounted, helper stopped, started, mounted: everything is there.  NEXUS_LOOPS
+# rounds (6) with small files that no helper has seen.
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 # shellcheck source-path=SCRIPTDIR
 . "$here/tap.sh"
@@ -101,10 +102,10 @@ test_helper_killed_before_the_end() {
 test_small_files_without_a_helper() {
 	need
 	local round size small=$dir/small kept=$tap_tmp/small
-	local sizes=(1 7 100 4095 4096 4097 8192 12345 65536 100000 262144 1000001)
+	local sizes=(1 4096 100000 7 12345 1000001 100 4095 4097 8192 65536 262144)
 	mkdir -p "$small" "$kept"
-	for round in "${!sizes[@]}"; do
-		size=${sizes[$round]}
+	for round in $(seq "${NEXUS_LOOPS:-6}"); do
+		size=${sizes[round % ${#sizes[@]}]}
 		# What is known by now can be changed without one.
 		mkdir "$small/$round" "$kept/$round"
 		cat "$small"/* > /dev/null 2>&1 || true
