@@ -123,5 +123,8 @@ test_full_log() {
 	again 0
 }
 
-tap_cleanup() { release; }
+tap_cleanup() {
+	release
+	echo 0 > $param
+}
 tap_main "$@"

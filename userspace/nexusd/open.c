@@ -133,9 +133,11 @@ int zone_load(struct zone *z, bool rdonly, bool reattach, struct errline *err)
 	if (ret)
 		return ret;
 	ret = memtable_init(&z->mt, z->ms, z->sb.checkpoint);
+	/* Nothing is folded out of a read-only one: a limit would be its end. */
 	if (!ret)
 		ret = applier_init(&z->applier, &z->mt, z->sb.checkpoint,
-				   z->cfg->memtable_limit, &applier_ops, z);
+				   rdonly ? ~0ull : z->cfg->memtable_limit,
+				   &applier_ops, z);
 	if (ret)
 		return ret;
 	atomic_store(&z->checkpoint, z->sb.checkpoint);

@@ -259,6 +259,7 @@ static void test_long_replay(void **state)
 	struct config cfg;
 	struct zone *z;
 	struct fake k;
+	struct gen g;
 	u64 tail, start;
 
 	(void)state;
@@ -269,9 +270,18 @@ static void test_long_replay(void **state)
 	cfg.memtable_limit = 32u << 10;
 	assert_int_equal(load(&cfg, true, &z), 0);
 	start = z->sb.checkpoint;
+	gen_init(&g, 90000, 1, 256);
+	g.next_pos = 90000;
+	fake_init(&k, 1u << 20, tail);
 	assert_int_equal(memtable_applied(&z->mt), tail);
 	assert_int_equal(z->sb.checkpoint, start);
 	assert_true(memtable_bytes(&z->mt) > 4 * cfg.memtable_limit);
+	/* Nor does it end there for a helper that takes such a mount over. */
+	applier_set_ring(&z->applier, k.ctl, k.ring, k.ring_size);
+	fake_append(&k, gen_create(&g));
+	assert_int_equal(applier_run(&z->applier, 0), 0);
+	assert_int_equal(memtable_applied(&z->mt), k.tail);
+	fake_free(&k);
 	zone_put(z);
 	/* One that is interrupted, at the third commit. */
 	dying_ms = nexus_ms_lmdb;
