@@ -37,6 +37,7 @@ struct lmdb_batch {
 	struct lmdb_store *store;
 	MDB_txn *txn;
 	bool full;
+	int error;			/* the first; then nothing is committed */
 };
 
 struct lmdb_store {
@@ -401,15 +402,20 @@ static int lmdb_begin_write(struct nexus_metastore *ms, struct nexus_ms_batch **
 		return lmdb_errno(rc);
 	}
 	store->batch.full = false;
+	store->batch.error = 0;
 	*out = (struct nexus_ms_batch *)&store->batch;
 	return 0;
 }
 
 static int batch_result(struct lmdb_batch *batch, int rc)
 {
+	int ret = lmdb_errno(rc);
+
 	if (rc == MDB_MAP_FULL)
 		batch->full = true;
-	return lmdb_errno(rc);
+	if (ret && !batch->error)
+		batch->error = ret;
+	return ret;
 }
 
 static int lmdb_put(struct nexus_ms_batch *b, const void *key, size_t klen,
@@ -460,9 +466,10 @@ static int lmdb_commit(struct nexus_ms_batch *b)
 {
 	struct lmdb_batch *batch = (struct lmdb_batch *)b;
 
-	if (batch->full) {
+	/* The disk may have been full before the map was: LMDB writes ahead. */
+	if (batch->error) {
 		mdb_txn_abort(batch->txn);
-		return end_batch(batch, -ENOSPC);
+		return end_batch(batch, batch->error);
 	}
 	return end_batch(batch, batch_result(batch, mdb_txn_commit(batch->txn)));
 }

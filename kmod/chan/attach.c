@@ -233,7 +233,8 @@ int nexus_zone_next(struct nexus_att *att, struct nexus_zone_next *zn)
 	if (cz) {
 		memset(zn, 0, sizeof(*zn));
 		zn->id = cz->id;
-		zn->flags = cz->mounted ? NEXUS_ZN_MOUNTED : 0;
+		zn->flags = (cz->mounted ? NEXUS_ZN_MOUNTED : 0) |
+			    (cz->zone->store_rdonly ? NEXUS_ZN_RDONLY : 0);
 		strscpy(zn->name, cz->zone->name, sizeof(zn->name));
 		memcpy(zn->uuid, cz->zone->uuid, sizeof(zn->uuid));
 		zn->incarnation = cz->incarnation;

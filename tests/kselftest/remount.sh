@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Unmounted, helper stopped, started, mounted: everything is there.
+# Unmounted, helper stopped, started, mounted: everything is there.  NEXUS_LOOPS
+# rounds (6) with small files that no helper has seen.
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 # shellcheck source-path=SCRIPTDIR
 . "$here/tap.sh"
@@ -21,6 +22,10 @@ check() {
 	command -v fsck.nexusfs > /dev/null || return 0
 	fsck.nexusfs root
 }
+
+# Hold the supervisor back, so that a dead helper stays dead.
+hold() { kill -STOP "$(cat /run/nexusfs/supervise.pid)"; }
+release() { kill -CONT "$(cat /run/nexusfs/supervise.pid)" 2> /dev/null || true; }
 
 # Names, attributes and content of a tree, in one text.
 picture() {
@@ -80,17 +85,52 @@ test_helper_killed_before_the_end() {
 	need
 	make_tree "$dir/remount"
 	picture "$dir/remount" > "$tap_tmp/before"
-	kill -STOP "$(cat /run/nexusfs/supervise.pid)"
+	hold
 	kill -9 "$(cat /run/nexusfs/nexusd.pid)"
 	# It takes no helper to unmount.
-	timeout 60 umount "$dir" || { kill -CONT "$(cat /run/nexusfs/supervise.pid)"; return 1; }
-	kill -CONT "$(cat /run/nexusfs/supervise.pid)"
+	timeout 60 umount "$dir"
+	release
 	until_true 60 nexusctl status
 	"$supervise" stop
 	check
 	up
 	picture "$dir/remount" > "$tap_tmp/after"
 	cmp "$tap_tmp/before" "$tap_tmp/after" || { diff "$tap_tmp/before" "$tap_tmp/after"; return 1; }
+}
+
+# What was written last, in whatever size, when nobody was there to index it.
+test_small_files_without_a_helper() {
+	need
+	local round size small=$dir/small kept=$tap_tmp/small
+	local sizes=(1 4096 100000 7 12345 1000001 100 4095 4097 8192 65536 262144)
+	mkdir -p "$small" "$kept"
+	for round in $(seq "${NEXUS_LOOPS:-6}"); do
+		size=${sizes[round % ${#sizes[@]}]}
+		# What is known by now can be changed without one.
+		mkdir "$small/$round" "$kept/$round"
+		cat "$small"/* > /dev/null 2>&1 || true
+		hold
+		kill -9 "$(cat /run/nexusfs/nexusd.pid)"
+		for i in 1 2 3; do
+			head -c $((size * i)) /dev/urandom > "$kept/$round/$i"
+			cp "$kept/$round/$i" "$small/$round/$i"
+		done
+		# One that is written anew and one that grows.
+		head -c "$size" "$kept/$round/3" | tee "$kept/over" > "$small/over"
+		echo "$size" | tee -a "$kept/grows" >> "$small/grows"
+		timeout 60 umount "$dir"
+		release
+		until_true 60 nexusctl status
+		# The next helper opens the zone, or one after it.
+		if [ $((round % 2)) = 0 ]; then
+			"$supervise" stop
+			check
+			"$supervise" start
+		fi
+		mount -t nexusfs root "$dir"
+		diff -r "$kept" "$small"
+	done
+	rm -r "$small"
 }
 
 test_mounted_again_at_once() {
@@ -137,4 +177,5 @@ test_removed_space_comes_back() {
 	return 1
 }
 
+tap_cleanup() { release; }
 tap_main "$@"

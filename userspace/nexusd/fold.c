@@ -136,6 +136,17 @@ int zone_fold(struct zone *z, unsigned int wait, bool clean)
 	return commit_frozen(z, z->mt.frozen_lsn, clean);
 }
 
+/*
+ * In the middle of a replay: the log is known to its end by then, and what is
+ * read from the disk is flushed by the commit, so nothing gets ahead of it.
+ */
+int zone_fold_replay(struct zone *z)
+{
+	int ret = memtable_freeze(&z->mt);
+
+	return ret ? ret : commit_frozen(z, z->mt.frozen_lsn, false);
+}
+
 int zone_fold_open(struct zone *z)
 {
 	struct super before = z->sb;

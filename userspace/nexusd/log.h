@@ -39,6 +39,7 @@ struct errline {
 int err_set(struct errline *err, int error, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 /* The line, or the text of the errno if there is none. */
-const char *err_text(const struct errline *err, int error, char *buf, size_t len);
+const char *err_text(const struct errline *err, int error, char *buf, size_t len)
+	__attribute__((returns_nonnull));
 
 #endif /* NEXUSD_LOG_H */

@@ -236,26 +236,37 @@ int zone_find_spares(struct zone *z, u64 above)
 	return z->os->drv->list(z->os, find_unused, &fa);
 }
 
+/* Its space is free only when both logs have closed it; no thread runs yet. */
+static int drop_segment(struct zone *z, u32 index)
+{
+	char name[16];
+
+	seglog_name(name, index);
+	if (unlinkat(z->foldlog.dirfd, name, 0))
+		return -errno;
+	seglog_forget(&z->foldlog, index);
+	seglog_forget(&z->applog, index);
+	return 0;
+}
+
 static int hand_segments(struct zone *z)
 {
 	u32 want = z->cfg->segments, have = 0, index;
-	char name[16];
-	size_t i;
+	size_t i = 0;
 	int ret;
 
 	ret = seglog_scan(&z->foldlog);
-	for (i = 0; !ret && i < z->foldlog.nfiles; i++) {
+	while (!ret && i < z->foldlog.nfiles) {
 		struct seg_file *f = &z->foldlog.files[i];
 
 		/* All of it is in the index: more than enough are let go. */
 		if (f->size != z->sb.segment_size || have >= 2 * want) {
-			seglog_name(name, f->index);
-			if (unlinkat(z->foldlog.dirfd, name, 0))
-				ret = -errno;
+			ret = drop_segment(z, f->index);
 			continue;
 		}
 		ret = hand_segment(z, f->index);
 		have++;
+		i++;
 	}
 	index = seglog_next_index(&z->foldlog);
 	for (; !ret && have < want; have++, index++) {

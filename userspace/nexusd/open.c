@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #define LOCK_WAIT_MS	3000u	/* the kernel lets go of a file a little later */
+#define NO_SPACE_HINT	"; mount -o ro works without space"
 
 static void on_progress(void *ctx, u64 applied)
 {
@@ -54,8 +55,16 @@ static int open_logs(struct zone *z, struct errline *err)
 static int apply_stretch(void *arg, const u8 *records, size_t len)
 {
 	struct zone *z = arg;
+	int ret = applier_apply(&z->applier, records, len);
 
-	return applier_apply(&z->applier, records, len);
+	/*
+	 * A log is as long as its limit, memory is not.  A store that is not to be
+	 * changed is kept in memory all the same.
+	 */
+	if (ret || z->rdonly || z->replay.corrupt ||
+	    memtable_bytes(&z->mt) <= z->cfg->memtable_limit)
+		return ret;
+	return zone_fold_replay(z);
 }
 
 /* What the log holds above the checkpoint, into the memtable. */
@@ -83,7 +92,8 @@ static int replay_log(struct zone *z, struct errline *err)
 	ret = replay_records(r, apply_stretch, z);
 	pthread_mutex_unlock(&z->applier.lock);
 	if (ret && ret != -EUCLEAN)
-		return err_set(err, ret, "the log cannot be applied: %s", strerror(-ret));
+		return err_set(err, ret, "the log cannot be applied: %s%s", strerror(-ret),
+			       ret == -ENOSPC ? NO_SPACE_HINT : "");
 	if (r->corrupt)
 		zone_fail(z, -EUCLEAN, r->tail, r->reason);
 	if (r->tail > r->checkpoint || r->dropped)
@@ -123,9 +133,11 @@ int zone_load(struct zone *z, bool rdonly, bool reattach, struct errline *err)
 	if (ret)
 		return ret;
 	ret = memtable_init(&z->mt, z->ms, z->sb.checkpoint);
+	/* Nothing is folded out of a read-only one: a limit would be its end. */
 	if (!ret)
 		ret = applier_init(&z->applier, &z->mt, z->sb.checkpoint,
-				   z->cfg->memtable_limit, &applier_ops, z);
+				   rdonly ? ~0ull : z->cfg->memtable_limit,
+				   &applier_ops, z);
 	if (ret)
 		return ret;
 	atomic_store(&z->checkpoint, z->sb.checkpoint);
@@ -168,7 +180,7 @@ static int begin_incarnation(struct zone *z, struct errline *err)
 		ret = zone_fold_open(z);
 	if (ret)
 		return err_set(err, ret, "the index cannot be written: %s%s", strerror(-ret),
-			       ret == -ENOSPC ? "; mount -o ro works without space" : "");
+			       ret == -ENOSPC ? NO_SPACE_HINT : "");
 	return 0;
 }
 
@@ -286,7 +298,8 @@ int zone_reattach(struct zone *z, const struct nexus_zone_next *zn, struct errli
 	struct nexus_zone_attach za = { .id = zn->id, .flags = NEXUS_ZA_REATTACH, .lock_fd = -1 };
 	int ret;
 
-	ret = zone_load(z, false, true, err);
+	/* Mounted read-only: what was not to be changed then is not to be changed now. */
+	ret = zone_load(z, (zn->flags & NEXUS_ZN_RDONLY) != 0, true, err);
 	if (!ret)
 		ret = check_identity(z, zn, err);
 	if (ret)

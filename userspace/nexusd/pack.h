@@ -43,6 +43,7 @@ int pack_check_data(struct pack_reader *r, const u8 *records, size_t len,
 struct pack_tables;
 struct pack_tables *pack_tables_new(void);
 void pack_tables_free(struct pack_tables *t);
+size_t pack_tables_count(const struct pack_tables *t);
 int pack_tables_add(struct pack_tables *t, const u8 *records, size_t len);
 /* The CRC the collected lines give a block; false if they do not name it. */
 bool pack_tables_find(struct pack_tables *t, u64 pack, u32 block, u32 *crc);

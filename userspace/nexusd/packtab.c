@@ -43,6 +43,11 @@ void pack_tables_free(struct pack_tables *t)
 	free(t);
 }
 
+size_t pack_tables_count(const struct pack_tables *t)
+{
+	return t->n;
+}
+
 static int add_line(struct pack_tables *t, const struct tab_line *line)
 {
 	if (t->n == t->cap) {

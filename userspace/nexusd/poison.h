@@ -42,11 +42,16 @@ static inline bool poison_enter(struct poison *p, u64 lsn)
 	return true;
 }
 
-/* Applied; what killed others did not kill us. */
+/*
+ * Applied.  Once that is the record others died at, it is forgiven; the ones
+ * before it, which every helper applies again on its way there, say nothing.
+ */
 static inline void poison_leave(struct poison *p)
 {
+	u64 lsn = p->page->lsn;
+
 	__atomic_store_n(&p->page->lsn, 0, __ATOMIC_SEQ_CST);
-	if (p->page->deaths)
+	if (p->page->deaths && lsn >= p->page->dead_lsn)
 		p->page->deaths = 0;
 }
 

@@ -22,6 +22,8 @@
 
 #include "log.h"
 
+#define TABLE_LINES	(512u << 10)	/* 24 MiB */
+
 static void corrupt(struct replay *r, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 
@@ -198,17 +200,43 @@ int replay_collect_tables(struct replay *r, struct pack_tables *t)
 	return seglog_walk(r->log, r->incarnation, add_batch, &ta);
 }
 
+/* Lines are written in lots: a log can hold those of more data than memory takes. */
+struct lots_arg {
+	struct replay *r;
+	const u8 *uuid;
+	struct pack_tables *t;
+	u64 written;
+};
+
+static int write_lot(struct lots_arg *la)
+{
+	u64 written;
+	int ret = pack_tables_write(la->t, la->r->os, la->uuid, &written);
+
+	la->written += written;
+	pack_tables_free(la->t);
+	la->t = pack_tables_new();
+	return ret ? ret : la->t ? 0 : -ENOMEM;
+}
+
+static int add_to_lot(void *arg, const struct seg_batch *b)
+{
+	struct lots_arg *la = arg;
+	size_t max = la->r->table_lines ? la->r->table_lines : TABLE_LINES;
+	struct tables_arg ta = { la->t, la->r->tail };
+	int ret = add_batch(&ta, b);
+
+	return ret || pack_tables_count(la->t) < max ? ret : write_lot(la);
+}
+
 int replay_tables(struct replay *r, const u8 *uuid, u64 *written)
 {
-	struct pack_tables *t = pack_tables_new();
-	int ret;
+	struct lots_arg la = { r, uuid, pack_tables_new(), 0 };
+	int ret = la.t ? seglog_walk(r->log, r->incarnation, add_to_lot, &la) : -ENOMEM;
 
-	*written = 0;
-	if (!t)
-		return -ENOMEM;
-	ret = replay_collect_tables(r, t);
 	if (!ret)
-		ret = pack_tables_write(t, r->os, uuid, written);
-	pack_tables_free(t);
+		ret = write_lot(&la);
+	pack_tables_free(la.t);
+	*written = la.written;
 	return ret;
 }

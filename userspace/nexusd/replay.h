@@ -16,6 +16,7 @@ struct replay {
 	u64 incarnation;
 	u64 checkpoint;
 	u64 checkpoint_seg;
+	size_t table_lines;		/* of tables in memory at once; 0: some */
 	/* out */
 	u64 tail;		/* LSN after the last record that counts */
 	u64 durable;		/* highest promise found */

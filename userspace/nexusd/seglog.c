@@ -205,6 +205,22 @@ int seglog_scan(struct seglog *log)
 	return 0;
 }
 
+void seglog_forget(struct seglog *log, u32 index)
+{
+	size_t i;
+
+	for (i = 0; i < log->nfiles; i++) {
+		if (log->files[i].index != index)
+			continue;
+		close(log->files[i].fd);
+		log->nfiles--;
+		memmove(&log->files[i], &log->files[i + 1],
+			(log->nfiles - i) * sizeof(*log->files));
+		break;
+	}
+	log->window_file = NULL;
+}
+
 u64 seglog_max_number(const struct seglog *log)
 {
 	u64 max = 0;

@@ -38,6 +38,8 @@ int seglog_open(struct seglog *log, const char *dir, const u8 *uuid);
 void seglog_close(struct seglog *log);
 /* Looks for new files and reads the first head of each again. */
 int seglog_scan(struct seglog *log);
+/* Closes a file that was removed; pointers to others are no longer good. */
+void seglog_forget(struct seglog *log, u32 index);
 /* Highest number any head names, 0 for none. */
 u64 seglog_max_number(const struct seglog *log);
 /*

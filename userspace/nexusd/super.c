@@ -167,7 +167,7 @@ int ms_write(struct nexus_metastore *ms,
 	     void *arg)
 {
 	struct nexus_ms_batch *batch;
-	int i, ret;
+	int i, ret, done;
 
 	for (i = 0; i < GROW_MAX; i++) {
 		ret = ms->drv->begin_write(ms, &batch);
@@ -179,9 +179,9 @@ int ms_write(struct nexus_metastore *ms,
 			ms->drv->abort(batch);
 			return ret;
 		}
-		ret = ms->drv->commit(batch);
-		if (ret != -EAGAIN)
-			return ret;
+		done = ms->drv->commit(batch);
+		if (done != -EAGAIN)
+			return ret ? ret : done;
 	}
 	return -ENOSPC;
 }

@@ -144,6 +144,8 @@ void zone_fold_kick(struct zone *z);
  * nothing is left.  0; -EAGAIN: not durable in time; or the store's error.
  */
 int zone_fold(struct zone *z, unsigned int wait_ms, bool clean);
+/* While a log is replayed, under applier.lock: folds what was applied so far. */
+int zone_fold_replay(struct zone *z);
 /* At open, before attach: folds what was replayed and opens a new incarnation. */
 int zone_fold_open(struct zone *z);
 

@@ -388,6 +388,7 @@ struct nexus_zone_next {
 };
 
 #define NEXUS_ZN_MOUNTED	(1u << 0) /* else: unmounted, log not yet applied */
+#define NEXUS_ZN_RDONLY		(1u << 1) /* attached with ZA_RDONLY: leave the store alone */
 
 /*
  * ATTACH: -EPERM (CAP_SYS_ADMIN), -EPROTO (@abi differs; the kernel log names

@@ -244,6 +244,31 @@ static void test_abort_changes_nothing(void **state)
 	}
 }
 
+/* Nothing of a batch gets in once a part of it was refused. */
+static void test_failed_put_spoils_the_batch(void **state)
+{
+	struct nexus_metastore *ms = open_store(&nexus_ms_lmdb, true, 0);
+	struct nexus_ms_batch *b;
+	struct nexus_ms_snap *snap;
+	const void *val;
+	size_t len;
+
+	(void)state;
+	assert_int_equal(ms->drv->begin_write(ms, &b), 0);
+	assert_int_equal(ms->drv->put(b, "good", 4, "v", 1), 0);
+	assert_true(ms->drv->put(b, "", 0, "v", 1) < 0);
+	assert_int_equal(ms->drv->put(b, "late", 4, "v", 1), 0);
+	assert_true(ms->drv->commit(b) < 0);
+	assert_int_equal(ms->drv->begin_read(ms, &snap), 0);
+	assert_int_equal(ms->drv->get(snap, "good", 4, &val, &len), -ENOENT);
+	ms->drv->end_read(snap);
+	/* And the next one is none the worse for it. */
+	assert_int_equal(ms->drv->begin_write(ms, &b), 0);
+	assert_int_equal(ms->drv->put(b, "good", 4, "v", 1), 0);
+	assert_int_equal(ms->drv->commit(b), 0);
+	ms->drv->close(ms);
+}
+
 /*
  * A process dies at any moment of a commit: the store holds a whole number of
  * batches, all that were reported among them.
@@ -410,6 +435,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_model_lmdb, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_snapshot_stays, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_abort_changes_nothing, make_dir, remove_dir),
+		cmocka_unit_test_setup_teardown(test_failed_put_spoils_the_batch, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_killed_in_commit, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_bad_files, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_read_only, make_dir, remove_dir),

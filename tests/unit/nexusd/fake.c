@@ -164,3 +164,24 @@ void fake_close(struct fake *k, struct zone *z)
 	zone_put(z);
 	fake_free(k);
 }
+
+void log_of(struct zone *z, struct logw *w)
+{
+	char path[PATH_MAX + 8];
+
+	snprintf(path, sizeof(path), "%s/log", z->dir);
+	logw_init(w, path, z->sb.uuid, z->sb.incarnation, z->sb.next_segment,
+		  z->replay.tail);
+	logw_segment(w, 0, super_segment_blocks(&z->sb));
+}
+
+void append_both(struct fake *k, struct logw *w, struct nexus_rec_head *rec)
+{
+	fake_append(k, rec);
+	logw_add(w, rec);
+}
+
+void power_cut(struct fake *k, struct zone *z)
+{
+	fake_close(k, z);
+}

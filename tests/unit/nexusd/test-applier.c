@@ -295,6 +295,66 @@ static void test_poison(void **state)
 	poison_close(&p);
 }
 
+/*
+ * As it happens: each helper begins at the checkpoint, applies what comes before
+ * again, and dies where the one before it died.
+ */
+static const struct nexus_ms_driver *real_ms;
+static struct nexus_key deadly;
+
+static int deadly_get(struct nexus_ms_snap *snap, const void *key, size_t klen,
+		      const void **val, size_t *vlen)
+{
+	if (klen == deadly.len && !memcmp(key, deadly.b, klen))
+		_exit(1);
+	return real_ms->get(snap, key, klen, val, vlen);
+}
+
+/* A life: exit status 1 for a death, 3 when the zone is stopped at @bad. */
+static int live(u64 *bad)
+{
+	struct nexus_ms_driver drv;
+	pid_t pid = fork();
+	int status, i;
+
+	if (!pid) {
+		struct rig r;
+		int ret;
+
+		rig_up(&r, 1u << 20);
+		poison_open(&r.a.poison, test_dir, false);
+		for (i = 0; i < 10; i++) {
+			/* Of the fifth, the name is fatal to whoever looks it up. */
+			if (i == 5) {
+				nexus_key_dirent(&deadly, NEXUS_ROOT_INO, "f105", 4);
+				*bad = r.k.tail;
+			}
+			fake_append(&r.k, gen_create(&r.g));
+		}
+		drv = *r.ms->drv;
+		real_ms = r.ms->drv;
+		drv.get = deadly_get;
+		r.ms->drv = &drv;
+		ret = applier_run(&r.a, 0);
+		_exit(ret == -EUCLEAN && r.error_lsn == *bad &&
+		      strstr(r.reason, "died") ? 3 : 4);
+	}
+	waitpid(pid, &status, 0);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 255;
+}
+
+static void test_poisoned_behind_others(void **state)
+{
+	u64 bad = 0;
+	u32 i;
+
+	(void)state;
+	for (i = 0; i < POISON_DEATHS; i++)
+		assert_int_equal(live(&bad), 1);
+	assert_int_equal(live(&bad), 3);
+	assert_int_equal(live(&bad), 3);
+}
+
 static void test_poisoned_record(void **state)
 {
 	struct rig r;
@@ -386,6 +446,7 @@ int main(void)
 		T(test_full),
 		T(test_upto),
 		T(test_poison),
+		T(test_poisoned_behind_others),
 		T(test_poisoned_record),
 		T(test_crowd),
 	};

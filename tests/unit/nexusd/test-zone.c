@@ -6,29 +6,6 @@
 
 #include "util.h"
 
-static struct logw *log_of(struct zone *z, struct logw *w)
-{
-	char path[PATH_MAX + 8];
-
-	snprintf(path, sizeof(path), "%s/log", z->dir);
-	logw_init(w, path, z->sb.uuid, z->sb.incarnation, z->sb.next_segment,
-		  z->replay.tail);
-	logw_segment(w, 0, super_segment_blocks(&z->sb));
-	return w;
-}
-
-static void add(struct fake *k, struct logw *w, struct nexus_rec_head *rec)
-{
-	fake_append(k, rec);
-	logw_add(w, rec);
-}
-
-/* The machine stops: nothing is closed in order, the log is what remains. */
-static void power_cut(struct fake *k, struct zone *z)
-{
-	fake_close(k, z);
-}
-
 static void test_hand_over(void **state)
 {
 	struct config cfg;
@@ -55,6 +32,55 @@ static void test_hand_over(void **state)
 	assert_true(z->first_pack > last_pack);
 	assert_true(k.last_ino_end >= last_ino + ZONE_INO_RANGE);
 	assert_int_equal(z->sb.incarnation, 2);
+	power_cut(&k, z);
+}
+
+/* Descriptors of files that are in no directory any more. */
+static u32 open_and_removed(void)
+{
+	char path[64], to[PATH_MAX];
+	u32 fd, n = 0;
+	ssize_t len;
+
+	for (fd = 0; fd < 1024; fd++) {
+		snprintf(path, sizeof(path), "/proc/self/fd/%u", fd);
+		len = readlink(path, to, sizeof(to) - 1);
+		if (len <= 0)
+			continue;
+		to[len] = '\0';
+		n += strstr(to, test_dir) && strstr(to, ".seg (deleted)");
+	}
+	return n;
+}
+
+/* Segments beyond what is needed are let go, space and all. */
+static void test_segments_let_go(void **state)
+{
+	struct config cfg;
+	struct zone *z;
+	struct fake k;
+	char path[PATH_MAX + 32];
+	u32 i, left = 0;
+	int fd;
+
+	(void)state;
+	test_config(&cfg, &nexus_ms_lmdb);
+	test_zone(&cfg);
+	for (i = 2; i < 9; i++) {
+		snprintf(path, sizeof(path), "%s/zones/z/log/%06u.seg", cfg.data_dir, i);
+		fd = open(path, O_RDWR | O_CREAT, 0600);
+		assert_true(fd >= 0);
+		assert_int_equal(ftruncate(fd, i == 2 ? 4096 : (off_t)cfg.segment_size), 0);
+		close(fd);
+	}
+	z = fake_open(&k, &cfg, 1u << 20);
+	assert_int_equal(k.segments, 2 * cfg.segments);
+	for (i = 0; i < 9; i++) {
+		snprintf(path, sizeof(path), "%s/zones/z/log/%06u.seg", cfg.data_dir, i);
+		left += !access(path, F_OK);
+	}
+	assert_int_equal(left, 2 * cfg.segments);
+	assert_int_equal(open_and_removed(), 0);
 	power_cut(&k, z);
 }
 
@@ -126,7 +152,7 @@ static void test_incarnations(void **state)
 		g.os = z->os;
 		log_of(z, &w);
 		for (i = 0; i < 150; i++) {
-			add(&k, &w, gen_next(&g));
+			append_both(&k, &w, gen_next(&g));
 			if (i % 30 == 29) {
 				logw_batch(&w);
 				fake_durable(&k, w.lsn);
@@ -165,7 +191,7 @@ static void test_finish(void **state)
 	gen_init(&g, 100, 50, 4000);
 	log_of(z, &w);
 	for (i = 0; i < 100; i++)
-		add(&k, &w, gen_next(&g));
+		append_both(&k, &w, gen_next(&g));
 	logw_batch(&w);
 	logw_free(&w);
 	fake_durable(&k, k.tail);
@@ -276,17 +302,17 @@ static void test_clean(void **state)
 	g.os = z->os;
 	pack = k.last_pack;
 	log_of(z, &w);
-	add(&k, &w, gen_create(&g));
+	append_both(&k, &w, gen_create(&g));
 	for (i = 0; i < GEN_FILES; i++)
 		if (g.file[i].ino)
 			f = &g.file[i];
 	for (i = 0; i < 20; i++)
-		add(&k, &w, gen_extent(&g, f));
-	add(&k, &w, truncate_all(&g, f));
-	add(&k, &w, gen_extent(&g, f));
+		append_both(&k, &w, gen_extent(&g, f));
+	append_both(&k, &w, truncate_all(&g, f));
+	append_both(&k, &w, gen_extent(&g, f));
 	nexus_rec_unlink(g.buf, NEXUS_ROOT_INO, f->pos, f->ino, f->name, strlen(f->name),
 			 false, (struct nexus_time){ 1, 0 });
-	add(&k, &w, (void *)g.buf);
+	append_both(&k, &w, (void *)g.buf);
 	logw_batch(&w);
 	logw_free(&w);
 	power_cut(&k, z);
@@ -327,10 +353,10 @@ static void test_clean_busy(void **state)
 	z = fake_open(&k, &cfg, 1u << 20);
 	gen_init(&g, 100, 50, 4000);
 	log_of(z, &w);
-	add(&k, &w, gen_create(&g));
+	append_both(&k, &w, gen_create(&g));
 	nexus_rec_unlink(g.buf, NEXUS_ROOT_INO, NEXUS_FIRST_POS, 100, "f100", 4, false,
 			 (struct nexus_time){ 1, 0 });
-	add(&k, &w, (void *)g.buf);
+	append_both(&k, &w, (void *)g.buf);
 	logw_batch(&w);
 	logw_free(&w);
 	power_cut(&k, z);
@@ -429,6 +455,7 @@ int main(void)
 #define T(fn) cmocka_unit_test_setup_teardown(fn, test_setup, test_teardown)
 	const struct CMUnitTest tests[] = {
 		T(test_hand_over),
+		T(test_segments_let_go),
 		T(test_fold_waits),
 		T(test_incarnations),
 		T(test_finish),

@@ -113,6 +113,12 @@ void fake_durable(struct fake *k, u64 lsn);
 /* Opens zone "z" the way zone_open() does, up to the threads. */
 struct zone *fake_open(struct fake *k, const struct config *cfg, u64 ring_size);
 void fake_close(struct fake *k, struct zone *z);
+/* The machine stops: nothing is closed in order, the log is what remains. */
+void power_cut(struct fake *k, struct zone *z);
+/* What the kernel would write for the zone, from file 0 on. */
+void log_of(struct zone *z, struct logw *w);
+/* Into the ring and into what becomes the next batch. */
+void append_both(struct fake *k, struct logw *w, struct nexus_rec_head *rec);
 
 /* ---- stores ------------------------------------------------------------------ */
 
