@@ -81,7 +81,7 @@ void zone_params(struct nexus_zone_attach *za, int lock_fd)
 	za->applied = FIRST_LSN;
 	za->segment = 1;
 	za->ino_first = 1 << 20;
-	za->ino_end = 2 << 20;
+	za->ino_end = za->ino_first + ctl->inos;
 	za->lock_fd = lock_fd;
 	za->pack_blocks = 1024;
 	za->segment_blocks = 1024;
@@ -174,7 +174,7 @@ static int open_zone(struct fake *f)
 	ctl->incarnation++;
 	f->zone = ctl->zone = za.id;
 	die_at(STEP_ATTACHED);
-	for (i = 0; i < 3; i++) {
+	for (i = 0; i < (int)ctl->segments; i++) {
 		char name[16];
 
 		snprintf(name, sizeof(name), "seg.%d", i);
@@ -183,7 +183,7 @@ static int open_zone(struct fake *f)
 			return err;
 	}
 	die_at(STEP_SEGMENTS);
-	for (i = 1; i < 3; i++) {
+	for (i = 1; i <= (int)ctl->packs; i++) {
 		char name[16];
 
 		snprintf(name, sizeof(name), "pack.%d", i);
@@ -285,6 +285,10 @@ static void answer(struct fake *f, struct queue *q, uint32_t slot)
 	if (req->op == NEXUS_OP_OPEN_ZONE) {
 		die_at(STEP_OPEN_SEEN);
 		r->status = open_zone(f);
+		if (r->status < 0 && ctl->reason_len) {
+			r->len = ctl->reason_len;
+			memcpy(r->data, ctl->reason, r->len);
+		}
 		die_at(STEP_REPLIED);
 		put_cqe(q, slot, seq);
 		return;
@@ -338,7 +342,10 @@ static void serve(struct fake *f, struct queue *q)
 		const struct nexus_request *req =
 			(const void *)q->req->slot[slot];
 
-		if (req->op != NEXUS_OP_OPEN_ZONE) {
+		if (req->op == NEXUS_OP_OPEN_ZONE) {
+			if (ctl->hold_open)
+				continue;
+		} else {
 			ctl->seen++;
 			if (req->op == NEXUS_OP_LOOKUP)
 				die_at(STEP_REQUEST);
@@ -377,7 +384,7 @@ static void completion(struct fake *f, struct io_uring_cqe *cqe)
 	if (cqe->user_data >= USER_LOG) {
 		if (cqe->res < 0)
 			return;
-		if (f->log->flags & NEXUS_LF_DETACHED &&
+		if (f->log->flags & NEXUS_LF_DETACHED && !ctl->no_detach &&
 		    !ioctl(f->dev, NEXUS_IOC_ZONE_DETACH, &f->zone)) {
 			munmap((void *)f->log, 4096);
 			f->log = NULL;
@@ -537,6 +544,9 @@ void fake_init(void)
 	if (ctl == MAP_FAILED)
 		exit(1);
 	ctl->queues = 2;
+	ctl->segments = 3;
+	ctl->packs = 2;
+	ctl->inos = 1 << 20;
 	if (access(DEV, F_OK)) {
 		printf("1..0 # SKIP no " DEV ": the module is not loaded\n");
 		exit(0);

@@ -118,6 +118,11 @@ struct ctl {
 	_Atomic unsigned int doorbells;	/* WAITs completed */
 	_Atomic int waits_refused;	/* -EBUSY of a second WAIT */
 	_Atomic int open_fails;		/* status for OPEN_ZONE, 0: open it */
+	char reason[512];		/* and what it says of that */
+	_Atomic unsigned int reason_len;
+	_Atomic int hold_open;		/* OPEN_ZONE is not answered */
+	_Atomic int no_detach;		/* nothing is drained */
+	unsigned int segments, packs, inos; /* handed over with a zone */
 	_Atomic int no_attach;		/* OPEN_ZONE answered 0 without ZONE_ATTACH */
 	_Atomic int try_attach;		/* first try wrong ZONE_ATTACHes */
 	_Atomic int attach_errors[32];	/* what they returned */
@@ -133,6 +138,7 @@ struct ctl {
 	_Atomic uint64_t incarnation;
 	char dir[64];			/* files */
 	char mnt[64];			/* mount point */
+	char why[1024];			/* what the kernel said, fake_mount_why() */
 	unsigned int queues;
 };
 
@@ -148,6 +154,8 @@ int fake_call(int (*fn)(int dev, uint32_t zone, void *arg));
 /* Mounts or unmounts ctl->mnt; 0 or -errno. */
 int fake_mount(const char *options);
 int fake_umount(void);
+/* Mounts by the calls that can explain themselves: the words are in ctl->why. */
+int fake_mount_why(void);
 
 /* ---- small pieces ----------------------------------------------------------- */
 

@@ -2,6 +2,7 @@
 /* Results, and operations that must not hang. */
 #include <dirent.h>
 #include <stdarg.h>
+#include <sys/syscall.h>
 
 #include "fake.h"
 
@@ -187,4 +188,26 @@ int op_chmod(const char *path)
 int op_umount(const char *path)
 {
 	return umount(path) ? -errno : 0;
+}
+
+static int op_mount_why(const char *path)
+{
+	int fs = syscall(SYS_fsopen, "nexusfs", FSOPEN_CLOEXEC), err = 0;
+	ssize_t n;
+
+	if (fs < 0)
+		return -errno;
+	if (syscall(SYS_fsconfig, fs, FSCONFIG_SET_STRING, "source",
+		    SESSION ":" ZONE, 0) ||
+	    syscall(SYS_fsconfig, fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0))
+		err = -errno;
+	n = read(fs, ctl->why, sizeof(ctl->why) - 1);
+	ctl->why[n > 0 ? n : 0] = '\0';
+	close(fs);
+	return err;
+}
+
+int fake_mount_why(void)
+{
+	return op_run(op_mount_why, ctl->mnt);
 }
