@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The session with the module: attaching, taking zones over, leaving. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -31,12 +32,9 @@ static void refuse(struct helper *h, const struct nexus_zone_next *zn, int error
 		   const char *why)
 {
 	struct nexus_zone_fail zf = { .zone = zn->id, .error = error };
-	size_t len = strlen(why);
 
 	log_error("zone %.63s cannot be taken over: %s", zn->name, why);
-	if (len >= sizeof(zf.reason))
-		len = sizeof(zf.reason) - 1;
-	memcpy(zf.reason, why, len);
+	snprintf(zf.reason, sizeof(zf.reason), "%s", why);
 	chan_ioctl(&h->chan, NEXUS_IOC_ZONE_FAIL, &zf);
 }
 
