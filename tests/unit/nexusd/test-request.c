@@ -10,10 +10,10 @@
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <sys/vfs.h>
 
 #include "lib/read.h"
+#include "poison.h"
 #include "queue.h"
 #include "util.h"
 
@@ -123,7 +123,7 @@ static u32 sum_tree(int parent, const char *path)
 
 		if (!strcmp(name, ".") || !strcmp(name, "..") ||
 		    !strcmp(name, STORE_LOCK) || !strcmp(name, "lock.mdb") ||
-		    !strcmp(name, "applying"))
+		    !strcmp(name, POISON_FILE))
 			continue;
 		assert_int_equal(fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW), 0);
 		if (index_by_content && !strcmp(name, "data.mdb"))
