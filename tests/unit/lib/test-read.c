@@ -373,9 +373,6 @@ static void test_bad_rest(void **state)
 	assert_non_null(verdict(0x77, 0, 0, 0, 0));
 }
 
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
 static void test_reason(void **state)
 {
 	char text[NEXUS_REASON_LEN + 1];
@@ -401,6 +398,9 @@ static void test_reason(void **state)
 	assert_false(nexus_reason_ok(text, NEXUS_REASON_LEN + 1));
 }
 
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 		T(test_lookup), T(test_list), T(test_list_damage),
 		T(test_extents), T(test_content), T(test_xattr), T(test_names),
