@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The helper that can misbehave. */
+#include <sched.h>
 #include <stdarg.h>
 #include <sys/random.h>
 #include <sys/prctl.h>
@@ -271,6 +272,20 @@ static void apply_patch(struct nexus_reply *r)
 	ctl->patched++;
 }
 
+/* As many settings as fit, and there are always more. */
+static void endless(struct nexus_reply *r)
+{
+	static const struct nexus_setting_ent e = {
+		.reclen = 16, .pathlen = 1, .vallen = 1
+	};
+
+	r->status = 0;
+	for (r->len = 0; r->len + 16 <= NEXUS_REPLY_DATA_MAX; r->len += 16) {
+		memset(r->data + r->len, 'a', 16);
+		memcpy(r->data + r->len, &e, sizeof(e));
+	}
+}
+
 static void answer(struct fake *f, struct queue *q, uint32_t slot)
 {
 	const struct nexus_request *req = (const void *)q->req->slot[slot];
@@ -296,6 +311,10 @@ static void answer(struct fake *f, struct queue *q, uint32_t slot)
 	make_reply(req, r);
 
 	switch (manner) {
+	case ENDLESS:
+		if (req->op == NEXUS_OP_SETTINGS)
+			endless(r);
+		break;
 	case PATCH:
 		if (req->op == ctl->patch.op)
 			apply_patch(r);
@@ -377,6 +396,32 @@ static void release_held(struct fake *f)
 	}
 }
 
+/*
+ * Takes CPU 0 from everybody for a second; on CPU 1 the caller goes on.  Whoever
+ * is woken on CPU 0 meanwhile runs after that.
+ */
+static void hog(struct fake *f)
+{
+	struct sched_param rt = { .sched_priority = 50 };
+	double until;
+
+	if (!fork()) {
+		close(f->dev);
+		close(f->ring.ring_fd);
+		until = now() + 1;
+		if (cpu_only(0) || sched_setscheduler(0, SCHED_FIFO, &rt))
+			_exit(1);
+		ctl->hogging = 1;
+		while (now() < until)
+			;
+		_exit(0);
+	}
+	cpu_only(1);
+	until = now() + 5;
+	while (!ctl->hogging && now() < until)
+		usleep(1000);
+}
+
 static void completion(struct fake *f, struct io_uring_cqe *cqe)
 {
 	uint32_t i = cqe->user_data % 100;
@@ -406,7 +451,11 @@ static void completion(struct fake *f, struct io_uring_cqe *cqe)
 		exit(cqe->res == -ESHUTDOWN ? 0 : 9);
 	ctl->doorbells++;
 	serve(f, &f->q[i]);
+	if (f->zone && ctl->die_at == STEP_COMMITTED)
+		hog(f);
 	submit(f, NEXUS_URING_WAIT, i, f->q[i].head, USER_WAIT + i);
+	if (f->zone)
+		die_at(STEP_COMMITTED);
 }
 
 static int helper(void)

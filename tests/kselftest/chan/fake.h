@@ -56,6 +56,7 @@ pid_t op_start(op_fn fn, const char *path);
 int op_wait(pid_t pid, double seconds);
 int op_run(op_fn fn, const char *path);		/* limit 10 s */
 double now(void);
+int cpu_only(int cpu);				/* 0 or -errno */
 
 int op_lstat(const char *path);
 int op_list(const char *path);
@@ -76,6 +77,7 @@ enum step {
 	STEP_SEGMENTS,		/* after the segments */
 	STEP_PACKS,
 	STEP_REPLIED,		/* reply written, not committed */
+	STEP_COMMITTED,		/* told, and whoever mounts cannot run: see hog() */
 	STEP_REQUEST,		/* with a LOOKUP in hand */
 };
 
@@ -92,6 +94,7 @@ enum manner {
 	RING_BACK,	/* completion tail behind, then the right one */
 	PATCH,		/* with a changed field: ctl->patch */
 	POLLING,	/* says it polls, and does not */
+	ENDLESS,	/* settings without end */
 };
 
 enum where { HEAD, DATA, LENGTH };
@@ -123,6 +126,7 @@ struct ctl {
 	_Atomic int hold_open;		/* OPEN_ZONE is not answered */
 	_Atomic int no_detach;		/* nothing is drained */
 	unsigned int segments, packs, inos; /* handed over with a zone */
+	_Atomic int hogging;		/* CPU 0 is taken */
 	_Atomic int no_attach;		/* OPEN_ZONE answered 0 without ZONE_ATTACH */
 	_Atomic int try_attach;		/* first try wrong ZONE_ATTACHes */
 	_Atomic int attach_errors[32];	/* what they returned */

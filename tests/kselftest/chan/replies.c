@@ -345,6 +345,19 @@ static void test_reasons(void)
 	}
 }
 
+/* The kernel does not follow it for ever, nor into all of its memory. */
+static void test_settings(void)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/__sys__/cfg", ctl->mnt);
+	ctl->manner = ENDLESS;
+	ok_err(op_run(op_list, path), -EIO, "settings without end");
+	strcat(path, "/none");
+	ok_err(op_run(op_lstat, path), -EIO, "and a name among them");
+	ctl->manner = GOOD;
+}
+
 int main(void)
 {
 	pid_t helper;
@@ -360,6 +373,7 @@ int main(void)
 	}
 	test_patches();
 	test_manners();
+	test_settings();
 	ok_err(fake_umount(), 0, "umount");
 	ok_err(fake_stop(helper), 0, "the helper ends");
 	ok(ctl->detached > 0, "it drained its zones");
