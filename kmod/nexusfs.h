@@ -613,10 +613,12 @@ const char *nexus_session_name(const struct nexus_session *s);
 bool nexus_session_is_own(struct nexus_session *s);
 /*
  * Asks the helper to attach zone @name (OPEN_ZONE) and returns it, referenced,
- * with log and packs started; or ERR_PTR.  Killable.
+ * with log and packs started; or ERR_PTR.  Killable.  @reason: what the helper
+ * says of its failure, "" if nothing.
  */
 struct nexus_zone *nexus_session_open_zone(struct nexus_session *s,
-					   const char *name, bool rdonly);
+					   const char *name, bool rdonly,
+					   char reason[NEXUS_REASON_LEN]);
 /* kill_sb: the zone takes no more requests; the helper may apply what is left. */
 void nexus_session_close_zone(struct nexus_zone *zone);
 /* events of the zone's log control page moved: complete LOGWAIT.  Any context. */

@@ -176,6 +176,7 @@ static int nexus_open_session_zone(struct fs_context *fc, struct nexus_sb *nsb)
 {
 	struct nexus_session *session;
 	struct nexus_zone *zone;
+	char reason[NEXUS_REASON_LEN];
 	const char *why = NULL;
 
 	session = nexus_session_find(nsb->session, &why);
@@ -185,7 +186,7 @@ static int nexus_open_session_zone(struct fs_context *fc, struct nexus_sb *nsb)
 		return PTR_ERR(session);
 	}
 	zone = nexus_session_open_zone(session, nsb->name,
-				       fc->sb_flags & SB_RDONLY);
+				       fc->sb_flags & SB_RDONLY, reason);
 	nexus_session_put(session);
 	if (IS_ERR(zone)) {
 		switch (PTR_ERR(zone)) {
@@ -197,6 +198,11 @@ static int nexus_open_session_zone(struct fs_context *fc, struct nexus_sb *nsb)
 		case -EINTR:
 			break;
 		default:
+			if (reason[0]) {
+				errorfc(fc, "session %s cannot open zone %s (%pe): %s",
+					nsb->session, nsb->name, zone, reason);
+				break;
+			}
 			errorfc(fc,
 				"the helper of session %s could not open zone %s (%pe); its log says why",
 				nsb->session, nsb->name, zone);

@@ -13,6 +13,7 @@
  */
 #include <linux/list.h>
 #include <linux/namei.h>
+#include <linux/sched/signal.h>
 #include <linux/seq_file.h>
 #include <linux/slab.h>
 #include <linux/stringhash.h>
@@ -20,6 +21,7 @@
 #include "nexusfs.h"
 
 #define NEXUS_CFG_NAMES_MAX	4096	/* entries of a folder below cfg/ */
+#define NEXUS_SETTINGS_MAX	65536	/* of a zone; a helper could go on for ever */
 
 static const char * const nexus_sys_top[] = { "session", "stats", "zones", "cfg" };
 
@@ -39,6 +41,13 @@ static u64 nexus_sys_ino(const char *path)
 }
 
 /* ---- settings ------------------------------------------------------------------ */
+
+static int nexus_settings_endless(struct nexus_zone *zone)
+{
+	nexus_err(zone, "the helper tells of more than %u settings",
+		  NEXUS_SETTINGS_MAX);
+	return -EIO;
+}
 
 /* Calls @fn for each setting until it returns nonzero, which is returned. */
 static int nexus_for_settings(struct nexus_zone *zone,
@@ -61,6 +70,10 @@ static int nexus_for_settings(struct nexus_zone *zone,
 				  0, 0, buf, NEXUS_REPLY_DATA_MAX, &applied);
 		if (n < 0)
 			ret = n;
+		else if (fatal_signal_pending(current))
+			ret = -EINTR;
+		else if (n > 0 && cursor >= NEXUS_SETTINGS_MAX)
+			ret = nexus_settings_endless(zone);
 		for (e = buf; !ret && (void *)e < buf + n;
 		     e = (void *)e + e->reclen) {
 			path = (const char *)e->data;

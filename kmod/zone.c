@@ -190,6 +190,9 @@ int nexus_zone_new_ino(struct nexus_zone *zone, u64 *ino)
 				  nexus_zone_take_ino(zone, ino, &want));
 	if (err)
 		return -EINTR;
+	/* Others have used up what came meanwhile: the next range in time. */
+	if (want && zone->log)
+		nexus_log_set_flags(zone, NEXUS_LF_WANT_INO, 0);
 	return nexus_zone_writable(zone);
 }
 

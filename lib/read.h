@@ -41,4 +41,7 @@ void nexus_attr_from_val(struct nexus_attr *attr, u64 ino,
 int nexus_reply_check(const struct nexus_request *req, const void *data,
 		      size_t len, const char **field);
 
+/* A reason as OPEN_ZONE gives it: one line of printable ASCII and a NUL, @len in all. */
+bool nexus_reason_ok(const void *text, size_t len);
+
 #endif /* NEXUS_LIB_READ_H */

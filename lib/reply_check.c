@@ -316,6 +316,19 @@ static int check_settings(const u8 *p, size_t len, const char **field)
 	return 0;
 }
 
+bool nexus_reason_ok(const void *text, size_t len)
+{
+	const u8 *p = text;
+	size_t i;
+
+	if (len < 2 || len > NEXUS_REASON_LEN || p[len - 1])
+		return false;
+	for (i = 0; i < len - 1; i++)
+		if (p[i] < ' ' || p[i] > '~')
+			return false;
+	return true;
+}
+
 int nexus_reply_check(const struct nexus_request *req, const void *data,
 		      size_t len, const char **field)
 {

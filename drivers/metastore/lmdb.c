@@ -10,6 +10,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <lmdb.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -25,6 +26,7 @@
 
 #define LMDB_MAP_DEFAULT	(1ull << 30)
 #define LMDB_READERS		1024
+#define LMDB_LOCK_BYTES		((LMDB_READERS + 8) * 64)	/* a line each, and a head */
 
 struct lmdb_snap {
 	struct lmdb_store *store;
@@ -181,6 +183,25 @@ static void destroy_locks(struct lmdb_store *store)
 	pthread_rwlock_destroy(&store->map_lock);
 }
 
+/*
+ * LMDB writes to its lock file through a mapping of a sparse file: on a full disk
+ * that would be a SIGBUS instead of an error.
+ */
+static int alloc_lock_file(const char *dir)
+{
+	char path[PATH_MAX];
+	int fd, rc;
+
+	if (snprintf(path, sizeof(path), "%s/lock.mdb", dir) >= (int)sizeof(path))
+		return ENAMETOOLONG;
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return errno;
+	rc = posix_fallocate(fd, 0, LMDB_LOCK_BYTES);
+	close(fd);
+	return rc;
+}
+
 static int open_env(struct lmdb_store *store, const char *dir, u64 map_size)
 {
 	unsigned int flags = MDB_NOTLS;
@@ -189,7 +210,9 @@ static int open_env(struct lmdb_store *store, const char *dir, u64 map_size)
 
 	if (store->rdonly)
 		flags |= MDB_RDONLY | MDB_NOLOCK;
-	rc = mdb_env_set_mapsize(store->env, map_size);
+	rc = store->rdonly ? 0 : alloc_lock_file(dir);
+	if (!rc)
+		rc = mdb_env_set_mapsize(store->env, map_size);
 	if (!rc)
 		rc = mdb_env_set_maxreaders(store->env, LMDB_READERS);
 	if (!rc)

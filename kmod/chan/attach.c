@@ -178,7 +178,9 @@ static int nexus_zone_attach_again(struct nexus_att *att,
 	err = nexus_log_reattach(cz->zone, za->applied, za->checkpoint);
 	if (err)
 		return err;
+	spin_lock_irq(&cz->lock);
 	cz->checkpoint = za->checkpoint;
+	spin_unlock_irq(&cz->lock);
 	WRITE_ONCE(cz->epoch, att->epoch);
 	return 0;
 }

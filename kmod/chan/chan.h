@@ -192,7 +192,7 @@ void nexus_rq_end(struct nexus_rq *rq, int err);
 /*
  * Sends @req with @data and waits killably.  @grace: seconds.  Returns as
  * nexus_metastore_ops.read; *@applied may be NULL; *@bad names the field of a
- * reply that was refused (-EIO).
+ * reply that was refused (-EIO).  When OPEN_ZONE fails @out may hold a reason.
  */
 int nexus_session_call(struct nexus_session *s, const struct nexus_request *req,
 		       const void *data, unsigned int grace, const char *who,
@@ -222,6 +222,7 @@ struct nexus_open {
 	struct list_head node;		/* s->opens */
 	const char *name;
 	struct nexus_czone *cz;		/* what ZONE_ATTACH made for it */
+	bool lost;			/* there was one, of a helper that is gone */
 };
 
 /* zones.c */

@@ -279,6 +279,14 @@ int nexus_session_call(struct nexus_session *s, const struct nexus_request *req,
 				memcpy(out, rq->buf, rq->len);
 			ret = rq->len;
 		}
+	} else if (rq->len && req->op == NEXUS_OP_OPEN_ZONE) {
+		/* It says why.  With an error no other reply is looked at. */
+		if (nexus_reason_ok(rq->buf, rq->len)) {
+			memcpy(out, rq->buf, rq->len);
+		} else {
+			*bad = "reason";
+			ret = -EIO;
+		}
 	}
 out:
 	nexus_rq_put(rq);

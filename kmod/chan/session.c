@@ -276,7 +276,7 @@ static void nexus_session_unhook(struct nexus_session *s)
 	nexus_session_requeue(s, &moved);
 }
 
-/* zlock held.  Zones and requests with it. */
+/* zlock held, and a reference.  Zones and requests die with it. */
 static void nexus_session_kill(struct nexus_session *s, const char *reason)
 {
 	lockdep_assert_held(&s->zlock);
@@ -290,6 +290,12 @@ static void nexus_session_kill(struct nexus_session *s, const char *reason)
 	nexus_session_unhook(s);
 	nexus_session_expire(s, ULONG_MAX);
 	spin_unlock(&s->lock);
+	/*
+	 * A timer would outlive the module, which nothing holds any more.  Its
+	 * reference is not the last: the caller has one.
+	 */
+	if (cancel_delayed_work(&s->grace))
+		nexus_session_put(s);
 
 	nexus_zones_dead(s, reason);
 	wake_up_all(&s->zone_wq);

@@ -129,8 +129,11 @@ void nexus_zones_lost(struct nexus_session *s)
 
 	lockdep_assert_held(&s->zlock);
 	/* Their OPEN_ZONE is sent again; the next helper attaches them anew. */
-	list_for_each_entry(open, &s->opens, node)
+	list_for_each_entry(open, &s->opens, node) {
+		if (open->cz)
+			open->lost = true;
 		open->cz = NULL;
+	}
 	xa_for_each(&s->zones, id, cz)
 		if (!cz->mounted)
 			nexus_czone_drop(s, cz);
@@ -193,20 +196,59 @@ static int nexus_open_begin(struct nexus_session *s, struct nexus_open *open)
 	}
 }
 
-struct nexus_zone *nexus_session_open_zone(struct nexus_session *s,
-					   const char *name, bool rdonly)
+/*
+ * Sends OPEN_ZONE and waits; returns with zlock held.  0: @open has a zone.
+ * Otherwise -errno, and @reason has the helper's words for it, or none.
+ */
+static int nexus_open_call(struct nexus_session *s, struct nexus_open *open,
+			   bool rdonly, char reason[NEXUS_REASON_LEN])
 {
-	struct nexus_open open = { .name = name };
 	struct nexus_request req = {
 		.op = NEXUS_OP_OPEN_ZONE,
 		.arg0 = rdonly ? NEXUS_OPEN_RDONLY : 0,
-		.len = strlen(name),
+		.len = strlen(open->name),
 	};
-	struct nexus_zone *zone = NULL;
 	const char *bad;
 	int err;
 
-	if (!nexus_zone_name_ok(name, req.len))
+	for (;;) {
+		reason[0] = '\0';
+		nexus_count(req_other);
+		err = nexus_session_call(s, &req, open->name,
+					 NEXUS_GRACE_DEFAULT, open->name,
+					 reason, NEXUS_REASON_LEN, NULL, &bad);
+		if (bad) {
+			nexus_count(req_bad);
+			pr_err_ratelimited("nexusfs (%s): reply to OPEN_ZONE refused: bad %s\n",
+					   open->name, bad);
+		}
+		mutex_lock(&s->zlock);
+		if (!err && s->state == NEXUS_SESSION_DEAD)
+			err = -ENOTCONN;
+		if (err || open->cz)
+			return err;
+		/* Answered, and gone before we came here: ask the next one. */
+		if (!open->lost)
+			break;
+		open->lost = false;
+		mutex_unlock(&s->zlock);
+	}
+	nexus_count(req_bad);
+	pr_err_ratelimited("nexusfs (%s): the helper opened the zone without attaching it\n",
+			   open->name);
+	return -EIO;
+}
+
+struct nexus_zone *nexus_session_open_zone(struct nexus_session *s,
+					   const char *name, bool rdonly,
+					   char reason[NEXUS_REASON_LEN])
+{
+	struct nexus_open open = { .name = name };
+	struct nexus_zone *zone = NULL;
+	int err;
+
+	reason[0] = '\0';
+	if (!nexus_zone_name_ok(name, strlen(name)))
 		return ERR_PTR(-EINVAL);
 	err = nexus_open_begin(s, &open);
 	if (err)
@@ -214,27 +256,11 @@ struct nexus_zone *nexus_session_open_zone(struct nexus_session *s,
 	list_add_tail(&open.node, &s->opens);
 	mutex_unlock(&s->zlock);
 
-	nexus_count(req_other);
-	err = nexus_session_call(s, &req, name, NEXUS_GRACE_DEFAULT, name,
-				 NULL, 0, NULL, &bad);
-	if (bad) {
-		nexus_count(req_bad);
-		pr_err_ratelimited("nexusfs (%s): reply to OPEN_ZONE refused: bad %s\n",
-				   name, bad);
-	}
-
-	mutex_lock(&s->zlock);
+	err = nexus_open_call(s, &open, rdonly, reason);
+	lockdep_assert_held(&s->zlock);
 	list_del(&open.node);
 	WRITE_ONCE(s->zone_seq, s->zone_seq + 1);
 	wake_up_all(&s->zone_wq);
-	if (!err && s->state == NEXUS_SESSION_DEAD)
-		err = -ENOTCONN;
-	if (!err && !open.cz) {
-		nexus_count(req_bad);
-		pr_err_ratelimited("nexusfs (%s): the helper opened the zone without attaching it\n",
-				   name);
-		err = -EIO;
-	}
 	if (!err) {
 		zone = open.cz->zone;
 		nexus_zone_get(zone);

@@ -134,5 +134,9 @@ expect "mount: session without zone" 1 "" "names no zone" default: "$dir"
 expect "mount: a path" 1 "" "mounts a zone by its name" /dev/sda "$dir"
 expect "mount: no directory" 32 "" "No such file" root "$dir/none"
 expect "mount: on a file" 32 "" "is not a directory" root "$out"
+# Not where modprobe would find one: nothing is loaded into this machine.
+if ! grep -q nexusfs /proc/filesystems && ! PATH=$PATH:/sbin:/usr/sbin modprobe -n nexusfs 2>/dev/null; then
+	expect "mount: no module" 2 "" "the kernel does not know nexusfs and" root "$dir"
+fi
 expect "mount: pretend" 0 "" "" -f root "$dir" -o defaults,noauto,grace=5
 echo "1..$n"

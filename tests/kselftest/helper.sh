@@ -202,6 +202,42 @@ test_no_mount_without_a_helper() {
 	grep -qiE 'helper|not connected' "$tap_tmp/why"
 }
 
+# Another one with data and socket of its own, but the same session.
+test_rival_for_the_session() {
+	need_helper
+	local status=0 pid
+	pid=$(cat $run/nexusd.pid)
+	timeout 40 nexusd -d /var/lib/nexusfs/rival -S /tmp/rival.sock > "$tap_tmp/rival" 2>&1 || status=$?
+	cat "$tap_tmp/rival"
+	rm -rf /var/lib/nexusfs/rival
+	[ $status = 1 ]
+	[ "$(grep -c 'error:' "$tap_tmp/rival")" = 1 ]
+	grep -q 'error: session default has another nexusd$' "$tap_tmp/rival"
+	[ "$(cat $run/nexusd.pid)" = "$pid" ]
+	nexusctl status
+	echo alive > "$dir/helper-rival"
+	rm "$dir/helper-rival"
+}
+
+contents() { (cd "$1" && find . -type f ! -name LOCK ! -name lock.mdb -exec sha256sum {} + | sort); }
+
+# mount says in one line what the helper found wrong, and leaves it alone.
+test_mount_says_why() {
+	need_helper
+	local zone=/var/lib/nexusfs/zones/damaged status=0 before
+	nexusctl zone info damaged > /dev/null 2>&1 || nexusctl zone create damaged
+	truncate -s 5000 $zone/index/data.mdb
+	before=$(contents $zone)
+	mkdir -p /tmp/helper-damaged
+	mount -t nexusfs damaged /tmp/helper-damaged 2> "$tap_tmp/why" || status=$?
+	cat "$tap_tmp/why"
+	[ "$(contents $zone)" = "$before" ]
+	rm -rf $zone
+	[ $status = 32 ]
+	[ "$(wc -l < "$tap_tmp/why")" = 1 ]
+	grep -q 'cannot mount damaged on /tmp/helper-damaged: .*EUCLEAN.*data.mdb is truncated' "$tap_tmp/why"
+}
+
 tap_cleanup() { release 2> /dev/null || true; }
 [ -x "$supervise" ]
 tap_main "$@"

@@ -100,6 +100,9 @@ TEST_F(mnt, same_zone_through_the_helper)
 	EXPECT_EQ(a.st_dev, b.st_dev);
 	OK(stat(self->b, &a));
 	EXPECT_EQ(a.st_dev, b.st_dev);
+	REFUSED(EBUSY, "grace", "root", self->b, "grace=5");
+	REFUSED(EBUSY, "verify", "root", self->b, "verify=always");
+	REFUSED(EBUSY, "rw", "root", self->b, "ro");
 	/* In memory it is another one of that name. */
 	OK(umount(self->a));
 	MOUNTED("root", self->a, "mem");

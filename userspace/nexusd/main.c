@@ -72,6 +72,7 @@ static int parse_early(int argc, char **argv, struct options *opt)
 {
 	int c;
 
+	opterr = 0;	/* one line says it all */
 	while ((c = getopt_long(argc, argv, SHORT_OPTIONS, long_options, NULL)) != -1) {
 		switch (c) {
 		case 'c':
@@ -90,7 +91,8 @@ static int parse_early(int argc, char **argv, struct options *opt)
 			usage(stdout);
 			return 1;
 		case '?':
-			fputs("Try nexusd --help.\n", stderr);
+			fprintf(stderr, "nexusd: %s is unknown or lacks its value; try nexusd --help\n",
+				argv[optind - 1]);
 			return -EINVAL;
 		}
 	}
@@ -371,10 +373,15 @@ int main(int argc, char **argv)
 	harden(&h.cfg);
 	sigfd = block_signals();
 	ret = sigfd < 0 ? sigfd : helper_init(&h);
-	if (!ret)
-		ret = store_open_data(&h.cfg, &h.data_lock, &err);
 	if (ret) {
 		fprintf(stderr, "nexusd: %s\n", err_text(&err, ret, buf, sizeof(buf)));
+		return 1;
+	}
+	ret = store_open_data(&h.cfg, &h.data_lock, &err);
+	if (ret) {
+		fprintf(stderr, "nexusd: %s\n", err_text(&err, ret, buf, sizeof(buf)));
+		helper_free(&h);
+		close(sigfd);
 		return 1;
 	}
 	ret = run(&h, &opt, sigfd);

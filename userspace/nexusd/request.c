@@ -25,20 +25,42 @@ static void finish(struct nexus_reply *reply, const struct nexus_request *req,
 		stats_inc(requests_failed);
 }
 
-static int open_zone(struct helper *h, const struct nexus_request *req)
+/* What goes to whoever mounts, as the wire wants it; its length. */
+static u32 put_reason(const struct nexus_request *req, struct nexus_reply *reply,
+		      const char *text)
+{
+	size_t max = NEXUS_MIN(req->reply_max, NEXUS_REASON_LEN);
+	size_t len = strlen(text), i;
+
+	if (!len || max < 2)
+		return 0;
+	len = NEXUS_MIN(len, max - 1);
+	/* A path in it may hold anything. */
+	for (i = 0; i < len; i++)
+		reply->data[i] = text[i] >= ' ' && text[i] <= '~' ? (u8)text[i] : '?';
+	reply->data[len] = '\0';
+	return (u32)len + 1;
+}
+
+static int open_zone(struct helper *h, const struct nexus_request *req,
+		     struct nexus_reply *reply, u32 *len)
 {
 	char name[NEXUS_ZONE_NAME_LEN], buf[128];
 	struct errline err = { "" };
+	const char *why;
 	int ret;
 
+	*len = 0;
 	if (!req->len || req->len >= sizeof(name))
 		return -EINVAL;
 	memcpy(name, req->data, req->len);
 	name[req->len] = '\0';
 	ret = helper_open_zone(h, name, (req->arg0 & NEXUS_OPEN_RDONLY) != 0, &err);
-	if (ret)
-		log_error("zone %s cannot be opened: %s", name,
-			  err_text(&err, ret, buf, sizeof(buf)));
+	if (ret) {
+		why = err_text(&err, ret, buf, sizeof(buf));
+		log_error("zone %s cannot be opened: %s", name, why);
+		*len = put_reason(req, reply, why);
+	}
 	return ret;
 }
 
@@ -115,6 +137,7 @@ int request_answer(struct helper *h, const struct nexus_request *req,
 {
 	struct zone *z;
 	u64 applied = 0;
+	u32 len;
 	int ret;
 
 	if (req->len > NEXUS_REQUEST_DATA_MAX) {
@@ -124,7 +147,9 @@ int request_answer(struct helper *h, const struct nexus_request *req,
 	if (!may_block && (req->op == NEXUS_OP_OPEN_ZONE || req->op == NEXUS_OP_OPEN_PACK))
 		return -EAGAIN;
 	if (req->op == NEXUS_OP_OPEN_ZONE) {
-		finish(reply, req, open_zone(h, req), 0);
+		ret = open_zone(h, req, reply, &len);
+		finish(reply, req, ret, 0);
+		reply->len = len;
 		return 0;
 	}
 	z = helper_zone(h, req->zone);

@@ -76,7 +76,10 @@ struct nexus_rep_area {
 
 /* Opcodes: 0x00-0x1f general. */
 enum nexus_op {
-	/* data: name; arg0: NEXUS_OPEN_*; the helper attaches the zone before it replies */
+	/*
+	 * data: name; arg0: NEXUS_OPEN_*; the helper attaches the zone before it
+	 * replies -> nothing; with a status below 0 a reason, see NEXUS_REASON_LEN
+	 */
 	NEXUS_OP_OPEN_ZONE	= 0x01,
 	NEXUS_OP_LOOKUP		= 0x02,	/* ino: directory; data: name -> struct nexus_entry_reply */
 	NEXUS_OP_GETATTR	= 0x03,	/* ino -> struct nexus_entry_reply */
@@ -96,6 +99,13 @@ enum nexus_op {
 };
 
 #define NEXUS_OPEN_RDONLY	(1u << 0)
+
+/*
+ * Why OPEN_ZONE failed, for whoever mounts: one line of printable ASCII (0x20 to
+ * 0x7e), at least a character and the NUL at its end, at most so many bytes.
+ * Optional: a length of 0 says nothing.  Other replies with an error carry no data.
+ */
+#define NEXUS_REASON_LEN	256
 
 struct nexus_request {
 	__u32	op;		/* enum nexus_op */
@@ -497,6 +507,7 @@ NEXUS_UAPI_ASSERT(sizeof(struct nexus_req_area) == 4096 + NEXUS_SLOTS * NEXUS_RE
 NEXUS_UAPI_ASSERT(sizeof(struct nexus_rep_area) == 4096 + NEXUS_SLOTS * NEXUS_REPLY_SIZE);
 NEXUS_UAPI_ASSERT(sizeof(struct nexus_request) == 64);
 NEXUS_UAPI_ASSERT(sizeof(struct nexus_reply) == 32);
+NEXUS_UAPI_ASSERT(NEXUS_REASON_LEN <= NEXUS_REPLY_DATA_MAX);
 NEXUS_UAPI_ASSERT(sizeof(struct nexus_attr) == 192);
 NEXUS_UAPI_ASSERT(sizeof(struct nexus_extent) == 32);
 NEXUS_UAPI_ASSERT(sizeof(struct nexus_entry_reply) == 216);

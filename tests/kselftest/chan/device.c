@@ -65,6 +65,24 @@ static void test_privilege(void)
 	close(inherited);
 }
 
+/* Is there such a line in the kernel's log? */
+static bool logged(const char *words)
+{
+	int fd = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	char line[2048];
+	bool found = false;
+	ssize_t n;
+
+	/* A record a read; those that were overwritten meanwhile are skipped. */
+	while ((n = read(fd, line, sizeof(line) - 1)) > 0 ||
+	       (n < 0 && errno == EPIPE)) {
+		line[n > 0 ? n : 0] = '\0';
+		found |= strstr(line, words) != NULL;
+	}
+	close(fd);
+	return found;
+}
+
 /* ---- ATTACH -------------------------------------------------------------------- */
 
 static int race_fd[2];
@@ -97,6 +115,8 @@ static void test_attach(void)
 	ok_err(dev_attach(fd, "dev", 1, NEXUS_ABI_VERSION + 1, &a), -EPROTO,
 	       "another version of the interface");
 	ok_err(dev_attach(fd, "dev", 1, 0, &a), -EPROTO, "version 0");
+	ok(logged("speaks version 2 of the interface, the module 1; install the two"),
+	   "the log names both versions");
 	ok_err(dev_attach(fd, "", 1, NEXUS_ABI_VERSION, &a), -EINVAL, "no name");
 	ok_err(dev_attach(fd, ".x", 1, NEXUS_ABI_VERSION, &a), -EINVAL,
 	       "a name with a dot in front");

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The helper that can misbehave. */
+#include <sched.h>
 #include <stdarg.h>
 #include <sys/random.h>
 #include <sys/prctl.h>
@@ -81,7 +82,7 @@ void zone_params(struct nexus_zone_attach *za, int lock_fd)
 	za->applied = FIRST_LSN;
 	za->segment = 1;
 	za->ino_first = 1 << 20;
-	za->ino_end = 2 << 20;
+	za->ino_end = za->ino_first + ctl->inos;
 	za->lock_fd = lock_fd;
 	za->pack_blocks = 1024;
 	za->segment_blocks = 1024;
@@ -174,7 +175,7 @@ static int open_zone(struct fake *f)
 	ctl->incarnation++;
 	f->zone = ctl->zone = za.id;
 	die_at(STEP_ATTACHED);
-	for (i = 0; i < 3; i++) {
+	for (i = 0; i < (int)ctl->segments; i++) {
 		char name[16];
 
 		snprintf(name, sizeof(name), "seg.%d", i);
@@ -183,7 +184,7 @@ static int open_zone(struct fake *f)
 			return err;
 	}
 	die_at(STEP_SEGMENTS);
-	for (i = 1; i < 3; i++) {
+	for (i = 1; i <= (int)ctl->packs; i++) {
 		char name[16];
 
 		snprintf(name, sizeof(name), "pack.%d", i);
@@ -271,6 +272,20 @@ static void apply_patch(struct nexus_reply *r)
 	ctl->patched++;
 }
 
+/* As many settings as fit, and there are always more. */
+static void endless(struct nexus_reply *r)
+{
+	static const struct nexus_setting_ent e = {
+		.reclen = 16, .pathlen = 1, .vallen = 1
+	};
+
+	r->status = 0;
+	for (r->len = 0; r->len + 16 <= NEXUS_REPLY_DATA_MAX; r->len += 16) {
+		memset(r->data + r->len, 'a', 16);
+		memcpy(r->data + r->len, &e, sizeof(e));
+	}
+}
+
 static void answer(struct fake *f, struct queue *q, uint32_t slot)
 {
 	const struct nexus_request *req = (const void *)q->req->slot[slot];
@@ -285,6 +300,10 @@ static void answer(struct fake *f, struct queue *q, uint32_t slot)
 	if (req->op == NEXUS_OP_OPEN_ZONE) {
 		die_at(STEP_OPEN_SEEN);
 		r->status = open_zone(f);
+		if (r->status < 0 && ctl->reason_len) {
+			r->len = ctl->reason_len;
+			memcpy(r->data, ctl->reason, r->len);
+		}
 		die_at(STEP_REPLIED);
 		put_cqe(q, slot, seq);
 		return;
@@ -292,6 +311,10 @@ static void answer(struct fake *f, struct queue *q, uint32_t slot)
 	make_reply(req, r);
 
 	switch (manner) {
+	case ENDLESS:
+		if (req->op == NEXUS_OP_SETTINGS)
+			endless(r);
+		break;
 	case PATCH:
 		if (req->op == ctl->patch.op)
 			apply_patch(r);
@@ -338,7 +361,10 @@ static void serve(struct fake *f, struct queue *q)
 		const struct nexus_request *req =
 			(const void *)q->req->slot[slot];
 
-		if (req->op != NEXUS_OP_OPEN_ZONE) {
+		if (req->op == NEXUS_OP_OPEN_ZONE) {
+			if (ctl->hold_open)
+				continue;
+		} else {
 			ctl->seen++;
 			if (req->op == NEXUS_OP_LOOKUP)
 				die_at(STEP_REQUEST);
@@ -370,6 +396,32 @@ static void release_held(struct fake *f)
 	}
 }
 
+/*
+ * Takes CPU 0 from everybody for a second; on CPU 1 the caller goes on.  Whoever
+ * is woken on CPU 0 meanwhile runs after that.
+ */
+static void hog(struct fake *f)
+{
+	struct sched_param rt = { .sched_priority = 50 };
+	double until;
+
+	if (!fork()) {
+		close(f->dev);
+		close(f->ring.ring_fd);
+		until = now() + 1;
+		if (cpu_only(0) || sched_setscheduler(0, SCHED_FIFO, &rt))
+			_exit(1);
+		ctl->hogging = 1;
+		while (now() < until)
+			;
+		_exit(0);
+	}
+	cpu_only(1);
+	until = now() + 5;
+	while (!ctl->hogging && now() < until)
+		usleep(1000);
+}
+
 static void completion(struct fake *f, struct io_uring_cqe *cqe)
 {
 	uint32_t i = cqe->user_data % 100;
@@ -377,7 +429,7 @@ static void completion(struct fake *f, struct io_uring_cqe *cqe)
 	if (cqe->user_data >= USER_LOG) {
 		if (cqe->res < 0)
 			return;
-		if (f->log->flags & NEXUS_LF_DETACHED &&
+		if (f->log->flags & NEXUS_LF_DETACHED && !ctl->no_detach &&
 		    !ioctl(f->dev, NEXUS_IOC_ZONE_DETACH, &f->zone)) {
 			munmap((void *)f->log, 4096);
 			f->log = NULL;
@@ -399,7 +451,11 @@ static void completion(struct fake *f, struct io_uring_cqe *cqe)
 		exit(cqe->res == -ESHUTDOWN ? 0 : 9);
 	ctl->doorbells++;
 	serve(f, &f->q[i]);
+	if (f->zone && ctl->die_at == STEP_COMMITTED)
+		hog(f);
 	submit(f, NEXUS_URING_WAIT, i, f->q[i].head, USER_WAIT + i);
+	if (f->zone)
+		die_at(STEP_COMMITTED);
 }
 
 static int helper(void)
@@ -537,6 +593,9 @@ void fake_init(void)
 	if (ctl == MAP_FAILED)
 		exit(1);
 	ctl->queues = 2;
+	ctl->segments = 3;
+	ctl->packs = 2;
+	ctl->inos = 1 << 20;
 	if (access(DEV, F_OK)) {
 		printf("1..0 # SKIP no " DEV ": the module is not loaded\n");
 		exit(0);

@@ -56,6 +56,7 @@ pid_t op_start(op_fn fn, const char *path);
 int op_wait(pid_t pid, double seconds);
 int op_run(op_fn fn, const char *path);		/* limit 10 s */
 double now(void);
+int cpu_only(int cpu);				/* 0 or -errno */
 
 int op_lstat(const char *path);
 int op_list(const char *path);
@@ -76,6 +77,7 @@ enum step {
 	STEP_SEGMENTS,		/* after the segments */
 	STEP_PACKS,
 	STEP_REPLIED,		/* reply written, not committed */
+	STEP_COMMITTED,		/* told, and whoever mounts cannot run: see hog() */
 	STEP_REQUEST,		/* with a LOOKUP in hand */
 };
 
@@ -92,6 +94,7 @@ enum manner {
 	RING_BACK,	/* completion tail behind, then the right one */
 	PATCH,		/* with a changed field: ctl->patch */
 	POLLING,	/* says it polls, and does not */
+	ENDLESS,	/* settings without end */
 };
 
 enum where { HEAD, DATA, LENGTH };
@@ -118,6 +121,12 @@ struct ctl {
 	_Atomic unsigned int doorbells;	/* WAITs completed */
 	_Atomic int waits_refused;	/* -EBUSY of a second WAIT */
 	_Atomic int open_fails;		/* status for OPEN_ZONE, 0: open it */
+	char reason[512];		/* and what it says of that */
+	_Atomic unsigned int reason_len;
+	_Atomic int hold_open;		/* OPEN_ZONE is not answered */
+	_Atomic int no_detach;		/* nothing is drained */
+	unsigned int segments, packs, inos; /* handed over with a zone */
+	_Atomic int hogging;		/* CPU 0 is taken */
 	_Atomic int no_attach;		/* OPEN_ZONE answered 0 without ZONE_ATTACH */
 	_Atomic int try_attach;		/* first try wrong ZONE_ATTACHes */
 	_Atomic int attach_errors[32];	/* what they returned */
@@ -133,6 +142,7 @@ struct ctl {
 	_Atomic uint64_t incarnation;
 	char dir[64];			/* files */
 	char mnt[64];			/* mount point */
+	char why[1024];			/* what the kernel said, fake_mount_why() */
 	unsigned int queues;
 };
 
@@ -148,6 +158,8 @@ int fake_call(int (*fn)(int dev, uint32_t zone, void *arg));
 /* Mounts or unmounts ctl->mnt; 0 or -errno. */
 int fake_mount(const char *options);
 int fake_umount(void);
+/* Mounts by the calls that can explain themselves: the words are in ctl->why. */
+int fake_mount_why(void);
 
 /* ---- small pieces ----------------------------------------------------------- */
 

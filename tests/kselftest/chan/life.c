@@ -62,6 +62,34 @@ static void test_death_in_mount(void)
 	}
 }
 
+static int op_mount_on_0(const char *mnt)
+{
+	return cpu_only(0) ?: op_mount_fake(mnt);
+}
+
+/* The zone is gone before the mount looks: it asks the next helper. */
+static void test_death_after_answer(void)
+{
+	pid_t helper, next, op;
+
+	if (sysconf(_SC_NPROCESSORS_ONLN) < 2) {
+		note("one CPU: no mount can be late");
+		return;
+	}
+	ctl->hogging = 0;
+	ctl->die_at = STEP_COMMITTED;
+	helper = fake_start();
+	op = op_start(op_mount_on_0, ctl->mnt);
+	waitpid(helper, NULL, 0);
+	ctl->die_at = STEP_NONE;
+	next = fake_start();
+	ok_err(op_wait(op, 20), 0, "mount, the helper dies right after its answer");
+	ok(ctl->hogging, "before the mount could run");
+	ok_err(op_run(op_lstat, name('f')), 0, "and then a lookup");
+	ok_err(fake_umount(), 0, "and the umount");
+	fake_stop(next);
+}
+
 static bool is_reattached(void)
 {
 	return ctl->reattached > 0;
@@ -314,6 +342,7 @@ int main(void)
 
 	fake_init();
 	test_death_in_mount();
+	test_death_after_answer();
 	test_death_in_request();
 	helper = fake_start();
 	ok_err(fake_mount(NULL), 0, "mount");

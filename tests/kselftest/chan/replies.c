@@ -291,6 +291,73 @@ static void test_root(void)
 	ctl->no_attach = 0;
 }
 
+static int refuse(int status, const char *reason, unsigned int len)
+{
+	int err;
+
+	ctl->open_fails = status;
+	memcpy(ctl->reason, reason, len);
+	ctl->reason_len = len;
+	err = fake_mount_why();
+	ctl->open_fails = 0;
+	ctl->reason_len = 0;
+	return err;
+}
+
+/* What the helper says of its failure reaches whoever mounts, if it is a line. */
+static void test_reasons(void)
+{
+	static const struct { const char *name, *text; unsigned int len; } bad[] = {
+		{ "without an end", "no end", 6 },
+		{ "of nothing", "", 1 },
+		{ "with a NUL inside", "two\0words", 10 },
+		{ "with a newline", "two\nlines", 10 },
+		{ "with an escape", "\033[31mred", 9 },
+		{ "with a DEL", "x\177", 3 },
+		{ "that is not ASCII", "\303\244", 3 },
+	};
+	char text[NEXUS_REASON_LEN + 1];
+	unsigned int i;
+
+	ok_err(refuse(-EPROTONOSUPPORT, "zone fake has format 9", 23),
+	       -EPROTONOSUPPORT, "OPEN_ZONE fails with a reason");
+	ok(strstr(ctl->why, "zone fake has format 9") && ctl->why[0] == 'e',
+	   "which mount gets: %s", ctl->why);
+	ok_err(refuse(-EUCLEAN, "", 0), -EUCLEAN, "without one");
+	ok(strstr(ctl->why, "its log says why"), "mount gets: %s", ctl->why);
+	ok_err(refuse(-ENOENT, "no.", 4), -ENOENT, "there is no such zone");
+	ok(strstr(ctl->why, "nexusctl zone create fake"), "mount gets: %s",
+	   ctl->why);
+	memset(text, 'x', sizeof(text));
+	text[NEXUS_REASON_LEN - 1] = '\0';
+	ok_err(refuse(-EUCLEAN, text, NEXUS_REASON_LEN), -EUCLEAN,
+	       "the longest reason");
+	ok(strstr(ctl->why, text), "arrives whole");
+	text[NEXUS_REASON_LEN - 1] = 'x';
+	text[NEXUS_REASON_LEN] = '\0';
+	ok_err(refuse(-EUCLEAN, text, NEXUS_REASON_LEN + 1), -EIO,
+	       "a longer one");
+	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		ok_err(refuse(-EUCLEAN, bad[i].text, bad[i].len), -EIO,
+		       "a reason %s", bad[i].name);
+		ok(strstr(ctl->why, "its log says why") &&
+		   !strstr(ctl->why, "red"), "is not passed on");
+	}
+}
+
+/* The kernel does not follow it for ever, nor into all of its memory. */
+static void test_settings(void)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/__sys__/cfg", ctl->mnt);
+	ctl->manner = ENDLESS;
+	ok_err(op_run(op_list, path), -EIO, "settings without end");
+	strcat(path, "/none");
+	ok_err(op_run(op_lstat, path), -EIO, "and a name among them");
+	ctl->manner = GOOD;
+}
+
 int main(void)
 {
 	pid_t helper;
@@ -298,6 +365,7 @@ int main(void)
 	fake_init();
 	helper = fake_start();
 	test_root();
+	test_reasons();
 	if (!ok_err(fake_mount(NULL), 0, "mount")) {
 		fake_kill(helper);
 		fake_exit();
@@ -305,6 +373,7 @@ int main(void)
 	}
 	test_patches();
 	test_manners();
+	test_settings();
 	ok_err(fake_umount(), 0, "umount");
 	ok_err(fake_stop(helper), 0, "the helper ends");
 	ok(ctl->detached > 0, "it drained its zones");

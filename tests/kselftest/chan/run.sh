@@ -13,11 +13,13 @@ bin=$(cd "$here/../../.." && pwd -P)/build/kselftest/chan
 out=${NEXUS_OUT:-/tmp}
 status=0
 
-[ $# != 0 ] || set -- device replies life control
+[ $# != 0 ] || set -- device replies waits life control unload
 for name; do
 	tap=$out/chan-$name.tap
+	begun=$SECONDS
 	timeout -k 5 "${NEXUS_PROGRAM_LIMIT:-300}" "$bin/$name" > "$tap" 2>&1
 	code=$?
+	echo "# chan-$name: $((SECONDS - begun)) s"
 	[ $code = 0 ] || status=1
 	[ $code != 124 ] && [ $code != 137 ] || echo "Bail out! $name hangs" >> "$tap"
 	sed -i -E "s/^((not )?ok [0-9]+ - )/\1chan-$name: /" "$tap"

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Results, and operations that must not hang. */
 #include <dirent.h>
+#include <sched.h>
 #include <stdarg.h>
+#include <sys/syscall.h>
 
 #include "fake.h"
 
@@ -72,6 +74,15 @@ double now(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return ts.tv_sec + ts.tv_nsec / 1e9;
+}
+
+int cpu_only(int cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	return sched_setaffinity(0, sizeof(set), &set) ? -errno : 0;
 }
 
 /* ---- operations ---------------------------------------------------------- */
@@ -187,4 +198,26 @@ int op_chmod(const char *path)
 int op_umount(const char *path)
 {
 	return umount(path) ? -errno : 0;
+}
+
+static int op_mount_why(const char *path)
+{
+	int fs = syscall(SYS_fsopen, "nexusfs", FSOPEN_CLOEXEC), err = 0;
+	ssize_t n;
+
+	if (fs < 0)
+		return -errno;
+	if (syscall(SYS_fsconfig, fs, FSCONFIG_SET_STRING, "source",
+		    SESSION ":" ZONE, 0) ||
+	    syscall(SYS_fsconfig, fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0))
+		err = -errno;
+	n = read(fs, ctl->why, sizeof(ctl->why) - 1);
+	ctl->why[n > 0 ? n : 0] = '\0';
+	close(fs);
+	return err;
+}
+
+int fake_mount_why(void)
+{
+	return op_run(op_mount_why, ctl->mnt);
 }

@@ -373,6 +373,31 @@ static void test_bad_rest(void **state)
 	assert_non_null(verdict(0x77, 0, 0, 0, 0));
 }
 
+static void test_reason(void **state)
+{
+	char text[NEXUS_REASON_LEN + 1];
+	int c;
+
+	(void)state;
+	assert_true(nexus_reason_ok("x", 2));
+	assert_true(nexus_reason_ok(" ~", 3));
+	assert_false(nexus_reason_ok("", 0));
+	assert_false(nexus_reason_ok("", 1));
+	assert_false(nexus_reason_ok("xy", 2));
+	assert_false(nexus_reason_ok("x\0y", 4));
+	for (c = 1; c < 256; c++) {
+		text[0] = (char)c;
+		text[1] = '\0';
+		assert_int_equal(nexus_reason_ok(text, 2), c >= 0x20 && c <= 0x7e);
+	}
+	memset(text, 'x', sizeof(text));
+	text[NEXUS_REASON_LEN - 1] = '\0';
+	assert_true(nexus_reason_ok(text, NEXUS_REASON_LEN));
+	text[NEXUS_REASON_LEN - 1] = 'x';
+	text[NEXUS_REASON_LEN] = '\0';
+	assert_false(nexus_reason_ok(text, NEXUS_REASON_LEN + 1));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -380,7 +405,7 @@ int main(void)
 		T(test_lookup), T(test_list), T(test_list_damage),
 		T(test_extents), T(test_content), T(test_xattr), T(test_names),
 		T(test_settings), T(test_bad_entry), T(test_bad_list),
-		T(test_bad_rest),
+		T(test_bad_rest), T(test_reason),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

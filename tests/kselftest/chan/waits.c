@@ -1,0 +1,359 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Every wait of the module that a helper can make long: who waits there and is
+ * killed is gone within a second.  The file "waits" lists the places and which
+ * test here is theirs; waits.py compares it with the source.
+ */
+#include <linux/fs.h>
+
+#include "fake.h"
+
+static char path[128];
+
+static const char *name(const char *prefix)
+{
+	static unsigned int n = 500000;
+
+	snprintf(path, sizeof(path), "%s/%s%u", ctl->mnt, prefix, ++n);
+	return path;
+}
+
+static int op_pause(const char *p)
+{
+	pause();
+	return 0;
+}
+
+/* How long a process takes to die that waits for nothing of ours. */
+static double time_to_die(void)
+{
+	pid_t op = op_start(op_pause, NULL);
+	double begun;
+
+	usleep(20000);
+	begun = now();
+	kill(op, SIGKILL);
+	op_wait(op, 10);
+	return now() - begun;
+}
+
+/* Asleep with @where on its stack, and still so a little later. */
+static bool asleep(pid_t pid, const char *where)
+{
+	char file[64], text[8192];
+	double end = now() + 60;
+	int seen = 0;
+	ssize_t n;
+
+	snprintf(file, sizeof(file), "/proc/%d/stack", pid);
+	while (seen < 5 && now() < end) {
+		int fd = open(file, O_RDONLY | O_CLOEXEC);
+
+		n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+		if (fd >= 0)
+			close(fd);
+		text[n > 0 ? n : 0] = '\0';
+		seen = strstr(text, where) ? seen + 1 : 0;
+		usleep(30000);
+	}
+	if (seen < 5)
+		note("not in %s but:\n# %s", where, text);
+	return seen == 5;
+}
+
+/* It waits at @where, is killed, and is gone. */
+static void killed(const char *what, pid_t waiter, const char *where)
+{
+	double usual = time_to_die(), begun, took;
+	bool there = asleep(waiter, where);
+	int err;
+
+	begun = now();
+	kill(waiter, SIGKILL);
+	err = op_wait(waiter, 10);
+	took = now() - begun;
+	/* A debug kernel on a busy machine needs long for any process. */
+	ok(there && err == -EINTR && took < 1 + 2 * usual,
+	   "%s: gone %.2f s after the kill", what, took);
+}
+
+static pid_t begin(void)
+{
+	pid_t helper = fake_start();
+
+	ctl->manner = GOOD;
+	ok_err(fake_mount(NULL), 0, "mount");
+	return helper;
+}
+
+static void end(pid_t helper)
+{
+	ctl->manner = GOOD;
+	ok_err(fake_umount(), 0, "umount");
+	fake_stop(helper);
+}
+
+/* ---- what is asked of the helper ------------------------------------------- */
+
+static int op_write(const char *p)
+{
+	int fd = open(p, O_WRONLY | O_CLOEXEC);
+
+	return fd < 0 || write(fd, "x", 1) < 0 ? -errno : 0;
+}
+
+static int op_truncate(const char *p)
+{
+	return truncate(p, 100) ? -errno : 0;
+}
+
+static int op_shorten(const char *p)
+{
+	return truncate(p, 4096) ? -errno : 0;
+}
+
+static int op_settings(const char *p)
+{
+	char file[160];
+
+	snprintf(file, sizeof(file), "%s/__sys__/cfg", ctl->mnt);
+	return op_list(file);
+}
+
+/* Two at once: the second waits for what the first one waits for. */
+static void pair(const char *what, op_fn first, const char *one, op_fn second,
+		 const char *two, const char *where)
+{
+	pid_t op[2];
+
+	ctl->manner = HOLD;
+	op[0] = op_start(first, one);
+	asleep(op[0], "nexus_session_call");
+	op[1] = op_start(second, two);
+	killed(what, op[1], where);
+	killed("and the one before it", op[0], "nexus_session_call");
+	ctl->manner = GOOD;
+}
+
+static void test_requests(void)
+{
+	char one[sizeof(path)], two[sizeof(path)];
+	pid_t helper = begin(), op[2];
+
+	ctl->manner = HOLD;
+	killed("a request", op_start(op_lstat, name("f")), "nexus_session_call");
+	killed("settings", op_start(op_settings, NULL), "nexus_session_call");
+	ctl->manner = GOOD;
+
+	snprintf(one, sizeof(one), "%s", name("y"));
+	op_run(op_lstat, one);
+	pair("extents that are being loaded", op_read, one, op_read, one,
+	     "nexus_extents_load");
+	pair("a file that is being written", op_write, one, op_write, one,
+	     "nexus_write_iter");
+	pair("a file that is being truncated", op_truncate, one, op_write, one,
+	     "nexus_write_iter");
+	/* Their extents came with the lookup, all of them in one pack. */
+	snprintf(one, sizeof(one), "%s", name("x"));
+	snprintf(two, sizeof(two), "%s", name("x"));
+	op_run(op_lstat, one);
+	op_run(op_lstat, two);
+	pair("a pack that is being asked for", op_read, one, op_read, two,
+	     "nexus_packs_get");
+	pair("a truncation of what is being read", op_read, one, op_shorten,
+	     one, "nexus_data_truncate");
+
+	/*
+	 * The VFS waits here, not killably, for whoever looks the name up.  That
+	 * one can be killed, so killing both is enough.
+	 */
+	ctl->manner = HOLD;
+	op[0] = op_start(op_lstat, name("f"));
+	asleep(op[0], "nexus_session_call");
+	op[1] = op_start(op_lstat, path);
+	asleep(op[1], "lookup");
+	kill(op[1], SIGKILL);
+	killed("a name that another one looks up", op[0], "nexus_session_call");
+	ok_err(op_wait(op[1], 2), -EINTR, "and that other one");
+	ctl->manner = GOOD;
+	end(helper);
+}
+
+/* ---- what the helper must hand over ------------------------------------------- */
+
+static int op_many(const char *p)
+{
+	char file[160];
+	int i, err = 0;
+
+	if (mkdir(p, 0755))
+		return -errno;
+	for (i = 0; i < 10 && !err; i++) {
+		snprintf(file, sizeof(file), "%s/%d", p, i);
+		err = op_create(file);
+	}
+	return err;
+}
+
+static int op_fill(const char *p)
+{
+	char file[160], target[4001];
+	int i;
+
+	memset(target, 'x', sizeof(target) - 1);
+	target[sizeof(target) - 1] = '\0';
+	if (mkdir(p, 0755))
+		return -errno;
+	for (i = 0; i < 100000; i++) {
+		snprintf(file, sizeof(file), "%s/%d", p, i);
+		if (symlink(target, file))
+			return -errno;
+	}
+	return 0;
+}
+
+static void test_supplies(void)
+{
+	pid_t helper;
+
+	ctl->inos = 4;
+	helper = begin();
+	killed("no inode numbers", op_start(op_many, name("d-")),
+	       "nexus_zone_new_ino");
+	end(helper);
+	ctl->inos = 1 << 20;
+
+	ctl->packs = 0;
+	helper = begin();
+	killed("no pack", op_start(op_fsync, name("n-")), "nexus_packs_reserve");
+	end(helper);
+	ctl->packs = 2;
+
+	ctl->segments = 1;
+	helper = begin();
+	killed("no room in the log", op_start(op_fill, name("d-")),
+	       "nexus_log_");
+	ok_err(op_run(op_lstat, ctl->mnt), 0, "and the mount lives");
+	end(helper);
+	ctl->segments = 3;
+}
+
+/* ---- the disk of the host --------------------------------------------------------- */
+
+static void freeze(bool on)
+{
+	int fd = open(ctl->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	ok_err(ioctl(fd, on ? FIFREEZE : FITHAW, 0) ? -errno : 0, 0, "%s the disk",
+	       on ? "freeze" : "thaw");
+	close(fd);
+}
+
+static int op_fsync_dir(const char *p)
+{
+	int fd;
+
+	if (mkdir(p, 0755))
+		return -errno;
+	fd = open(p, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return fd < 0 || fsync(fd) ? -errno : 0;
+}
+
+static int op_mount_fake(const char *mnt)
+{
+	return mount(SESSION ":" ZONE, mnt, "nexusfs", 0, NULL) ? -errno : 0;
+}
+
+/*
+ * A disk that does not answer.  Nothing needs the helper here: only its files
+ * are on that disk.
+ */
+static void test_disk(void)
+{
+	pid_t helper = begin(), op;
+
+	freeze(true);
+	killed("fsync", op_start(op_fsync_dir, name("d-")), "nexus_log_flush");
+	freeze(false);
+	/*
+	 * All is durable, so that the VFS has nothing to wait for; only the
+	 * tables of the packs are still to be written, and a mount waits for that.
+	 */
+	ok_err(op_run(op_fsync, name("n-")), 0, "write and fsync");
+	freeze(true);
+	op = op_start(op_umount, ctl->mnt);
+	asleep(op, "nexus_kill_sb");
+	killed("a mount of a zone that is being unmounted",
+	       op_start(op_mount_fake, ctl->mnt), "nexus_super_get_tree");
+	freeze(false);
+	ok_err(op_wait(op, 30), 0, "umount");
+	fake_stop(helper);
+}
+
+/* ---- mounting and attaching ----------------------------------------------------------- */
+
+static void test_mounts(void)
+{
+	pid_t helper = fake_start(), op;
+
+	ctl->hold_open = 1;
+	op = op_start(op_mount_fake, ctl->mnt);
+	asleep(op, "nexus_session_call");
+	killed("a mount of a zone that is being mounted",
+	       op_start(op_mount_fake, ctl->mnt), "nexus_super_get_tree");
+	killed("the mount that the helper does not answer", op,
+	       "nexus_session_call");
+	ctl->hold_open = 0;
+	fake_kill(helper);
+
+	ctl->no_detach = 1;
+	helper = begin();
+	ok_err(fake_umount(), 0, "umount");
+	killed("a mount of a zone that is not drained",
+	       op_start(op_mount_fake, ctl->mnt), "nexus_session_open_zone");
+	ctl->no_detach = 0;
+	fake_kill(helper);
+}
+
+/* Attaches, leaves the open file to a child, and dies. */
+static int op_heir(const char *p)
+{
+	struct nexus_attach a;
+	int err = dev_attach(dev_open(), "heir", 1, NEXUS_ABI_VERSION, &a);
+	pid_t child;
+
+	if (err)
+		return err;
+	child = fork();
+	if (!child) {
+		sleep(4);
+		_exit(0);
+	}
+	return child < 0 ? -errno : 0;
+}
+
+static int op_attach_heir(const char *p)
+{
+	struct nexus_attach a;
+
+	return dev_attach(dev_open(), "heir", 1, NEXUS_ABI_VERSION, &a);
+}
+
+static void test_attach(void)
+{
+	ok_err(op_run(op_heir, NULL), 0, "a helper dies, its file does not");
+	killed("a helper that waits for the last one's end",
+	       op_start(op_attach_heir, NULL), "nexus_session_attach");
+}
+
+int main(void)
+{
+	fake_init();
+	test_requests();
+	test_supplies();
+	test_disk();
+	test_mounts();
+	test_attach();
+	fake_exit();
+	return done();
+}
