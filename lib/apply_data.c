@@ -309,6 +309,8 @@ int nexus_ap_extent(struct nexus_ap *ap)
 		x.nblocks = (u32)NEXUS_MIN(room, (u64)left);
 		ret = map_range(ap, le64_to_cpu(r->data_id), x.fblock,
 				x.fblock + x.nblocks, &x, &freed);
+		if (ret)
+			break;
 		gone += freed;
 		left -= x.nblocks;
 		x.fblock += x.nblocks;

@@ -213,7 +213,7 @@ static int set_value(struct config *cfg, const struct setting *s, const char *va
 	case KIND_STRING:
 		if (strlen(value) < s->min || strlen(value) >= s->max)
 			return -EINVAL;
-		strcpy(field, value);
+		memcpy(field, value, strlen(value) + 1);
 		return 0;
 	case KIND_BOOL:
 		return parse_bool(value, field);
