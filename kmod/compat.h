@@ -18,6 +18,7 @@
 #include <linux/fs.h>
 #include <linux/io_uring/cmd.h>
 #include <linux/pagemap.h>
+#include <linux/shmem_fs.h>
 
 /* mkdir returns a dentry since 6.15; NULL there means "use the one given". */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 15, 0)
@@ -110,6 +111,20 @@ static inline const void *nexus_uring_data(const struct io_uring_cmd *cmd)
 #else
 #define nexus_inode_is_new(inode)	(READ_ONCE((inode)->i_state) & I_NEW)
 #endif
+
+/* Inode numbers have 64 bits since 7.1; callbacks that get one are declared so. */
+#define nexus_ino_t typeof_member(struct inode, i_ino)
+
+/* A file without a name, in memory that is taken as it is written. */
+static inline struct file *nexus_shmem_file(const char *name, loff_t size)
+{
+	/* The flags are a bitmap since 7.0. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 0, 0)
+	return shmem_file_setup(name, size, mk_vma_flags(VMA_NORESERVE_BIT));
+#else
+	return shmem_file_setup(name, size, VM_NORESERVE);
+#endif
+}
 
 /* d_alloc_parallel lost its waitqueue, which must live until d_lookup_done(). */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 0, 0)

@@ -11,7 +11,6 @@
 #include <linux/file.h>
 #include <linux/mm.h>
 #include <linux/sched/mm.h>
-#include <linux/shmem_fs.h>
 #include <linux/slab.h>
 #include <linux/uuid.h>
 
@@ -214,9 +213,8 @@ static int nexus_mem_add_pack(struct nexus_memstore *ms)
 	struct file *file;
 	int err;
 
-	file = shmem_file_setup("nexusfs-pack",
-				(loff_t)NEXUS_MEM_PACK_BLOCKS << NEXUS_BLOCK_SHIFT,
-				VM_NORESERVE);
+	file = nexus_shmem_file("nexusfs-pack",
+				(loff_t)NEXUS_MEM_PACK_BLOCKS << NEXUS_BLOCK_SHIFT);
 	if (IS_ERR(file))
 		return PTR_ERR(file);
 	err = nexus_packs_add(ms->zone, file, &ho);

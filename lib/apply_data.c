@@ -93,6 +93,7 @@ static int map_range(struct nexus_ap *ap, u64 data_id, u64 from, u64 end,
 	struct nexus_kext x;
 	int len, ret;
 
+	*freed = 0;
 	/* From the block before on, to see the left neighbour. */
 	len = nexus_ext_seek(ap->kv, data_id,
 			     from % NEXUS_EXT_WINDOW ? from - 1 : from,

@@ -42,7 +42,7 @@ static u32 crc_table(u32 crc, const u8 *p, size_t len)
  * input runs as three streams whose results are joined by multiplying with
  * powers of x.  The shift tables multiply by x^(8 * STREAM).
  */
-#define STREAM	1024u
+#define STREAM	1024ul
 
 static u32 shift_table[4][256];
 static bool have_sse42;

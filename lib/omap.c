@@ -477,6 +477,7 @@ bool nexus_omap_remove(struct nexus_omap *map, const void *key, size_t klen)
 }
 
 /* Recursion is as deep as the tree: 21^8 entries are out of reach. */
+/* NOLINTNEXTLINE(misc-no-recursion) */
 static void free_tree(struct nexus_omap *map, struct nexus_omap_node *node)
 {
 	unsigned int i;

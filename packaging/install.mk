@@ -17,15 +17,14 @@ install:
 	DESTDIR=$(if $(DESTDIR),$(abspath $(DESTDIR))) meson install -C $(INSTALL_BUILD) --no-rebuild --quiet
 	packaging/install-module-source $(MODULE_SRC)
 	@echo "installed; the module's source is in $(MODULE_SRC):"
-	@echo "  dkms install nexusfs/$(shell cat VERSION)"
+	@echo "  dkms $(if $(filter /usr,$(PREFIX)),,add $(PREFIX)/src/nexusfs-$(shell cat VERSION) && dkms )install nexusfs/$(shell cat VERSION)"
 
 # What meson put there, by its own record; configuration and zones stay.
 .PHONY: uninstall
 uninstall:
 	@[ -f $(INSTALL_BUILD)/meson-info/intro-installed.json ] || \
 		{ echo "nothing was installed from this tree" >&2; exit 1; }
-	packaging/uninstall $(INSTALL_BUILD) "$(if $(DESTDIR),$(abspath $(DESTDIR)))"
-	rm -rf $(MODULE_SRC)
+	packaging/uninstall $(INSTALL_BUILD) "$(abspath $(MODULE_SRC))" $(if $(DESTDIR),"$(abspath $(DESTDIR))")
 
 .PHONY: deb
 deb:

@@ -114,7 +114,7 @@ static int check_file(const char *dir, bool create, char *err, size_t errlen)
 		snprintf(err, errlen, "%s exists", path);
 		return -EEXIST;
 	}
-	if (!S_ISREG(st.st_mode) || st.st_size < 2 * 4096) {
+	if (!S_ISREG(st.st_mode) || st.st_size < 2 * 4096L) {
 		snprintf(err, errlen, "%s is truncated or no LMDB file (%lld bytes)",
 			 path, (long long)st.st_size);
 		return -EUCLEAN;

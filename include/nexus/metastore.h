@@ -59,9 +59,10 @@ struct nexus_ms_driver {
 
 	/*
 	 * One batch at a time; others wait.  After a failed put or del nothing
-	 * of the batch gets in: after -ENOSPC commit says -EAGAIN if growing
-	 * helped, otherwise it is aborted.  commit and abort end the batch,
-	 * whatever they return.  The thread must hold no snapshot meanwhile.
+	 * of the batch can be kept: -ENOSPC is for commit, which says -EAGAIN if
+	 * the store could grow; any other error, for abort.  commit and abort end
+	 * the batch, whatever they return.  The thread must hold no snapshot
+	 * meanwhile.
 	 *
 	 * commit: the batch is durable when it returns 0.  -EAGAIN: the store
 	 * had to grow; nothing was changed; write the same batch again.  Any

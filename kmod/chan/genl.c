@@ -284,7 +284,7 @@ static struct super_block *nexus_genl_sb(struct nexus_czone *cz,
 	return sb;
 }
 
-static int nexus_genl_match_ino(struct inode *inode, unsigned long ino,
+static int nexus_genl_match_ino(struct inode *inode, nexus_ino_t ino,
 				void *data)
 {
 	u64 *want = data;

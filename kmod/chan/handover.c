@@ -165,7 +165,7 @@ struct nexus_find {
 	bool found;
 };
 
-static int nexus_find_match(struct inode *inode, unsigned long ino, void *data)
+static int nexus_find_match(struct inode *inode, nexus_ino_t ino, void *data)
 {
 	struct nexus_find *f = data;
 

@@ -113,8 +113,8 @@ static struct nexus_rio *nexus_rio_new(struct inode *inode, u64 fblock,
 		return ERR_CAST(pack);
 	if (e->block < nexus_pack_first(pack) ||
 	    e->nblocks > pack->blocks - e->block) {
-		nexus_err(pack->zone, "inode %lu: extent at block %llu is outside of pack %llu",
-			  inode->i_ino, fblock, pack->id);
+		nexus_err(pack->zone, "inode %llu: extent at block %llu is outside of pack %llu",
+			  (u64)inode->i_ino, fblock, pack->id);
 		nexus_pack_put(pack);
 		return ERR_PTR(-EIO);
 	}

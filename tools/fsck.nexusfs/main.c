@@ -128,7 +128,7 @@ static int find_zone(struct config *cfg, const char *arg, char name[NEXUS_ZONE_N
 	if (!strchr(arg, '/')) {
 		if (strlen(arg) >= NEXUS_ZONE_NAME_LEN)
 			return err_set(err, -EINVAL, "\"%.70s\" is no zone name", arg);
-		strcpy(name, arg);
+		memcpy(name, arg, strlen(arg) + 1);
 		return 0;
 	}
 	if (!realpath(arg, path))
@@ -136,7 +136,7 @@ static int find_zone(struct config *cfg, const char *arg, char name[NEXUS_ZONE_N
 	slash = strrchr(path, '/');
 	if (strlen(slash + 1) >= NEXUS_ZONE_NAME_LEN)
 		return err_set(err, -EINVAL, "%s is no zone", arg);
-	strcpy(name, slash + 1);
+	memcpy(name, slash + 1, strlen(slash + 1) + 1);
 	*slash = '\0';
 	slash = strrchr(path, '/');
 	if (!slash || strcmp(slash, "/zones"))

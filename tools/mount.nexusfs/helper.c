@@ -59,7 +59,7 @@ static void session_name(const char *spec, char name[SESSION_MAX])
 	const char *colon = strchr(spec, ':');
 
 	if (!colon || !strncmp(colon, "://", 3) || colon == spec)
-		strcpy(name, DEFAULT_SESSION);
+		snprintf(name, SESSION_MAX, "%s", DEFAULT_SESSION);
 	else
 		snprintf(name, SESSION_MAX, "%.*s", (int)(colon - spec), spec);
 }

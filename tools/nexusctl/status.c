@@ -39,7 +39,7 @@ static const char *link_name(enum nexus_link link)
 
 static int helper_text(void *arg, const struct nexus_status *status)
 {
-	time_t started = status->started;
+	time_t started = (time_t)status->started;
 	char when[64] = "?";
 	struct tm tm;
 

@@ -115,7 +115,7 @@ NEXUS_EXPORT int nexus_connect(struct nexus_client *client, const char *path)
 		return client_fail(client, -ENAMETOOLONG,
 				   "%s: the path of a socket has at most %zu bytes",
 				   path, sizeof(addr.sun_path) - 1);
-	strcpy(addr.sun_path, path);
+	memcpy(addr.sun_path, path, strlen(path) + 1);
 
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
@@ -123,7 +123,7 @@ NEXUS_EXPORT int nexus_connect(struct nexus_client *client, const char *path)
 				   strerror(errno));
 	/* A full backlog is waited for, but not for ever. */
 	limit.tv_sec = client->timeout / 1000;
-	limit.tv_usec = client->timeout % 1000 * 1000;
+	limit.tv_usec = client->timeout % 1000 * 1000L;
 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
 	if (connect(fd, (struct sockaddr *)&addr, sizeof(addr))) {
 		err = errno;

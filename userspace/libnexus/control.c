@@ -21,8 +21,10 @@ static int call(struct nexus_client *client, const char *service,
 
 	len = protobuf_c_message_get_packed_size(request);
 	buf = malloc(len ? len : 1);
-	if (!buf)
-		return client_fail(client, -ENOMEM, "out of memory");
+	if (!buf) {
+		client_fail(client, -ENOMEM, "out of memory");
+		return -ENOMEM;
+	}
 	protobuf_c_message_pack(request, buf);
 	err = nexus_call(client, service, method, buf, len, &reply, &reply_len);
 	free(buf);
@@ -30,10 +32,12 @@ static int call(struct nexus_client *client, const char *service,
 		return err;
 	*msg = protobuf_c_message_unpack(desc, NULL, reply_len, reply);
 	free(reply);
-	if (!*msg)
-		return client_fail(client, -EPROTO,
-				   "the helper's answer to %s/%s is no %s; are helper and tools of one version?",
-				   service, method, desc->name);
+	if (!*msg) {
+		client_fail(client, -EPROTO,
+			    "the helper's answer to %s/%s is no %s; are helper and tools of one version?",
+			    service, method, desc->name);
+		return -EPROTO;
+	}
 	return 0;
 }
 

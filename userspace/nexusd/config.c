@@ -51,7 +51,7 @@ static const struct setting settings[] = {
 	{ "fold_size",		KIND_SIZE,	F(fold_size), 64u << 10, 1ull << 40 },
 	{ "fold_age",		KIND_UINT,	F(fold_age), 1, 3600 },
 	{ "segment_size",	KIND_SIZE,	F(segment_size), 2u << 20, 1u << 30 },
-	{ "pack_size",		KIND_SIZE,	F(pack_size), 1u << 20, 4ull << 30 },
+	{ "pack_size",		KIND_SIZE,	F(pack_size), 1u << 20, 2ull << 30 },
 	{ "segments",		KIND_UINT,	F(segments), 2, 64 },
 	{ "allow_any_host",	KIND_BOOL,	F(allow_any_host), 0, 0 },
 	{ "lock_memory",	KIND_BOOL,	F(lock_memory), 0, 0 },
@@ -213,7 +213,7 @@ static int set_value(struct config *cfg, const struct setting *s, const char *va
 	case KIND_STRING:
 		if (strlen(value) < s->min || strlen(value) >= s->max)
 			return -EINVAL;
-		strcpy(field, value);
+		memcpy(field, value, strlen(value) + 1);
 		return 0;
 	case KIND_BOOL:
 		return parse_bool(value, field);

@@ -13,7 +13,7 @@
 #include <time.h>
 
 #define RETRY_MS	1000u
-#define DURABLE_POLL_MS	20u
+#define DURABLE_POLL_MS	20
 
 static u64 now_ms(void)
 {
@@ -100,7 +100,7 @@ static int wait_durable(struct zone *z, u64 lsn, unsigned int ms)
 	u64 until = now_ms() + ms;
 
 	while (zone_durable(z) < lsn) {
-		struct timespec nap = { 0, DURABLE_POLL_MS * 1000000 };
+		struct timespec nap = { 0, DURABLE_POLL_MS * 1000000L };
 
 		if (now_ms() >= until || atomic_load(&z->dropped))
 			return -EAGAIN;

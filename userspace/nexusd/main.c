@@ -136,7 +136,7 @@ static int parse_late(int argc, char **argv, struct config *cfg, struct errline 
 			ret = config_set(cfg, "log_level", optarg, "--log-level", err);
 			break;
 		case 'o':
-			ret = set_pair(cfg, optarg, err);
+			ret = set_pair(cfg, optarg ? optarg : "", err);
 			break;
 		}
 	}

@@ -193,10 +193,10 @@ static void take_done(struct queue *q)
 static bool serve(struct queue *q)
 {
 	bool any = false;
-	u32 tail, slot;
+	u32 slot;
 
 	take_done(q);
-	while ((tail = __atomic_load_n(&q->req->sq_tail, __ATOMIC_ACQUIRE)) != q->head) {
+	while (__atomic_load_n(&q->req->sq_tail, __ATOMIC_ACQUIRE) != q->head) {
 		const struct nexus_request *req;
 
 		any = true;

@@ -12,7 +12,7 @@
 
 #include "drivers/hostfile.h"
 
-#define WINDOW	(2u * NEXUS_BATCH_BYTES_MAX)
+#define WINDOW	(2ul * NEXUS_BATCH_BYTES_MAX)
 
 void seglog_name(char name[16], u32 index)
 {

@@ -51,14 +51,18 @@ static int unpack(const ProtobufCMessageDescriptor *desc,
 {
 	ProtobufCMessage **msg = out;
 
-	if (len > REQUEST_MAX)
-		return rpc_reply_error(reply, -EMSGSIZE,
-				       "the request has %zu bytes, at most %u are allowed",
-				       len, REQUEST_MAX);
+	if (len > REQUEST_MAX) {
+		rpc_reply_error(reply, -EMSGSIZE,
+				"the request has %zu bytes, at most %u are allowed",
+				len, REQUEST_MAX);
+		return -EMSGSIZE;
+	}
 	*msg = protobuf_c_message_unpack(desc, NULL, len, payload);
-	if (!*msg)
-		return rpc_reply_error(reply, -EINVAL,
-				       "the payload is no %s", desc->name);
+	if (!*msg) {
+		rpc_reply_error(reply, -EINVAL, "the payload is no %s",
+				desc->name);
+		return -EINVAL;
+	}
 	return 0;
 }
 

@@ -19,7 +19,7 @@
 #define WORKERS			4
 #define FRAME_TIMEOUT_MS	30000
 #define MEMORY_MAX		(64u << 20)
-#define FD_SPARE		256	/* for everything else in the process */
+#define FD_SPARE		256ul	/* for everything else in the process */
 #define EVENTS			64
 #define TICK_MS			1000
 #define DRAIN_MS		1000
@@ -299,7 +299,7 @@ static void drain(struct rpc_server *server)
 		now = server_now();
 		if (!server->first || now >= end)
 			break;
-		if (turn(server, end - now) < 0)
+		if (turn(server, (int)(end - now)) < 0)
 			break;
 	}
 	while (server->first)

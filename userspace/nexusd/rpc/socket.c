@@ -70,9 +70,8 @@ static int remove_stale(const struct sockaddr_un *addr)
 	if (!connect(fd, (const struct sockaddr *)addr, sizeof(*addr)) ||
 	    errno == EAGAIN)
 		err = -EADDRINUSE;
-	else if (errno != ECONNREFUSED && errno != ENOENT)
-		err = -errno;
-	else if (unlink(addr->sun_path) && errno != ENOENT)
+	else if ((errno != ECONNREFUSED && errno != ENOENT) ||
+		 (unlink(addr->sun_path) && errno != ENOENT))
 		err = -errno;
 	close(fd);
 	return err;
@@ -109,7 +108,7 @@ int socket_open(struct rpc_server *server)
 
 	if (strlen(server->path) >= sizeof(addr.sun_path))
 		return -ENAMETOOLONG;
-	strcpy(addr.sun_path, server->path);
+	memcpy(addr.sun_path, server->path, strlen(server->path) + 1);
 
 	err = make_folder(server->path);
 	if (!err)
