@@ -145,7 +145,9 @@ int nexus_fsync(struct file *file, loff_t start, loff_t end, int datasync)
 	err = file_write_and_wait_range(file, start, end);
 	/* Times that no record carries yet; sizes travel with extents. */
 	if (!datasync) {
-		err2 = sync_inode_metadata(inode, 1);
+		err2 = nexus_times_reserve(inode);
+		if (!err2)
+			err2 = sync_inode_metadata(inode, 1);
 		err = err ?: err2;
 	}
 	err2 = nexus_log_flush(ni->zone, READ_ONCE(ni->last_lsn));
