@@ -82,10 +82,14 @@ static ssize_t nexus_write_iter(struct kiocb *iocb, struct iov_iter *from)
 
 /* ---- mappings -------------------------------------------------------------------- */
 
+/*
+ * Not even -EINTR is tried again: it means killed, and a fault of the kernel
+ * (copying from a mapping in a system call) would be taken for ever without the
+ * signal being looked at.
+ */
 static vm_fault_t nexus_fault_error(int err)
 {
-	/* Killed: back to user space, where the signal is. */
-	return err == -EINTR ? VM_FAULT_NOPAGE : vmf_fs_error(err);
+	return err == -ENOMEM ? VM_FAULT_OOM : VM_FAULT_SIGBUS;
 }
 
 static vm_fault_t nexus_fault(struct vm_fault *vmf)

@@ -136,6 +136,8 @@ static void nexus_batch_done(struct nexus_log *log, struct nexus_segment *seg,
 /* No room for a small batch: somebody must make some. */
 static void nexus_log_short_of_room(struct nexus_log *log)
 {
+	if (!test_and_set_bit(NEXUS_LOG_DRY, &log->state))
+		nexus_warn(log->zone, "little room is left in the log; fsync waits for the helper");
 	nexus_log_set_flags(log->zone, NEXUS_LF_WANT_SEGMENT |
 			    NEXUS_LF_WANT_CHECKPOINT, 0);
 	nexus_log_later(log, HZ);

@@ -60,7 +60,7 @@ struct nexus_segment {
 enum {
 	NEXUS_LOG_TICK,		/* the interval flush is armed */
 	NEXUS_LOG_EVENT,	/* a late event is armed */
-	NEXUS_LOG_DRY,		/* said once that there is no segment */
+	NEXUS_LOG_DRY,		/* said once that somebody waits for a segment */
 	NEXUS_LOG_SHORT,	/* a small batch waits for room */
 	NEXUS_LOG_LAST,		/* unmounting: nothing is reserved any more */
 };
