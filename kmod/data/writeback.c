@@ -306,7 +306,7 @@ static int nexus_write_folio(struct nexus_writer *w, struct folio *folio)
 		return 0;
 	}
 	wio->size = max_t(u64, wio->size,
-			  min_t(loff_t, size, pos + folio_size(folio)));
+			  min_t(u64, size, (u64)pos + folio_size(folio)));
 	bvec_set_folio(&wio->bvec[wio->nr++], folio, folio_size(folio), 0);
 	folio_start_writeback(folio);
 	folio_unlock(folio);
