@@ -3,6 +3,7 @@
 #include <kunit/visibility.h>
 
 #include "chan/chan.h"
+#include "log/log.h"
 #include "../lib/omap.h"
 
 /* Here and not beside each function: lib/ is compiled for userspace, too. */
@@ -25,6 +26,8 @@ NEXUS_SHOW(nexus_log_start);
 NEXUS_SHOW(nexus_log_stop);
 NEXUS_SHOW(nexus_log_append);
 NEXUS_SHOW(nexus_log_reserve);
+NEXUS_SHOW(nexus_log_reserve_late);
+NEXUS_SHOW(nexus_log_may_batch);
 NEXUS_SHOW(nexus_log_unreserve);
 NEXUS_SHOW(nexus_log_report);
 NEXUS_SHOW(nexus_log_flush);

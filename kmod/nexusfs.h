@@ -11,9 +11,10 @@
  *   nexus_session.lock, nexus_queue.lock: spinlocks, leaves; uring_lock may be
  *   held around our uring issue and cancel, so nothing below may sleep there.
  *
- * No upcall (nexus_ms_read) under a log_mutex or a spinlock.  Folio locks may be
- * held across EXTENTS upcalls only by the reader itself: the helper never
- * touches our pages.
+ * No upcall (nexus_ms_read) under a log_mutex or a spinlock, and none under a
+ * folio lock or invalidate_lock, which others wait for unkillably: extents are
+ * loaded and packs opened before the page cache is entered
+ * (nexus_content_load()).
  */
 #ifndef NEXUS_KMOD_H
 #define NEXUS_KMOD_H
@@ -253,6 +254,12 @@ int nexus_log_reserve(struct nexus_zone *zone, struct nexus_resv *resv,
 int nexus_log_reserve_more(struct nexus_resv *resv, size_t bytes);
 /* Gives back what is left.  Any context; safe on a zeroed resv. */
 void nexus_log_unreserve(struct nexus_resv *resv);
+/*
+ * For writeback of what nobody reserved for: takes of what is kept for that, or
+ * false.  Never waits.
+ */
+bool nexus_log_reserve_late(struct nexus_zone *zone, struct nexus_resv *resv,
+			    size_t bytes);
 /* Moves @bytes from one reservation into another of the same zone (writeback). */
 void nexus_resv_move(struct nexus_resv *to, struct nexus_resv *from, u64 bytes);
 
@@ -274,8 +281,13 @@ int nexus_mutate(struct nexus_zone *zone, struct nexus_resv *resv,
 int nexus_log_append(struct nexus_zone *zone, struct nexus_rec_head *rec,
 		     u64 *lsn);
 
-/* Waits killably until everything below @lsn is durable.  0, -EINTR, -EIO. */
+/*
+ * Waits killably until everything below @lsn is durable.  0, -EINTR, -EIO.  It
+ * is the disk that one waits for; with the segments all but full also the helper.
+ */
 int nexus_log_flush(struct nexus_zone *zone, u64 lsn);
+/* The same for everything there is (sync, freeze), from what is kept for it. */
+int nexus_log_sync(struct nexus_zone *zone);
 /* Asks for a flush, waits for nothing.  Any context. */
 void nexus_log_kick(struct nexus_zone *zone);
 u64 nexus_log_tail(struct nexus_zone *zone);
@@ -364,6 +376,7 @@ void nexus_data_exit(void);
 enum {
 	NEXUS_I_COMPLETE,	/* directory: every entry is in the dcache */
 	NEXUS_I_EXTENTS,	/* regular file: the extent map is fully known */
+	NEXUS_I_PACKS,		/* and all packs that it names are open */
 	NEXUS_I_NO_XATTRS,	/* known to have none */
 	NEXUS_I_ORPHAN,		/* nlink 0 here: evict appends FORGET */
 	NEXUS_I_EMPTIED,	/* truncated to 0: close starts writeback of what follows */
@@ -556,6 +569,8 @@ struct dentry *nexus_lookup(struct inode *dir, struct dentry *dentry,
 
 /* write.c: times that change without a record of their own */
 int nexus_write_inode(struct inode *inode, struct writeback_control *wbc);
+/* Room for what write_inode is going to log; waits killably.  0, -EINTR, -EROFS. */
+int nexus_times_reserve(struct inode *inode);
 void nexus_dirty_inode(struct inode *inode, int flags);
 
 /*

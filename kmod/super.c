@@ -112,15 +112,13 @@ static int nexus_sync_fs(struct super_block *sb, int wait)
 		return 0;
 	}
 	nexus_count(fsyncs);
-	return nexus_log_flush(zone, nexus_log_tail(zone));
+	return nexus_log_sync(zone);
 }
 
 /* The VFS has written everything and lets nobody begin a change. */
 static int nexus_freeze_fs(struct super_block *sb)
 {
-	struct nexus_zone *zone = nexus_sb_zone(sb);
-
-	return nexus_log_flush(zone, nexus_log_tail(zone));
+	return nexus_log_sync(nexus_sb_zone(sb));
 }
 
 static int nexus_unfreeze_fs(struct super_block *sb)

@@ -4,16 +4,29 @@
  * of writes.  They are logged by write_inode as one SETATTR of what the log
  * does not have yet.
  *
- * Nobody waits for log space here but a system call that asks for the inode to
- * be written (fsync).  Room is taken when the inode becomes dirty, without
- * waiting; without room write_inode tries once more, and in the end the times
- * are dropped at eviction.
+ * Room is taken when the inode becomes dirty, without waiting; without room
+ * write_inode tries once more, and in the end the times are dropped at eviction.
+ * write_inode never waits: the VFS has the inode marked as being written, and
+ * sync, the flusher threads and other fsyncs wait for that unkillably.  fsync
+ * waits, before it.
  */
 #include <linux/writeback.h>
 
 #include "nexusfs.h"
 
 #define NEXUS_TIMES_LEN	sizeof(struct nexus_rec_setattr)
+
+/* Keeps @resv for the times, or gives it back when there is one. */
+static void nexus_times_give(struct nexus_inode *ni, struct nexus_resv *resv)
+{
+	spin_lock(&ni->resv_lock);
+	if (!ni->time_resv.bytes) {
+		ni->time_resv.zone = ni->zone;
+		nexus_resv_move(&ni->time_resv, resv, NEXUS_TIMES_LEN);
+	}
+	spin_unlock(&ni->resv_lock);
+	nexus_log_unreserve(resv);
+}
 
 void nexus_dirty_inode(struct inode *inode, int flags)
 {
@@ -27,14 +40,7 @@ void nexus_dirty_inode(struct inode *inode, int flags)
 	if (nexus_log_reserve(ni->zone, &resv, NEXUS_TIMES_LEN,
 			      NEXUS_RESV_NOWAIT))
 		return;
-
-	spin_lock(&ni->resv_lock);
-	if (!ni->time_resv.bytes) {
-		ni->time_resv.zone = ni->zone;
-		nexus_resv_move(&ni->time_resv, &resv, NEXUS_TIMES_LEN);
-	}
-	spin_unlock(&ni->resv_lock);
-	nexus_log_unreserve(&resv);
+	nexus_times_give(ni, &resv);
 }
 
 /* Which times the log does not have; log_mutex to be exact. */
@@ -54,14 +60,20 @@ static u32 nexus_times_unlogged(struct nexus_inode *ni)
 	return mask;
 }
 
-static bool nexus_may_wait(const struct writeback_control *wbc)
+int nexus_times_reserve(struct inode *inode)
 {
-	/*
-	 * A worker that waited here would not write the pages whose
-	 * reservations the wait is for.
-	 */
-	return wbc->sync_mode == WB_SYNC_ALL &&
-	       !(current->flags & (PF_WQ_WORKER | PF_KTHREAD | PF_MEMALLOC));
+	struct nexus_inode *ni = NEXUS_I(inode);
+	struct nexus_resv resv = {};
+	int err;
+
+	if (test_bit(NEXUS_I_SYS, &ni->state) ||
+	    test_bit(NEXUS_I_ORPHAN, &ni->state) ||
+	    READ_ONCE(ni->time_resv.bytes) || !nexus_times_unlogged(ni))
+		return 0;
+	err = nexus_log_reserve(ni->zone, &resv, NEXUS_TIMES_LEN, 0);
+	if (!err)
+		nexus_times_give(ni, &resv);
+	return err;
 }
 
 int nexus_write_inode(struct inode *inode, struct writeback_control *wbc)
@@ -89,7 +101,6 @@ int nexus_write_inode(struct inode *inode, struct writeback_control *wbc)
 	}
 	if (resv.bytes < NEXUS_TIMES_LEN) {
 		err = nexus_log_reserve(ni->zone, &resv, NEXUS_TIMES_LEN,
-					nexus_may_wait(wbc) ? 0 :
 					NEXUS_RESV_NOWAIT);
 		if (err == -EAGAIN) {
 			/* Later, when there is room. */

@@ -375,7 +375,7 @@ int nexus_genl_quiesce(struct sk_buff *skb, struct genl_info *info)
 	cz = nexus_genl_zone(info);
 	if (IS_ERR(cz))
 		return PTR_ERR(cz);
-	err = nexus_log_flush(cz->zone, nexus_log_tail(cz->zone));
+	err = nexus_log_sync(cz->zone);
 	if (err == -EIO)
 		NL_SET_ERR_MSG(info->extack,
 			       "the log of the zone cannot be written");

@@ -15,7 +15,7 @@ int nexus_folio_reserve(struct inode *inode)
 	int err;
 
 	/* Blocks first: log bytes are what everybody in the zone waits for. */
-	err = nexus_packs_reserve(ni->zone, 1);
+	err = nexus_packs_reserve(ni->zone, 1, NEXUS_PACKS_GROW);
 	if (err)
 		return err;
 	err = nexus_log_reserve(ni->zone, &resv, NEXUS_FOLIO_BYTES, 0);
@@ -94,6 +94,7 @@ static int nexus_read_folio(struct file *file, struct folio *folio)
 	struct nexus_reader r = { .inode = inode, .hint = 1 };
 	int err;
 
+	/* Loaded by whoever wants to read; this is for callers not foreseen. */
 	err = nexus_extents_load(inode);
 	if (!err)
 		err = nexus_reader_add(&r, folio);
@@ -105,11 +106,14 @@ static int nexus_read_folio(struct file *file, struct folio *folio)
 
 static void nexus_readahead(struct readahead_control *rac)
 {
-	struct nexus_reader r = { .inode = rac->mapping->host };
+	struct nexus_reader r = { .inode = rac->mapping->host, .ahead = true };
 	struct folio *folio;
 
-	/* On errors the folios left are read one by one, and that one reports. */
-	if (nexus_extents_load(r.inode))
+	/*
+	 * On errors the folios left are read one by one, and that one reports.
+	 * invalidate_lock is held: nothing here asks the helper.
+	 */
+	if (!test_bit_acquire(NEXUS_I_EXTENTS, &NEXUS_I(r.inode)->state))
 		return;
 	for (;;) {
 		r.hint = readahead_count(rac);

@@ -93,11 +93,21 @@ static inline u32 nexus_pack_first(const struct nexus_pack *pack)
 	return 1 + pack->table_blocks;
 }
 
+/*
+ * What blocks are for.  The last NEXUS_PACKS_KEPT ones are not for growth: one
+ * half is for cuts as well, so that a full zone can be emptied, and the rest for
+ * folios that got dirty without a reservation (nexus_folio_late()).
+ */
+enum nexus_packs_use { NEXUS_PACKS_GROW, NEXUS_PACKS_CUT, NEXUS_PACKS_LATE };
+#define NEXUS_PACKS_KEPT	256u
+
 /* Waits killably for @n blocks.  0, -EINTR, -ENOSPC, -EROFS. */
-int nexus_packs_reserve(struct nexus_zone *zone, u32 n);
+int nexus_packs_reserve(struct nexus_zone *zone, u32 n,
+			enum nexus_packs_use use);
 void nexus_packs_unreserve(struct nexus_zone *zone, u32 n);
 /* Reserves if there is room, without waiting. */
-bool nexus_packs_try_reserve(struct nexus_zone *zone, u32 n);
+bool nexus_packs_try_reserve(struct nexus_zone *zone, u32 n,
+			     enum nexus_packs_use use);
 /*
  * Takes a run of 1..n reserved blocks: the pack, referenced and with a write
  * begun, or NULL when the caller has no reservation after all.
@@ -135,6 +145,12 @@ int nexus_pack_verify(struct nexus_pack *pack, u32 block, u32 crc, u64 ino);
 
 /* Loads the whole map unless it is known.  Killable. */
 int nexus_extents_load(struct inode *inode);
+/*
+ * The same, and opens the packs of what is at [pos, pos + len).  Both may wait
+ * for the helper, killably: whoever is going to read calls it first, without a
+ * folio lock or invalidate_lock, which others wait for unkillably.
+ */
+int nexus_content_load(struct inode *inode, loff_t pos, size_t len);
 /* Memory for @n more changes of the map.  Process context, NOFS. */
 int nexus_map_prepare(struct nexus_inode *ni, u32 n);
 void nexus_map_unprepare(struct nexus_inode *ni, u32 n);
@@ -142,6 +158,8 @@ void nexus_map_unprepare(struct nexus_inode *ni, u32 n);
 void nexus_map_insert(struct nexus_inode *ni, u64 fblock, u64 pack, u32 block,
 		      u32 nblocks);
 void nexus_map_punch(struct nexus_inode *ni, u64 fblock);
+/* As nexus_extmap_next(). */
+bool nexus_map_next(struct nexus_inode *ni, u64 fblock, struct nexus_ext *e);
 /* As nexus_extmap_find(), with the disk_size of the same moment. */
 bool nexus_map_find(struct nexus_inode *ni, u64 fblock, struct nexus_ext *e,
 		    u64 *disk_size);
@@ -168,6 +186,7 @@ struct nexus_reader {
 	struct inode *inode;
 	struct nexus_rio *rio;
 	unsigned int hint;		/* blocks that may follow */
+	bool ahead;			/* nobody waits: what is not at hand can wait */
 };
 
 /*

@@ -22,6 +22,7 @@ static void nexus_count_blocks(struct inode *inode, u64 added, u64 freed)
 void nexus_data_new(struct inode *inode)
 {
 	set_bit(NEXUS_I_EXTENTS, &NEXUS_I(inode)->state);
+	set_bit(NEXUS_I_PACKS, &NEXUS_I(inode)->state);
 }
 
 /* Adds extents of a checked reply to @map. */
@@ -164,6 +165,65 @@ int nexus_extents_load(struct inode *inode)
 	return err;
 }
 
+/* ---- packs of the map ----------------------------------------------------------- */
+
+/* So many extents are looked through to see that all packs are open. */
+#define NEXUS_PACKS_LOOK	64u
+
+/* Without @ask only -EAGAIN for the first pack that is not open. */
+static int nexus_packs_open(struct nexus_inode *ni, u64 fblock, u64 end,
+			    bool ask)
+{
+	struct nexus_pack *pack;
+	struct nexus_ext e;
+	u64 last = 0;
+
+	while (fblock < end && nexus_map_next(ni, fblock, &e) &&
+	       e.fblock < end) {
+		if (e.pack != last) {
+			pack = ask ? nexus_packs_get(ni->zone, e.pack) :
+				     nexus_packs_find(ni->zone, e.pack);
+			if (!pack)
+				return -EAGAIN;
+			if (IS_ERR(pack))
+				return PTR_ERR(pack);
+			nexus_pack_put(pack);
+			last = e.pack;
+		}
+		fblock = e.fblock + e.nblocks;
+	}
+	return 0;
+}
+
+static bool nexus_map_small(struct nexus_inode *ni)
+{
+	bool small;
+
+	down_read(&ni->map_sem);
+	small = !ni->map || nexus_extmap_count(ni->map) <= NEXUS_PACKS_LOOK;
+	up_read(&ni->map_sem);
+	return small;
+}
+
+int nexus_content_load(struct inode *inode, loff_t pos, size_t len)
+{
+	struct nexus_inode *ni = NEXUS_I(inode);
+	u64 end;
+	int err;
+
+	err = nexus_extents_load(inode);
+	if (err || test_bit(NEXUS_I_PACKS, &ni->state))
+		return err;
+	end = min_t(u64, (u64)pos + len, inode->i_sb->s_maxbytes);
+	err = nexus_packs_open(ni, pos >> NEXUS_BLOCK_SHIFT,
+			       DIV_ROUND_UP_ULL(end, NEXUS_BLOCK_SIZE), true);
+	/* What comes into the map from now on is in packs of ours. */
+	if (!err && nexus_map_small(ni) &&
+	    !nexus_packs_open(ni, 0, U64_MAX, false))
+		set_bit(NEXUS_I_PACKS, &ni->state);
+	return err;
+}
+
 /* ---- changes ------------------------------------------------------------------- */
 
 int nexus_map_prepare(struct nexus_inode *ni, u32 n)
@@ -221,6 +281,17 @@ void nexus_map_punch(struct nexus_inode *ni, u64 fblock)
 	ni->map_changes--;
 	up_write(&ni->map_sem);
 	nexus_count_blocks(&ni->vfs, 0, freed);
+}
+
+bool nexus_map_next(struct nexus_inode *ni, u64 fblock, struct nexus_ext *e)
+{
+	bool found = false;
+
+	down_read(&ni->map_sem);
+	if (ni->map)
+		found = nexus_extmap_next(ni->map, fblock, e);
+	up_read(&ni->map_sem);
+	return found;
 }
 
 bool nexus_map_find(struct nexus_inode *ni, u64 fblock, struct nexus_ext *e,

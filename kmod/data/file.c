@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* File operations of regular files; fsync of everything. */
+#include <linux/fadvise.h>
 #include <linux/filelock.h>
 #include <linux/mm.h>
 #include <linux/splice.h>
@@ -11,8 +12,8 @@
 
 static ssize_t nexus_read_iter(struct kiocb *iocb, struct iov_iter *to)
 {
-	/* Here rather than with folios locked, where others cannot be killed. */
-	int err = nexus_extents_load(file_inode(iocb->ki_filp));
+	int err = nexus_content_load(file_inode(iocb->ki_filp), iocb->ki_pos,
+				     iov_iter_count(to));
 
 	return err ?: generic_file_read_iter(iocb, to);
 }
@@ -21,9 +22,22 @@ static ssize_t nexus_splice_read(struct file *in, loff_t *ppos,
 				 struct pipe_inode_info *pipe, size_t len,
 				 unsigned int flags)
 {
-	int err = nexus_extents_load(file_inode(in));
+	int err = nexus_content_load(file_inode(in), *ppos, len);
 
 	return err ?: filemap_splice_read(in, ppos, pipe, len, flags);
+}
+
+/* What is written in part is read first. */
+static int nexus_write_load(struct inode *inode, loff_t pos, size_t len)
+{
+	loff_t end = pos + len;
+	int err = nexus_extents_load(inode);
+
+	if (!err && offset_in_page(pos))
+		err = nexus_content_load(inode, pos, 1);
+	if (!err && offset_in_page(end))
+		err = nexus_content_load(inode, end - 1, 1);
+	return err;
 }
 
 /* i_rwsem held. */
@@ -39,7 +53,7 @@ static ssize_t nexus_write_locked(struct kiocb *iocb, struct iov_iter *from)
 		return ret;
 	err = nexus_zone_writable(NEXUS_I(inode)->zone);
 	if (!err)
-		err = nexus_extents_load(inode);
+		err = nexus_write_load(inode, iocb->ki_pos, ret);
 	if (!err)
 		err = file_remove_privs(file);
 	if (!err)
@@ -68,15 +82,21 @@ static ssize_t nexus_write_iter(struct kiocb *iocb, struct iov_iter *from)
 
 /* ---- mappings -------------------------------------------------------------------- */
 
+/*
+ * Not even -EINTR is tried again: it means killed, and a fault of the kernel
+ * (copying from a mapping in a system call) would be taken for ever without the
+ * signal being looked at.
+ */
 static vm_fault_t nexus_fault_error(int err)
 {
-	/* Killed: back to user space, where the signal is. */
-	return err == -EINTR ? VM_FAULT_NOPAGE : vmf_fs_error(err);
+	return err == -ENOMEM ? VM_FAULT_OOM : VM_FAULT_SIGBUS;
 }
 
 static vm_fault_t nexus_fault(struct vm_fault *vmf)
 {
-	int err = nexus_extents_load(file_inode(vmf->vma->vm_file));
+	int err = nexus_content_load(file_inode(vmf->vma->vm_file),
+				     (loff_t)vmf->pgoff << PAGE_SHIFT,
+				     PAGE_SIZE);
 
 	if (err)
 		return nexus_fault_error(err);
@@ -133,6 +153,20 @@ static int nexus_mmap(struct file *file, struct vm_area_struct *vma)
 	return 0;
 }
 
+/* ---- readahead(2), and what else is announced ------------------------------------------ */
+
+static int nexus_fadvise(struct file *file, loff_t offset, loff_t len,
+			 int advice)
+{
+	int err = 0;
+
+	if (advice == POSIX_FADV_WILLNEED && S_ISREG(file_inode(file)->i_mode) &&
+	    offset >= 0 && len >= 0)
+		err = nexus_content_load(file_inode(file), offset,
+					 len ?: MAX_LFS_FILESIZE - offset);
+	return err ?: generic_fadvise(file, offset, len, advice);
+}
+
 /* ---- durability ---------------------------------------------------------------------- */
 
 int nexus_fsync(struct file *file, loff_t start, loff_t end, int datasync)
@@ -145,7 +179,9 @@ int nexus_fsync(struct file *file, loff_t start, loff_t end, int datasync)
 	err = file_write_and_wait_range(file, start, end);
 	/* Times that no record carries yet; sizes travel with extents. */
 	if (!datasync) {
-		err2 = sync_inode_metadata(inode, 1);
+		err2 = nexus_times_reserve(inode);
+		if (!err2)
+			err2 = sync_inode_metadata(inode, 1);
 		err = err ?: err2;
 	}
 	err2 = nexus_log_flush(ni->zone, READ_ONCE(ni->last_lsn));
@@ -178,6 +214,7 @@ const struct file_operations nexus_file_fops = {
 	.fsync		= nexus_fsync,
 	.splice_read	= nexus_splice_read,
 	.splice_write	= iter_file_splice_write,
+	.fadvise	= nexus_fadvise,
 	.setlease	= generic_setlease,
 };
 

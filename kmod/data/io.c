@@ -2,8 +2,8 @@
 /*
  * Reading pack blocks into the page cache.
  *
- * The reader resolves extents and packs, which may ask the helper and is
- * killable; a worker does the I/O and unlocks the folios.
+ * The reader resolves extents and packs, which nexus_content_load() has brought
+ * here; a worker does the I/O and unlocks the folios.
  */
 #include <linux/completion.h>
 #include <linux/highmem.h>
@@ -103,12 +103,16 @@ void nexus_reader_submit(struct nexus_reader *r)
 
 static struct nexus_rio *nexus_rio_new(struct inode *inode, u64 fblock,
 				       const struct nexus_ext *e,
-				       u64 disk_size, u32 max)
+				       u64 disk_size, u32 max, bool ahead)
 {
 	struct nexus_pack *pack;
 	struct nexus_rio *rio;
 
-	pack = nexus_packs_get(NEXUS_I(inode)->zone, e->pack);
+	pack = nexus_packs_find(NEXUS_I(inode)->zone, e->pack);
+	if (!pack && ahead)
+		return ERR_PTR(-EAGAIN);
+	if (!pack)
+		pack = nexus_packs_get(NEXUS_I(inode)->zone, e->pack);
 	if (IS_ERR(pack))
 		return ERR_CAST(pack);
 	if (e->block < nexus_pack_first(pack) ||
@@ -160,7 +164,8 @@ int nexus_reader_add(struct nexus_reader *r, struct folio *folio)
 		folio_end_read(folio, true);
 		return 0;
 	}
-	rio = nexus_rio_new(r->inode, folio->index, &e, disk_size, r->hint);
+	rio = nexus_rio_new(r->inode, folio->index, &e, disk_size, r->hint,
+			    r->ahead);
 	if (IS_ERR(rio))
 		return PTR_ERR(rio);
 	nexus_rio_add(rio, folio);
@@ -181,7 +186,7 @@ int nexus_read_locked(struct inode *inode, struct folio *folio)
 		folio_zero_range(folio, 0, folio_size(folio));
 		return 0;
 	}
-	rio = nexus_rio_new(inode, folio->index, &e, disk_size, 1);
+	rio = nexus_rio_new(inode, folio->index, &e, disk_size, 1, false);
 	if (IS_ERR(rio))
 		return PTR_ERR(rio);
 	nexus_rio_add(rio, folio);

@@ -247,13 +247,24 @@ struct nexus_pack *nexus_packs_get(struct nexus_zone *zone, u64 id)
 
 /* ---- space ----------------------------------------------------------------------- */
 
-bool nexus_packs_try_reserve(struct nexus_zone *zone, u32 n)
+/* Small packs have few blocks to keep back. */
+static u32 nexus_packs_kept(const struct nexus_packs *packs,
+			    enum nexus_packs_use use)
+{
+	u32 kept = min(NEXUS_PACKS_KEPT, packs->pack_blocks / 8);
+
+	return use == NEXUS_PACKS_GROW ? kept :
+	       use == NEXUS_PACKS_CUT ? kept / 2 : 0;
+}
+
+bool nexus_packs_try_reserve(struct nexus_zone *zone, u32 n,
+			     enum nexus_packs_use use)
 {
 	struct nexus_packs *packs = zone->packs;
 	bool ok, low;
 
 	spin_lock(&packs->lock);
-	ok = packs->free - packs->reserved >= n;
+	ok = packs->free >= packs->reserved + n + nexus_packs_kept(packs, use);
 	if (ok)
 		packs->reserved += n;
 	low = nexus_packs_low(packs);
@@ -263,17 +274,18 @@ bool nexus_packs_try_reserve(struct nexus_zone *zone, u32 n)
 	return ok;
 }
 
-int nexus_packs_reserve(struct nexus_zone *zone, u32 n)
+int nexus_packs_reserve(struct nexus_zone *zone, u32 n,
+			enum nexus_packs_use use)
 {
 	struct nexus_packs *packs = zone->packs;
 	DEFINE_WAIT(wait);
 	int err = 0;
 
-	if (nexus_packs_try_reserve(zone, n))
+	if (nexus_packs_try_reserve(zone, n, use))
 		return 0;
 	for (;;) {
 		prepare_to_wait(&packs->wait, &wait, NEXUS_WAIT_STATE);
-		if (nexus_packs_try_reserve(zone, n))
+		if (nexus_packs_try_reserve(zone, n, use))
 			break;
 		err = nexus_zone_writable(zone);
 		if (err)
@@ -310,12 +322,13 @@ void nexus_packs_unreserve(struct nexus_zone *zone, u32 n)
 u64 nexus_packs_free_blocks(struct nexus_zone *zone)
 {
 	struct nexus_packs *packs = zone->packs;
-	u64 n;
+	u64 n, taken;
 
 	if (!packs)
 		return 0;
 	spin_lock(&packs->lock);
-	n = packs->free - packs->reserved;
+	taken = packs->reserved + nexus_packs_kept(packs, NEXUS_PACKS_GROW);
+	n = packs->free > taken ? packs->free - taken : 0;
 	spin_unlock(&packs->lock);
 	return n;
 }

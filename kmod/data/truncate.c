@@ -5,6 +5,14 @@
  * Cutting a file inside of a mapped block writes that block anew, with zeros
  * where it was cut, before the record names it: no crash and no later extension
  * shows what was cut off.
+ *
+ * The block is copied with its folio locked and not under writeback, and the
+ * lock is kept until the record is appended: no EXTENT record of the block can
+ * come in between, so the copy is never older than what the map says.  A store
+ * through a mapping after the copy finds the folio dirty, or makes it so behind
+ * the lock, and is written with a later record.  Everything that can fail or
+ * must wait for others (room, memory, reading the block) is done before the
+ * size changes; after that only a failing zone stops it.
  */
 #include <linux/highmem.h>
 #include <linux/pagemap.h>
@@ -17,69 +25,125 @@ struct nexus_cut {
 	struct timespec64 now;
 	struct nexus_resv resv;
 	u64 new_data_id;	/* nonzero: the whole body goes */
+	struct folio *folio;	/* the one that is cut, or NULL */
+	struct page *page;	/* room for its copy */
+	bool reserved;		/* a block for the copy */
 	struct nexus_pack *pack; /* of the new tail block, or NULL */
 	u32 block, crc;
 	u32 changes;		/* of the map, prepared */
 };
 
-/* A copy of the block with the last byte that stays, zeros after it. */
-static struct page *nexus_tail_copy(struct inode *inode, loff_t size)
-{
-	size_t keep = offset_in_page(size);
-	struct folio *folio;
-	struct page *page;
+/* ---- the block that is cut ------------------------------------------------- */
 
-	folio = read_mapping_folio(inode->i_mapping, size >> PAGE_SHIFT, NULL);
-	if (IS_ERR(folio))
-		return ERR_CAST(folio);
-	page = alloc_page(GFP_NOFS | __GFP_ZERO);
-	if (!page) {
-		folio_put(folio);
-		return ERR_PTR(-ENOMEM);
-	}
-	folio_lock(folio);
-	memcpy_from_folio(page_address(page), folio, 0, keep);
-	folio_unlock(folio);
-	folio_put(folio);
-	return page;
+/* What the tail may need.  Waits killably and for the helper, so without locks. */
+static int nexus_tail_prepare(struct nexus_cut *cut)
+{
+	struct nexus_zone *zone = NEXUS_I(cut->inode)->zone;
+	int err;
+
+	cut->page = alloc_page(GFP_KERNEL_ACCOUNT | __GFP_ZERO);
+	if (!cut->page)
+		return -ENOMEM;
+	err = nexus_content_load(cut->inode, cut->size, 1);
+	if (err)
+		return err;
+	err = nexus_packs_reserve(zone, 1, NEXUS_PACKS_CUT);
+	if (!err)
+		cut->reserved = true;
+	return err;
 }
 
+static void nexus_tail_done(struct nexus_cut *cut)
+{
+	if (cut->pack) {
+		nexus_pack_written(cut->pack);
+		nexus_pack_put(cut->pack);
+	}
+	if (cut->reserved)
+		nexus_packs_unreserve(NEXUS_I(cut->inode)->zone, 1);
+	if (cut->page)
+		__free_page(cut->page);
+}
+
+/*
+ * Takes invalidate_lock and, for a size inside of a block, the folio: locked,
+ * read, not under writeback.
+ */
+static int nexus_tail_lock(struct nexus_cut *cut)
+{
+	struct address_space *mapping = cut->inode->i_mapping;
+	struct folio *folio;
+	int err = 0;
+
+	if (down_write_killable(&mapping->invalidate_lock))
+		return -EINTR;
+	if (!cut->page)
+		return 0;
+	folio = read_mapping_folio(mapping, cut->size >> PAGE_SHIFT, NULL);
+	if (IS_ERR(folio)) {
+		err = PTR_ERR(folio);
+		goto out;
+	}
+	folio_lock(folio);
+	/* Only memory that failed is taken from under a reference. */
+	if (folio->mapping == mapping && folio_test_uptodate(folio)) {
+		folio_wait_writeback(folio);
+		cut->folio = folio;
+		return 0;
+	}
+	folio_unlock(folio);
+	folio_put(folio);
+	err = -EIO;
+out:
+	filemap_invalidate_unlock(mapping);
+	return err;
+}
+
+static void nexus_tail_unlock(struct nexus_cut *cut)
+{
+	if (cut->folio) {
+		folio_unlock(cut->folio);
+		folio_put(cut->folio);
+	}
+	filemap_invalidate_unlock(cut->inode->i_mapping);
+}
+
+/*
+ * Whether the block on disk may have something above the cut.  Exact while the
+ * folio is locked and writeback of what is behind it is over.
+ */
 static bool nexus_tail_needed(struct nexus_cut *cut)
 {
 	struct nexus_ext e;
 	u64 disk_size;
 
-	if (!offset_in_page(cut->size))
-		return false;
-	/* Nothing on disk above the cut, then nothing to hide. */
 	return nexus_map_find(NEXUS_I(cut->inode), cut->size >> PAGE_SHIFT, &e,
 			      &disk_size) && disk_size > cut->size;
 }
 
-static int nexus_cut_tail(struct nexus_cut *cut)
+/* The size is the new one already, the folio locked. */
+static int nexus_tail_write(struct nexus_cut *cut)
 {
 	struct nexus_inode *ni = NEXUS_I(cut->inode);
-	u64 block = cut->size >> NEXUS_BLOCK_SHIFT;
-	struct page *page;
+	size_t keep = offset_in_page(cut->size);
 	int err;
 
-	page = nexus_tail_copy(cut->inode, cut->size);
-	if (IS_ERR(page))
-		return PTR_ERR(page);
-	err = nexus_packs_reserve(ni->zone, 1);
-	if (!err) {
-		err = nexus_write_block(ni->zone, page, &cut->pack, &cut->block,
-					&cut->crc);
-		if (!err)
-			nexus_pack_note(cut->pack, cut->block,
-					cut->inode->i_ino, ni->data_id,
-					block << NEXUS_BLOCK_SHIFT, cut->crc);
-		else if (err == -ENOSPC)
-			nexus_packs_unreserve(ni->zone, 1);
-	}
-	__free_page(page);
-	return err;
+	folio_zero_segment(cut->folio, keep, folio_size(cut->folio));
+	if (!nexus_tail_needed(cut))
+		return 0;
+	memcpy_from_folio(page_address(cut->page), cut->folio, 0, keep);
+	err = nexus_write_block(ni->zone, cut->page, &cut->pack, &cut->block,
+				&cut->crc);
+	/* Taken also when writing it failed. */
+	cut->reserved = err == -ENOSPC;
+	if (err)
+		return err;
+	nexus_pack_note(cut->pack, cut->block, cut->inode->i_ino, ni->data_id,
+			(u64)cut->folio->index << NEXUS_BLOCK_SHIFT, cut->crc);
+	return 0;
 }
+
+/* ---- the record -------------------------------------------------------------- */
 
 static void nexus_cut_record(struct nexus_cut *cut,
 			     struct nexus_rec_truncate *rec)
@@ -108,10 +172,10 @@ static void nexus_cut_body(struct nexus_cut *cut)
 	down_write(&ni->map_sem);
 	if (ni->map)
 		nexus_extmap_clear(ni->map);
-	ni->map_changes -= cut->changes;
 	up_write(&ni->map_sem);
 	WRITE_ONCE(ni->data_id, cut->new_data_id);
 	inode_set_bytes(cut->inode, 0);
+	set_bit(NEXUS_I_PACKS, &ni->state);
 	/* Whoever sees the bit sees the map. */
 	smp_mb__before_atomic();
 	set_bit(NEXUS_I_EXTENTS, &ni->state);
@@ -123,10 +187,11 @@ static void nexus_cut_map(struct nexus_cut *cut)
 	u64 first = DIV_ROUND_UP_ULL(cut->size, NEXUS_BLOCK_SIZE);
 
 	nexus_map_punch(ni, first);
-	if (cut->pack)
+	cut->changes--;
+	if (cut->pack) {
 		nexus_map_insert(ni, first - 1, cut->pack->id, cut->block, 1);
-	else
-		nexus_map_unprepare(ni, 1);
+		cut->changes--;
+	}
 }
 
 /* True if dropping the whole body is more than clearing an empty map. */
@@ -157,10 +222,8 @@ static int nexus_cut_commit(struct nexus_cut *cut)
 		cut->new_data_id = 0;
 	nexus_cut_record(cut, &rec);
 	err = nexus_mutate(ni->zone, &cut->resv, &rec.head, &lsn);
-	if (err) {
-		nexus_map_unprepare(ni, cut->changes);
+	if (err)
 		goto out;
-	}
 	if (cut->new_data_id)
 		nexus_cut_body(cut);
 	else if (cut->changes)
@@ -181,21 +244,23 @@ out:
 
 static int nexus_cut_shrink(struct nexus_cut *cut)
 {
-	struct address_space *mapping = cut->inode->i_mapping;
+	struct inode *inode = cut->inode;
 	int err;
 
-	/* Killable: a reader may hold it while it waits for the helper. */
-	if (down_write_killable(&mapping->invalidate_lock)) {
-		nexus_map_unprepare(NEXUS_I(cut->inode), cut->changes);
-		return -EINTR;
-	}
+	err = nexus_tail_lock(cut);
+	if (err)
+		return err;
 	/*
 	 * Waits for writeback, whose completion needs log_mutex, so it comes
-	 * first.  From here on only a failing zone can stop this.
+	 * first.  The folio that is cut is locked: only what is behind it goes.
 	 */
-	truncate_setsize(cut->inode, cut->size);
-	err = nexus_cut_commit(cut);
-	filemap_invalidate_unlock(mapping);
+	i_size_write(inode, cut->size);
+	truncate_pagecache(inode, round_up(cut->size, PAGE_SIZE));
+	if (cut->folio)
+		err = nexus_tail_write(cut);
+	if (!err)
+		err = nexus_cut_commit(cut);
+	nexus_tail_unlock(cut);
 	return err;
 }
 
@@ -210,54 +275,55 @@ static int nexus_cut_extend(struct nexus_cut *cut)
 	return err;
 }
 
+static int nexus_shrink(struct nexus_cut *cut)
+{
+	struct nexus_inode *ni = NEXUS_I(cut->inode);
+	int err;
+
+	if (cut->size)
+		err = nexus_extents_load(cut->inode);
+	else
+		err = nexus_zone_new_ino(ni->zone, &cut->new_data_id);
+	if (!err && offset_in_page(cut->size))
+		err = nexus_tail_prepare(cut);
+	if (!err)
+		err = nexus_log_reserve(ni->zone, &cut->resv,
+					sizeof(struct nexus_rec_truncate),
+					NEXUS_RESV_DELETE);
+	if (!err)
+		err = nexus_map_prepare(ni, 2);
+	if (!err) {
+		cut->changes = 2;
+		err = nexus_cut_shrink(cut);
+		nexus_map_unprepare(ni, cut->changes);
+	}
+	if (!err && !cut->size)
+		set_bit(NEXUS_I_EMPTIED, &ni->state);
+	nexus_log_unreserve(&cut->resv);
+	nexus_tail_done(cut);
+	return err;
+}
+
+static int nexus_extend(struct nexus_cut *cut)
+{
+	int err;
+
+	err = nexus_log_reserve(NEXUS_I(cut->inode)->zone, &cut->resv,
+				sizeof(struct nexus_rec_truncate), 0);
+	if (!err)
+		err = nexus_cut_extend(cut);
+	nexus_log_unreserve(&cut->resv);
+	return err;
+}
+
 int nexus_data_truncate(struct inode *inode, loff_t size, struct timespec64 now)
 {
-	struct nexus_inode *ni = NEXUS_I(inode);
 	struct nexus_cut cut = {
 		.inode = inode,
 		.old = i_size_read(inode),
 		.size = size,
 		.now = now,
 	};
-	bool shrink = size < cut.old;
-	int err;
 
-	if (shrink && size) {
-		err = nexus_extents_load(inode);
-		if (err)
-			return err;
-	}
-	/* Writeback may map blocks until the cache is dropped. */
-	if (shrink && !size) {
-		err = nexus_zone_new_ino(ni->zone, &cut.new_data_id);
-		if (err)
-			return err;
-	}
-	if (shrink && nexus_tail_needed(&cut)) {
-		err = nexus_cut_tail(&cut);
-		if (err)
-			return err;
-	}
-	err = nexus_log_reserve(ni->zone, &cut.resv,
-				sizeof(struct nexus_rec_truncate),
-				shrink ? NEXUS_RESV_DELETE : 0);
-	if (err)
-		goto out;
-	if (shrink) {
-		err = nexus_map_prepare(ni, 2);
-		if (err)
-			goto out_resv;
-		cut.changes = 2;
-	}
-	err = shrink ? nexus_cut_shrink(&cut) : nexus_cut_extend(&cut);
-	if (!err && shrink && !size)
-		set_bit(NEXUS_I_EMPTIED, &ni->state);
-out_resv:
-	nexus_log_unreserve(&cut.resv);
-out:
-	if (cut.pack) {
-		nexus_pack_written(cut.pack);
-		nexus_pack_put(cut.pack);
-	}
-	return err;
+	return size < cut.old ? nexus_shrink(&cut) : nexus_extend(&cut);
 }

@@ -25,14 +25,13 @@ struct workqueue_struct *nexus_read_wq;
 struct workqueue_struct *nexus_write_wq;
 static mempool_t *nexus_wio_pool;
 
-/* A write of contiguous file blocks to contiguous pack blocks. */
+/* A write of contiguous file blocks. */
 struct nexus_wio {
 	struct work_struct work;
 	struct inode *inode;
-	struct nexus_pack *pack;
 	struct nexus_resv resv;		/* log bytes the folios held */
 	u64 fblock;
-	u32 block;
+	u64 size;			/* end of what is written; zeros behind it */
 	u32 nr;
 	/* Not in the record before it is begun: nexus_rec_init() clears there. */
 	__le32 crc[NEXUS_EXTENT_BLOCKS_MAX];
@@ -44,18 +43,30 @@ struct nexus_wio {
 	};
 };
 
+/* The part of one that goes to contiguous blocks of one pack. */
+struct nexus_run {
+	struct nexus_wio *wio;
+	struct nexus_pack *pack;
+	u32 block;
+	u32 first, nr;			/* of the wio's blocks */
+};
+
 struct nexus_writer {
 	struct inode *inode;
+	struct writeback_control *wbc;
 	struct nexus_wio *wio;
 };
 
 static struct nexus_wio *nexus_wio_new(struct inode *inode, u64 fblock)
 {
-	/* Never fails: those in flight come back without our help. */
+	/*
+	 * Never fails: those in flight come back without our help.  The caller
+	 * must have submitted its last one.
+	 */
 	struct nexus_wio *wio = mempool_alloc(nexus_wio_pool, GFP_NOFS);
 
 	wio->inode = inode;
-	wio->pack = NULL;
+	wio->size = 0;
 	wio->resv = (struct nexus_resv){ .zone = NEXUS_I(inode)->zone };
 	wio->fblock = fblock;
 	wio->nr = 0;
@@ -77,55 +88,64 @@ static void nexus_wio_checksum(struct nexus_wio *wio)
 }
 
 /* The record, as file and pack are now; log_mutex held. */
-static void nexus_wio_record(struct nexus_wio *wio)
+static void nexus_run_record(struct nexus_run *run)
 {
+	struct nexus_wio *wio = run->wio;
 	struct nexus_inode *ni = NEXUS_I(wio->inode);
 	struct nexus_rec_extent *rec = &wio->rec;
-	size_t len = nexus_rec_extent_len(wio->nr);
+	size_t len = nexus_rec_extent_len(run->nr);
 	struct timespec64 mtime = inode_get_mtime(wio->inode);
 	struct timespec64 ctime = inode_get_ctime(wio->inode);
-	u64 offset = wio->fblock << NEXUS_BLOCK_SHIFT;
-	u64 end = offset + ((u64)wio->nr << NEXUS_BLOCK_SHIFT);
+	u64 offset = (wio->fblock + run->first) << NEXUS_BLOCK_SHIFT;
+	u64 end = offset + ((u64)run->nr << NEXUS_BLOCK_SHIFT);
 
 	nexus_rec_init(&rec->head, len, NEXUS_REC_EXTENT, 0, nexus_ts(ctime));
 	rec->ino = cpu_to_le64(wio->inode->i_ino);
 	rec->data_id = cpu_to_le64(ni->data_id);
 	rec->offset = cpu_to_le64(offset);
-	rec->size = cpu_to_le64(min_t(u64, i_size_read(wio->inode), end));
-	rec->pack = cpu_to_le64(wio->pack->id);
-	rec->block = cpu_to_le32(wio->block);
-	rec->nblocks = cpu_to_le32(wio->nr);
+	/*
+	 * As it was when the blocks were filled, not as it is: a cut that waits
+	 * for this write must learn that there is something above it.
+	 */
+	rec->size = cpu_to_le64(min(wio->size, end));
+	rec->pack = cpu_to_le64(run->pack->id);
+	rec->block = cpu_to_le32(run->block);
+	rec->nblocks = cpu_to_le32(run->nr);
 	rec->flags = 0;
 	rec->reserved = 0;
 	rec->mtime_s = cpu_to_le64(mtime.tv_sec);
 	rec->ctime_s = cpu_to_le64(ctime.tv_sec);
 	rec->mtime_ns = cpu_to_le32(mtime.tv_nsec);
 	rec->ctime_ns = cpu_to_le32(ctime.tv_nsec);
-	memcpy(rec->crc, wio->crc, wio->nr * sizeof(rec->crc[0]));
+	memcpy(rec->crc, wio->crc + run->first,
+	       run->nr * sizeof(rec->crc[0]));
 }
 
-static int nexus_wio_commit(struct nexus_wio *wio)
+/* One prepared change of the map. */
+static int nexus_run_commit(struct nexus_run *run)
 {
+	struct nexus_wio *wio = run->wio;
 	struct nexus_inode *ni = NEXUS_I(wio->inode);
+	u64 fblock = wio->fblock + run->first;
 	u64 lsn, size;
 	u32 i;
 	int err;
 
-	for (i = 0; i < wio->nr; i++)
-		nexus_pack_note(wio->pack, wio->block + i, wio->inode->i_ino,
+	for (i = 0; i < run->nr; i++)
+		nexus_pack_note(run->pack, run->block + i, wio->inode->i_ino,
 				READ_ONCE(ni->data_id),
-				(wio->fblock + i) << NEXUS_BLOCK_SHIFT,
-				le32_to_cpu(wio->crc[i]));
+				(fblock + i) << NEXUS_BLOCK_SHIFT,
+				le32_to_cpu(wio->crc[run->first + i]));
 
 	mutex_lock(&ni->log_mutex);
-	nexus_wio_record(wio);
+	nexus_run_record(run);
 	err = nexus_mutate(ni->zone, &wio->resv, &wio->rec.head, &lsn);
 	if (!err) {
 		size = le64_to_cpu(wio->rec.size);
 		if (size > ni->disk_size)
 			WRITE_ONCE(ni->disk_size, size);
-		nexus_map_insert(ni, wio->fblock, wio->pack->id, wio->block,
-				 wio->nr);
+		nexus_map_insert(ni, fblock, run->pack->id, run->block,
+				 run->nr);
 		ni->version++;
 		ni->gen++;
 		nexus_inode_logged(ni, lsn);
@@ -135,6 +155,26 @@ static int nexus_wio_commit(struct nexus_wio *wio)
 	}
 	mutex_unlock(&ni->log_mutex);
 	return err;
+}
+
+static int nexus_run_write(struct nexus_run *run)
+{
+	struct nexus_wio *wio = run->wio;
+	struct nexus_pack *pack = run->pack;
+	int err;
+
+	err = nexus_host_write(pack->file, wio->bvec + run->first, run->nr,
+			       (size_t)run->nr << NEXUS_BLOCK_SHIFT,
+			       run->block);
+	if (err) {
+		nexus_zone_fail(pack->zone, -EIO, "writing pack %llu failed (%pe)",
+				pack->id, ERR_PTR(err));
+		return err;
+	}
+	nexus_count(pack_writes);
+	nexus_count_n(pack_write_blocks, run->nr);
+	nexus_pack_dirtied(pack);
+	return 0;
 }
 
 static void nexus_wio_end(struct nexus_wio *wio, int err)
@@ -152,98 +192,85 @@ static void nexus_wio_end(struct nexus_wio *wio, int err)
 	mempool_free(wio, nexus_wio_pool);
 }
 
+/* Writes what follows @first to as many blocks as a pack has in one run. */
+static int nexus_wio_run(struct nexus_wio *wio, u32 first, u32 *nr)
+{
+	struct nexus_inode *ni = NEXUS_I(wio->inode);
+	struct nexus_run run = { .wio = wio, .first = first };
+	int err;
+
+	run.pack = nexus_packs_alloc(ni->zone, wio->nr - first, &run.block,
+				     &run.nr);
+	if (!run.pack)
+		return -ENOSPC;
+	*nr = run.nr;
+	/* A few dozen bytes; waiting for them is waiting for reclaim. */
+	while (nexus_map_prepare(ni, 1))
+		memalloc_retry_wait(GFP_NOIO);
+	err = nexus_run_write(&run);
+	if (!err)
+		err = nexus_run_commit(&run);
+	else
+		nexus_map_unprepare(ni, 1);
+	nexus_pack_written(run.pack);
+	nexus_pack_put(run.pack);
+	return err;
+}
+
 static void nexus_wio_work(struct work_struct *work)
 {
 	struct nexus_wio *wio = container_of(work, struct nexus_wio, work);
 	struct nexus_zone *zone = NEXUS_I(wio->inode)->zone;
-	struct nexus_pack *pack = wio->pack;
 	unsigned int flags = nexus_host_begin();
 	int err = READ_ONCE(zone->error);
+	u32 first = 0, nr;
 
-	if (!err) {
+	if (!err)
 		nexus_wio_checksum(wio);
-		err = nexus_host_write(pack->file, wio->bvec, wio->nr,
-				       (size_t)wio->nr << NEXUS_BLOCK_SHIFT,
-				       wio->block);
-		if (err)
-			nexus_zone_fail(zone, -EIO, "writing pack %llu failed (%pe)",
-					pack->id, ERR_PTR(err));
+	while (!err && first < wio->nr) {
+		nr = 0;
+		err = nexus_wio_run(wio, first, &nr);
+		first += nr;
 	}
-	if (!err) {
-		nexus_count(pack_writes);
-		nexus_count_n(pack_write_blocks, wio->nr);
-		nexus_pack_dirtied(pack);
-		err = nexus_wio_commit(wio);
-	} else {
-		nexus_map_unprepare(NEXUS_I(wio->inode), 1);
-	}
+	nexus_packs_unreserve(zone, wio->nr - first);
 	nexus_host_end(flags);
-	nexus_pack_written(pack);
-	nexus_pack_put(pack);
 	nexus_wio_end(wio, err);
 }
 
 /* ---- submission ------------------------------------------------------------------ */
 
-/* What did not fit into the run becomes the next I/O. */
-static struct nexus_wio *nexus_wio_split(struct nexus_wio *wio, u32 nr)
-{
-	struct nexus_wio *rest = nexus_wio_new(wio->inode, wio->fblock + nr);
-
-	rest->nr = wio->nr - nr;
-	memcpy(rest->bvec, wio->bvec + nr, rest->nr * sizeof(rest->bvec[0]));
-	nexus_resv_move(&rest->resv, &wio->resv,
-			(u64)rest->nr * NEXUS_FOLIO_BYTES);
-	wio->nr = nr;
-	return rest;
-}
-
-static void nexus_wio_submit(struct nexus_wio *wio)
-{
-	struct nexus_inode *ni = NEXUS_I(wio->inode);
-	struct nexus_wio *rest;
-	u32 got;
-
-	while (wio) {
-		/* A few dozen bytes; waiting for them is waiting for reclaim. */
-		while (nexus_map_prepare(ni, 1))
-			memalloc_retry_wait(GFP_NOFS);
-		wio->pack = nexus_packs_alloc(ni->zone, wio->nr, &wio->block,
-					      &got);
-		if (!wio->pack) {
-			nexus_map_unprepare(ni, 1);
-			nexus_wio_end(wio, -ENOSPC);
-			return;
-		}
-		rest = got < wio->nr ? nexus_wio_split(wio, got) : NULL;
-		INIT_WORK(&wio->work, nexus_wio_work);
-		queue_work(nexus_write_wq, &wio->work);
-		wio = rest;
-	}
-}
-
 static void nexus_writer_submit(struct nexus_writer *w)
 {
-	if (w->wio && w->wio->nr)
-		nexus_wio_submit(w->wio);
-	else if (w->wio)
-		mempool_free(w->wio, nexus_wio_pool);
+	struct nexus_wio *wio = w->wio;
+
 	w->wio = NULL;
+	if (!wio)
+		return;
+	if (!wio->nr) {
+		mempool_free(wio, nexus_wio_pool);
+		return;
+	}
+	INIT_WORK(&wio->work, nexus_wio_work);
+	queue_work(nexus_write_wq, &wio->work);
 }
 
 /*
  * A folio that got dirty behind our back (pinned pages written by a device) has
- * nothing reserved: take what there is.
+ * nothing reserved: take of what is kept for that.  If it is gone, too, fsync
+ * says so and the folio stays dirty until there is room again.
  */
-static int nexus_folio_late(struct nexus_zone *zone, struct nexus_resv *to)
+static bool nexus_folio_late(struct nexus_zone *zone, struct nexus_resv *to)
 {
 	struct nexus_resv resv;
 
-	if (!nexus_packs_try_reserve(zone, 1))
-		return -ENOSPC;
-	nexus_log_reserve_forced(zone, &resv, NEXUS_FOLIO_BYTES);
+	if (!nexus_packs_try_reserve(zone, 1, NEXUS_PACKS_LATE))
+		return false;
+	if (!nexus_log_reserve_late(zone, &resv, NEXUS_FOLIO_BYTES)) {
+		nexus_packs_unreserve(zone, 1);
+		return false;
+	}
 	nexus_resv_move(to, &resv, NEXUS_FOLIO_BYTES);
-	return 0;
+	return true;
 }
 
 /* @folio is locked, clean by now, and not under writeback. */
@@ -252,7 +279,6 @@ static int nexus_write_folio(struct nexus_writer *w, struct folio *folio)
 	struct inode *inode = w->inode;
 	struct nexus_wio *wio = w->wio;
 	loff_t size = i_size_read(inode), pos = folio_pos(folio);
-	int err;
 
 	if (pos >= size) {
 		/* Being truncated. */
@@ -272,14 +298,15 @@ static int nexus_write_folio(struct nexus_writer *w, struct folio *folio)
 		wio = nexus_wio_new(inode, folio->index);
 		w->wio = wio;
 	}
-	if (!nexus_folio_take(inode, folio, &wio->resv)) {
-		err = nexus_folio_late(NEXUS_I(inode)->zone, &wio->resv);
-		if (err) {
-			mapping_set_error(inode->i_mapping, err);
-			folio_unlock(folio);
-			return 0;
-		}
+	if (!nexus_folio_take(inode, folio, &wio->resv) &&
+	    !nexus_folio_late(NEXUS_I(inode)->zone, &wio->resv)) {
+		mapping_set_error(inode->i_mapping, -ENOSPC);
+		folio_redirty_for_writepage(w->wbc, folio);
+		folio_unlock(folio);
+		return 0;
 	}
+	wio->size = max_t(u64, wio->size,
+			  min_t(u64, size, (u64)pos + folio_size(folio)));
 	bvec_set_folio(&wio->bvec[wio->nr++], folio, folio_size(folio), 0);
 	folio_start_writeback(folio);
 	folio_unlock(folio);
@@ -289,7 +316,7 @@ static int nexus_write_folio(struct nexus_writer *w, struct folio *folio)
 int nexus_writepages(struct address_space *mapping,
 		     struct writeback_control *wbc)
 {
-	struct nexus_writer w = { .inode = mapping->host };
+	struct nexus_writer w = { .inode = mapping->host, .wbc = wbc };
 	unsigned int nofs = memalloc_nofs_save();
 	struct folio *folio = NULL;
 	int err;

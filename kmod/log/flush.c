@@ -133,6 +133,16 @@ static void nexus_batch_done(struct nexus_log *log, struct nexus_segment *seg,
 	nexus_log_event_later(log);
 }
 
+/* No room for a small batch: somebody must make some. */
+static void nexus_log_short_of_room(struct nexus_log *log)
+{
+	if (!test_and_set_bit(NEXUS_LOG_DRY, &log->state))
+		nexus_warn(log->zone, "little room is left in the log; fsync waits for the helper");
+	nexus_log_set_flags(log->zone, NEXUS_LF_WANT_SEGMENT |
+			    NEXUS_LF_WANT_CHECKPOINT, 0);
+	nexus_log_later(log, HZ);
+}
+
 /* One batch.  True if there may be more to do. */
 static bool nexus_log_batch(struct nexus_log *log)
 {
@@ -148,8 +158,12 @@ static bool nexus_log_batch(struct nexus_log *log)
 	from = log->durable;
 	want = log->flush_to;
 	spin_unlock_irqrestore(&log->lock, flags);
-	if (want <= from || READ_ONCE(zone->error))
+	if (want <= from || READ_ONCE(zone->error) || READ_ONCE(log->stopped))
 		return false;
+	if (!nexus_log_may_batch(log)) {
+		nexus_log_short_of_room(log);
+		return false;
+	}
 	to = nexus_log_tail(zone);
 	if (WARN_ON_ONCE(to <= from))
 		return false;

@@ -193,10 +193,8 @@ int nexus_log_append(struct nexus_zone *zone, struct nexus_rec_head *rec,
 	nexus_count_n(log_bytes, len);
 	if (tail - READ_ONCE(log->durable) > log->ring_size / 2)
 		nexus_log_flush_to(log, tail);
-	else if (!test_bit(NEXUS_LOG_TICK, &log->state) &&
-		 !test_and_set_bit(NEXUS_LOG_TICK, &log->state))
-		queue_delayed_work(nexus_misc_wq, &log->tick_work,
-				   msecs_to_jiffies(READ_ONCE(log_interval)));
+	else
+		nexus_log_later(log, msecs_to_jiffies(READ_ONCE(log_interval)));
 	if (tail - READ_ONCE(log->told) >= NEXUS_EVENT_BYTES)
 		nexus_log_event(log);
 	else
@@ -236,6 +234,26 @@ static void nexus_log_tick_work(struct work_struct *work)
 	/* Whoever finds the bit set has published its tail: look after it. */
 	smp_mb__after_atomic();
 	nexus_log_flush_to(log, READ_ONCE(log->tail));
+	/* The helper may have come back and not looked. */
+	if (test_bit(NEXUS_LOG_SHORT, &log->state))
+		nexus_log_event(log);
+}
+
+void nexus_log_later(struct nexus_log *log, unsigned long delay)
+{
+	if (!test_bit(NEXUS_LOG_TICK, &log->state) &&
+	    !test_and_set_bit(NEXUS_LOG_TICK, &log->state))
+		queue_delayed_work(nexus_misc_wq, &log->tick_work, delay);
+}
+
+static int nexus_log_wait(struct nexus_log *log, u64 lsn, unsigned int state)
+{
+	if (wait_event_state(log->flush_wait,
+			     READ_ONCE(log->durable) >= lsn ||
+			     READ_ONCE(log->zone->error), state))
+		return -EINTR;
+	/* Was it durable before the zone failed? */
+	return READ_ONCE(log->durable) >= lsn ? 0 : -EIO;
 }
 
 int nexus_log_flush(struct nexus_zone *zone, u64 lsn)
@@ -244,16 +262,37 @@ int nexus_log_flush(struct nexus_zone *zone, u64 lsn)
 
 	if (!log)
 		return READ_ONCE(zone->error) ? -EIO : 0;
-	if (READ_ONCE(log->durable) < lsn) {
+	if (READ_ONCE(log->durable) < lsn)
 		nexus_log_flush_to(log, lsn);
-		if (wait_event_state(log->flush_wait,
-				     READ_ONCE(log->durable) >= lsn ||
-				     READ_ONCE(zone->error),
-				     NEXUS_WAIT_STATE))
-			return -EINTR;
-	}
-	/* Was it durable before the zone failed? */
-	return READ_ONCE(log->durable) >= lsn ? 0 : -EIO;
+	return nexus_log_wait(log, lsn, NEXUS_WAIT_STATE);
+}
+
+int nexus_log_sync(struct nexus_zone *zone)
+{
+	struct nexus_log *log = zone->log;
+	unsigned long flags;
+	u64 lsn;
+
+	if (!log)
+		return READ_ONCE(zone->error) ? -EIO : 0;
+	lsn = nexus_log_tail(zone);
+	spin_lock_irqsave(&log->lock, flags);
+	log->sync_to = max(log->sync_to, lsn);
+	spin_unlock_irqrestore(&log->lock, flags);
+	return nexus_log_flush(zone, lsn);
+}
+
+/*
+ * What umount does: not killable, for who is killed here would lose what is not
+ * yet durable, and it waits for the disk alone.
+ */
+static int nexus_log_flush_last(struct nexus_log *log)
+{
+	u64 lsn = nexus_log_tail(log->zone);
+
+	set_bit(NEXUS_LOG_LAST, &log->state);
+	nexus_log_flush_to(log, lsn);
+	return nexus_log_wait(log, lsn, TASK_UNINTERRUPTIBLE);
 }
 
 /* ---- the helper's view --------------------------------------------------- */
@@ -374,6 +413,8 @@ int nexus_log_start(struct nexus_zone *zone, const struct nexus_log_params *p)
 	struct nexus_log *log;
 	int err = -ENOMEM;
 
+	/* Whoever waits for the ring finds enough in it for a large batch. */
+	BUILD_BUG_ON(NEXUS_RING_MIN - NEXUS_REC_LEN_MAX < NEXUS_BATCH_LARGE);
 	if (WARN_ON_ONCE(zone->log))
 		return -EINVAL;
 	if (p->tail < NEXUS_FIRST_LSN || p->tail & 7 || p->applied > p->tail ||
@@ -453,6 +494,8 @@ static void nexus_log_quiet(struct nexus_log *log)
 	/* In the order in which they start each other. */
 	cancel_delayed_work_sync(&log->tick_work);
 	cancel_work_sync(&log->flush_work);
+	/* The flush worker may have set it just before it saw the end. */
+	cancel_delayed_work_sync(&log->tick_work);
 	cancel_work_sync(&log->recycle_work);
 	cancel_delayed_work_sync(&log->event_work);
 }
@@ -466,7 +509,7 @@ int nexus_log_stop(struct nexus_zone *zone)
 		return 0;
 	/* Sealing appends records, so it comes before the last flush. */
 	nexus_packs_quiesce(zone);
-	err = nexus_log_flush(zone, nexus_log_tail(zone));
+	err = nexus_log_flush_last(log);
 	err2 = nexus_packs_write_tables(zone);
 	nexus_log_quiet(log);
 	nexus_log_set_flags(zone, NEXUS_LF_DETACHED, 0);

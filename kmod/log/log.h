@@ -17,8 +17,31 @@
 
 #include "../nexusfs.h"
 
-/* Kept free for heads and padding of batches that are smaller than planned. */
+/*
+ * The segments at hand are enough for everything that was admitted, whatever the
+ * helper does: usable room >= not yet durable + reserved.  So whoever appends
+ * waits for nothing but the disk.
+ *
+ * Usable room is counted for large batches.  A small one, for an fsync, takes a
+ * whole block for a few records and may take it only from what is not needed for
+ * that.  How much must be left over:
+ *
+ *   admitting growth	SLACK and the reserve for deletions
+ *   admitting the rest	SLACK
+ *   a small batch	FSYNC: fsync waits, killably, for a large batch or for room
+ *   a late folio	FSYNC
+ *   sync, freezing	SYNC: with nothing admitted, there is little to sync
+ *   unmounting		nothing: it is the last one
+ *
+ * SYNC is also what is taken without asking: PACK records of sealing.
+ */
 #define NEXUS_LOG_SLACK		(1024u << 10)
+#define NEXUS_LOG_FSYNC		(512u << 10)
+#define NEXUS_LOG_SYNC		(64u << 10)
+/* Records of a batch that loses no more than nexus_segment_usable() says. */
+#define NEXUS_BATCH_LARGE	(128u << 10)
+static_assert(NEXUS_BATCH_LARGE >= 31 * (NEXUS_BLOCK_SIZE +
+					 sizeof(struct nexus_batch_head)));
 /* Lost at the end of a segment because records are not split. */
 #define NEXUS_SEGMENT_TAIL	(NEXUS_REC_LEN_MAX + 2 * NEXUS_BLOCK_SIZE)
 #define NEXUS_SEGMENTS_MAX	1024
@@ -37,7 +60,9 @@ struct nexus_segment {
 enum {
 	NEXUS_LOG_TICK,		/* the interval flush is armed */
 	NEXUS_LOG_EVENT,	/* a late event is armed */
-	NEXUS_LOG_DRY,		/* said once that there is no segment */
+	NEXUS_LOG_DRY,		/* said once that somebody waits for a segment */
+	NEXUS_LOG_SHORT,	/* a small batch waits for room */
+	NEXUS_LOG_LAST,		/* unmounting: nothing is reserved any more */
 };
 
 struct nexus_log {
@@ -56,6 +81,7 @@ struct nexus_log {
 	u64 durable, applied, checkpoint;
 	u64 outstanding;	/* bytes reserved and not yet appended */
 	u64 flush_to;		/* somebody waits for this LSN */
+	u64 sync_to;		/* the same, with the rights of sync */
 	u64 told;		/* tail at the last event */
 	u64 tables;		/* pack tables on disk cover records below */
 	u64 pool;		/* bytes of all segments */
@@ -91,8 +117,15 @@ void nexus_log_event_later(struct nexus_log *log);
 /* An event although nothing changed: somebody has been waiting for long. */
 void nexus_log_nudge(struct nexus_zone *zone);
 void nexus_log_flush_to(struct nexus_log *log, u64 lsn);
+/* Flushes what there is in @delay unless that is due already. */
+void nexus_log_later(struct nexus_log *log, unsigned long delay);
 
 /* reserve.c */
+/*
+ * Whether a small batch of all that is not durable may be written now.  If not,
+ * NEXUS_LOG_SHORT is set and the flush worker called when that changes.
+ */
+bool nexus_log_may_batch(struct nexus_log *log);
 /* Reserves without asking for room: a few bytes that must not wait. */
 void nexus_log_reserve_forced(struct nexus_zone *zone, struct nexus_resv *resv,
 			      size_t bytes);

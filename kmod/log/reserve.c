@@ -5,7 +5,7 @@
  * A reservation is admitted against two things: how far the helper may lag
  * behind (limit), and the segments at hand (room).  A byte counts in
  * "outstanding" until it is appended and in "tail" from then on, so appending
- * never needs to ask.
+ * never needs to ask.  log.h says what the room must be enough for.
  */
 #include <linux/freezer.h>
 #include <linux/hrtimer.h>
@@ -29,25 +29,65 @@ static u64 nexus_log_delete_reserve(const struct nexus_log *log)
 	return max(log->pool / 20, min_t(u64, 64ull << 20, log->pool / 8));
 }
 
+/* lock held.  Usable bytes, after @blocks more were written. */
+static u64 nexus_log_room(const struct nexus_log *log, u64 blocks)
+{
+	const struct nexus_segment *cur = log->cur;
+	u64 left = cur ? cur->blocks - cur->next : 0;
+	u64 room = log->spare_room, lost;
+
+	if (left >= blocks)
+		return room + nexus_segment_usable((left - blocks) <<
+						   NEXUS_BLOCK_SHIFT);
+	/* The end of this segment, and then one block more of the next. */
+	lost = (blocks + 1) << NEXUS_BLOCK_SHIFT;
+	return room > lost ? room - lost : 0;
+}
+
 /* lock held. */
 static enum nexus_shortage nexus_log_short(const struct nexus_log *log,
 					   u64 bytes, unsigned int flags)
 {
-	const struct nexus_segment *cur = log->cur;
-	u64 room, used;
+	u64 used;
 
 	if (log->tail + log->outstanding + bytes - log->applied > log->limit)
 		return NEXUS_SHORT_LIMIT;
 
-	room = log->spare_room;
-	if (cur)
-		room += nexus_segment_usable((u64)(cur->blocks - cur->next) <<
-					     NEXUS_BLOCK_SHIFT);
 	used = log->tail - log->durable + log->outstanding + bytes +
 	       NEXUS_LOG_SLACK;
 	if (!(flags & NEXUS_RESV_DELETE))
 		used += nexus_log_delete_reserve(log);
-	return used > room ? NEXUS_SHORT_ROOM : NEXUS_ENOUGH;
+	return used > nexus_log_room(log, 0) ? NEXUS_SHORT_ROOM : NEXUS_ENOUGH;
+}
+
+/* lock held.  What must be left over after the next small batch. */
+static u64 nexus_log_left_over(const struct nexus_log *log)
+{
+	if (test_bit(NEXUS_LOG_LAST, &log->state))
+		return 0;
+	return log->sync_to > log->durable ? NEXUS_LOG_SYNC : NEXUS_LOG_FSYNC;
+}
+
+bool nexus_log_may_batch(struct nexus_log *log)
+{
+	unsigned long irq;
+	u64 pending, left, blocks;
+	bool may;
+
+	spin_lock_irqsave(&log->lock, irq);
+	pending = log->tail - log->durable;
+	blocks = DIV_ROUND_UP(pending + sizeof(struct nexus_batch_head),
+			      NEXUS_BLOCK_SIZE);
+	left = log->outstanding + nexus_log_left_over(log);
+	may = pending >= NEXUS_BATCH_LARGE ||
+	      nexus_log_room(log, blocks) >= left;
+	/* Under the lock: whoever makes room after this sees the bit. */
+	if (may)
+		clear_bit(NEXUS_LOG_SHORT, &log->state);
+	else
+		set_bit(NEXUS_LOG_SHORT, &log->state);
+	spin_unlock_irqrestore(&log->lock, irq);
+	return may;
 }
 
 static enum nexus_shortage nexus_log_try(struct nexus_resv *resv, size_t bytes,
@@ -233,10 +273,37 @@ void nexus_log_reserve_forced(struct nexus_zone *zone, struct nexus_resv *resv,
 	spin_unlock_irqrestore(&log->lock, flags);
 }
 
+bool nexus_log_reserve_late(struct nexus_zone *zone, struct nexus_resv *resv,
+			    size_t bytes)
+{
+	struct nexus_log *log = zone->log;
+	unsigned long irq;
+	bool ok = true;
+	u64 used;
+
+	resv->zone = zone;
+	resv->bytes = 0;
+	if (log) {
+		spin_lock_irqsave(&log->lock, irq);
+		used = log->tail - log->durable + log->outstanding + bytes +
+		       NEXUS_LOG_FSYNC;
+		ok = used <= nexus_log_room(log, 0);
+		if (ok)
+			log->outstanding += bytes;
+		spin_unlock_irqrestore(&log->lock, irq);
+	}
+	if (ok)
+		resv->bytes = bytes;
+	return ok;
+}
+
 void nexus_log_wake_room(struct nexus_log *log)
 {
 	if (wq_has_sleeper(&log->room_wait))
 		wake_up_all(&log->room_wait);
+	if (test_bit(NEXUS_LOG_SHORT, &log->state) &&
+	    test_and_clear_bit(NEXUS_LOG_SHORT, &log->state))
+		queue_work(log->wq, &log->flush_work);
 }
 
 static void nexus_log_give_back(struct nexus_zone *zone, u64 bytes)

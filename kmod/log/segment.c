@@ -24,7 +24,7 @@
  */
 u64 nexus_segment_usable(u64 bytes)
 {
-	u64 lost = bytes / 128 + NEXUS_SEGMENT_TAIL;
+	u64 lost = bytes / 32 + NEXUS_SEGMENT_TAIL;
 
 	return bytes > lost ? bytes - lost : 0;
 }
@@ -166,7 +166,10 @@ static struct nexus_segment *nexus_log_wait_spare(struct nexus_log *log)
 		if (seg || READ_ONCE(zone->error) || READ_ONCE(log->stopped))
 			return seg;
 
-		/* Only many tiny batches while the helper is away get here. */
+		/*
+		 * Before the helper has handed over the first one; later there
+		 * is room for everything that was admitted.
+		 */
 		if (!test_and_set_bit(NEXUS_LOG_DRY, &log->state))
 			nexus_warn(zone, "no segment left for the log; changes wait for the helper");
 		nexus_log_set_flags(zone, NEXUS_LF_WANT_SEGMENT |

@@ -322,6 +322,51 @@ TEST_F(dir, across_filesystems)
 	free(back);
 }
 
+/*
+ * A device writes into the mapping, as direct I/O of another filesystem does,
+ * and writeback cleans the pages before it says that they are dirty.
+ */
+TEST_F(dir, direct_io_into_a_mapping)
+{
+	enum { SIZE = 16 * PAGE };
+	const char *other = getenv("NEXUS_OTHER_DIR");
+	char path[200], *map, *back = malloc(SIZE);
+	int fd, in, i;
+	pid_t flusher;
+
+	snprintf(path, sizeof(path), "%s/direct.%d",
+		 other ? other : "/var/lib/nexusfs", getpid());
+	in = open(path, O_RDWR | O_CREAT | O_EXCL | O_DIRECT, 0600);
+	if (in < 0)
+		SKIP(return, "%s: %s", path, strerror(errno));
+	unlink(path);
+	GET(fd, new_file("f", SIZE, 'n'));
+	map = map_of(fd, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED);
+	ASSERT_NE(MAP_FAILED, map);
+	flusher = fork();
+	while (!flusher)
+		sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE |
+				SYNC_FILE_RANGE_WAIT_AFTER);
+	for (i = 0; i < 50; i++) {
+		memset(map, 'a' + i % 26, SIZE);
+		ASSERT_EQ(SIZE, pwrite(in, map, SIZE, 0));
+		memset(map, 0, SIZE);
+		ASSERT_EQ(SIZE, pread(in, map, SIZE, 0));
+		ASSERT_EQ('a' + i % 26, map[SIZE - 1]);
+	}
+	kill(flusher, SIGKILL);
+	waitpid(flusher, NULL, 0);
+	OK(munmap(map, SIZE));
+	OK(fsync(fd));
+	nx_drop_caches();
+	EXPECT_EQ(SIZE, pread(fd, back, SIZE, 0));
+	EXPECT_EQ('a' + 49 % 26, back[0]);
+	EXPECT_EQ(0, memcmp(back, back + 1, SIZE - 1));
+	OK(close(fd));
+	OK(close(in));
+	free(back);
+}
+
 TEST_F(dir, survives_close_and_unlink)
 {
 	char *map;

@@ -298,6 +298,20 @@ static int do_fault(int fd)
 	return map == MAP_FAILED || *(char *)map != 'x';
 }
 
+/* The kernel takes the fault, in a system call of another filesystem. */
+static int do_kernel_fault(int fd)
+{
+	char *map = mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, FAR);
+	int to[2];
+
+	return map == MAP_FAILED || pipe(to) || write(to[1], map, 1) != 1;
+}
+
+static int do_readahead(int fd)
+{
+	return readahead(fd, FAR, 4096);
+}
+
 static int do_mapped_write(int fd)
 {
 	char *map = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, FAR);
@@ -319,6 +333,8 @@ static const struct {
 } in_file[] = {
 	{ "read", do_read }, { "write", do_write }, { "page fault", do_fault },
 	{ "page fault for writing", do_mapped_write },
+	{ "page fault of the kernel", do_kernel_fault },
+	{ "readahead", do_readahead },
 	{ "truncate", do_truncate },
 };
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The log as far as it goes without a segment: reservations, LSNs, the ring. */
+#include "../../kmod/log/log.h"
 #include "kunit.h"
 
 static int nexus_test_read(struct nexus_zone *zone, struct nexus_request *req,
@@ -108,6 +109,77 @@ static void nexus_log_nothing_to_flush(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, nexus_log_durable(zone), NEXUS_FIRST_LSN);
 }
 
+/* The same numbers as if one spare segment were there, with @bytes of room. */
+static void nexus_log_pretend(struct nexus_log *log, u64 bytes)
+{
+	log->pool = 16 << 20;
+	log->spare_room = bytes;
+}
+
+static void nexus_log_admits(struct kunit *test)
+{
+	struct nexus_zone *zone = test->priv;
+	struct nexus_log *log = zone->log;
+	struct nexus_resv a = {}, b = {};
+	u64 deletions = 2 << 20;	/* an eighth of the pool */
+
+	nexus_log_pretend(log, deletions + NEXUS_LOG_SLACK + 64);
+	KUNIT_EXPECT_EQ(test, nexus_log_reserve(zone, &a, 72, NEXUS_RESV_NOWAIT),
+			-EAGAIN);
+	KUNIT_EXPECT_EQ(test, nexus_log_reserve(zone, &a, 64, NEXUS_RESV_NOWAIT), 0);
+	KUNIT_EXPECT_EQ(test, nexus_log_reserve(zone, &b, 8, NEXUS_RESV_NOWAIT),
+			-EAGAIN);
+	KUNIT_EXPECT_EQ(test, nexus_log_reserve(zone, &b, deletions,
+						NEXUS_RESV_NOWAIT | NEXUS_RESV_DELETE), 0);
+	KUNIT_EXPECT_EQ(test, b.bytes, deletions);
+	nexus_log_unreserve(&b);
+	KUNIT_EXPECT_EQ(test, nexus_log_reserve(zone, &b, deletions + 8,
+						NEXUS_RESV_NOWAIT | NEXUS_RESV_DELETE),
+			-EAGAIN);
+
+	/* 64 are still reserved. */
+	nexus_log_pretend(log, NEXUS_LOG_FSYNC + 64 + 8);
+	KUNIT_EXPECT_FALSE(test, nexus_log_reserve_late(zone, &b, 16));
+	KUNIT_EXPECT_TRUE(test, nexus_log_reserve_late(zone, &b, 8));
+	nexus_log_unreserve(&b);
+	nexus_log_unreserve(&a);
+	KUNIT_EXPECT_EQ(test, log->outstanding, 0);
+}
+
+/* A small batch may take only what nobody was promised. */
+static void nexus_log_small_batches(struct kunit *test)
+{
+	struct nexus_zone *zone = test->priv;
+	struct nexus_log *log = zone->log;
+	u64 cost = 2 * NEXUS_BLOCK_SIZE;	/* no segment is begun */
+
+	log->tail += 64;
+	log->outstanding = 800;
+	nexus_log_pretend(log, NEXUS_LOG_FSYNC + 800 + cost);
+	KUNIT_EXPECT_TRUE(test, nexus_log_may_batch(log));
+	KUNIT_EXPECT_FALSE(test, test_bit(NEXUS_LOG_SHORT, &log->state));
+	nexus_log_pretend(log, NEXUS_LOG_FSYNC + 800 + cost - 1);
+	KUNIT_EXPECT_FALSE(test, nexus_log_may_batch(log));
+	KUNIT_EXPECT_TRUE(test, test_bit(NEXUS_LOG_SHORT, &log->state));
+
+	log->sync_to = log->tail;
+	KUNIT_EXPECT_TRUE_MSG(test, nexus_log_may_batch(log), "sync");
+	nexus_log_pretend(log, NEXUS_LOG_SYNC + 800 + cost - 1);
+	KUNIT_EXPECT_FALSE(test, nexus_log_may_batch(log));
+	set_bit(NEXUS_LOG_LAST, &log->state);
+	KUNIT_EXPECT_TRUE_MSG(test, nexus_log_may_batch(log), "unmounting");
+	clear_bit(NEXUS_LOG_LAST, &log->state);
+
+	nexus_log_pretend(log, 0);
+	KUNIT_EXPECT_FALSE(test, nexus_log_may_batch(log));
+	log->tail += NEXUS_BATCH_LARGE - 64;
+	KUNIT_EXPECT_TRUE_MSG(test, nexus_log_may_batch(log), "a large one");
+	KUNIT_EXPECT_FALSE(test, test_bit(NEXUS_LOG_SHORT, &log->state));
+	log->tail -= NEXUS_BATCH_LARGE;
+	log->sync_to = 0;
+	log->outstanding = 0;
+}
+
 static void nexus_log_moves(struct kunit *test)
 {
 	struct nexus_zone *zone = test->priv;
@@ -137,6 +209,8 @@ static void nexus_log_failed_mutate(struct kunit *test)
 static struct kunit_case nexus_log_cases[] = {
 	KUNIT_CASE(nexus_log_start_bad),
 	KUNIT_CASE(nexus_log_no_room),
+	KUNIT_CASE(nexus_log_admits),
+	KUNIT_CASE(nexus_log_small_batches),
 	KUNIT_CASE(nexus_log_reports),
 	KUNIT_CASE(nexus_log_nothing_to_flush),
 	KUNIT_CASE(nexus_log_moves),

@@ -1,0 +1,210 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# The helper is away and small fsyncs, each of which takes a whole block of the
+# log, use up its segments: they wait, can be killed, keep nobody else from
+# syncing and unmounting, and nothing is lost.
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
+# shellcheck source-path=SCRIPTDIR
+. "$here/tap.sh"
+run=/run/nexusfs
+mnt=/tmp/nexus-room
+seen=/dev/shm/nexus-room
+# More than a log of three segments of 1 MiB has blocks for.
+files=900
+
+release() { kill -CONT "$(cat $run/supervise.pid)" 2> /dev/null || true; }
+
+take_helper_away() {
+	kill -STOP "$(cat $run/supervise.pid)"
+	kill -9 "$(cat $run/nexusd.pid)"
+}
+
+# One file after the other, so that each fsync is a batch of its own.
+each() {
+	exec perl -MIO::Handle -e '
+		my ($dir, $seen, $what, @names) = @ARGV;
+		for my $name (@names) {
+			open(my $f, "+<", "$dir/$name") or die "$name: $!\n";
+			if ($what ne "fsync") {
+				syswrite($f, "again $name\n") or die "$name: $!\n";
+			}
+			$f->sync or die "$name: $!\n";
+			open(my $s, ">", $seen); print $s $name; close $s;
+		}' "$mnt" "$@"
+}
+
+reached() { cat $seen 2> /dev/null || echo 0; }
+
+# Every change of the last three seconds was none.
+stands_still() {
+	local was
+	was=$(reached)
+	sleep 3
+	[ "$(reached)" = "$was" ] && [ "$was" != 0 ]
+}
+
+mount_room() {
+	need_nexus
+	[ -s $run/nexusd.pid ] || skip "needs a helper"
+	rm -f $seen
+	mkdir -p $mnt
+	nexusctl zone info room > /dev/null 2>&1 ||
+		nexusctl zone create room --option segment_size=1M
+	mount -t nexusfs room $mnt
+	rm -rf ${mnt:?}/*
+	# What is dirty stays so until somebody asks.
+	echo 360000 > /proc/sys/vm/dirty_expire_centisecs
+}
+
+# In place: a file that is emptied first is written when it is closed.
+all() {
+	local i
+	for i in $(seq $files); do echo "$1 $i" 1<> "$mnt/$i"; done
+}
+
+all_new() {
+	local i
+	for i in $(seq $files); do
+		[ "$(head -n 1 "$mnt/$i")" = "new $i" ] || { echo "$i: $(cat "$mnt/$i")"; return 1; }
+	done
+}
+
+# $files dirty files, nobody at home, and one who has fsynced until it stands.
+fill_room() {
+	local i
+	mount_room
+	all old
+	sync -f $mnt
+	take_helper_away
+	all new
+	# shellcheck disable=SC2046
+	each $seen fsync $(seq $files) &
+	waiter=$!
+	for i in $(seq 60); do
+		stands_still && break
+		kill -0 "$waiter" 2> /dev/null || { echo "$files fsyncs and always room"; return 1; }
+	done
+	echo "waits after $(reached) fsyncs"
+	kill -0 "$waiter"
+}
+
+test_waiters_can_be_killed() {
+	local waiter waiting=() pid
+	fill_room
+	waiting+=("$waiter")
+	each /dev/null fsync $files &
+	waiting+=($!)
+	each /dev/null write $((files - 1)) &
+	waiting+=($!)
+	perl -e 'symlink("x", "$ARGV[0]/link") or die' $mnt &
+	waiting+=($!)
+	perl -e 'truncate("$ARGV[0]/$ARGV[1]", 3) or die' $mnt $((files - 2)) &
+	waiting+=($!)
+	perl -e 'unlink("$ARGV[0]/$ARGV[1]") or die' $mnt $((files - 3)) &
+	waiting+=($!)
+	sleep 2
+	for pid in "${waiting[@]}"; do
+		fails dead "$pid"
+		kill -9 "$pid"
+		until_true 10 dead "$pid"
+	done
+	release
+	until_true 60 nexusctl status
+	# And all goes on.
+	echo more > $mnt/more
+	timeout 60 sync $mnt/more
+	umount $mnt
+}
+
+test_goes_on_with_the_helper() {
+	local waiter
+	fill_room
+	release
+	wait "$waiter"
+	[ "$(reached)" = $files ]
+	umount $mnt
+	until_true 60 mount -t nexusfs room $mnt
+	all_new
+	umount $mnt
+}
+
+test_sync_and_unmount_without_a_helper() {
+	local waiter pid
+	fill_room
+	# Of others' waiting, sync knows nothing.
+	sync -f $mnt &
+	pid=$!
+	until_true 30 dead $pid
+	wait $pid
+	kill -9 "$waiter"
+	wait "$waiter" || true
+	umount $mnt &
+	pid=$!
+	until_true 30 dead $pid
+	wait $pid
+	release
+	until_true 60 mount -t nexusfs room $mnt
+	all_new
+	umount $mnt
+}
+
+# Who waits for the helper to read holds no lock that others cannot be killed
+# waiting for.
+test_behind_a_reader() {
+	local reader pid what
+	mount_room
+	head -c 20000 /dev/zero | tr '\0' x > $mnt/f
+	umount $mnt
+	until_true 60 mount -t nexusfs room $mnt
+	# Its extents are known now, but not the pack that holds them.
+	stat $mnt/f
+	take_helper_away
+	cat $mnt/f > /dev/null &
+	reader=$!
+	sleep 1
+	# shellcheck disable=SC2016
+	for what in 'open(my $f, "+<", $ARGV[0]) or die; sysseek($f, 100, 0); syswrite($f, "x") or die' \
+		'truncate($ARGV[0], 5000) or die' \
+		'open(my $f, "<", $ARGV[0]) or die; sysread($f, my $c, 100) or die'; do
+		perl -e "$what" $mnt/f &
+		pid=$!
+		sleep 1
+		echo "$what"
+		fails dead "$pid"
+		kill -9 "$pid"
+		until_true 10 dead "$pid"
+	done
+	fails dead "$reader"
+	release
+	wait "$reader"
+	[ "$(tr -d x < $mnt/f | wc -c)" = 0 ]
+	umount $mnt
+}
+
+# Not even who is killed while unmounting loses anything.
+test_killed_unmounting() {
+	local i
+	mount_room
+	for i in 1 2 3; do
+		all old
+		sync -f $mnt
+		all new
+		umount $mnt &
+		sleep "0.$((RANDOM % 5))$((RANDOM % 10))"
+		kill -9 $! 2> /dev/null || true
+		wait $! || true
+		! mountpoint -q $mnt || umount $mnt
+		until_true 60 mount -t nexusfs room $mnt
+		all_new
+	done
+	umount $mnt
+}
+
+tap_cleanup() {
+	release
+	echo 3000 > /proc/sys/vm/dirty_expire_centisecs
+	until_true 60 nexusctl status || true
+	! mountpoint -q $mnt || umount -l $mnt
+}
+tap_main "$@"
