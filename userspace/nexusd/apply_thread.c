@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -24,6 +25,7 @@ enum {
 struct watch {
 	struct zone *z;
 	struct io_uring ring;
+	bool ring_made;
 	u64 wake_buf;
 	bool armed;		/* LOGWAIT is parked */
 	bool reading;		/* so is the read of the eventfd */
@@ -120,17 +122,17 @@ static void watch_run(struct watch *w)
 
 static void *watch_main(void *arg)
 {
-	struct zone *z = arg;
-	struct watch w = { .z = z };
+	struct watch *w = arg;
+	struct zone *z = w->z;
 	int fds[2] = { z->chan->fd, z->wake_fd };
 	int ret;
 
-	ret = uring_init(&w.ring, 8);
+	ret = uring_init(&w->ring, 8);
 	if (!ret) {
-		ret = io_uring_register_files(&w.ring, fds, 2);
+		w->ring_made = true;
+		ret = io_uring_register_files(&w->ring, fds, 2);
 		if (!ret)
-			watch_run(&w);
-		io_uring_queue_exit(&w.ring);
+			watch_run(w);
 	}
 	if (ret)
 		log_error("zone %s: io_uring: %s", z->name, strerror(-ret));
@@ -141,19 +143,31 @@ static void *watch_main(void *arg)
 
 int zone_apply_start(struct zone *z)
 {
-	int ret = pthread_create(&z->apply_thread, NULL, watch_main, z);
+	struct watch *w = calloc(1, sizeof(*w));
+	int ret;
 
-	if (ret)
+	if (!w)
+		return -ENOMEM;
+	w->z = z;
+	ret = pthread_create(&z->apply_thread, NULL, watch_main, w);
+	if (ret) {
+		free(w);
 		return -ret;
-	z->apply_running = true;
+	}
+	z->watch = w;
 	return 0;
 }
 
 void zone_apply_stop(struct zone *z)
 {
-	if (!z->apply_running)
+	struct watch *w = z->watch;
+
+	if (!w)
 		return;
 	eventfd_write(z->wake_fd, 1);
 	pthread_join(z->apply_thread, NULL);
-	z->apply_running = false;
+	if (w->ring_made)
+		io_uring_queue_exit(&w->ring);
+	free(w);
+	z->watch = NULL;
 }

@@ -25,6 +25,7 @@ struct queue {
 	u32 index;
 	pthread_t thread;
 	bool running;
+	bool ring_made;
 	atomic_bool stopping;
 	const struct nexus_req_area *req;
 	struct nexus_rep_area *rep;
@@ -343,10 +344,10 @@ static void *queue_main(void *arg)
 	pin(q->index, q->h->nqueues);
 	ret = uring_init(&q->ring, 16);
 	if (!ret) {
+		q->ring_made = true;
 		ret = io_uring_register_files(&q->ring, fds, 2);
 		if (!ret)
 			queue_run(q);
-		io_uring_queue_exit(&q->ring);
 	}
 	if (ret)
 		log_error("queue %u: io_uring: %s", q->index, strerror(-ret));
@@ -375,4 +376,7 @@ void queue_stop(struct queue *q)
 	eventfd_write(q->wake_fd, 1);
 	pthread_join(q->thread, NULL);
 	q->running = false;
+	if (q->ring_made)
+		io_uring_queue_exit(&q->ring);
+	q->ring_made = false;
 }

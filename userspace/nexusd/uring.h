@@ -8,7 +8,13 @@
 
 #include <linux/nexusfs.h>
 
-/* One issuer; completions only when asked for.  0 or a negative errno. */
+/*
+ * One issuer; completions only when asked for.  0 or a negative errno.
+ *
+ * The ring is closed by another thread, after the issuer has ended: the end of
+ * the thread takes back what is parked.  A ring closed before that is taken down
+ * by a worker of the kernel, whose lockdep (6.12) wants the issuer to do it.
+ */
 static inline int uring_init(struct io_uring *ring, unsigned int entries)
 {
 	struct io_uring_params p = {

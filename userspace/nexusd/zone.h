@@ -65,7 +65,7 @@ struct zone {
 	struct replay replay;
 
 	pthread_t apply_thread;
-	bool apply_running;
+	struct watch *watch;		/* of the applier thread; NULL: not running */
 	int wake_fd;			/* eventfd of the applier thread */
 	atomic_bool stopping;
 	atomic_bool dropped;		/* the kernel knows the zone no more */
