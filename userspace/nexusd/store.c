@@ -91,10 +91,8 @@ static int make_dirs(const char *path)
 	return mkdir(buf, 0700) && errno != EEXIST ? -errno : 0;
 }
 
-/*
- * As deep as folders of a zone lie in one another: the helper makes two levels.
- * NOLINTNEXTLINE(misc-no-recursion)
- */
+/* As deep as folders of a zone lie in one another: the helper makes two levels. */
+/* NOLINTNEXTLINE(misc-no-recursion) */
 static void remove_tree(int dirfd, const char *name)
 {
 	int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
