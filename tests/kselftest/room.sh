@@ -10,8 +10,8 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 run=/run/nexusfs
 mnt=/tmp/nexus-room
 seen=/dev/shm/nexus-room
-# More than a log of three segments of 1 MiB has blocks for.
-files=900
+# More than a log of three segments of 2 MiB has blocks for.
+files=2000
 
 release() { kill -CONT "$(cat $run/supervise.pid)" 2> /dev/null || true; }
 
@@ -50,7 +50,7 @@ mount_room() {
 	rm -f $seen
 	mkdir -p $mnt
 	nexusctl zone info room > /dev/null 2>&1 ||
-		nexusctl zone create room --option segment_size=1M
+		nexusctl zone create room --option segment_size=2M
 	mount -t nexusfs room $mnt
 	rm -rf ${mnt:?}/*
 	# What is dirty stays so until somebody asks.
@@ -64,10 +64,7 @@ all() {
 }
 
 all_new() {
-	local i
-	for i in $(seq $files); do
-		[ "$(head -n 1 "$mnt/$i")" = "new $i" ] || { echo "$i: $(cat "$mnt/$i")"; return 1; }
-	done
+	seq -f 'new %.0f' $files | diff - <(cd $mnt && seq $files | xargs cat)
 }
 
 # $files dirty files, nobody at home, and one who has fsynced until it stands.
