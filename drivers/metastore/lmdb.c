@@ -26,7 +26,7 @@
 
 #define LMDB_MAP_DEFAULT	(1ull << 30)
 #define LMDB_READERS		1024
-#define LMDB_LOCK_BYTES		((LMDB_READERS + 8) * 64)	/* a line each, and a head */
+#define LMDB_LOCK_BYTES		((LMDB_READERS + 8) * 64L)	/* a line each, and a head */
 
 struct lmdb_snap {
 	struct lmdb_store *store;
