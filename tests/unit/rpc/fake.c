@@ -121,8 +121,12 @@ static int upgrade(void *ctx, const char *name, struct control_err *err)
 	struct fake *fake = ctx;
 	struct control_zone_info *zone;
 	int ret = 0;
+	int waited;
 
-	usleep(atomic_load(&fake->slow_ms) * 1000);
+	atomic_fetch_add(&fake->slow, 1);
+	/* Whoever waits for it can end it. */
+	for (waited = 0; waited < atomic_load(&fake->slow_ms); waited += 5)
+		usleep(5000);
 	pthread_mutex_lock(&fake->lock);
 	atomic_fetch_add(&fake->calls, 1);
 	zone = find(fake, name);
