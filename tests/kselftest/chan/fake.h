@@ -57,6 +57,7 @@ int op_wait(pid_t pid, double seconds);
 int op_run(op_fn fn, const char *path);		/* limit 10 s */
 double now(void);
 int cpu_only(int cpu);				/* 0 or -errno */
+int rounds(int all);				/* so many; a third with NEXUS_SHORT */
 
 int op_lstat(const char *path);
 int op_list(const char *path);
