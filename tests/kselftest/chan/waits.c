@@ -160,8 +160,13 @@ static void test_requests(void)
 	op_run(op_lstat, two);
 	pair("a pack that is being asked for", op_read, one, op_read, two,
 	     "nexus_packs_get");
-	pair("a truncation of what is being read", op_read, one, op_shorten,
-	     one, "nexus_data_truncate");
+	/* Whoever asks holds nothing that a truncation needs. */
+	ctl->manner = HOLD;
+	op[0] = op_start(op_read, one);
+	asleep(op[0], "nexus_session_call");
+	ok_err(op_run(op_shorten, one), 0, "a truncation of what is being read");
+	killed("and its reader", op[0], "nexus_session_call");
+	ctl->manner = GOOD;
 
 	/*
 	 * The VFS waits here, not killably, for whoever looks the name up.  That
@@ -273,7 +278,7 @@ static void test_disk(void)
 	pid_t helper = begin(), op;
 
 	freeze(true);
-	killed("fsync", op_start(op_fsync_dir, name("d-")), "nexus_log_flush");
+	killed("fsync", op_start(op_fsync_dir, name("d-")), "nexus_log_wait");
 	freeze(false);
 	/*
 	 * All is durable, so that the VFS has nothing to wait for; only the
