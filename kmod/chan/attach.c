@@ -108,7 +108,8 @@ static int nexus_zone_attach_new(struct nexus_att *att,
 		return -EINVAL;
 	}
 	open = nexus_open_named(s, za->name);
-	if (!open)
+	/* An answer to a mount that was killed is none to the next one. */
+	if (!open || open->ticket != za->ticket)
 		return -ENOENT;
 	if (open->cz)
 		return -EEXIST;

@@ -151,6 +151,7 @@ struct nexus_session {
 	struct xarray zones;		/* nexus_czone by id; RCU to read */
 	u32 next_id;
 	struct list_head opens;		/* nexus_open: OPEN_ZONE in flight */
+	u64 next_ticket;		/* zlock */
 	u32 zone_seq;			/* +1 when a zone goes or an open ends; zlock to write */
 	wait_queue_head_t zone_wq;	/* zone_seq or state moved */
 
@@ -221,6 +222,7 @@ struct nexus_czone {
 struct nexus_open {
 	struct list_head node;		/* s->opens */
 	const char *name;
+	u64 ticket;			/* a mount that was killed has another */
 	struct nexus_czone *cz;		/* what ZONE_ATTACH made for it */
 	bool lost;			/* there was one, of a helper that is gone */
 };

@@ -206,6 +206,7 @@ static int nexus_open_call(struct nexus_session *s, struct nexus_open *open,
 	struct nexus_request req = {
 		.op = NEXUS_OP_OPEN_ZONE,
 		.arg0 = rdonly ? NEXUS_OPEN_RDONLY : 0,
+		.arg1 = open->ticket,
 		.len = strlen(open->name),
 	};
 	const char *bad;
@@ -253,6 +254,7 @@ struct nexus_zone *nexus_session_open_zone(struct nexus_session *s,
 	err = nexus_open_begin(s, &open);
 	if (err)
 		return ERR_PTR(err);
+	open.ticket = ++s->next_ticket;
 	list_add_tail(&open.node, &s->opens);
 	mutex_unlock(&s->zlock);
 

@@ -105,6 +105,8 @@ static void set_zone(struct helper *h, const char *name, struct zone *z)
 	/* One that a closer has got hold of already is not shown any more. */
 	if (s && !(z && atomic_load(&z->closing)))
 		s->zone = z;
+	/* Whoever wants the name waits in another way from now on. */
+	pthread_cond_broadcast(&h->cond);
 	pthread_mutex_unlock(&h->lock);
 }
 
@@ -211,7 +213,8 @@ static void put_last(struct zone *z)
 	zone_put(z);
 }
 
-int helper_open_zone(struct helper *h, const char *name, bool rdonly, struct errline *err)
+int helper_open_zone(struct helper *h, const char *name, bool rdonly, u64 ticket,
+		     struct errline *err)
 {
 	struct zone *z;
 	bool closing;
@@ -229,7 +232,7 @@ int helper_open_zone(struct helper *h, const char *name, bool rdonly, struct err
 	}
 	/* Its own thread may find that the zone is over before we come back. */
 	zone_get(z);
-	ret = zone_open(z, rdonly, err);
+	ret = zone_open(z, rdonly, ticket, err);
 	if (!ret) {
 		stats_inc(zones_opened);
 		set_zone(h, name, z);

@@ -47,8 +47,9 @@ void helper_free(struct helper *h);
 struct zone *helper_zone(struct helper *h, u32 id);
 /* Likewise by name. */
 struct zone *helper_zone_by_name(struct helper *h, const char *name);
-/* Answers OPEN_ZONE. */
-int helper_open_zone(struct helper *h, const char *name, bool rdonly, struct errline *err);
+/* Answers OPEN_ZONE; @ticket goes back to the kernel with the zone. */
+int helper_open_zone(struct helper *h, const char *name, bool rdonly, u64 ticket,
+		     struct errline *err);
 /* The kernel is done with the zone, or dropped it; closes it on a worker. */
 void helper_zone_over(struct helper *h, struct zone *z);
 /*

@@ -184,7 +184,7 @@ static int begin_incarnation(struct zone *z, struct errline *err)
 	return 0;
 }
 
-static int attach(struct zone *z, struct errline *err)
+static int attach(struct zone *z, u64 ticket, struct errline *err)
 {
 	struct nexus_zone_attach za = {
 		.flags = z->rdonly ? NEXUS_ZA_RDONLY : 0,
@@ -197,6 +197,7 @@ static int attach(struct zone *z, struct errline *err)
 		.lock_fd = z->lock_fd,
 		.pack_blocks = super_pack_blocks(&z->sb),
 		.segment_blocks = super_segment_blocks(&z->sb),
+		.ticket = ticket,
 	};
 	u64 first = 0, end = 0;
 	int ret;
@@ -236,7 +237,7 @@ static int start_threads(struct zone *z)
 	return ret;
 }
 
-int zone_open(struct zone *z, bool rdonly, struct errline *err)
+int zone_open(struct zone *z, bool rdonly, u64 ticket, struct errline *err)
 {
 	char owner[160], reason[112];
 	int ret;
@@ -254,7 +255,7 @@ int zone_open(struct zone *z, bool rdonly, struct errline *err)
 	if (!ret && !rdonly)
 		ret = begin_incarnation(z, err);
 	if (!ret)
-		ret = attach(z, err);
+		ret = attach(z, ticket, err);
 	if (!ret && !rdonly)
 		ret = zone_hand_over(z, err);
 	if (ret)

@@ -55,7 +55,7 @@ static int open_zone(struct helper *h, const struct nexus_request *req,
 		return -EINVAL;
 	memcpy(name, req->data, req->len);
 	name[req->len] = '\0';
-	ret = helper_open_zone(h, name, (req->arg0 & NEXUS_OPEN_RDONLY) != 0, &err);
+	ret = helper_open_zone(h, name, (req->arg0 & NEXUS_OPEN_RDONLY) != 0, req->arg1, &err);
 	if (ret) {
 		why = err_text(&err, ret, buf, sizeof(buf));
 		log_error("zone %s cannot be opened: %s", name, why);

@@ -118,7 +118,7 @@ int zone_usage(struct zone *z, u64 *inodes, u64 *blocks);
 /* open.c: what is needed to read the store: everything but the kernel's side. */
 int zone_load(struct zone *z, bool rdonly, bool reattach, struct errline *err);
 /* Answers OPEN_ZONE: takes the lock, loads, attaches, starts. */
-int zone_open(struct zone *z, bool rdonly, struct errline *err);
+int zone_open(struct zone *z, bool rdonly, u64 ticket, struct errline *err);
 /* Takes a living zone over from a helper that died. */
 int zone_reattach(struct zone *z, const struct nexus_zone_next *zn, struct errline *err);
 

@@ -77,8 +77,9 @@ struct nexus_rep_area {
 /* Opcodes: 0x00-0x1f general. */
 enum nexus_op {
 	/*
-	 * data: name; arg0: NEXUS_OPEN_*; the helper attaches the zone before it
-	 * replies -> nothing; with a status below 0 a reason, see NEXUS_REASON_LEN
+	 * data: name; arg0: NEXUS_OPEN_*; arg1: ticket, never 0.  The helper
+	 * attaches the zone with that ticket before it replies -> nothing; with
+	 * a status below 0 a reason, see NEXUS_REASON_LEN
 	 */
 	NEXUS_OP_OPEN_ZONE	= 0x01,
 	NEXUS_OP_LOOKUP		= 0x02,	/* ino: directory; data: name -> struct nexus_entry_reply */
@@ -329,7 +330,8 @@ struct nexus_zone_attach {
 	__s32	lock_fd;	/* LOCK file, locked; the kernel keeps it */
 	__u32	pack_blocks;	/* blocks of a new pack */
 	__u32	segment_blocks;
-	__u64	reserved[8];
+	__u64	ticket;		/* arg1 of the OPEN_ZONE it answers; 0 with REATTACH */
+	__u64	reserved[7];
 };
 
 #define NEXUS_HF_ZEROED		(1u << 0) /* written with zeros: a write changes no metadata */

@@ -496,9 +496,11 @@ static void test_zone(void)
 		"segment_blocks UINT_MAX", "no uuid", "ino_first 2",
 		"ino_end below ino_first", "ino_end UINT64_MAX", "lock_fd -1",
 		"lock_fd is our device", "REATTACH of no zone",
+		"the ticket before", "the ticket after", "no ticket",
 	};
 	static const int wants[] = {
 		[0] = -ENOENT, [21] = -EBADF, [23] = -ENOENT,
+		[24] = -ENOENT, [25] = -ENOENT, [26] = -ENOENT,
 	};
 	pid_t helper = fake_start();
 	char path[128];

@@ -26,6 +26,7 @@ struct fake {
 	uint32_t zone;
 	const struct nexus_log_ctl *log;
 	int lock;
+	uint64_t ticket;	/* of the OPEN_ZONE that is being answered */
 };
 
 static void die_at(enum step step)
@@ -126,6 +127,7 @@ static void try_wrong_attaches(struct fake *f)
 
 #define TRY(change) do {						\
 	zone_params(&za, f->lock);					\
+	za.ticket = f->ticket;						\
 	change;								\
 	ctl->attach_errors[i++] =					\
 		ioctl(f->dev, NEXUS_IOC_ZONE_ATTACH, &za) ? -errno : 0;	\
@@ -135,7 +137,7 @@ static void try_wrong_attaches(struct fake *f)
 	TRY(memset(za.name, 'a', sizeof(za.name)));
 	TRY(za.name[0] = 0);
 	TRY(za.flags = 1 << 9);
-	TRY(za.reserved[7] = 1);
+	TRY(za.reserved[6] = 1);
 	TRY(za.incarnation = 0);
 	TRY(za.tail = 8);
 	TRY(za.tail = FIRST_LSN + 1);
@@ -154,6 +156,9 @@ static void try_wrong_attaches(struct fake *f)
 	TRY(za.lock_fd = -1);
 	TRY(za.lock_fd = f->dev);
 	TRY((za.flags = NEXUS_ZA_REATTACH, za.id = 77));
+	TRY(za.ticket--);
+	TRY(za.ticket++);
+	TRY(za.ticket = 0);
 #undef TRY
 }
 
@@ -169,6 +174,7 @@ static int open_zone(struct fake *f)
 	if (ctl->try_attach)
 		try_wrong_attaches(f);
 	zone_params(&za, f->lock);
+	za.ticket = f->ticket;
 	if (ioctl(f->dev, NEXUS_IOC_ZONE_ATTACH, &za))
 		return -errno;
 	ctl->incarnation++;
@@ -298,6 +304,7 @@ static void answer(struct fake *f, struct queue *q, uint32_t slot)
 	r->applied = f->log ? __atomic_load_n(&f->log->tail, __ATOMIC_ACQUIRE) : 0;
 	if (req->op == NEXUS_OP_OPEN_ZONE) {
 		die_at(STEP_OPEN_SEEN);
+		f->ticket = req->arg1;
 		r->status = open_zone(f);
 		if (r->status < 0 && ctl->reason_len) {
 			r->len = ctl->reason_len;
