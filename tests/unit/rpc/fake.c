@@ -122,6 +122,7 @@ static int upgrade(void *ctx, const char *name, struct control_err *err)
 	struct control_zone_info *zone;
 	int ret = 0;
 
+	atomic_fetch_add(&fake->begun, 1);
 	usleep(atomic_load(&fake->slow_ms) * 1000);
 	pthread_mutex_lock(&fake->lock);
 	atomic_fetch_add(&fake->calls, 1);

@@ -16,6 +16,7 @@ struct fake {
 	struct control_zone_info zones[FAKE_ZONES_MAX];
 	size_t n;
 	atomic_int slow_ms;		/* how long an upgrade takes */
+	atomic_int begun;		/* upgrades that have reached the core */
 	atomic_int calls;		/* of anything */
 	char last_options[512];		/* of the last create: k=v,k=v */
 };

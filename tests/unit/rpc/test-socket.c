@@ -185,6 +185,16 @@ static void time_limit_in_the_queue(void **state)
 	close(fd);
 }
 
+/* Until the slow call is at work: a busy machine takes its time. */
+static void wait_begun(struct harness *h)
+{
+	int i;
+
+	for (i = 0; i < 1000 && !atomic_load(&h->fake.begun); i++)
+		usleep(10000);
+	assert_int_equal(atomic_load(&h->fake.begun), 1);
+}
+
 static void client_gone_before_the_answer(void **state)
 {
 	struct harness *h = *state;
@@ -193,10 +203,10 @@ static void client_gone_before_the_answer(void **state)
 
 	atomic_store(&h->fake.slow_ms, 200);
 	raw_call(fd, 1, ZONES, "Upgrade", NAME_Z, 0);
-	usleep(50000);
+	wait_begun(h);
 	close(fd);
 	assert_true(works(h));
-	for (i = 0; i < 200 && !atomic_load(&h->fake.calls); i++)
+	for (i = 0; i < 1000 && !atomic_load(&h->fake.calls); i++)
 		usleep(10000);
 	assert_int_equal(atomic_load(&h->fake.calls), 1);
 	assert_true(works(h));
@@ -210,7 +220,7 @@ static void stop_waits_for_calls(void **state)
 
 	atomic_store(&h->fake.slow_ms, 300);
 	raw_call(fd, 1, ZONES, "Upgrade", NAME_Z, 0);
-	usleep(100000);
+	wait_begun(h);
 	rpc_server_stop(h->server);
 	rpc_server_stop(h->server);
 	pthread_join(h->thread, NULL);
