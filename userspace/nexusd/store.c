@@ -4,6 +4,8 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
+#include <limits.h>
 #include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -91,39 +93,26 @@ static int make_dirs(const char *path)
 	return mkdir(buf, 0700) && errno != EEXIST ? -errno : 0;
 }
 
-/* As deep as folders of a zone lie in one another: the helper makes two levels. */
-/* NOLINTNEXTLINE(misc-no-recursion) */
-static void remove_tree(int dirfd, const char *name)
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
 {
-	int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	struct dirent *de;
-	DIR *dir;
-
-	if (fd < 0) {
-		unlinkat(dirfd, name, 0);
-		return;
-	}
-	dir = fdopendir(fd);
-	if (!dir) {
-		close(fd);
-		return;
-	}
-	while ((de = readdir(dir)))
-		if (strcmp(de->d_name, ".") && strcmp(de->d_name, ".."))
-			remove_tree(fd, de->d_name);
-	closedir(dir);
-	unlinkat(dirfd, name, AT_REMOVEDIR);
+	(void)st;
+	(void)type;
+	(void)ftw;
+	/* What cannot be removed stays, and the folder it is in. */
+	remove(path);
+	return 0;
 }
 
 void store_remove_tree(const char *path)
 {
-	remove_tree(AT_FDCWD, path);
+	nftw(path, remove_one, 8, FTW_DEPTH | FTW_PHYS);
 }
 
 /* Zones whose making was interrupted. */
 static void clear_leftovers(const char *zones)
 {
 	DIR *dir = opendir(zones);
+	char path[PATH_MAX];
 	struct dirent *de;
 
 	if (!dir)
@@ -132,7 +121,8 @@ static void clear_leftovers(const char *zones)
 		if (strncmp(de->d_name, ".new-", 5))
 			continue;
 		log_info("removing the half-made zone %s", de->d_name + 5);
-		remove_tree(dirfd(dir), de->d_name);
+		if ((size_t)snprintf(path, sizeof(path), "%s/%s", zones, de->d_name) < sizeof(path))
+			store_remove_tree(path);
 	}
 	closedir(dir);
 }

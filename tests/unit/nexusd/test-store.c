@@ -152,6 +152,57 @@ static void test_refused(void **state)
 	says(&cfg, -EUCLEAN, "data.mdb");
 }
 
+static void touch(const struct config *cfg, const char *name)
+{
+	char path[PATH_MAX];
+	int fd;
+
+	snprintf(path, sizeof(path), "%.2000s/%s", cfg->data_dir, name);
+	fd = open(path, O_WRONLY | O_CREAT, 0600);
+	assert_true(fd >= 0);
+	close(fd);
+}
+
+/* A zone whose making was interrupted is gone with the next start; others stay. */
+static void test_half_made(void **state)
+{
+	static const char *const folders[] = {
+		"zones", "zones/.new-a", "zones/.new-a/index", "zones/.new-b", "zones/whole",
+		"elsewhere",
+	};
+	struct errline err;
+	struct config cfg;
+	char path[PATH_MAX], target[PATH_MAX];
+	size_t i;
+	int fd = -1;
+
+	(void)state;
+	test_config(&cfg, &nexus_ms_lmdb);
+	for (i = 0; i < sizeof(folders) / sizeof(folders[0]); i++) {
+		snprintf(path, sizeof(path), "%.2000s/%s", cfg.data_dir, folders[i]);
+		assert_true(!mkdir(path, 0700) || errno == EEXIST);
+	}
+	touch(&cfg, "zones/.new-a/index/data.mdb");
+	touch(&cfg, "zones/.new-a/LOCK");
+	touch(&cfg, "zones/whole/LOCK");
+	touch(&cfg, "elsewhere/file");
+	/* A link goes, not what it points to. */
+	snprintf(path, sizeof(path), "%.2000s/zones/.new-b/link", cfg.data_dir);
+	snprintf(target, sizeof(target), "%.2000s/elsewhere", cfg.data_dir);
+	assert_int_equal(symlink(target, path), 0);
+
+	assert_int_equal(store_open_data(&cfg, &fd, &err), 0);
+	for (i = 1; i < 4; i++) {
+		snprintf(path, sizeof(path), "%.2000s/%s", cfg.data_dir, folders[i]);
+		assert_int_equal(access(path, F_OK), -1);
+	}
+	snprintf(path, sizeof(path), "%.2000s/zones/whole/LOCK", cfg.data_dir);
+	assert_int_equal(access(path, F_OK), 0);
+	snprintf(path, sizeof(path), "%.2000s/elsewhere/file", cfg.data_dir);
+	assert_int_equal(access(path, F_OK), 0);
+	close(fd);
+}
+
 /* What the mem driver held is gone with the process that held it. */
 static void test_mem_zone(void **state)
 {
@@ -341,6 +392,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_names),
 		T(test_refused),
+		T(test_half_made),
 		T(test_mem_zone),
 		T(test_locks),
 		T(test_hosts),
