@@ -15,6 +15,12 @@ files=2000
 
 release() { kill -CONT "$(cat $run/supervise.pid)" 2> /dev/null || true; }
 
+# mount would start a helper of its own if none answered.
+bring_helper_back() {
+	release
+	until_true 60 nexusctl status
+}
+
 take_helper_away() {
 	kill -STOP "$(cat $run/supervise.pid)"
 	kill -9 "$(cat $run/nexusd.pid)"
@@ -109,8 +115,7 @@ test_waiters_can_be_killed() {
 		kill -9 "$pid"
 		until_true 10 dead "$pid"
 	done
-	release
-	until_true 60 nexusctl status
+	bring_helper_back
 	# And all goes on.
 	echo more > $mnt/more
 	timeout 60 sync $mnt/more
@@ -120,7 +125,7 @@ test_waiters_can_be_killed() {
 test_goes_on_with_the_helper() {
 	local waiter
 	fill_room
-	release
+	bring_helper_back
 	wait "$waiter"
 	[ "$(reached)" = $files ]
 	umount $mnt
@@ -143,7 +148,7 @@ test_sync_and_unmount_without_a_helper() {
 	pid=$!
 	until_true 60 dead $pid
 	wait $pid
-	release
+	bring_helper_back
 	until_true 60 mount -t nexusfs room $mnt
 	all_new
 	umount $mnt
@@ -176,7 +181,7 @@ test_behind_a_reader() {
 		until_true 10 dead "$pid"
 	done
 	fails dead "$reader"
-	release
+	bring_helper_back
 	wait "$reader"
 	[ "$(tr -d x < $mnt/f | wc -c)" = 0 ]
 	umount $mnt
@@ -202,9 +207,8 @@ test_killed_unmounting() {
 }
 
 tap_cleanup() {
-	release
 	echo 3000 > /proc/sys/vm/dirty_expire_centisecs
-	until_true 60 nexusctl status || true
+	bring_helper_back || true
 	! mountpoint -q $mnt || umount -l $mnt
 }
 tap_main "$@"
