@@ -66,13 +66,12 @@ mount_room() {
 # In place: a file that is emptied first is written when it is closed.
 all() {
 	local i
-	for i in $(seq "${2:-$files}"); do echo "$1 $i" 1<> "$mnt/$i"; done
+	for i in $(seq $files); do echo "$1 $i" 1<> "$mnt/$i"; done
 }
 
 # Every 20th: each costs a question to the helper.
 all_new() {
-	seq -f 'new %.0f' 1 20 "${1:-$files}" |
-		diff - <(cd $mnt && seq 1 20 "${1:-$files}" | xargs cat)
+	seq -f 'new %.0f' 1 20 $files | diff - <(cd $mnt && seq 1 20 $files | xargs cat)
 }
 
 # $files dirty files, nobody at home, and one who has fsynced until it stands.
@@ -94,12 +93,23 @@ fill_room() {
 	kill -0 "$waiter"
 }
 
+# Kills what was started last, which must be waiting.
+kill_waiters() {
+	local pid
+	sleep 2
+	for pid; do
+		fails dead "$pid"
+		kill -9 "$pid"
+		until_true 10 dead "$pid"
+	done
+}
+
 test_waiters_can_be_killed() {
-	local waiter waiting=() pid
+	local waiter waiting=()
 	fill_room
-	waiting+=("$waiter")
+	# Alone: who waits for room has all of it written, in one large batch.
 	each /dev/null fsync $files &
-	waiting+=($!)
+	kill_waiters "$waiter" $!
 	each /dev/null write $((files - 1)) &
 	waiting+=($!)
 	# Elsewhere: the VFS waits unkillably for a directory that somebody holds.
@@ -108,13 +118,7 @@ test_waiters_can_be_killed() {
 	perl -e 'truncate("$ARGV[0]/$ARGV[1]", 3) or die' $mnt $((files - 2)) &
 	waiting+=($!)
 	perl -e 'unlink("$ARGV[0]/$ARGV[1]") or die' $mnt $((files - 3)) &
-	waiting+=($!)
-	sleep 2
-	for pid in "${waiting[@]}"; do
-		fails dead "$pid"
-		kill -9 "$pid"
-		until_true 10 dead "$pid"
-	done
+	kill_waiters "${waiting[@]}" $!
 	bring_helper_back
 	# And all goes on.
 	echo more > $mnt/more
@@ -184,25 +188,6 @@ test_behind_a_reader() {
 	bring_helper_back
 	wait "$reader"
 	[ "$(tr -d x < $mnt/f | wc -c)" = 0 ]
-	umount $mnt
-}
-
-# Not even who is killed while unmounting loses anything.
-test_killed_unmounting() {
-	local i
-	mount_room
-	for i in 1 2 3; do
-		all old 300
-		sync -f $mnt
-		all new 300
-		umount $mnt &
-		sleep "0.$((RANDOM % 5))$((RANDOM % 10))"
-		kill -9 $! 2> /dev/null || true
-		wait $! || true
-		! mountpoint -q $mnt || umount $mnt
-		until_true 60 mount -t nexusfs room $mnt
-		all_new 300
-	done
 	umount $mnt
 }
 
