@@ -57,7 +57,9 @@ mount_room() {
 	mkdir -p $mnt
 	nexusctl zone info room > /dev/null 2>&1 ||
 		nexusctl zone create room --option segment_size=2M
-	mount -t nexusfs room $mnt
+	mount -t nexusfs -o grace=600 room $mnt
+	# Filling it takes longer than a helper is waited for.
+	mount -i -o remount,grace=600 "$dir"
 	mkdir -p $mnt/dir
 	# What is dirty stays so until somebody asks.
 	echo 360000 > /proc/sys/vm/dirty_expire_centisecs
@@ -133,7 +135,7 @@ test_goes_on_with_the_helper() {
 	wait "$waiter"
 	[ "$(reached)" = $files ]
 	umount $mnt
-	until_true 60 mount -t nexusfs room $mnt
+	until_true 60 mount -t nexusfs -o grace=600 room $mnt
 	all_new
 	umount $mnt
 }
@@ -153,7 +155,7 @@ test_sync_and_unmount_without_a_helper() {
 	until_true 60 dead $pid
 	wait $pid
 	bring_helper_back
-	until_true 60 mount -t nexusfs room $mnt
+	until_true 60 mount -t nexusfs -o grace=600 room $mnt
 	all_new
 	umount $mnt
 }
@@ -165,7 +167,7 @@ test_behind_a_reader() {
 	mount_room
 	head -c 20000 /dev/zero | tr '\0' x > $mnt/f
 	umount $mnt
-	until_true 60 mount -t nexusfs room $mnt
+	until_true 60 mount -t nexusfs -o grace=600 room $mnt
 	# Its extents are known now, but not the pack that holds them.
 	stat $mnt/f
 	take_helper_away
@@ -194,6 +196,7 @@ test_behind_a_reader() {
 tap_cleanup() {
 	echo 3000 > /proc/sys/vm/dirty_expire_centisecs
 	bring_helper_back || true
+	mount -i -o remount,grace=60 "$dir" || true
 	! mountpoint -q $mnt || umount -l $mnt
 }
 tap_main "$@"
