@@ -17,7 +17,7 @@ status=0
 for name; do
 	tap=$out/chan-$name.tap
 	begun=$SECONDS
-	timeout -k 5 "${NEXUS_PROGRAM_LIMIT:-300}" "$bin/$name" > "$tap" 2>&1
+	timeout -k 5 "${NEXUS_PROGRAM_LIMIT:-600}" "$bin/$name" > "$tap" 2>&1
 	code=$?
 	echo "# chan-$name: $((SECONDS - begun)) s"
 	[ $code = 0 ] || status=1
