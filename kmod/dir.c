@@ -37,6 +37,28 @@ void nexus_dir_incomplete(struct inode *dir)
 	spin_unlock(&ni->resv_lock);
 }
 
+u64 nexus_dir_prunes(struct nexus_inode *ni)
+{
+	u64 prunes;
+
+	spin_lock(&ni->resv_lock);
+	prunes = ni->prunes;
+	spin_unlock(&ni->resv_lock);
+	return prunes;
+}
+
+void nexus_dir_complete(struct nexus_inode *ni, u64 prunes)
+{
+	/*
+	 * Names made since have dentries, those gone have none: only what the
+	 * dcache dropped by itself matters.
+	 */
+	spin_lock(&ni->resv_lock);
+	if (ni->prunes == prunes)
+		set_bit(NEXUS_I_COMPLETE, &ni->state);
+	spin_unlock(&ni->resv_lock);
+}
+
 /* d_lock is held, so the parent stays what it is. */
 static void nexus_d_prune(struct dentry *dentry)
 {
@@ -68,8 +90,7 @@ static bool nexus_entry_fits(const struct inode *dir, const struct inode *inode,
 		READ_ONCE(ni->pos) == pos);
 }
 
-/* Hashes @dentry; @inode's reference is consumed.  As d_splice_alias(). */
-static struct dentry *nexus_add(struct inode *dir, struct dentry *dentry,
+struct dentry *nexus_add(struct inode *dir, struct dentry *dentry,
 				struct inode *inode, u64 pos)
 {
 	struct dentry *alias;
@@ -114,15 +135,14 @@ struct dentry *nexus_lookup(struct inode *dir, struct dentry *dentry,
 		return nexus_add(dir, dentry, NULL, 0);
 	}
 
-	er = kmalloc(NEXUS_REPLY_DATA_MAX, GFP_KERNEL);
+	er = kmalloc(NEXUS_ENTRY_MAX, GFP_KERNEL);
 	if (!er)
 		return ERR_PTR(-ENOMEM);
 	/* i_rwsem keeps the directory as it is, and with it its LSN. */
 	atomic_inc(&di->lookups);
 	n = nexus_ms_read(di->zone, NEXUS_OP_LOOKUP, dir->i_ino, 0, 0,
 			  name->name, name->len, READ_ONCE(di->last_lsn),
-			  er, NEXUS_REPLY_DATA_MAX, &applied);
-	atomic_dec(&di->lookups);
+			  er, NEXUS_ENTRY_MAX, &applied);
 	if (n >= 0) {
 		pos = er->pos;
 		inode = nexus_iget_reply(dir->i_sb, er, n, applied);
@@ -130,63 +150,15 @@ struct dentry *nexus_lookup(struct inode *dir, struct dentry *dentry,
 		inode = ERR_PTR(n);
 	}
 	alias = nexus_add(dir, dentry, inode, pos);
+	atomic_dec(&di->lookups);
 	kfree(er);
+	/* Only with nobody waiting for @dentry, which is so once it is hashed. */
+	if (!alias && !d_in_lookup(dentry))
+		nexus_look_ahead(dentry->d_parent, dir, pos);
 	return alias;
 }
 
 /* ---- listing -------------------------------------------------------------------- */
-
-/* True when the dcache has the entry as it was listed. */
-static bool nexus_dentry_is(const struct dentry *dentry, u64 ino)
-{
-	return d_really_is_positive(dentry) && d_inode(dentry)->i_ino == ino;
-}
-
-/* Puts a listed entry into the dcache.  True if it is there afterwards. */
-static bool nexus_prime(struct file *file, const struct nexus_list_ent *ent,
-			const struct nexus_attr *attr, u64 applied)
-{
-	struct dentry *parent = file->f_path.dentry;
-	struct inode *dir = d_inode(parent), *inode;
-	struct nexus_entry_reply er = {};
-	struct qstr name = QSTR_INIT(ent->name, ent->namelen);
-	struct dentry *dentry, *alias;
-	bool there = false;
-	NEXUS_DECLARE_DENTRY_WAIT(wq);
-
-	name.hash = full_name_hash(parent, name.name, name.len);
-	dentry = d_lookup(parent, &name);
-	if (dentry) {
-		there = nexus_dentry_is(dentry, ent->ino);
-		dput(dentry);
-		return there;
-	}
-	/* Somebody's lookup would have to be waited for, and unkillably. */
-	if (!attr || atomic_read(&NEXUS_I(dir)->lookups))
-		return false;
-
-	dentry = nexus_d_alloc_parallel(parent, &name, wq);
-	if (IS_ERR(dentry))
-		return false;
-	if (!d_in_lookup(dentry)) {
-		there = nexus_dentry_is(dentry, ent->ino);
-		dput(dentry);
-		return there;
-	}
-	er.attr = *attr;
-	/* Without blocks the (empty) map is known. */
-	if (!attr->blocks)
-		er.flags = NEXUS_ER_EXTENTS_ALL;
-	inode = nexus_iget_attr(dir->i_sb, &er, sizeof(er), applied);
-	alias = nexus_add(dir, dentry, inode, ent->pos);
-	if (!IS_ERR(inode) && !IS_ERR(alias))
-		there = true;
-	d_lookup_done(dentry);
-	dput(dentry);
-	if (!IS_ERR_OR_NULL(alias))
-		dput(alias);
-	return there;
-}
 
 /*
  * Gives out the entries of one reply.  1: all of them; 0: the caller's buffer
@@ -198,7 +170,6 @@ static int nexus_emit(struct file *file, struct dir_context *ctx,
 	struct nexus_dir_file *df = file->private_data;
 	const struct nexus_list_ent *ent = (const void *)(lr + 1);
 	const void *end = (const void *)lr + len;
-	const struct nexus_attr *attr;
 	u32 i;
 
 	for (i = 0; i < lr->count; i++) {
@@ -211,12 +182,8 @@ static int nexus_emit(struct file *file, struct dir_context *ctx,
 			return 0;
 		ctx->pos = ent->pos + 1;
 
-		attr = NULL;
-		if (ent->flags & NEXUS_DE_ATTR)
-			attr = (const void *)ent->name +
-			       NEXUS_ALIGN((size_t)ent->namelen, 8);
 		if (df->primed < NEXUS_PRIME_MAX &&
-		    nexus_prime(file, ent, attr, applied))
+		    nexus_prime(file->f_path.dentry, ent, applied))
 			df->primed++;
 		else
 			df->whole = false;
@@ -232,25 +199,8 @@ static void nexus_dir_rewind(struct nexus_dir_file *df, struct inode *dir)
 	df->end = READ_ONCE(ni->next_pos);
 	df->expect = 0;
 	df->primed = 0;
-	spin_lock(&ni->resv_lock);
-	df->prunes = ni->prunes;
-	spin_unlock(&ni->resv_lock);
+	df->prunes = nexus_dir_prunes(ni);
 	df->whole = true;
-}
-
-/* Everything was seen and is in the dcache, and stayed there meanwhile. */
-static void nexus_dir_complete(struct nexus_dir_file *df, struct inode *dir)
-{
-	struct nexus_inode *ni = NEXUS_I(dir);
-
-	/*
-	 * Names made since have dentries, those gone have none: only what the
-	 * dcache dropped by itself matters.
-	 */
-	spin_lock(&ni->resv_lock);
-	if (ni->prunes == df->prunes)
-		set_bit(NEXUS_I_COMPLETE, &ni->state);
-	spin_unlock(&ni->resv_lock);
 }
 
 static int nexus_list(struct file *file, struct dir_context *ctx,
@@ -285,7 +235,7 @@ static int nexus_list(struct file *file, struct dir_context *ctx,
 			return -EINTR;
 	}
 	if (df->whole)
-		nexus_dir_complete(df, dir);
+		nexus_dir_complete(ni, df->prunes);
 	return 0;
 }
 
@@ -305,7 +255,8 @@ static int nexus_iterate(struct file *file, struct dir_context *ctx)
 		ctx->pos = NEXUS_FIRST_POS;
 	if ((u64)ctx->pos >= df->end) {
 		if (df->whole)
-			nexus_dir_complete(df, file_inode(file));
+			nexus_dir_complete(NEXUS_I(file_inode(file)),
+					   df->prunes);
 		return 0;
 	}
 

@@ -83,6 +83,8 @@ struct inode *nexus_alloc_inode(struct super_block *sb)
 	ni->log_ctime = (struct timespec64){};
 	ni->prunes = 0;
 	atomic_set(&ni->lookups, 0);
+	ni->ahead_pos = 0;
+	ni->ahead_misses = 0;
 	return &ni->vfs;
 }
 
@@ -246,13 +248,13 @@ static struct inode *nexus_iget_ask(struct super_block *sb, u64 ino)
 	u64 applied;
 	int n, i;
 
-	er = kmalloc(NEXUS_REPLY_DATA_MAX, GFP_KERNEL);
+	er = kmalloc(NEXUS_ENTRY_MAX, GFP_KERNEL);
 	if (!er)
 		return ERR_PTR(-ENOMEM);
 	for (i = 0; i < NEXUS_IGET_TRIES; i++) {
 		n = nexus_ms_read(zone, NEXUS_OP_GETATTR, ino, 0, 0, NULL, 0,
 				  atomic64_read(nexus_zone_bucket(zone, ino)),
-				  er, NEXUS_REPLY_DATA_MAX, &applied);
+				  er, NEXUS_ENTRY_MAX, &applied);
 		if (n < 0) {
 			inode = ERR_PTR(n);
 			break;

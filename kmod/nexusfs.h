@@ -90,6 +90,7 @@ enum nexus_counter {
 	NEXUS_C_inodes_read,		/* inodes made from replies */
 	NEXUS_C_inodes_stale,		/* replies older than a known change, asked again */
 	NEXUS_C_dir_complete_hits,	/* negative lookups answered by a complete directory */
+	NEXUS_C_look_aheads,	/* listings that lookups made, for the names to come */
 	NEXUS_C_sessions_lost,		/* sessions lost */
 	NEXUS_C_MAX
 };
@@ -417,6 +418,8 @@ struct nexus_inode {
 	struct timespec64 log_atime, log_mtime, log_ctime; /* as the log has them; log_mutex */
 	u64 prunes;		/* directories: names the dcache lost; resv_lock */
 	atomic_t lookups;	/* directories: lookups waiting for an answer */
+	u64 ahead_pos;		/* directories: where lookups in order go on; racy */
+	u32 ahead_misses;	/* directories: lookups since names were read ahead; racy */
 };
 
 static inline struct nexus_inode *NEXUS_I(const struct inode *inode)
@@ -440,6 +443,12 @@ void nexus_evict_inode(struct inode *inode);
  * with -ENOENT, -ESTALE, -EINTR, …
  */
 struct inode *nexus_iget(struct super_block *sb, u64 ino);
+/*
+ * Bytes of an entry reply at most: the head, NEXUS_ENTRY_EXTENTS extents and the
+ * target of any but an unusually long symlink, which is then asked for apart.
+ */
+#define NEXUS_ENTRY_MAX	2048
+
 /* From a validated entry reply of a lookup or listing (asks again when stale). */
 struct inode *nexus_iget_reply(struct super_block *sb,
 			       const struct nexus_entry_reply *er, size_t len,
@@ -538,6 +547,31 @@ static inline void nexus_dentry_set_pos(struct dentry *dentry, u64 pos)
  * unhashes a positive dentry.  Spinlocks may be held.
  */
 void nexus_dir_incomplete(struct inode *dir);
+/* How often that was.  nexus_dir_complete() takes what it was before names were listed. */
+u64 nexus_dir_prunes(struct nexus_inode *ni);
+/* All names were listed and are in the dcache, if none left it since @prunes. */
+void nexus_dir_complete(struct nexus_inode *ni, u64 prunes);
+/*
+ * Hashes @dentry; @inode's reference is consumed, and may be NULL or an error.  As
+ * d_splice_alias().
+ */
+struct dentry *nexus_add(struct inode *dir, struct dentry *dentry,
+			 struct inode *inode, u64 pos);
+
+/* prime.c: under the directory's i_rwsem, held any way */
+/*
+ * Puts a listed and checked entry into the dcache.  True if it is there afterwards.
+ * The caller holds no dentry that is being looked up: two such would wait for
+ * each other.
+ */
+bool nexus_prime(struct dentry *parent, const struct nexus_list_ent *ent,
+		 u64 applied);
+/*
+ * After a lookup in @dir that asked the helper and found @pos (0: no such name): may
+ * list names that are likely to be looked up next into the dcache.  May ask the
+ * helper and wait for it, killably.
+ */
+void nexus_look_ahead(struct dentry *parent, struct inode *dir, u64 pos);
 
 /*
  * A subdirectory came to or went from @dir.  The counts are the store's: however

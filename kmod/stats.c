@@ -38,6 +38,7 @@ static const char * const nexus_counter_names[NEXUS_C_MAX] = {
 	[NEXUS_C_inodes_read] = "inodes_read",
 	[NEXUS_C_inodes_stale] = "inodes_stale",
 	[NEXUS_C_dir_complete_hits] = "dir_complete_hits",
+	[NEXUS_C_look_aheads] = "look_aheads",
 	[NEXUS_C_sessions_lost] = "sessions_lost",
 };
 

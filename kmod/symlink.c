@@ -22,12 +22,12 @@ static const char *nexus_get_link(struct dentry *dentry, struct inode *inode,
 	if (!dentry)
 		return ERR_PTR(-ECHILD);
 
-	buf = kmalloc(NEXUS_REPLY_DATA_MAX, GFP_KERNEL);
+	buf = kmalloc(NEXUS_SYMLINK_MAX, GFP_KERNEL);
 	if (!buf)
 		return ERR_PTR(-ENOMEM);
 	n = nexus_ms_read(ni->zone, NEXUS_OP_READLINK, inode->i_ino, 0, 0,
 			  NULL, 0, READ_ONCE(ni->last_lsn), buf,
-			  NEXUS_REPLY_DATA_MAX, &applied);
+			  NEXUS_SYMLINK_MAX, &applied);
 	if (n < 0) {
 		link = ERR_PTR(n);
 		goto out;

@@ -58,6 +58,7 @@ struct nexus_rq {
 	struct nexus_queue *queue; /* SENT, COPYING */
 	struct list_head node;	/* s->pending, or a private list of finished ones */
 	wait_queue_head_t wq;
+	struct task_struct *waiter; /* in nexus_rq_wait() until DONE or abandoned */
 	unsigned int grace;	/* seconds it may wait for a helper */
 	int spin_cpu;		/* where the helper works on it right now, or -1 */
 	/* The answer: written before DONE. */
@@ -65,7 +66,7 @@ struct nexus_rq {
 	const char *bad;	/* field of a reply that was refused, static text */
 	u32 len;		/* bytes in buf */
 	u64 applied;
-	u8 *buf;		/* NEXUS_REPLY_DATA_MAX bytes; NULL when nothing is wanted */
+	u8 *buf;		/* req.reply_max bytes; NULL when nothing is wanted */
 	/* The descriptor as the helper gets it; kept, so that it can be sent again. */
 	struct nexus_request req;
 	u8 data[NEXUS_REQUEST_DATA_MAX];
@@ -95,6 +96,8 @@ struct nexus_att {
 	struct pid *owner;		/* thread group that attached, referenced */
 	u32 epoch;
 	unsigned int nr_queues;
+	unsigned int hot;		/* queue that last answered another CPU; racy, a hint */
+	unsigned long hot_until;	/* jiffies; likewise */
 	struct rcu_head rcu;
 	u8 *cpu_queue;			/* nr_cpu_ids entries: queue of a CPU */
 	struct nexus_queue queue[] __counted_by(nr_queues);
@@ -146,6 +149,7 @@ struct nexus_session {
 	struct nexus_att __rcu *att;	/* NULL unless LIVE; lock to write */
 	struct list_head pending;	/* QUEUED requests, oldest first; lock */
 	unsigned long lost_at;		/* jiffies, while LOST; lock */
+	unsigned int spin_us;		/* what spinning for an answer is worth; racy */
 
 	struct mutex zlock;		/* zones (to change), opens, and LOST/LIVE/DEAD moves */
 	struct xarray zones;		/* nexus_czone by id; RCU to read */

@@ -119,10 +119,34 @@ static struct io_uring_cmd *nexus_queue_publish(struct nexus_queue *q,
 	return bell;
 }
 
+/* How long a queue is asked first after it has answered another CPU. */
+#define NEXUS_HOT_MS	20u
+
+/*
+ * The queue to try first: the one that lately answered callers on other CPUs than its
+ * helper's, if this is one; else this CPU's.  That helper polls, or did a moment ago
+ * and will again, so neither side has to sleep.  Going back to this CPU's at its first
+ * pause would have the scheduler move the caller, and with it the queue, each time.
+ * All of it hints.
+ */
+static unsigned int nexus_att_first(const struct nexus_att *att)
+{
+	int cpu = raw_smp_processor_id();
+	unsigned int hot = READ_ONCE(att->hot);
+	const struct nexus_queue *q = &att->queue[hot];
+
+	if ((READ_ONCE(q->rep->polling) ||
+	     time_before(jiffies, READ_ONCE(att->hot_until))) &&
+	    READ_ONCE(q->helper_cpu) != cpu &&
+	    data_race(bitmap_empty(q->busy, NEXUS_SLOTS)))
+		return hot;
+	return att->cpu_queue[cpu];
+}
+
 bool nexus_att_send(struct nexus_att *att, struct nexus_rq *rq,
 		    struct io_uring_cmd **bell)
 {
-	unsigned int first = att->cpu_queue[raw_smp_processor_id()];
+	unsigned int first = nexus_att_first(att);
 	unsigned int i, slot;
 
 	*bell = NULL;
@@ -192,10 +216,26 @@ static void nexus_queue_copy_reply(struct nexus_queue *q, struct nexus_rq *rq)
 		memcpy(rq->buf, r->data, len);
 }
 
+/* Ends @rq.  True if its waiter goes on on another CPU than this one. */
+static bool nexus_queue_answer(struct nexus_queue *q, struct nexus_rq *rq)
+{
+	struct task_struct *waiter = rq->abandoned ? NULL : rq->waiter;
+	bool elsewhere;
+
+	lockdep_assert_held(&q->lock);
+	/* Once it is DONE the waiter may go, but not be freed. */
+	rcu_read_lock();
+	nexus_rq_end(rq, rq->bad ? -EIO : rq->err);
+	elsewhere = waiter && task_cpu(waiter) != raw_smp_processor_id();
+	rcu_read_unlock();
+	return elsewhere;
+}
+
 int nexus_queue_drain(struct nexus_queue *q)
 {
 	struct nexus_session *s = q->att->session;
 	unsigned int taken = 0, bad = 0;
+	bool elsewhere = false;
 	u32 tail;
 
 	/*
@@ -234,9 +274,17 @@ int nexus_queue_drain(struct nexus_queue *q)
 			spin_lock(&q->lock);
 		}
 		nexus_queue_free_slot(q, slot);
-		nexus_rq_end(rq, rq->bad ? -EIO : rq->err);
+		elsewhere |= nexus_queue_answer(q, rq);
 		nexus_rq_put(rq);
 		taken++;
+	}
+	if (taken) {
+		WRITE_ONCE(q->req->elsewhere, elsewhere);
+		if (elsewhere) {
+			WRITE_ONCE(q->att->hot, q->index);
+			WRITE_ONCE(q->att->hot_until,
+				   jiffies + msecs_to_jiffies(NEXUS_HOT_MS));
+		}
 	}
 	spin_unlock(&q->lock);
 

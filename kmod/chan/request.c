@@ -14,32 +14,25 @@
 
 #include "chan.h"
 
-static unsigned int nexus_spin_us = 8;
+/* What KVM's halt_poll_ns is by default, for the same trade. */
+static unsigned int nexus_spin_us = 200;
 module_param_named(chan_spin_us, nexus_spin_us, uint, 0644);
 MODULE_PARM_DESC(chan_spin_us,
-		 "microseconds to wait for a helper that runs on another CPU before sleeping");
+		 "microseconds to wait, at most, for a helper that runs on another CPU before sleeping");
+
+/* The least that is tried, so that a helper that got faster is noticed. */
+#define NEXUS_SPIN_MIN_US	4u
 
 static struct kmem_cache *nexus_rq_cache;
-static struct kmem_cache *nexus_reply_cache;
 
 int nexus_rq_init(void)
 {
 	nexus_rq_cache = KMEM_CACHE(nexus_rq, SLAB_ACCOUNT);
-	if (!nexus_rq_cache)
-		return -ENOMEM;
-	nexus_reply_cache = kmem_cache_create("nexus_reply",
-					      NEXUS_REPLY_DATA_MAX, 0,
-					      SLAB_ACCOUNT, NULL);
-	if (!nexus_reply_cache) {
-		kmem_cache_destroy(nexus_rq_cache);
-		return -ENOMEM;
-	}
-	return 0;
+	return nexus_rq_cache ? 0 : -ENOMEM;
 }
 
 void nexus_rq_exit(void)
 {
-	kmem_cache_destroy(nexus_reply_cache);
 	kmem_cache_destroy(nexus_rq_cache);
 }
 
@@ -59,12 +52,13 @@ static struct nexus_rq *nexus_rq_alloc(const struct nexus_request *req,
 	init_waitqueue_head(&rq->wq);
 	rq->grace = grace;
 	rq->spin_cpu = -1;
+	rq->waiter = current;
 	rq->req = *req;
 	rq->req.reply_max = min_t(size_t, cap, NEXUS_REPLY_DATA_MAX);
 	memset(rq->req.reserved, 0, sizeof(rq->req.reserved));
 	memcpy(rq->data, data, req->len);
 	if (cap) {
-		rq->buf = kmem_cache_alloc(nexus_reply_cache, GFP_KERNEL);
+		rq->buf = kmalloc(rq->req.reply_max, GFP_KERNEL_ACCOUNT);
 		if (!rq->buf) {
 			kmem_cache_free(nexus_rq_cache, rq);
 			return NULL;
@@ -77,8 +71,7 @@ static void nexus_rq_free(struct kref *ref)
 {
 	struct nexus_rq *rq = container_of(ref, struct nexus_rq, ref);
 
-	if (rq->buf)
-		kmem_cache_free(nexus_reply_cache, rq->buf);
+	kfree(rq->buf);
 	kmem_cache_free(nexus_rq_cache, rq);
 }
 
@@ -181,15 +174,15 @@ static bool nexus_rq_abandon(struct nexus_session *s, struct nexus_rq *rq)
 	return done;
 }
 
-/* A sleep and a wakeup cost more than a helper that is at it needs to answer. */
-static void nexus_rq_spin(struct nexus_rq *rq)
+/*
+ * A sleep and a wakeup cost more than a helper that is at it needs to answer.  No
+ * longer than that has lately been worth, and not where others want the CPU.
+ */
+static void nexus_rq_spin(const struct nexus_session *s, struct nexus_rq *rq,
+			  u64 begun)
 {
-	unsigned int us = READ_ONCE(nexus_spin_us);
-	u64 end;
+	u64 end = begun + READ_ONCE(s->spin_us) * NSEC_PER_USEC;
 
-	if (!us || rq->spin_cpu < 0 || rq->spin_cpu == raw_smp_processor_id())
-		return;
-	end = local_clock() + min(us, 1000u) * NSEC_PER_USEC;
 	while (!nexus_rq_done(rq)) {
 		if (need_resched() || fatal_signal_pending(current) ||
 		    local_clock() >= end)
@@ -198,15 +191,28 @@ static void nexus_rq_spin(struct nexus_rq *rq)
 	}
 }
 
+/* The answer took @ns, slept for or not: more patience would have done, or less. */
+static void nexus_rq_spun(struct nexus_session *s, u64 ns)
+{
+	unsigned int max = min(READ_ONCE(nexus_spin_us), 1000u);
+	unsigned int us = READ_ONCE(s->spin_us);
+
+	us = ns <= max * NSEC_PER_USEC ? us * 2 : us / 2;
+	WRITE_ONCE(s->spin_us, min(max(us, NEXUS_SPIN_MIN_US), max));
+}
+
 /* 0 when DONE, -EINTR when killed. */
 static int nexus_rq_wait(struct nexus_session *s, struct nexus_rq *rq,
 			 const char *who)
 {
+	bool spin = rq->spin_cpu >= 0 && rq->spin_cpu != raw_smp_processor_id();
 	long left = NEXUS_SLOW_SECONDS * HZ;
+	u64 begun = local_clock();
 	DEFINE_WAIT(wait);
 	int err = 0;
 
-	nexus_rq_spin(rq);
+	if (spin)
+		nexus_rq_spin(s, rq, begun);
 	while (!nexus_rq_done(rq)) {
 		/*
 		 * Freezable with locks held: the helper is frozen too, and the
@@ -234,6 +240,8 @@ static int nexus_rq_wait(struct nexus_session *s, struct nexus_rq *rq,
 		}
 	}
 	finish_wait(&rq->wq, &wait);
+	if (spin)
+		nexus_rq_spun(s, local_clock() - begun);
 
 	if (err && nexus_rq_abandon(s, rq))
 		err = 0;

@@ -245,13 +245,16 @@ TEST_F(cnt, creates_and_one_syncfs)
 
 TEST_F(cnt, doorbells_carry_more_than_one)
 {
-	enum { PROCS = 4, NAMES = 400 };
+	enum { PROCS = 4, NAMES = 150 };
 	char name[32];
 	int proc, i, go[2];
 	char c;
 
+	/* Each alone in its directory: nothing is read ahead there. */
 	for (i = 0; i < PROCS * NAMES; i++) {
-		snprintf(name, sizeof(name), "f%d", i);
+		snprintf(name, sizeof(name), "d%d", i);
+		OK(mkdir(name, 0755));
+		snprintf(name, sizeof(name), "d%d/f", i);
 		OK(close(open(name, O_WRONLY | O_CREAT | O_EXCL, 0644)));
 	}
 	nx_drop_caches();
@@ -264,7 +267,7 @@ TEST_F(cnt, doorbells_carry_more_than_one)
 		close(go[1]);
 		HOLDS(read(go[0], &c, 1) == 0);
 		for (i = 0; i < NAMES; i++) {
-			snprintf(name, sizeof(name), "f%d", i * PROCS + proc);
+			snprintf(name, sizeof(name), "d%d/f", i * PROCS + proc);
 			HOLDS(!stat(name, &st));
 		}
 		_exit(0);
@@ -277,6 +280,47 @@ TEST_F(cnt, doorbells_carry_more_than_one)
 	       (long long)GREW("doorbells"));
 	EXPECT_LE(PROCS * NAMES, GREW("requests"));
 	EXPECT_GT(GREW("requests"), GREW("doorbells"));
+}
+
+/* Names that are looked up in their order are read ahead, those of small directories whole. */
+TEST_F(cnt, lookups_are_read_ahead)
+{
+	char name[32];
+	struct stat st;
+	int i;
+
+	OK(mkdir("big", 0755));
+	OK(mkdir("small", 0755));
+	for (i = 0; i < 600; i++) {
+		snprintf(name, sizeof(name), "big/f%d", i);
+		OK(close(open(name, O_WRONLY | O_CREAT | O_EXCL, 0644)));
+	}
+	for (i = 0; i < 16; i++) {
+		snprintf(name, sizeof(name), "small/f%d", i);
+		OK(close(open(name, O_WRONLY | O_CREAT | O_EXCL, 0644)));
+	}
+	nx_drop_caches();
+	BEGIN();
+	for (i = 0; i < 600; i++) {
+		snprintf(name, sizeof(name), "big/f%d", i);
+		OK(stat(name, &st));
+	}
+	END();
+	EXPECT_GE(60, GREW("requests"));
+	EXPECT_LE(8, GREW("look_aheads"));
+	/* Two of its sixteen, and then all of it. */
+	BEGIN();
+	for (i = 0; i < 100; i++) {
+		snprintf(name, sizeof(name), "small/g%d", i);
+		EXPECT_EQ(-1, stat(name, &st));
+	}
+	for (i = 0; i < 16; i++) {
+		snprintf(name, sizeof(name), "small/f%d", i);
+		OK(stat(name, &st));
+	}
+	END();
+	EXPECT_GE(5, GREW("requests"));
+	EXPECT_EQ(1, GREW("look_aheads"));
 }
 
 /* The limit of the caller's own files is not for the host's. */

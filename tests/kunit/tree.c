@@ -473,6 +473,74 @@ static void nexus_tree_complete(struct kunit *test)
 	KUNIT_EXPECT_NE_MSG(test, nexus_ino_at(t->root, "c"), 0, "pruned, not gone");
 }
 
+static bool nexus_cached_at(struct dentry *dir, const char *name)
+{
+	struct qstr q = QSTR_INIT(name, strlen(name));
+	struct dentry *dentry;
+	bool there;
+
+	q.hash = full_name_hash(dir, q.name, q.len);
+	dentry = d_lookup(dir, &q);
+	there = dentry && d_is_positive(dentry);
+	dput(dentry);
+	return there;
+}
+
+/* Lookups in the directory's order bring the names that follow; others do not. */
+static void nexus_tree_ahead(struct kunit *test)
+{
+	static const int mixed[] = { 150, 20, 80, 190, 110, 50 };
+	struct nexus_tree *t = test->priv;
+	char name[16];
+	u64 lists;
+	int i;
+
+	for (i = 0; i < 200; i++) {
+		snprintf(name, sizeof(name), "n%d", i);
+		KUNIT_ASSERT_EQ(test, nexus_make_at(t->root, name, S_IFREG | 0644), 0);
+	}
+	nexus_forget_all(t);
+	lists = nexus_count_read(NEXUS_C_look_aheads);
+	for (i = 0; i < ARRAY_SIZE(mixed); i++) {
+		snprintf(name, sizeof(name), "n%d", mixed[i]);
+		KUNIT_EXPECT_NE(test, nexus_ino_at(t->root, name), 0);
+	}
+	KUNIT_EXPECT_EQ(test, nexus_count_read(NEXUS_C_look_aheads), lists);
+	KUNIT_EXPECT_FALSE(test, nexus_cached_at(t->root, "n51"));
+
+	KUNIT_EXPECT_NE(test, nexus_ino_at(t->root, "n51"), 0);
+	KUNIT_EXPECT_EQ(test, nexus_count_read(NEXUS_C_look_aheads), lists + 1);
+	KUNIT_EXPECT_TRUE(test, nexus_cached_at(t->root, "n52"));
+	KUNIT_EXPECT_TRUE(test, nexus_cached_at(t->root, "n90"));
+	/* What was brought needs no other listing, what follows it one. */
+	for (i = 52; i < 200; i++) {
+		snprintf(name, sizeof(name), "n%d", i);
+		KUNIT_EXPECT_NE(test, nexus_ino_at(t->root, name), 0);
+	}
+	KUNIT_EXPECT_LE(test, nexus_count_read(NEXUS_C_look_aheads), lists + 4);
+	KUNIT_EXPECT_FALSE(test, nexus_cached_at(t->root, "n49"));
+}
+
+/* A small directory is soon known as a whole, also by names that are not there. */
+static void nexus_tree_ahead_small(struct kunit *test)
+{
+	struct nexus_tree *t = test->priv;
+	struct nexus_inode *ni = NEXUS_I(d_inode(t->root));
+	u64 hits;
+
+	KUNIT_ASSERT_EQ(test, nexus_make_at(t->root, "a", S_IFREG | 0644), 0);
+	KUNIT_ASSERT_EQ(test, nexus_make_at(t->root, "b", S_IFDIR | 0755), 0);
+	nexus_forget_all(t);
+	KUNIT_EXPECT_EQ(test, nexus_ino_at(t->root, "x"), 0);
+	KUNIT_EXPECT_FALSE(test, test_bit(NEXUS_I_COMPLETE, &ni->state));
+	KUNIT_EXPECT_EQ(test, nexus_ino_at(t->root, "y"), 0);
+	KUNIT_EXPECT_TRUE(test, test_bit(NEXUS_I_COMPLETE, &ni->state));
+	KUNIT_EXPECT_TRUE(test, nexus_cached_at(t->root, "a"));
+	hits = nexus_count_read(NEXUS_C_dir_complete_hits);
+	KUNIT_EXPECT_EQ(test, nexus_ino_at(t->root, "z"), 0);
+	KUNIT_EXPECT_GT(test, nexus_count_read(NEXUS_C_dir_complete_hits), hits);
+}
+
 /* O_TMPFILE: no name, then one. */
 static void nexus_tree_tmpfile(struct kunit *test)
 {
@@ -537,6 +605,8 @@ static struct kunit_case nexus_tree_cases[] = {
 	KUNIT_CASE(nexus_tree_sys),
 	KUNIT_CASE(nexus_tree_list),
 	KUNIT_CASE(nexus_tree_complete),
+	KUNIT_CASE(nexus_tree_ahead),
+	KUNIT_CASE(nexus_tree_ahead_small),
 	KUNIT_CASE(nexus_tree_tmpfile),
 	KUNIT_CASE(nexus_tree_failed_zone),
 	{}

@@ -5,6 +5,7 @@
  *	create	make a file and write 4 KiB	stat	of a file just seen
  *	lookup	stat of a file nobody remembers	fsync	write 4 KiB and fsync
  *	unlink	remove a file			lookup4	lookup by four processes
+ *	lookup1	of files that are alone in their directories
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -12,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -55,6 +57,39 @@ static void look(int i)
 
 	if (stat(name_of(i), &st))
 		die("stat");
+}
+
+static int *apart;	/* directories, open so that they stay cached */
+
+static void make_apart(int i)
+{
+	char dir[32];
+	int fd;
+
+	snprintf(dir, sizeof(dir), "dir-%d", i);
+	if (mkdir(dir, 0755))
+		die("mkdir");
+	apart[i] = open(dir, O_RDONLY | O_DIRECTORY);
+	fd = apart[i] < 0 ? -1 : openat(apart[i], "file", O_WRONLY | O_CREAT | O_EXCL, 0644);
+	if (fd < 0 || write(fd, block, sizeof(block)) != sizeof(block) || close(fd))
+		die("create");
+}
+
+static void look_apart(int i)
+{
+	struct stat st;
+
+	if (fstatat(apart[i], "file", &st, 0))
+		die("stat");
+}
+
+static void take_apart(int i)
+{
+	char dir[32];
+
+	snprintf(dir, sizeof(dir), "dir-%d", i);
+	if (unlinkat(apart[i], "file", 0) || close(apart[i]) || rmdir(dir))
+		die("unlink");
 }
 
 static void take(int i)
@@ -108,8 +143,13 @@ int main(int argc, char **argv)
 	int n = argc > 2 ? atoi(argv[2]) : 0, fd, i, times;
 	double from;
 
+	struct rlimit files = { 1 << 20, 1 << 20 };
+
 	if (n < 4 || chdir(argv[1]))
 		die("usage: bench DIR N");
+	apart = calloc((size_t)n, sizeof(*apart));
+	if (!apart || setrlimit(RLIMIT_NOFILE, &files))
+		die("start");
 	memset(block, 'b', sizeof(block));
 	measure("create", create, n);
 	measure("stat", look, n);
@@ -129,5 +169,11 @@ int main(int argc, char **argv)
 	fflush(stdout);
 	close(fd);
 	measure("unlink", take, n);
+	for (i = 0; i < n; i++)
+		make_apart(i);
+	forget();
+	measure("lookup1", look_apart, n);
+	for (i = 0; i < n; i++)
+		take_apart(i);
 	return 0;
 }

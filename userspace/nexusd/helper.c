@@ -24,6 +24,7 @@ int helper_init(struct helper *h)
 	h->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (h->event_fd < 0)
 		return -errno;
+	patience_init(&h->patience, h->cfg.poll_us);
 	h->workers = workers_new(WORKERS_MAX);
 	if (!h->workers) {
 		close(h->event_fd);

@@ -9,6 +9,7 @@
 
 #include "chan.h"
 #include "config.h"
+#include "patience.h"
 #include "worker.h"
 
 struct zone;
@@ -27,6 +28,7 @@ struct helper {
 	struct workers *workers;
 	struct queue **queues;
 	u32 nqueues;
+	struct patience patience;
 	int data_lock;
 	time_t started;
 	atomic_bool stopping;

@@ -14,6 +14,8 @@
 #include "stats.h"
 #include "uring.h"
 
+#define POLL_GAP_US	1000u	/* the thread was off the CPU for that long: others want it */
+
 enum {
 	UD_WAIT = 1,
 	UD_COMMIT,
@@ -38,8 +40,6 @@ struct queue {
 	bool armed;		/* WAIT is parked */
 	bool reading;		/* so is the read of wake_fd */
 	bool over;
-	u32 poll_us;		/* how long to look before sleeping, at most */
-	u32 spin_us;		/* and now */
 
 	/* Answers given on other threads. */
 	pthread_mutex_t lock;
@@ -75,13 +75,6 @@ static void pin(u32 index, u32 nqueues)
 	}
 }
 
-static u32 poll_default(const struct config *cfg)
-{
-	if (cfg->poll_us >= 0)
-		return (u32)cfg->poll_us;
-	return sysconf(_SC_NPROCESSORS_ONLN) < 4 ? 0 : 20;
-}
-
 int queue_new(struct helper *h, u32 index, struct queue **out)
 {
 	struct queue *q = calloc(1, sizeof(*q));
@@ -91,8 +84,6 @@ int queue_new(struct helper *h, u32 index, struct queue **out)
 		return -ENOMEM;
 	q->h = h;
 	q->index = index;
-	q->poll_us = poll_default(&h->cfg);
-	q->spin_us = q->poll_us;
 	pthread_mutex_init(&q->lock, NULL);
 	q->wake_fd = eventfd(0, EFD_CLOEXEC);
 	q->req = map_area(h->chan.fd, sizeof(*q->req), PROT_READ, NEXUS_MMAP_REQ(index));
@@ -290,45 +281,58 @@ static u64 now_us(void)
 	return (u64)ts.tv_sec * 1000000 + (u64)ts.tv_nsec / 1000;
 }
 
-/* Looks for a while before going to sleep; longer where that pays. */
-static bool spin(struct queue *q)
+/*
+ * Passes the answers on and looks for a while before going to sleep; true if there is
+ * something.  Polling begins before the answers go: a caller that runs meanwhile asks
+ * again before we are back from the kernel, and would not know that we look.
+ */
+static bool pass_and_poll(struct queue *q)
 {
-	u64 until = now_us() + q->spin_us;
-	bool hit = false;
+	u64 now, until, before;
+	bool hit, crowded = false;
 
 	stats_inc(polls);
 	__atomic_store_n(&q->rep->polling, 1, __ATOMIC_SEQ_CST);
+	prep(q, false);
+	io_uring_submit_and_get_events(&q->ring);
+	reap(q);
+	now = now_us();
+	until = now + atomic_load_explicit(&q->h->patience.us, memory_order_relaxed);
 	do {
 		hit = __atomic_load_n(&q->req->sq_tail, __ATOMIC_ACQUIRE) != q->head;
-	} while (!hit && now_us() < until);
+		before = now;
+		now = now_us();
+		crowded |= now - before > POLL_GAP_US;
+	} while (!hit && now < until);
 	__atomic_store_n(&q->rep->polling, 0, __ATOMIC_SEQ_CST);
 	/* Between polling and the last look: see the kernel's end of it. */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	hit = hit || __atomic_load_n(&q->req->sq_tail, __ATOMIC_ACQUIRE) != q->head;
-	if (hit) {
+	if (hit)
 		stats_inc(poll_hits);
-		q->spin_us = q->spin_us * 2 < q->poll_us ? q->spin_us * 2 : q->poll_us;
-	} else {
-		q->spin_us = q->spin_us / 2 + 1;
-	}
+	else
+		patience_gave_up(&q->h->patience, now);
+	if (crowded)
+		patience_crowded(&q->h->patience);
 	return hit;
+}
+
+/* Only for callers on other CPUs: one on this CPU could not run meanwhile. */
+static bool polls(const struct queue *q)
+{
+	return q->h->patience.limit_us &&
+	       __atomic_load_n(&q->req->elsewhere, __ATOMIC_RELAXED);
 }
 
 static void queue_run(struct queue *q)
 {
 	while (!q->over && !atomic_load(&q->stopping)) {
-		bool any = serve(q);
-
-		if (any && q->poll_us) {
-			prep(q, false);
-			io_uring_submit_and_get_events(&q->ring);
-			reap(q);
-			if (spin(q))
-				continue;
-		}
+		if (serve(q) && polls(q) && pass_and_poll(q))
+			continue;
 		prep(q, true);
 		io_uring_submit_and_wait(&q->ring, 1);
 		reap(q);
+		patience_woke(&q->h->patience, now_us());
 	}
 }
 

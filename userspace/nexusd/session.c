@@ -119,8 +119,9 @@ int session_attach(struct helper *h, struct errline *err)
 		return err_set(err, ret, "the session cannot be started: %s", strerror(-ret));
 	}
 	atomic_store(&h->attached, true);
-	log_info("attached to session %s: %u queues, epoch %u, %u zones taken over",
-		 h->cfg.session, h->nqueues, h->chan.epoch, helper_zone_count(h));
+	log_info("attached to session %s: %u queues that poll for %u us at most, epoch %u, %u zones taken over",
+		 h->cfg.session, h->nqueues, h->patience.limit_us, h->chan.epoch,
+		 helper_zone_count(h));
 	return 0;
 }
 

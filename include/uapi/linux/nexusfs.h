@@ -52,7 +52,8 @@
  */
 struct nexus_req_area {
 	__u32	sq_tail;	/* store-release by the kernel */
-	__u32	reserved[15];
+	__u32	elsewhere;	/* whom the last answers woke runs on other CPUs: poll */
+	__u32	reserved[14];
 	__u32	sq[NEXUS_SLOTS];
 	__u8	pad[4096 - 64 - 4 * NEXUS_SLOTS];
 	__u8	slot[NEXUS_SLOTS][NEXUS_REQUEST_SIZE];
