@@ -91,7 +91,7 @@ static bool nexus_entry_fits(const struct inode *dir, const struct inode *inode,
 }
 
 struct dentry *nexus_add(struct inode *dir, struct dentry *dentry,
-				struct inode *inode, u64 pos)
+			 struct inode *inode, u64 pos)
 {
 	struct dentry *alias;
 

@@ -59,7 +59,7 @@ NEXUS_SHOW(nexus_key_name);
 NEXUS_SHOW(nexus_val_seal);
 NEXUS_SHOW(nexus_val_check);
 NEXUS_SHOW(nexus_name_ok);
-NEXUS_SHOW(nexus_zone_name_ok);
+NEXUS_SHOW(nexus_label_ok);
 
 NEXUS_SHOW(nexus_rec_create_len);
 NEXUS_SHOW(nexus_rec_name_len);

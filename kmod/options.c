@@ -115,7 +115,7 @@ int nexus_parse_source(struct fs_context *fc, struct nexus_sb *nsb)
 	if (colon) {
 		len = colon - source;
 		/* The same rule as for zones. */
-		if (!nexus_zone_name_ok(source, len)) {
+		if (!nexus_label_ok(source, len)) {
 			errorfc(fc,
 				"%s: bad session name before the colon; 1 to %u of a-z 0-9 -, not beginning with -",
 				source, NEXUS_SESSION_NAME_MAX);
@@ -128,7 +128,7 @@ int nexus_parse_source(struct fs_context *fc, struct nexus_sb *nsb)
 	}
 
 	len = strlen(name);
-	if (!nexus_zone_name_ok(name, len)) {
+	if (!nexus_label_ok(name, len)) {
 		errorfc(fc, "%s: bad zone name; 1 to %u of a-z 0-9 -, not beginning with -",
 			name, NEXUS_ZONE_NAME_MAX);
 		return -EINVAL;

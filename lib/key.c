@@ -173,7 +173,7 @@ bool nexus_name_ok(const void *name, size_t len)
 	return !memchr(p, '/', len) && !memchr(p, 0, len);
 }
 
-bool nexus_zone_name_ok(const char *name, size_t len)
+bool nexus_label_ok(const char *name, size_t len)
 {
 	size_t i;
 

@@ -39,8 +39,8 @@ int nexus_val_check(const void *val, size_t len, u8 type, size_t min);
 
 /* True for a legal directory entry: 1..255 bytes, no '/', no NUL, not "." or "..". */
 bool nexus_name_ok(const void *name, size_t len);
-/* True for a legal zone name: [a-z0-9][a-z0-9-]{0,62}. */
-bool nexus_zone_name_ok(const char *name, size_t len);
+/* True for a legal name of a zone or session: [a-z0-9][a-z0-9-]{0,62}. */
+bool nexus_label_ok(const char *name, size_t len);
 /* True for an S_IFMT the index may hold. */
 bool nexus_mode_ok(u32 mode);
 /* DT_* of a mode. */

@@ -208,7 +208,7 @@ int nexus_zone_attach(struct nexus_att *att, struct nexus_zone_attach *za)
 	if (za->flags & ~(NEXUS_ZA_RDONLY | NEXUS_ZA_REATTACH) ||
 	    memchr_inv(za->reserved, 0, sizeof(za->reserved)) ||
 	    strnlen(za->name, sizeof(za->name)) == sizeof(za->name) ||
-	    !nexus_zone_name_ok(za->name, strlen(za->name)))
+	    !nexus_label_ok(za->name, strlen(za->name)))
 		return -EINVAL;
 	err = nexus_zones_lock(att);
 	if (err)

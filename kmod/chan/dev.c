@@ -2,7 +2,6 @@
 /*
  * /dev/nexusfs: one open file is one attachment of a helper.
  */
-#include <linux/ctype.h>
 #include <linux/miscdevice.h>
 #include <linux/mm.h>
 #include <linux/module.h>
@@ -47,23 +46,11 @@ static int nexus_chan_release(struct inode *inode, struct file *file)
 
 /* ---- ATTACH -------------------------------------------------------------- */
 
-static bool nexus_session_name_ok(const char *name, size_t size)
-{
-	size_t len = strnlen(name, size), i;
-
-	if (!len || len == size || name[0] == '.' || name[0] == '-')
-		return false;
-	for (i = 0; i < len; i++)
-		if (!isascii(name[i]) ||
-		    (!isalnum(name[i]) && !strchr("._-", name[i])))
-			return false;
-	return true;
-}
-
 static int nexus_ioc_attach(struct file *file, struct nexus_attach *a)
 {
 	unsigned int queues = a->queues ?: num_online_cpus();
 	struct nexus_att *att;
+	size_t len;
 	int err;
 
 	if (!capable(CAP_SYS_ADMIN))
@@ -74,8 +61,9 @@ static int nexus_ioc_attach(struct file *file, struct nexus_attach *a)
 				   NEXUS_ABI_VERSION);
 		return -EPROTO;
 	}
-	if (a->reserved || a->epoch ||
-	    !nexus_session_name_ok(a->session, sizeof(a->session)))
+	len = strnlen(a->session, sizeof(a->session));
+	if (a->reserved || a->epoch || len == sizeof(a->session) ||
+	    !nexus_label_ok(a->session, len))
 		return -EINVAL;
 
 	att = nexus_att_alloc(min(queues, NEXUS_QUEUES_MAX));

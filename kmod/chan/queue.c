@@ -138,6 +138,7 @@ static unsigned int nexus_att_first(const struct nexus_att *att)
 	if ((READ_ONCE(q->rep->polling) ||
 	     time_before(jiffies, READ_ONCE(att->hot_until))) &&
 	    READ_ONCE(q->helper_cpu) != cpu &&
+	    /* Whether it is quite empty matters little: a hint. */
 	    data_race(bitmap_empty(q->busy, NEXUS_SLOTS)))
 		return hot;
 	return att->cpu_queue[cpu];
@@ -216,7 +217,7 @@ static void nexus_queue_copy_reply(struct nexus_queue *q, struct nexus_rq *rq)
 		memcpy(rq->buf, r->data, len);
 }
 
-/* Ends @rq.  True if its waiter goes on on another CPU than this one. */
+/* Ends @rq.  True if its waiter will run on another CPU than this one. */
 static bool nexus_queue_answer(struct nexus_queue *q, struct nexus_rq *rq)
 {
 	struct task_struct *waiter = rq->abandoned ? NULL : rq->waiter;

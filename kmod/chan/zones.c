@@ -249,7 +249,7 @@ struct nexus_zone *nexus_session_open_zone(struct nexus_session *s,
 	int err;
 
 	reason[0] = '\0';
-	if (!nexus_zone_name_ok(name, strlen(name)))
+	if (!nexus_label_ok(name, strlen(name)))
 		return ERR_PTR(-EINVAL);
 	err = nexus_open_begin(s, &open);
 	if (err)

@@ -7,38 +7,22 @@
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 # shellcheck source-path=SCRIPTDIR
 . "$here/tap.sh"
-run=/run/nexusfs
+# shellcheck source-path=SCRIPTDIR
+. "$here/supervised.sh"
 store=/var/lib/nexusfs/zones/fault
 at=/tmp/fault
 readonly_event=6
 
-hold() { kill -STOP "$(cat $run/supervise.pid)"; }
-release() { kill -CONT "$(cat $run/supervise.pid)" 2> /dev/null || true; }
-
-kill_helper() {
-	local pid
-	pid=$(cat $run/nexusd.pid)
-	kill -9 "$pid"
-	until_true 20 dead "$pid"
-}
-
 # A zone of its own, new for each test, mounted at $at; all is known about $at/d.
 begin() {
-	need_nexus
-	[ -s $run/nexusd.pid ] || skip "needs a helper"
+	need_helper
 	mkdir -p $at
 	nexusctl zone create fault
 	mount -t nexusfs fault $at
 	mkdir $at/d
 }
 
-# lsn FIELD: tail, durable, applied, checkpoint.
-lsn() {
-	nexusctl zone info --json fault |
-		python3 -c 'import json, sys; print(json.load(sys.stdin)["lsn"][sys.argv[1]])' "$1"
-}
-
-indexed() { [ "$(lsn checkpoint)" -ge "$1" ]; }
+indexed() { [ "$(lsn fault checkpoint)" -ge "$1" ]; }
 
 write_synced() {
 	for name; do
@@ -80,8 +64,7 @@ fsck_finds() {
 test_damage_in_the_middle() {
 	begin
 	local before
-	hold
-	kill_helper
+	take_helper_away
 	write_synced the-first the-middle the-last
 	umount $at
 	release
@@ -128,8 +111,7 @@ test_damage_under_a_mounted_zone() {
 	begin
 	mkdir $at/d/links
 	listen
-	hold
-	kill_helper
+	take_helper_away
 	write_synced the-first the-middle
 	perl -e 'symlink("x" x 3900, "$ARGV[0]/$_") or die "$_: $!\n" for 1 .. 1600' $at/d/links
 	sync -f $at
@@ -153,11 +135,10 @@ test_index_ahead_of_the_log() {
 	write_synced one
 	cp -a $store/log "$tap_tmp/old"
 	write_synced two
-	tail=$(lsn tail)
+	tail=$(lsn fault tail)
 	until_true 60 indexed "$tail"
 	# An end in order would make the log of no interest.
-	hold
-	kill_helper
+	take_helper_away
 	umount $at
 	release
 	until_true 60 nexusctl status
@@ -177,10 +158,10 @@ test_three_deaths() {
 	local bad old
 	write_synced before
 	sync -f $at
-	until_true 60 indexed "$(lsn tail)"
+	until_true 60 indexed "$(lsn fault tail)"
 	listen
 	hold
-	bad=$(lsn tail)
+	bad=$(lsn fault tail)
 	kill_helper
 	write_synced fatal after
 	python3 - $store/applying "$bad" << 'PY'
@@ -216,8 +197,7 @@ test_rival_of_a_dead_helper() {
 	begin
 	local rival=/tmp/fault-rival.sock pid status
 	write_synced before
-	hold
-	kill_helper
+	take_helper_away
 	nexusd -s rival -S $rival > "$tap_tmp/rival" 2>&1 &
 	pid=$!
 	until_true 20 nexusctl --socket $rival status

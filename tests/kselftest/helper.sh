@@ -6,29 +6,14 @@
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 # shellcheck source-path=SCRIPTDIR
 . "$here/tap.sh"
+# shellcheck source-path=SCRIPTDIR
+. "$here/supervised.sh"
 supervise=$here/../../tools/vm/supervise
-run=/run/nexusfs
 tree=/usr/include/linux
-
-need_helper() {
-	need_nexus
-	[ -s $run/nexusd.pid ] || skip "needs a helper"
-}
 
 answers() { nexusctl status; }
 
-kill_helper() {
-	local pid
-	pid=$(cat $run/nexusd.pid)
-	kill -9 "$pid"
-	until_true 20 dead "$pid"
-}
-
 new_helper() { [ -s $run/nexusd.pid ] && [ "$(cat $run/nexusd.pid)" != "$1" ] && nexusctl status; }
-
-# Hold the supervisor back, so that a dead helper stays dead.
-hold() { kill -STOP "$(cat $run/supervise.pid)"; }
-release() { kill -CONT "$(cat $run/supervise.pid)"; }
 
 test_killed_in_the_middle_of_a_copy() {
 	need_helper
@@ -74,8 +59,7 @@ test_away_and_back() {
 	local work=$dir/helper-away
 	mkdir -p "$work"
 	echo before > "$work/before"
-	hold
-	kill_helper
+	take_helper_away
 	# Changes, fsync and what is cached go on.
 	for i in $(seq 200); do
 		echo "$i" > "$work/$i"
@@ -98,8 +82,7 @@ test_reader_waits_for_the_next_helper() {
 	mkdir -p "$dir/helper-wait"
 	echo content > "$dir/helper-wait/f"
 	sync -f "$dir"
-	hold
-	kill_helper
+	take_helper_away
 	echo 3 > /proc/sys/vm/drop_caches
 	cat "$dir/helper-wait/f" > "$tap_tmp/read" &
 	pid=$!
@@ -117,8 +100,7 @@ test_killed_waiter_of_a_dead_helper() {
 	mkdir -p "$dir/helper-kill"
 	echo content > "$dir/helper-kill/f"
 	sync -f "$dir"
-	hold
-	kill_helper
+	take_helper_away
 	echo 3 > /proc/sys/vm/drop_caches
 	cat "$dir/helper-kill/f" > /dev/null &
 	pid=$!
@@ -166,8 +148,7 @@ test_fsck_refuses_a_zone_in_use() {
 	fsck.nexusfs root || status=$?
 	[ $((status & 8)) = 8 ]
 	# A dead helper does not free it: the kernel holds the zone.
-	hold
-	kill_helper
+	take_helper_away
 	status=0
 	fsck.nexusfs root || status=$?
 	release
@@ -192,8 +173,7 @@ test_no_mount_without_a_helper() {
 	local status=0
 	nexusctl zone info spare > /dev/null 2>&1 || nexusctl zone create spare
 	mkdir -p /tmp/helper-mount
-	hold
-	kill_helper
+	take_helper_away
 	timeout 20 mount -i -t nexusfs spare /tmp/helper-mount 2> "$tap_tmp/why" || status=$?
 	release
 	until_true 60 answers

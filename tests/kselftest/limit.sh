@@ -6,8 +6,10 @@
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 # shellcheck source-path=SCRIPTDIR
 . "$here/tap.sh"
+# shellcheck source-path=SCRIPTDIR
+. "$here/supervised.sh"
 supervise=$here/../../tools/vm/supervise
-run=/run/nexusfs
+told=/dev/shm/nexus-limit
 param=/sys/module/nexusfs/parameters/log_limit
 
 # again LIMIT [SETTING]...: mounted anew, with a log that long and a helper set so.
@@ -23,24 +25,17 @@ again() {
 # 4 KiB a name, to get there soon: symbolic links with long targets.
 fill() {
 	exec perl -e '
-		my ($dir, $n) = @ARGV;
+		my ($dir, $n, $told) = @ARGV;
 		my $long = "x" x 4000;
 		for my $i (1 .. $n) {
 			symlink("$i-$long", "$dir/$i") or die "$i: $!\n";
 			if ($i % 100 == 0) {
-				open(my $f, ">", "/dev/shm/nexus-limit"); print $f $i; close $f;
+				open(my $f, ">", $told); print $f $i; close $f;
 			}
-		}' "$1" "$2"
+		}' "$1" "$2" $told
 }
 
-count() { cat /dev/shm/nexus-limit 2> /dev/null || echo 0; }
-
-stands_still() {
-	local was
-	was=$(count)
-	sleep 3
-	[ "$(count)" = "$was" ] && [ "$was" != 0 ]
-}
+told_more_than() { [ "$(progress $told)" -gt "$1" ]; }
 
 # Links up to the one that was told last say what they were told to.
 all_there() {
@@ -53,12 +48,6 @@ all_there() {
 		}' "$1" "$2"
 }
 
-# lsn FIELD: of the zone; nothing without a helper.
-lsn() {
-	nexusctl zone info --json root 2> /dev/null |
-		python3 -c 'import json, sys; print(json.load(sys.stdin)["lsn"][sys.argv[1]])' "$1" 2> /dev/null
-}
-
 # The most of its own memory, in KiB, that a helper takes until it has caught up.
 most_memory() {
 	local most=0 now target='' applied=''
@@ -66,8 +55,8 @@ most_memory() {
 		now=$(sed -n 's/^RssAnon:[^0-9]*\([0-9]*\).*/\1/p' \
 			"/proc/$(cat $run/nexusd.pid)/status" 2> /dev/null || true)
 		[ "${now:-0}" -le "$most" ] || most=$now
-		[ -n "$target" ] || target=$(lsn tail || true)
-		applied=$(lsn applied || true)
+		[ -n "$target" ] || target=$(lsn root tail || true)
+		applied=$(lsn root applied || true)
 		[ -z "$target" ] || [ "${applied:-0}" -lt "$target" ] || break
 		sleep 0.1
 	done
@@ -75,26 +64,22 @@ most_memory() {
 	echo "$most"
 }
 
-release() { kill -CONT "$(cat $run/supervise.pid)" 2> /dev/null || true; }
-
 test_full_log() {
-	need_nexus
-	[ -s $run/nexusd.pid ] || skip "needs a helper"
+	need_helper
 	local work=$dir/limit writer reached killed most
 	[ "$dir" = /mnt/nexus ] || skip "needs /mnt/nexus"
 	again $((48 << 20)) --set memtable_limit=4M --set fold_size=2M
-	rm -rf "$work" /dev/shm/nexus-limit
+	rm -rf "$work" $told
 	mkdir "$work" "$work/other"
 	echo known > "$work/known"
-	kill -STOP "$(cat $run/supervise.pid)"
-	kill -9 "$(cat $run/nexusd.pid)"
+	take_helper_away
 	fill "$work" 60000 &
 	writer=$!
 	for _ in $(seq 100); do
-		stands_still && break
+		stands_still $told && break
 		kill -0 $writer 2> /dev/null || { echo "60000 names and no limit"; release; return 1; }
 	done
-	reached=$(count)
+	reached=$(progress $told)
 	echo "waits after $reached names"
 	# Another one that waits can be killed; the first goes on waiting.
 	fill "$work/other" 1000 &
@@ -111,12 +96,12 @@ test_full_log() {
 	echo "$most KiB of memory"
 	[ "$most" -gt 1000 ] && [ "$most" -lt $((32 << 10)) ]
 	# All of them would take long: more than the limit is enough.
-	until_true 200 sh -c "[ \$(cat /dev/shm/nexus-limit) -gt $((reached + 500)) ]"
+	until_true 200 told_more_than $((reached + 500))
 	kill -9 $writer
 	wait $writer || true
 	sync -f "$dir"
 	echo 3 > /proc/sys/vm/drop_caches
-	reached=$(count)
+	reached=$(progress $told)
 	all_there "$work" "$reached"
 	[ "$(find "$work" -maxdepth 1 -type l | wc -l)" -ge "$reached" ]
 	rm -rf "$work"

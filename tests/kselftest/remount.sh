@@ -6,6 +6,8 @@
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 # shellcheck source-path=SCRIPTDIR
 . "$here/tap.sh"
+# shellcheck source-path=SCRIPTDIR
+. "$here/supervised.sh"
 supervise=$here/../../tools/vm/supervise
 
 down() {
@@ -23,10 +25,6 @@ check() {
 	fsck.nexusfs root
 }
 
-# Hold the supervisor back, so that a dead helper stays dead.
-hold() { kill -STOP "$(cat /run/nexusfs/supervise.pid)"; }
-release() { kill -CONT "$(cat /run/nexusfs/supervise.pid)" 2> /dev/null || true; }
-
 # Names, attributes and content of a tree, in one text.
 picture() {
 	(cd "$1" && find . -printf '%p %y %m %U %G %s %n %T@ %l\n' | sort &&
@@ -34,8 +32,7 @@ picture() {
 }
 
 need() {
-	need_nexus
-	[ -s /run/nexusfs/nexusd.pid ] || skip "needs a helper"
+	need_helper
 	[ "$dir" = /mnt/nexus ] || skip "needs /mnt/nexus"
 }
 

@@ -7,24 +7,12 @@
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 # shellcheck source-path=SCRIPTDIR
 . "$here/tap.sh"
-run=/run/nexusfs
+# shellcheck source-path=SCRIPTDIR
+. "$here/supervised.sh"
 mnt=/tmp/nexus-room
 seen=/dev/shm/nexus-room
 # More than a log of three segments of 2 MiB has blocks for.
 files=2000
-
-release() { kill -CONT "$(cat $run/supervise.pid)" 2> /dev/null || true; }
-
-# mount would start a helper of its own if none answered.
-bring_helper_back() {
-	release
-	until_true 60 nexusctl status
-}
-
-take_helper_away() {
-	kill -STOP "$(cat $run/supervise.pid)"
-	kill -9 "$(cat $run/nexusd.pid)"
-}
 
 # One file after the other, so that each fsync is a batch of its own.
 each() {
@@ -38,16 +26,6 @@ each() {
 			$f->sync or die "$name: $!\n";
 			open(my $s, ">", $seen); print $s $name; close $s;
 		}' "$mnt" "$@"
-}
-
-reached() { cat $seen 2> /dev/null || echo 0; }
-
-# Every change of the last three seconds was none.
-stands_still() {
-	local was
-	was=$(reached)
-	sleep 3
-	[ "$(reached)" = "$was" ] && [ "$was" != 0 ]
 }
 
 mount_room() {
@@ -88,10 +66,10 @@ fill_room() {
 	each $seen fsync $(seq $files) &
 	waiter=$!
 	for i in $(seq 60); do
-		stands_still && break
+		stands_still $seen && break
 		kill -0 "$waiter" 2> /dev/null || { echo "$files fsyncs and always room"; return 1; }
 	done
-	echo "waits after $(reached) fsyncs"
+	echo "waits after $(progress $seen) fsyncs"
 	kill -0 "$waiter"
 }
 
@@ -133,7 +111,7 @@ test_goes_on_with_the_helper() {
 	fill_room
 	bring_helper_back
 	wait "$waiter"
-	[ "$(reached)" = $files ]
+	[ "$(progress $seen)" = $files ]
 	umount $mnt
 	until_true 60 mount -t nexusfs -o grace=600 room $mnt
 	all_new
@@ -149,7 +127,7 @@ test_sync_and_unmount_without_a_helper() {
 	wait $pid
 	# One batch for all: nobody has anything to wait for any more.
 	wait "$waiter"
-	[ "$(reached)" = $files ]
+	[ "$(progress $seen)" = $files ]
 	umount $mnt &
 	pid=$!
 	until_true 60 dead $pid

@@ -87,13 +87,13 @@ static void nexus_codec_names(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, nexus_name_ok("a/b", 3));
 	KUNIT_EXPECT_FALSE(test, nexus_name_ok("a\0b", 3));
 
-	KUNIT_EXPECT_TRUE(test, nexus_zone_name_ok("root-2", 6));
-	KUNIT_EXPECT_TRUE(test, nexus_zone_name_ok(longest, NEXUS_ZONE_NAME_MAX));
-	KUNIT_EXPECT_FALSE(test, nexus_zone_name_ok(longest, NEXUS_ZONE_NAME_MAX + 1));
-	KUNIT_EXPECT_FALSE(test, nexus_zone_name_ok("", 0));
-	KUNIT_EXPECT_FALSE(test, nexus_zone_name_ok("-a", 2));
-	KUNIT_EXPECT_FALSE(test, nexus_zone_name_ok("Root", 4));
-	KUNIT_EXPECT_FALSE(test, nexus_zone_name_ok("..", 2));
+	KUNIT_EXPECT_TRUE(test, nexus_label_ok("root-2", 6));
+	KUNIT_EXPECT_TRUE(test, nexus_label_ok(longest, NEXUS_ZONE_NAME_MAX));
+	KUNIT_EXPECT_FALSE(test, nexus_label_ok(longest, NEXUS_ZONE_NAME_MAX + 1));
+	KUNIT_EXPECT_FALSE(test, nexus_label_ok("", 0));
+	KUNIT_EXPECT_FALSE(test, nexus_label_ok("-a", 2));
+	KUNIT_EXPECT_FALSE(test, nexus_label_ok("Root", 4));
+	KUNIT_EXPECT_FALSE(test, nexus_label_ok("..", 2));
 }
 
 static void nexus_codec_batch(struct kunit *test)

@@ -11,6 +11,7 @@
 
 #include <nexus/format.h>
 
+#include "lib/key.h"
 #include "lib/port.h"
 
 enum kind {
@@ -379,14 +380,10 @@ int config_file(struct config *cfg, const char *path, struct errline *err)
 
 int config_check(struct config *cfg, struct errline *err)
 {
-	const char *p;
-
-	for (p = cfg->session; *p; p++)
-		if (!isalnum((unsigned char)*p) &&
-		    !(strchr("-_.", *p) && (*p == '_' || p > cfg->session)))
-			return err_set(err, -EINVAL,
-				       "session \"%s\": letters, digits, _, and, but at the beginning, - and . are allowed",
-				       cfg->session);
+	if (!nexus_label_ok(cfg->session, strlen(cfg->session)))
+		return err_set(err, -EINVAL,
+			       "session \"%s\": 1 to 63 of a-z 0-9 -, not beginning with -",
+			       cfg->session);
 	if (cfg->data_dir[0] != '/')
 		return err_set(err, -EINVAL, "data_dir \"%s\" must begin with /",
 			       cfg->data_dir);

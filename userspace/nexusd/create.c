@@ -140,7 +140,7 @@ static int check_request(const struct config *cfg, const struct store_create *sc
 	struct stat st;
 	char path[PATH_MAX];
 
-	if (!nexus_zone_name_ok(sc->name, strlen(sc->name)))
+	if (!nexus_label_ok(sc->name, strlen(sc->name)))
 		return err_set(err, -EINVAL,
 			       "\"%.70s\" is no zone name: 1 to 63 of a-z, 0-9 and -, not beginning with -",
 			       sc->name);

@@ -221,7 +221,7 @@ int helper_open_zone(struct helper *h, const char *name, bool rdonly, u64 ticket
 	bool closing;
 	int ret;
 
-	if (!nexus_zone_name_ok(name, strlen(name)))
+	if (!nexus_label_ok(name, strlen(name)))
 		return err_set(err, -EINVAL, "\"%.70s\" is no zone name", name);
 	ret = take_name(h, name);
 	if (ret)

@@ -22,6 +22,7 @@
 struct pair {
 	int there, back;
 	cpu_set_t cpu[2];
+	u64 best;		/* ns there and back */
 };
 
 static void *echo(void *arg)
@@ -41,7 +42,6 @@ static void *echo(void *arg)
 static void *ask(void *arg)
 {
 	struct pair *p = arg;
-	u64 ns, best = 0;
 	pthread_t other;
 	eventfd_t v;
 	int i;
@@ -51,6 +51,7 @@ static void *ask(void *arg)
 		return NULL;
 	for (i = 0; i < ROUNDS; i++) {
 		struct timespec a, b;
+		u64 ns;
 
 		clock_gettime(CLOCK_MONOTONIC, &a);
 		if (eventfd_write(p->there, 1) || eventfd_read(p->back, &v))
@@ -58,20 +59,19 @@ static void *ask(void *arg)
 		clock_gettime(CLOCK_MONOTONIC, &b);
 		ns = (u64)(b.tv_sec - a.tv_sec) * 1000000000 + (u64)b.tv_nsec -
 		     (u64)a.tv_nsec;
-		if (!best || ns < best)
-			best = ns;
+		if (!p->best || ns < p->best)
+			p->best = ns;
 	}
 	pthread_join(other, NULL);
-	return (void *)(uintptr_t)(best / 1000);
+	return NULL;
 }
 
 /* Microseconds of two wakeups between CPUs, undisturbed; 0 where there is one CPU. */
 static u32 wakeups_us(void)
 {
-	struct pair p = { .there = -1, .back = -1 };
+	struct pair p = { .there = -1, .back = -1, .best = 0 };
 	int cpu, found = 0;
 	pthread_t asker;
-	void *us = NULL;
 	cpu_set_t all;
 
 	if (sched_getaffinity(0, sizeof(all), &all) || CPU_COUNT(&all) < 2)
@@ -85,12 +85,12 @@ static u32 wakeups_us(void)
 	p.there = eventfd(0, EFD_CLOEXEC);
 	p.back = eventfd(0, EFD_CLOEXEC);
 	if (p.there >= 0 && p.back >= 0 && !pthread_create(&asker, NULL, ask, &p))
-		pthread_join(asker, &us);
+		pthread_join(asker, NULL);
 	if (p.there >= 0)
 		close(p.there);
 	if (p.back >= 0)
 		close(p.back);
-	return (u32)(uintptr_t)us;
+	return (u32)(p.best / 1000);
 }
 
 void patience_init(struct patience *p, s32 limit_us)

@@ -221,7 +221,7 @@ int store_find_zone(const struct config *cfg, const char *name, char path[PATH_M
 	struct stat st;
 	int ret;
 
-	if (!nexus_zone_name_ok(name, strlen(name)))
+	if (!nexus_label_ok(name, strlen(name)))
 		return err_set(err, -EINVAL,
 			       "\"%.70s\" is no zone name: 1 to 63 of a-z, 0-9 and -, not beginning with -",
 			       name);
@@ -257,7 +257,7 @@ int store_list_zones(const struct config *cfg, char ***names, size_t *count)
 	if (!dir)
 		return -errno;
 	while ((de = readdir(dir))) {
-		if (!nexus_zone_name_ok(de->d_name, strlen(de->d_name)))
+		if (!nexus_label_ok(de->d_name, strlen(de->d_name)))
 			continue;
 		if (n == cap) {
 			char **more = realloc(list, (cap + 32) * sizeof(*list));

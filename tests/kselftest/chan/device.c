@@ -122,6 +122,10 @@ static void test_attach(void)
 	       "a name with a dot in front");
 	ok_err(dev_attach(fd, "a/b", 1, NEXUS_ABI_VERSION, &a), -EINVAL,
 	       "a name with a slash");
+	ok_err(dev_attach(fd, "Dev", 1, NEXUS_ABI_VERSION, &a), -EINVAL,
+	       "a capital, which no mount could name");
+	ok_err(dev_attach(fd, "a_b", 1, NEXUS_ABI_VERSION, &a), -EINVAL,
+	       "an underscore");
 	ok_err(dev_attach(fd, "a\nb", 1, NEXUS_ABI_VERSION, &a), -EINVAL,
 	       "a name with a newline");
 	memset(&a, 0, sizeof(a));

@@ -83,9 +83,9 @@ static void test_names(void **state)
 	assert_false(nexus_name_ok("", 0) || nexus_name_ok(".", 1));
 	assert_false(nexus_name_ok("..", 2) || nexus_name_ok("a/b", 3));
 	assert_false(nexus_name_ok("a\0b", 3) || nexus_name_ok(longest, 256));
-	assert_true(nexus_zone_name_ok("a-9", 3) && nexus_zone_name_ok("9", 1));
-	assert_false(nexus_zone_name_ok("-a", 2) || nexus_zone_name_ok("A", 1));
-	assert_false(nexus_zone_name_ok("", 0) || nexus_zone_name_ok(longest, 64));
+	assert_true(nexus_label_ok("a-9", 3) && nexus_label_ok("9", 1));
+	assert_false(nexus_label_ok("-a", 2) || nexus_label_ok("A", 1));
+	assert_false(nexus_label_ok("", 0) || nexus_label_ok(longest, 64));
 	assert_true(nexus_mode_ok(S_IFSOCK | 07777) && !nexus_mode_ok(0644));
 	assert_false(nexus_mode_ok(S_IFREG | 0200000) || nexus_mode_ok(0160000));
 	assert_int_equal(nexus_mode_dtype(S_IFLNK | 0777), 10);

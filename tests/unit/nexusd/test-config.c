@@ -145,7 +145,10 @@ static void check(const char *key, const char *value, const char *words)
 static void test_check(void **state)
 {
 	(void)state;
-	check("session", "a.b-c_9", NULL);
+	check("session", "a-b-9", NULL);
+	check("session", "a.b", "session");
+	check("session", "a_b", "session");
+	check("session", "Ab", "session");
 	check("session", "a b", "session");
 	check("session", ".a", "session");
 	check("session", "-a", "session");

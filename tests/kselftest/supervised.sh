@@ -1,0 +1,50 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# For scripts that source tap.sh: the helper that tools/vm/supervise looks after,
+# away and back again.
+run=/run/nexusfs
+
+need_helper() {
+	need_nexus
+	[ -s $run/nexusd.pid ] || skip "needs a helper"
+}
+
+# Hold the supervisor back, so that a dead helper stays dead.
+hold() { kill -STOP "$(cat $run/supervise.pid)"; }
+release() { kill -CONT "$(cat $run/supervise.pid)" 2> /dev/null || true; }
+
+kill_helper() {
+	local pid
+	pid=$(cat $run/nexusd.pid)
+	kill -9 "$pid"
+	until_true 20 dead "$pid"
+}
+
+take_helper_away() {
+	hold
+	kill_helper
+}
+
+# mount would start a helper of its own if none answered.
+bring_helper_back() {
+	release
+	until_true 60 nexusctl status
+}
+
+# lsn ZONE FIELD: tail, durable, applied, checkpoint; nothing without a helper.
+lsn() {
+	nexusctl zone info --json "$1" 2> /dev/null |
+		python3 -c 'import json, sys; print(json.load(sys.stdin)["lsn"][sys.argv[1]])' "$2" 2> /dev/null
+}
+
+# progress FILE: what a writer last told there; 0 before it has.
+progress() { cat "$1" 2> /dev/null || echo 0; }
+
+# No progress in the last three seconds, but some before.
+stands_still() {
+	local was
+	was=$(progress "$1")
+	sleep 3
+	[ "$(progress "$1")" = "$was" ] && [ "$was" != 0 ]
+}
