@@ -39,6 +39,7 @@ struct queue {
 	u32 committed;		/* cq_tail the kernel was last told about */
 	bool armed;		/* WAIT is parked */
 	bool reading;		/* so is the read of wake_fd */
+	bool woken;		/* by it: something in done, or to stop */
 	bool over;
 
 	/* Answers given on other threads. */
@@ -187,6 +188,7 @@ static bool serve(struct queue *q)
 	bool any = false;
 	u32 slot;
 
+	q->woken = false;
 	take_done(q);
 	while (__atomic_load_n(&q->req->sq_tail, __ATOMIC_ACQUIRE) != q->head) {
 		const struct nexus_request *req;
@@ -219,6 +221,7 @@ static void completed(struct queue *q, const struct io_uring_cqe *cqe)
 	switch (cqe->user_data) {
 	case UD_WAKE:
 		q->reading = false;
+		q->woken = true;
 		return;
 	case UD_WAIT:
 		q->armed = false;
@@ -299,7 +302,8 @@ static bool pass_and_poll(struct queue *q)
 	now = now_us();
 	until = now + atomic_load_explicit(&q->h->patience.us, memory_order_relaxed);
 	do {
-		hit = __atomic_load_n(&q->req->sq_tail, __ATOMIC_ACQUIRE) != q->head;
+		/* The wakeup that came with the answers' way out will not come again. */
+		hit = q->woken || __atomic_load_n(&q->req->sq_tail, __ATOMIC_ACQUIRE) != q->head;
 		before = now;
 		now = now_us();
 		crowded |= now - before > POLL_GAP_US;
