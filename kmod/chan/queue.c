@@ -119,8 +119,10 @@ static struct io_uring_cmd *nexus_queue_publish(struct nexus_queue *q,
 	return bell;
 }
 
-/* How long a queue is asked first after it has answered another CPU. */
+/* How long a queue is asked first after it has answered another CPU, */
 #define NEXUS_HOT_MS	20u
+/* and while it has fewer requests than this: more than one thread should answer. */
+#define NEXUS_HOT_BUSY	8u
 
 /*
  * The queue to try first: the one that lately answered callers on other CPUs than its
@@ -138,8 +140,8 @@ static unsigned int nexus_att_first(const struct nexus_att *att)
 	if ((READ_ONCE(q->rep->polling) ||
 	     time_before(jiffies, READ_ONCE(att->hot_until))) &&
 	    READ_ONCE(q->helper_cpu) != cpu &&
-	    /* Whether it is quite empty matters little: a hint. */
-	    data_race(bitmap_empty(q->busy, NEXUS_SLOTS)))
+	    /* One more or less matters little. */
+	    data_race(bitmap_weight(q->busy, NEXUS_SLOTS)) < NEXUS_HOT_BUSY)
 		return hot;
 	return att->cpu_queue[cpu];
 }
