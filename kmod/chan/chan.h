@@ -61,6 +61,7 @@ struct nexus_rq {
 	struct task_struct *waiter; /* in nexus_rq_wait() until DONE or abandoned */
 	unsigned int grace;	/* seconds it may wait for a helper */
 	int spin_cpu;		/* where the helper works on it right now, or -1 */
+	bool far;		/* sent to another CPU's queue by choice */
 	/* The answer: written before DONE. */
 	int err;		/* status of the reply, or ours */
 	const char *bad;	/* field of a reply that was refused, static text */
@@ -97,7 +98,6 @@ struct nexus_att {
 	u32 epoch;
 	unsigned int nr_queues;
 	unsigned int hot;		/* queue that last answered another CPU; racy, a hint */
-	unsigned long hot_until;	/* jiffies; likewise */
 	struct rcu_head rcu;
 	u8 *cpu_queue;			/* nr_cpu_ids entries: queue of a CPU */
 	struct nexus_queue queue[] __counted_by(nr_queues);
@@ -150,6 +150,7 @@ struct nexus_session {
 	struct list_head pending;	/* QUEUED requests, oldest first; lock */
 	unsigned long lost_at;		/* jiffies, while LOST; lock */
 	unsigned int spin_us;		/* what spinning for an answer is worth; racy */
+	unsigned long hot_until;	/* jiffies: att->hot is asked first; racy, a hint */
 
 	struct mutex zlock;		/* zones (to change), opens, and LOST/LIVE/DEAD moves */
 	struct xarray zones;		/* nexus_czone by id; RCU to read */

@@ -119,9 +119,9 @@ static struct io_uring_cmd *nexus_queue_publish(struct nexus_queue *q,
 	return bell;
 }
 
-/* How long a queue is asked first after it has answered another CPU, */
+/* How long a queue is asked first after it has answered another CPU. */
 #define NEXUS_HOT_MS	20u
-/* and while it has fewer requests than this: more than one thread should answer. */
+/* Requests with another CPU's queue from which on more than one thread should answer. */
 #define NEXUS_HOT_BUSY	8u
 
 /*
@@ -129,7 +129,7 @@ static struct io_uring_cmd *nexus_queue_publish(struct nexus_queue *q,
  * helper's, if this is one; else this CPU's.  That helper polls, or did a moment ago
  * and will again, so neither side has to sleep.  Going back to this CPU's at its first
  * pause would have the scheduler move the caller, and with it the queue, each time.
- * All of it hints.
+ * Not where that helper lately had to wait for its CPU.  All of it hints.
  */
 static unsigned int nexus_att_first(const struct nexus_att *att)
 {
@@ -138,7 +138,7 @@ static unsigned int nexus_att_first(const struct nexus_att *att)
 	const struct nexus_queue *q = &att->queue[hot];
 
 	if ((READ_ONCE(q->rep->polling) ||
-	     time_before(jiffies, READ_ONCE(att->hot_until))) &&
+	     time_before(jiffies, READ_ONCE(att->session->hot_until))) &&
 	    READ_ONCE(q->helper_cpu) != cpu &&
 	    /* One more or less matters little. */
 	    data_race(bitmap_weight(q->busy, NEXUS_SLOTS)) < NEXUS_HOT_BUSY)
@@ -149,6 +149,7 @@ static unsigned int nexus_att_first(const struct nexus_att *att)
 bool nexus_att_send(struct nexus_att *att, struct nexus_rq *rq,
 		    struct io_uring_cmd **bell)
 {
+	unsigned int own = att->cpu_queue[raw_smp_processor_id()];
 	unsigned int first = nexus_att_first(att);
 	unsigned int i, slot;
 
@@ -167,6 +168,7 @@ bool nexus_att_send(struct nexus_att *att, struct nexus_rq *rq,
 		}
 		slot = find_first_zero_bit(q->busy, NEXUS_SLOTS);
 		if (slot < NEXUS_SLOTS) {
+			rq->far = first != own;
 			*bell = nexus_queue_publish(q, rq, slot);
 			spin_unlock(&q->lock);
 			if (*bell)
@@ -285,7 +287,7 @@ int nexus_queue_drain(struct nexus_queue *q)
 		WRITE_ONCE(q->req->elsewhere, elsewhere);
 		if (elsewhere) {
 			WRITE_ONCE(q->att->hot, q->index);
-			WRITE_ONCE(q->att->hot_until,
+			WRITE_ONCE(s->hot_until,
 				   jiffies + msecs_to_jiffies(NEXUS_HOT_MS));
 		}
 	}

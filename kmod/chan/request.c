@@ -20,6 +20,12 @@ module_param_named(chan_spin_us, nexus_spin_us, uint, 0644);
 MODULE_PARM_DESC(chan_spin_us,
 		 "microseconds to wait, at most, for a helper that runs on another CPU before sleeping");
 
+/*
+ * A helper that answers another CPU after more than this had to wait for its own: a
+ * time slice is of that order, and the answer itself far below.
+ */
+#define NEXUS_SLOW_CPU_US	2000u
+
 /* The least that is tried, so that a helper that got faster is noticed. */
 #define NEXUS_SPIN_MIN_US	4u
 
@@ -242,6 +248,8 @@ static int nexus_rq_wait(struct nexus_session *s, struct nexus_rq *rq,
 	finish_wait(&rq->wq, &wait);
 	if (spin)
 		nexus_rq_spun(s, local_clock() - begun);
+	if (rq->far && local_clock() - begun > NEXUS_SLOW_CPU_US * NSEC_PER_USEC)
+		WRITE_ONCE(s->hot_until, jiffies);
 
 	if (err && nexus_rq_abandon(s, rq))
 		err = 0;

@@ -32,6 +32,7 @@ static struct nexus_session *nexus_session_alloc(const char *name)
 	strscpy(s->name, name, sizeof(s->name));
 	spin_lock_init(&s->lock);
 	s->state = NEXUS_SESSION_NEW;
+	s->hot_until = jiffies;
 	INIT_LIST_HEAD(&s->pending);
 	mutex_init(&s->zlock);
 	xa_init_flags(&s->zones, XA_FLAGS_ALLOC1);

@@ -284,6 +284,13 @@ static u64 now_us(void)
 	return (u64)ts.tv_sec * 1000000 + (u64)ts.tv_nsec / 1000;
 }
 
+/* Only for callers on other CPUs: one on this CPU could not run meanwhile. */
+static bool polls(const struct queue *q)
+{
+	return q->h->patience.limit_us &&
+	       __atomic_load_n(&q->req->elsewhere, __ATOMIC_RELAXED);
+}
+
 /*
  * Passes the answers on and looks for a while before going to sleep; true if there is
  * something.  Polling begins before the answers go: a caller that runs meanwhile asks
@@ -300,7 +307,9 @@ static bool pass_and_poll(struct queue *q)
 	io_uring_submit_and_get_events(&q->ring);
 	reap(q);
 	now = now_us();
-	until = now + atomic_load_explicit(&q->h->patience.us, memory_order_relaxed);
+	/* Who was just answered may be on this CPU: then only one look. */
+	until = polls(q) ? now + atomic_load_explicit(&q->h->patience.us, memory_order_relaxed) :
+			   now;
 	do {
 		/* The wakeup that came with the answers' way out will not come again. */
 		hit = q->woken || __atomic_load_n(&q->req->sq_tail, __ATOMIC_ACQUIRE) != q->head;
@@ -314,18 +323,11 @@ static bool pass_and_poll(struct queue *q)
 	hit = hit || __atomic_load_n(&q->req->sq_tail, __ATOMIC_ACQUIRE) != q->head;
 	if (hit)
 		stats_inc(poll_hits);
-	else
+	else if (polls(q))
 		patience_gave_up(&q->h->patience, now);
 	if (crowded)
 		patience_crowded(&q->h->patience);
 	return hit;
-}
-
-/* Only for callers on other CPUs: one on this CPU could not run meanwhile. */
-static bool polls(const struct queue *q)
-{
-	return q->h->patience.limit_us &&
-	       __atomic_load_n(&q->req->elsewhere, __ATOMIC_RELAXED);
 }
 
 static void queue_run(struct queue *q)
