@@ -471,6 +471,8 @@ static int helper(void)
 	int err;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (ctl->on_0 && cpu_only(0))
+		return -EINVAL;
 	f.dev = dev_open();
 	if (f.dev < 0)
 		return f.dev;
@@ -511,6 +513,7 @@ static int helper(void)
 
 			io_uring_cqe_seen(&f.ring, cqe);
 			completion(&f, &copy);
+			ctl->elsewhere = f.q[0].req->elsewhere;
 		}
 		if (ctl->manner != HOLD && ctl->manner != SILENT)
 			release_held(&f);

@@ -128,6 +128,8 @@ struct ctl {
 	_Atomic int no_detach;		/* nothing is drained */
 	unsigned int segments, packs, inos; /* handed over with a zone */
 	_Atomic int hogging;		/* CPU 0 is taken */
+	_Atomic int on_0;		/* the helper stays on CPU 0 */
+	_Atomic int elsewhere;		/* of queue 0, as the helper last saw it */
 	_Atomic int no_attach;		/* OPEN_ZONE answered 0 without ZONE_ATTACH */
 	_Atomic int try_attach;		/* first try wrong ZONE_ATTACHes */
 	_Atomic int attach_errors[32];	/* what they returned */

@@ -290,6 +290,51 @@ static void test_polling(void)
 	umount(ctl->mnt);
 }
 
+static int op_lstat_on_0(const char *file)
+{
+	return cpu_only(0) ?: op_lstat(file);
+}
+
+static int op_lstat_on_1(const char *file)
+{
+	return cpu_only(1) ?: op_lstat(file);
+}
+
+static bool is_elsewhere(void)
+{
+	return ctl->elsewhere != 0;
+}
+
+static bool is_here(void)
+{
+	return !ctl->elsewhere;
+}
+
+/* What the helper needs to know to poll: whom it answered, and where that one is. */
+static void test_elsewhere(void)
+{
+	pid_t helper;
+
+	if (sysconf(_SC_NPROCESSORS_ONLN) < 2) {
+		note("one CPU: nobody is elsewhere");
+		return;
+	}
+	ctl->on_0 = 1;
+	ctl->queues = 1;
+	helper = fake_start();
+	ok_err(fake_mount(NULL), 0, "mount");
+	for (int i = 0; i < 3; i++) {
+		ok_err(op_run(op_lstat_on_1, name('f')), 0, "a caller on CPU 1");
+		ok(eventually(is_elsewhere, 5), "is elsewhere for a helper on CPU 0");
+		ok_err(op_run(op_lstat_on_0, name('f')), 0, "a caller on CPU 0");
+		ok(eventually(is_here, 5), "is not");
+	}
+	ok_err(fake_umount(), 0, "umount");
+	fake_stop(helper);
+	ctl->on_0 = 0;
+	ctl->queues = 2;
+}
+
 /* ---- grace ------------------------------------------------------------------------------ */
 
 static void test_grace(void)
@@ -359,6 +404,7 @@ int main(void)
 	ok_err(fake_umount(), 0, "umount");
 	fake_stop(helper);
 	test_polling();
+	test_elsewhere();
 	test_remount();
 	test_grace();
 	fake_exit();
