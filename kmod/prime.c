@@ -117,7 +117,8 @@ void nexus_look_ahead(struct dentry *parent, struct inode *dir, u64 pos)
 	from = nexus_ahead_from(di, pos);
 	if (!from || from >= di->next_pos || atomic_read(&di->lookups))
 		return;
-	lr = kmalloc(NEXUS_REPLY_DATA_MAX, GFP_KERNEL | __GFP_NORETRY);
+	lr = kmalloc(NEXUS_REPLY_DATA_MAX, GFP_KERNEL | __GFP_NORETRY |
+		     __GFP_NOWARN);
 	if (!lr)
 		return;
 	prunes = nexus_dir_prunes(di);
