@@ -62,6 +62,9 @@ static void *ask(void *arg)
 		if (!p->best || ns < p->best)
 			p->best = ns;
 	}
+	/* It would wait for what will not come. */
+	if (i < ROUNDS)
+		pthread_cancel(other);
 	pthread_join(other, NULL);
 	return NULL;
 }
