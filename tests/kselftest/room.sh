@@ -45,8 +45,12 @@ mount_room() {
 
 # In place: a file that is emptied first is written when it is closed.
 all() {
-	local i
-	for i in $(seq $files); do echo "$1 $i" 1<> "$mnt/$i"; done
+	perl -MFcntl -e '
+		my ($dir, $word, $n) = @ARGV;
+		for my $i (1..$n) {
+			sysopen(my $f, "$dir/$i", O_WRONLY | O_CREAT) or die "$i: $!\n";
+			syswrite($f, "$word $i\n") or die "$i: $!\n";
+		}' $mnt "$1" $files
 }
 
 # Every 20th: each costs a question to the helper.
