@@ -15,6 +15,7 @@
 #include "uring.h"
 
 #define POLL_GAP_US	1000u	/* the thread was off the CPU for that long: others want it */
+#define PAUSE_MAX	64u	/* turns between two yields where they are always in vain */
 
 enum {
 	UD_WAIT = 1,
@@ -41,6 +42,8 @@ struct queue {
 	bool reading;		/* so is the read of wake_fd */
 	bool woken;		/* by it: something in done, or to stop */
 	bool over;
+	u32 pause;		/* turns that do not yield after the next yield in vain */
+	u32 paused;		/* of those, still to come */
 
 	/* Answers given on other threads. */
 	pthread_mutex_t lock;
@@ -330,10 +333,44 @@ static bool pass_and_poll(struct queue *q)
 	return hit;
 }
 
+/*
+ * For callers on this CPU: passes the answers on and lets them run once before going to
+ * sleep; true if they, or others who waited for the CPU, have asked again.  No WAIT is
+ * parked meanwhile, so nobody rings, and the thread does not have to be woken: what
+ * several of them ask comes in one turn.
+ */
+static bool pass_and_yield(struct queue *q)
+{
+	u64 before;
+	bool hit;
+
+	if (q->paused) {
+		q->paused--;
+		return false;
+	}
+	stats_inc(yields);
+	prep(q, false);
+	io_uring_submit_and_get_events(&q->ring);
+	reap(q);
+	before = now_us();
+	sched_yield();
+	hit = q->woken || __atomic_load_n(&q->req->sq_tail, __ATOMIC_ACQUIRE) != q->head;
+	if (hit)
+		stats_inc(yield_hits);
+	/* Behind one who uses his whole slice it is better to be woken. */
+	if (hit && now_us() - before <= POLL_GAP_US) {
+		q->pause = 0;
+	} else {
+		q->paused = q->pause;
+		q->pause = NEXUS_MIN(q->pause * 2 + 1, PAUSE_MAX);
+	}
+	return hit;
+}
+
 static void queue_run(struct queue *q)
 {
 	while (!q->over && !atomic_load(&q->stopping)) {
-		if (serve(q) && polls(q) && pass_and_poll(q))
+		if (serve(q) && (polls(q) ? pass_and_poll(q) : pass_and_yield(q)))
 			continue;
 		prep(q, true);
 		io_uring_submit_and_wait(&q->ring, 1);

@@ -16,6 +16,8 @@
 	X(waits,		"WAIT commands") \
 	X(polls,		"times a queue looked for requests before it slept") \
 	X(poll_hits,		"times it found some") \
+	X(yields,		"times a queue let callers on its CPU run before it slept") \
+	X(yield_hits,		"times they had asked again") \
 	X(applied_inline,	"times a request applied records itself") \
 	X(zones_opened,		"zones opened for a mount") \
 	X(zones_taken_over,	"zones taken over from another helper") \
