@@ -21,6 +21,16 @@ int nexus_getattr(struct mnt_idmap *idmap, const struct path *path,
 	if (S_ISREG(inode->i_mode) && stat->size && !stat->blocks)
 		stat->blocks = 1;
 
+	/*
+	 * What needs no copy and no page cache; the rest works, too (direct.c).
+	 */
+	if ((mask & STATX_DIOALIGN) && S_ISREG(inode->i_mode) &&
+	    !test_bit(NEXUS_I_SYS, &ni->state)) {
+		stat->result_mask |= STATX_DIOALIGN;
+		stat->dio_mem_align = NEXUS_BLOCK_SIZE;
+		stat->dio_offset_align = NEXUS_BLOCK_SIZE;
+	}
+
 	if (iflags & NEXUS_IF_IMMUTABLE)
 		stat->attributes |= STATX_ATTR_IMMUTABLE;
 	if (iflags & NEXUS_IF_APPEND)

@@ -192,6 +192,9 @@ static int nexus_tmpfile(struct mnt_idmap *idmap, struct inode *dir,
 	u64 lsn;
 	int err;
 
+	/* The VFS does not look, and ext4 says this. */
+	if (!READ_ONCE(dir->i_nlink))
+		return -EPERM;
 	inode = nexus_new_inode(idmap, dir, mode, 0);
 	if (IS_ERR(inode))
 		return PTR_ERR(inode);

@@ -231,6 +231,8 @@ static int nexus_fill_super(struct super_block *sb, struct fs_context *fc)
 	sb->s_time_max = S64_MAX;
 	/* Blocks are checksummed while they are written. */
 	sb->s_iflags |= SB_I_STABLE_WRITES;
+	/* Inodes remember that a write has no bits to strip: only the VFS adds any. */
+	sb->s_flags |= SB_NOSEC;
 
 	err = super_setup_bdi(sb);
 	if (err)

@@ -151,6 +151,16 @@ int nexus_extents_load(struct inode *inode);
  * folio lock or invalidate_lock, which others wait for unkillably.
  */
 int nexus_content_load(struct inode *inode, loff_t pos, size_t len);
+
+/* True if that would wait for nothing. */
+static inline bool nexus_content_ready(const struct inode *inode)
+{
+	const struct nexus_inode *ni = NEXUS_I(inode);
+
+	return test_bit_acquire(NEXUS_I_EXTENTS, &ni->state) &&
+	       test_bit(NEXUS_I_PACKS, &ni->state);
+}
+
 /* Memory for @n more changes of the map.  Process context, NOFS. */
 int nexus_map_prepare(struct nexus_inode *ni, u32 n);
 void nexus_map_unprepare(struct nexus_inode *ni, u32 n);
@@ -180,7 +190,7 @@ bool nexus_folio_take(struct inode *inode, struct folio *folio,
 /* Zeroes cached bytes [from, to or end of page) that an extension shows. */
 void nexus_zero_beyond(struct inode *inode, loff_t from, loff_t to);
 
-/* ---- I/O (io.c, writeback.c) ------------------------------------------------------ */
+/* ---- reading (io.c) ----------------------------------------------------------- */
 
 struct nexus_reader {
 	struct inode *inode;
@@ -197,6 +207,53 @@ int nexus_reader_add(struct nexus_reader *r, struct folio *folio);
 void nexus_reader_submit(struct nexus_reader *r);
 /* Fills a locked folio and leaves it locked. */
 int nexus_read_locked(struct inode *inode, struct folio *folio);
+
+#define NEXUS_READ_ASK		BIT(0)	/* may ask the helper for a pack; else -EAGAIN */
+#define NEXUS_READ_UNSTABLE	BIT(1)	/* others may write the pages: no checksums */
+
+/* Fills @nr pages with the blocks from @fblock on; waits for the disk. */
+int nexus_read_pages(struct inode *inode, u64 fblock, struct page **pages,
+		     u32 nr, unsigned int flags);
+
+/* ---- writing (writeback.c) ------------------------------------------------------ */
+
+/* A write of contiguous file blocks. */
+struct nexus_wio {
+	struct work_struct work;
+	struct inode *inode;
+	struct nexus_resv resv;		/* log bytes of its records, at least */
+	u64 fblock;
+	u64 size;			/* end of what is written; zeros behind it */
+	u32 nr;
+	/* Not in the record before it is begun: nexus_rec_init() clears there. */
+	__le32 crc[NEXUS_EXTENT_BLOCKS_MAX];
+	struct bio_vec bvec[NEXUS_EXTENT_BLOCKS_MAX];
+	union {
+		struct nexus_rec_extent rec;
+		u8 room[sizeof(struct nexus_rec_extent) +
+			4 * NEXUS_EXTENT_BLOCKS_MAX];
+	};
+};
+
+/*
+ * The part of one that goes to contiguous blocks of one pack, which
+ * nexus_packs_alloc() has given.
+ */
+struct nexus_run {
+	struct nexus_wio *wio;
+	struct nexus_pack *pack;
+	u32 block;
+	u32 first, nr;			/* of the wio's blocks */
+};
+
+void nexus_wio_checksum(struct nexus_wio *wio);
+/* Writes the blocks; in a worker, between nexus_host_begin() and its end. */
+int nexus_run_write(struct nexus_run *run);
+/*
+ * Appends the record of blocks that are written and makes them the file's.  Uses
+ * up one prepared change of the map, also when it fails.
+ */
+int nexus_run_commit(struct nexus_run *run);
 /*
  * Writes one page to a newly given out block for which the caller holds a
  * reservation; *@pack has a write begun.  0 or -errno.
@@ -205,6 +262,18 @@ int nexus_write_block(struct nexus_zone *zone, struct page *page,
 		      struct nexus_pack **pack, u32 *block, u32 *crc);
 int nexus_writepages(struct address_space *mapping,
 		     struct writeback_control *wbc);
+
+/* ---- around the page cache (direct.c) --------------------------------------------- */
+
+/* IOCB_DIRECT, any alignment. */
+ssize_t nexus_direct_read(struct kiocb *iocb, struct iov_iter *to);
+/*
+ * The same for whole blocks; -ENOTBLK when it is something else, and nothing was
+ * done.  Takes i_rwsem.  O_DSYNC is the caller's matter.
+ */
+ssize_t nexus_direct_write(struct kiocb *iocb, struct iov_iter *from);
+/* What comes before every write, i_rwsem held and the range checked: 0 or -errno. */
+int nexus_write_prepare(struct kiocb *iocb, size_t len);
 
 extern struct workqueue_struct *nexus_misc_wq;	/* may sleep for others */
 extern struct workqueue_struct *nexus_read_wq;

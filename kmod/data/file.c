@@ -12,9 +12,16 @@
 
 static ssize_t nexus_read_iter(struct kiocb *iocb, struct iov_iter *to)
 {
-	int err = nexus_content_load(file_inode(iocb->ki_filp), iocb->ki_pos,
-				     iov_iter_count(to));
+	struct inode *inode = file_inode(iocb->ki_filp);
+	int err;
 
+	if (iocb->ki_flags & IOCB_DIRECT)
+		return nexus_direct_read(iocb, to);
+	if (iocb->ki_flags & IOCB_NOWAIT)
+		err = nexus_content_ready(inode) ? 0 : -EAGAIN;
+	else
+		err = nexus_content_load(inode, iocb->ki_pos,
+					 iov_iter_count(to));
 	return err ?: generic_file_read_iter(iocb, to);
 }
 
@@ -40,41 +47,56 @@ static int nexus_write_load(struct inode *inode, loff_t pos, size_t len)
 	return err;
 }
 
-/* i_rwsem held. */
-static ssize_t nexus_write_locked(struct kiocb *iocb, struct iov_iter *from)
+int nexus_write_prepare(struct kiocb *iocb, size_t len)
 {
 	struct file *file = iocb->ki_filp;
 	struct inode *inode = file_inode(file);
-	ssize_t ret;
 	int err;
 
-	ret = generic_write_checks(iocb, from);
-	if (ret <= 0)
-		return ret;
 	err = nexus_zone_writable(NEXUS_I(inode)->zone);
 	if (!err)
-		err = nexus_write_load(inode, iocb->ki_pos, ret);
+		err = nexus_write_load(inode, iocb->ki_pos, len);
 	if (!err)
-		err = file_remove_privs(file);
-	if (!err)
-		err = file_update_time(file);
-	if (err)
-		return err;
-	if (iocb->ki_pos > i_size_read(inode))
+		err = file_modified(file);
+	if (!err && iocb->ki_pos > i_size_read(inode))
 		nexus_zero_beyond(inode, i_size_read(inode), iocb->ki_pos);
-	return generic_perform_write(iocb, from);
+	return err;
 }
 
-static ssize_t nexus_write_iter(struct kiocb *iocb, struct iov_iter *from)
+static ssize_t nexus_buffered_write(struct kiocb *iocb, struct iov_iter *from)
 {
 	struct inode *inode = file_inode(iocb->ki_filp);
 	ssize_t ret;
+	int err;
 
 	/* Killable: who has it may be waiting for the helper. */
 	if (down_write_killable(&inode->i_rwsem))
 		return -EINTR;
-	ret = nexus_write_locked(iocb, from);
+	ret = generic_write_checks(iocb, from);
+	if (ret > 0) {
+		err = nexus_write_prepare(iocb, ret);
+		ret = err ?: generic_perform_write(iocb, from);
+	}
 	inode_unlock(inode);
+	return ret;
+}
+
+static ssize_t nexus_write_iter(struct kiocb *iocb, struct iov_iter *from)
+{
+	bool direct = iocb->ki_flags & IOCB_DIRECT;
+	ssize_t ret = -ENOTBLK;
+
+	/* There is always something to wait for: a block, or room in the log. */
+	if (iocb->ki_flags & IOCB_NOWAIT)
+		return direct ? -EAGAIN : -EOPNOTSUPP;
+	if (direct)
+		ret = nexus_direct_write(iocb, from);
+	if (ret == -ENOTBLK) {
+		ret = nexus_buffered_write(iocb, from);
+		/* Not whole blocks: on disk and out of the cache all the same. */
+		if (direct && ret > 0)
+			ret = direct_write_fallback(iocb, from, 0, ret);
+	}
 	if (ret > 0)
 		ret = generic_write_sync(iocb, ret);
 	return ret;
@@ -203,13 +225,19 @@ static int nexus_flush(struct file *file, fl_owner_t id)
 	return 0;
 }
 
+static int nexus_file_open(struct inode *inode, struct file *file)
+{
+	file->f_mode |= FMODE_NOWAIT | FMODE_CAN_ODIRECT;
+	return generic_file_open(inode, file);
+}
+
 const struct file_operations nexus_file_fops = {
 	.owner		= THIS_MODULE,
 	.llseek		= generic_file_llseek,
 	.read_iter	= nexus_read_iter,
 	.write_iter	= nexus_write_iter,
 	.mmap		= nexus_mmap,
-	.open		= generic_file_open,
+	.open		= nexus_file_open,
 	.flush		= nexus_flush,
 	.fsync		= nexus_fsync,
 	.splice_read	= nexus_splice_read,

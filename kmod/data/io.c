@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Reading pack blocks into the page cache.
+ * Reading pack blocks into the page cache, or into pages of a caller who waits.
  *
  * The reader resolves extents and packs, which nexus_content_load() has brought
  * here; a worker does the I/O and unlocks the folios.
@@ -21,10 +21,25 @@ struct nexus_rio {
 	u64 disk_size;
 	u32 block;
 	u32 nr, max;
-	struct completion *done;	/* folio stays locked, result in *err */
-	int *err;
+	bool verify;
+	struct nexus_read_wait *wait;	/* NULL: folios, which are unlocked at the end */
 	struct bio_vec bvec[];
 };
+
+/* Who waits for reads, on the stack. */
+struct nexus_read_wait {
+	atomic_t left;			/* in flight, and one for who submits */
+	int err;			/* the first one */
+	struct completion done;
+};
+
+static void nexus_read_put(struct nexus_read_wait *wait, int err)
+{
+	if (err)
+		cmpxchg(&wait->err, 0, err);
+	if (atomic_dec_and_test(&wait->left))
+		complete(&wait->done);
+}
 
 /* Bytes after the last one ever written are zeros, whatever the block holds. */
 static void nexus_rio_clear_tail(struct nexus_rio *rio)
@@ -74,7 +89,7 @@ static void nexus_rio_work(struct work_struct *work)
 	if (err)
 		nexus_err(zone, "reading pack %llu at block %u failed (%pe)",
 			  pack->id, rio->block, ERR_PTR(err));
-	else if (READ_ONCE(zone->opts.verify) == NEXUS_VERIFY_ALWAYS)
+	else if (rio->verify)
 		err = nexus_rio_verify(rio);
 	if (!err)
 		nexus_rio_clear_tail(rio);
@@ -82,9 +97,8 @@ static void nexus_rio_work(struct work_struct *work)
 	nexus_count_n(pack_read_blocks, rio->nr);
 	nexus_host_end(flags);
 
-	if (rio->done) {
-		*rio->err = err;
-		complete(rio->done);
+	if (rio->wait) {
+		nexus_read_put(rio->wait, err);
 	} else {
 		/* After the last one the inode, and then the zone, may go. */
 		for (i = 0; i < rio->nr; i++)
@@ -136,13 +150,22 @@ static struct nexus_rio *nexus_rio_new(struct inode *inode, u64 fblock,
 	rio->block = e->block;
 	rio->nr = 0;
 	rio->max = max;
-	rio->done = NULL;
+	rio->verify = READ_ONCE(pack->zone->opts.verify) == NEXUS_VERIFY_ALWAYS;
+	rio->wait = NULL;
 	return rio;
 }
 
-static void nexus_rio_add(struct nexus_rio *rio, struct folio *folio)
+static void nexus_rio_add(struct nexus_rio *rio, struct page *page)
 {
-	bvec_set_folio(&rio->bvec[rio->nr++], folio, PAGE_SIZE, 0);
+	bvec_set_page(&rio->bvec[rio->nr++], page, PAGE_SIZE, 0);
+}
+
+/* Whether there is something to read for a block; if not, it is zeros. */
+static bool nexus_read_find(struct inode *inode, u64 fblock,
+			    struct nexus_ext *e, u64 *disk_size)
+{
+	return nexus_map_find(NEXUS_I(inode), fblock, e, disk_size) &&
+	       fblock << NEXUS_BLOCK_SHIFT < *disk_size;
 }
 
 int nexus_reader_add(struct nexus_reader *r, struct folio *folio)
@@ -153,13 +176,12 @@ int nexus_reader_add(struct nexus_reader *r, struct folio *folio)
 
 	/* rio->max is within one extent. */
 	if (rio && rio->nr < rio->max && folio->index == rio->fblock + rio->nr) {
-		nexus_rio_add(rio, folio);
+		nexus_rio_add(rio, folio_page(folio, 0));
 		return 0;
 	}
 	nexus_reader_submit(r);
 
-	if (!nexus_map_find(NEXUS_I(r->inode), folio->index, &e, &disk_size) ||
-	    folio_pos(folio) >= disk_size) {
+	if (!nexus_read_find(r->inode, folio->index, &e, &disk_size)) {
 		folio_zero_range(folio, 0, folio_size(folio));
 		folio_end_read(folio, true);
 		return 0;
@@ -168,32 +190,50 @@ int nexus_reader_add(struct nexus_reader *r, struct folio *folio)
 			    r->ahead);
 	if (IS_ERR(rio))
 		return PTR_ERR(rio);
-	nexus_rio_add(rio, folio);
+	nexus_rio_add(rio, folio_page(folio, 0));
 	r->rio = rio;
 	return 0;
 }
 
-int nexus_read_locked(struct inode *inode, struct folio *folio)
+int nexus_read_pages(struct inode *inode, u64 fblock, struct page **pages,
+		     u32 nr, unsigned int flags)
 {
-	DECLARE_COMPLETION_ONSTACK(done);
+	struct nexus_read_wait wait = { .left = ATOMIC_INIT(1) };
 	struct nexus_rio *rio;
 	struct nexus_ext e;
 	u64 disk_size;
-	int err;
+	int err = 0;
+	u32 i = 0;
 
-	if (!nexus_map_find(NEXUS_I(inode), folio->index, &e, &disk_size) ||
-	    folio_pos(folio) >= disk_size) {
-		folio_zero_range(folio, 0, folio_size(folio));
-		return 0;
+	init_completion(&wait.done);
+	while (i < nr) {
+		if (!nexus_read_find(inode, fblock + i, &e, &disk_size)) {
+			memzero_page(pages[i++], 0, PAGE_SIZE);
+			continue;
+		}
+		rio = nexus_rio_new(inode, fblock + i, &e, disk_size, nr - i,
+				    !(flags & NEXUS_READ_ASK));
+		if (IS_ERR(rio)) {
+			err = PTR_ERR(rio);
+			break;
+		}
+		while (rio->nr < rio->max)
+			nexus_rio_add(rio, pages[i++]);
+		if (flags & NEXUS_READ_UNSTABLE)
+			rio->verify = false;
+		rio->wait = &wait;
+		atomic_inc(&wait.left);
+		queue_work(nexus_read_wq, &rio->work);
 	}
-	rio = nexus_rio_new(inode, folio->index, &e, disk_size, 1, false);
-	if (IS_ERR(rio))
-		return PTR_ERR(rio);
-	nexus_rio_add(rio, folio);
-	rio->done = &done;
-	rio->err = &err;
-	queue_work(nexus_read_wq, &rio->work);
+	nexus_read_put(&wait, err);
 	/* Local disk, so this ends. */
-	wait_for_completion(&done);
-	return err;
+	wait_for_completion_io(&wait.done);
+	return wait.err;
+}
+
+int nexus_read_locked(struct inode *inode, struct folio *folio)
+{
+	struct page *page = folio_page(folio, 0);
+
+	return nexus_read_pages(inode, folio->index, &page, 1, NEXUS_READ_ASK);
 }

@@ -255,6 +255,12 @@ static int nexus_cut_shrink(struct nexus_cut *cut)
 	 * first.  The folio that is cut is locked: only what is behind it goes.
 	 */
 	i_size_write(inode, cut->size);
+	/*
+	 * Direct reads that have looked at the size before: bytes that were cut
+	 * off are not read once this is over.  They wait for the disk alone.
+	 */
+	smp_mb();
+	inode_dio_wait(inode);
 	truncate_pagecache(inode, round_up(cut->size, PAGE_SIZE));
 	if (cut->folio)
 		err = nexus_tail_write(cut);

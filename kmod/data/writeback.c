@@ -25,32 +25,6 @@ struct workqueue_struct *nexus_read_wq;
 struct workqueue_struct *nexus_write_wq;
 static mempool_t *nexus_wio_pool;
 
-/* A write of contiguous file blocks. */
-struct nexus_wio {
-	struct work_struct work;
-	struct inode *inode;
-	struct nexus_resv resv;		/* log bytes the folios held */
-	u64 fblock;
-	u64 size;			/* end of what is written; zeros behind it */
-	u32 nr;
-	/* Not in the record before it is begun: nexus_rec_init() clears there. */
-	__le32 crc[NEXUS_EXTENT_BLOCKS_MAX];
-	struct bio_vec bvec[NEXUS_EXTENT_BLOCKS_MAX];
-	union {
-		struct nexus_rec_extent rec;
-		u8 room[sizeof(struct nexus_rec_extent) +
-			4 * NEXUS_EXTENT_BLOCKS_MAX];
-	};
-};
-
-/* The part of one that goes to contiguous blocks of one pack. */
-struct nexus_run {
-	struct nexus_wio *wio;
-	struct nexus_pack *pack;
-	u32 block;
-	u32 first, nr;			/* of the wio's blocks */
-};
-
 struct nexus_writer {
 	struct inode *inode;
 	struct writeback_control *wbc;
@@ -75,7 +49,7 @@ static struct nexus_wio *nexus_wio_new(struct inode *inode, u64 fblock)
 
 /* ---- completion --------------------------------------------------------------- */
 
-static void nexus_wio_checksum(struct nexus_wio *wio)
+void nexus_wio_checksum(struct nexus_wio *wio)
 {
 	void *p;
 	u32 i;
@@ -121,8 +95,7 @@ static void nexus_run_record(struct nexus_run *run)
 	       run->nr * sizeof(rec->crc[0]));
 }
 
-/* One prepared change of the map. */
-static int nexus_run_commit(struct nexus_run *run)
+int nexus_run_commit(struct nexus_run *run)
 {
 	struct nexus_wio *wio = run->wio;
 	struct nexus_inode *ni = NEXUS_I(wio->inode);
@@ -157,7 +130,7 @@ static int nexus_run_commit(struct nexus_run *run)
 	return err;
 }
 
-static int nexus_run_write(struct nexus_run *run)
+int nexus_run_write(struct nexus_run *run)
 {
 	struct nexus_wio *wio = run->wio;
 	struct nexus_pack *pack = run->pack;

@@ -11,7 +11,10 @@
  * the first K operations, for a K that is at least what was acknowledged; what
  * was fsynced has the content it had then or a later one; any other block is
  * one that was written, or nothing.  A file that was renamed over another one is
- * complete.
+ * complete, and so is one that was fsynced before it got its first name.
+ *
+ * Some content is written with O_DIRECT.  Some files are left open without a
+ * name: the crash makes orphans of them, which fsck must not find after it.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -94,9 +97,10 @@ static size_t size_of(int id)
 	return (size_t)object[id].blocks * BLOCK - id % 1000;
 }
 
+/* Whole blocks around the page cache, if @fd was opened for that. */
 static void put_content(int fd, int id)
 {
-	unsigned char block[BLOCK];
+	static unsigned char block[BLOCK] __attribute__((aligned(BLOCK)));
 	size_t size = size_of(id), at, len;
 	int i;
 
@@ -129,6 +133,36 @@ static void sync_file(const char *name, int op, int upto, int id)
 	report(op, upto, id);
 }
 
+/* A file that has all its content, durably, before it has its name. */
+static void make_nameless(const char *name, int id)
+{
+	char link[32];
+	int fd = open(".", O_TMPFILE | O_WRONLY, 0644);
+
+	if (fd < 0)
+		die("O_TMPFILE, object %d", id);
+	put_content(fd, id);
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	if (fsync(fd) || linkat(AT_FDCWD, link, AT_FDCWD, name, AT_SYMLINK_FOLLOW) ||
+	    close(fd))
+		die("naming object %d", id);
+}
+
+/* The last few are open and nameless at any time. */
+static void leave_nameless(int id)
+{
+	static int open_fd[16], next;
+	int fd = open(".", O_TMPFILE | O_WRONLY, 0600);
+
+	if (fd < 0)
+		die("O_TMPFILE");
+	put_content(fd, id);
+	if (open_fd[next] && close(open_fd[next]))
+		die("close");
+	open_fd[next] = fd;
+	next = (next + 1) % 16;
+}
+
 static void drop(int id)
 {
 	object[id].links--;
@@ -151,7 +185,13 @@ static void step(int op, bool real)
 		if (what < 80) {
 			object[op].kind = FILE_;
 			object[op].blocks = blocks;
-			if (real) {
+			if (more >= 90)
+				object[op].promised = 0;
+			if (real && more >= 90) {
+				make_nameless(path(d, n), op);
+			} else if (real) {
+				if (more >= 85)
+					leave_nameless(op);
 				fd = open(path(d, n), O_WRONLY | O_CREAT | O_EXCL, 0644);
 				if (fd < 0)
 					die("create of object %d", op);
@@ -210,7 +250,7 @@ static void step(int op, bool real)
 		o->version++;
 		o->last = op;
 		if (real) {
-			fd = open(path(d, n), O_WRONLY);
+			fd = open(path(d, n), O_WRONLY | (more < 50 ? O_DIRECT : 0));
 			if (fd < 0)
 				die("open of object %d", id);
 			put_content(fd, id);

@@ -1,17 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Random operations on one file, after the idea of fsx: write, read, truncate,
- * mapped read and write, fsync, reopen, caches dropped; compared with a model
- * in memory after each.  NEXUS_OPS: how many; NEXUS_SEED: which.
+ * mapped read and write, around the page cache and through it, fsync, reopen,
+ * caches dropped; compared with a model in memory after each.  NEXUS_OPS: how
+ * many; NEXUS_SEED: which.
  */
 #include "nx.h"
 
 enum { MAX = 256 << 10, KEPT = 40 };
 
 struct fsx {
-	int fd;
+	int fd, direct;
+	bool any;		/* direct I/O of any alignment */
 	size_t size;
-	unsigned char model[MAX + 4096], buf[MAX + 4096];
+	unsigned char model[MAX + 4096];
+	unsigned char buf[MAX + 4096] __attribute__((aligned(4096)));
 	char log[KEPT][96];
 	unsigned int steps;
 };
@@ -76,6 +79,34 @@ static void read_some(struct fsx *x, size_t at, size_t len)
 	HOLDS(where < 0);
 }
 
+/* The same around the page cache, in whole blocks where others want that. */
+static void direct(struct fsx *x, size_t at, size_t len, bool change)
+{
+	size_t want;
+	long where;
+
+	if (!x->any || nx_below(3)) {
+		at &= ~4095ul;
+		len = (len + 4095) & ~4095ul;
+	}
+	note(x, change ? "direct write" : "direct read", at, len);
+	if (change) {
+		fill(x, at, len);
+		memcpy(x->buf, x->model + at, len);
+		HOLDS(pwrite(x->direct, x->buf, len, at) == (ssize_t)len);
+		if (at + len > x->size)
+			x->size = at + len;
+		return;
+	}
+	want = at >= x->size ? 0 : at + len > x->size ? x->size - at : len;
+	HOLDS(pread(x->direct, x->buf, len, at) == (ssize_t)want);
+	where = differs(x->buf, x->model + at, want);
+	if (where >= 0)
+		printf("# byte %zu: read %02x, written %02x\n", at + where,
+		       x->buf[where], x->model[at + where]);
+	HOLDS(where < 0);
+}
+
 static void truncate_to(struct fsx *x, size_t size)
 {
 	note(x, "truncate", size, 0);
@@ -126,8 +157,11 @@ static void reopen(struct fsx *x)
 
 	note(x, "reopen", 0, 0);
 	HOLDS(!close(x->fd));
+	HOLDS(!close(x->direct));
 	x->fd = open("fsx", O_RDWR);
 	HOLDS(x->fd >= 0);
+	x->direct = open("fsx", O_RDWR | O_DIRECT);
+	HOLDS(x->direct >= 0);
 	HOLDS(!fstat(x->fd, &st));
 	HOLDS((size_t)st.st_size == x->size);
 }
@@ -136,6 +170,9 @@ static void run(struct fsx *x, unsigned int ops)
 {
 	x->fd = open("fsx", O_RDWR | O_CREAT | O_EXCL, 0644);
 	HOLDS(x->fd >= 0);
+	x->direct = open("fsx", O_RDWR | O_DIRECT);
+	HOLDS(x->direct >= 0);
+	x->any = nx_is_nexus(".");
 	while (x->steps < ops) {
 		size_t at = nx_below(nx_below(3) ? MAX : MAX / 16);
 		size_t len = 1 + nx_below(nx_below(3) ? 64 << 10 : 4096);
@@ -144,7 +181,7 @@ static void run(struct fsx *x, unsigned int ops)
 			at &= ~4095ul;
 		if (at + len > MAX)
 			len = MAX - at;
-		switch (nx_below(32)) {
+		switch (nx_below(40)) {
 		case 0 ... 9:
 			write_some(x, at, len);
 			break;
@@ -166,6 +203,12 @@ static void run(struct fsx *x, unsigned int ops)
 			break;
 		case 30:
 			reopen(x);
+			break;
+		case 31 ... 34:
+			direct(x, at, len, true);
+			break;
+		case 35 ... 38:
+			direct(x, at, len, false);
 			break;
 		default:
 			if (nx_below(6))

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Files without a name: unlinked but open, replaced, or never named. */
+/* Files without a name: unlinked but open, or replaced; tmpfile has those never named. */
 #include "nx.h"
 
 static char *pattern(size_t len, int seed)
@@ -92,80 +92,6 @@ TEST_F(dir, one_of_two_names)
 	OK(close(fd));
 	nx_drop_caches();
 	EXPECT_STREQ("x", nx_get("g"));
-}
-
-TEST_F(dir, tmpfile_gets_a_name)
-{
-	char *data = pattern(100000, 2), *buf = malloc(100000), path[64];
-	struct stat st;
-	int fd, rd;
-
-	fd = open(".", O_TMPFILE | O_RDWR, 0640);
-	if (fd < 0 && errno == EOPNOTSUPP && !self->nexus)
-		SKIP(return, "no O_TMPFILE here");
-	ASSERT_LE(0, fd) {
-		TH_LOG("%s", strerror(errno));
-	}
-	OK(fstat(fd, &st));
-	EXPECT_EQ(0, st.st_nlink);
-	EXPECT_EQ(S_IFREG | 0640, st.st_mode);
-	ASSERT_EQ(100000, write(fd, data, 100000));
-	nx_drop_caches();
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	OK(linkat(AT_FDCWD, path, AT_FDCWD, "named", AT_SYMLINK_FOLLOW));
-	OK(fstat(fd, &st));
-	EXPECT_EQ(1, st.st_nlink);
-	FAILS(EEXIST, linkat(AT_FDCWD, path, AT_FDCWD, "named", AT_SYMLINK_FOLLOW));
-	OK(linkat(AT_FDCWD, path, AT_FDCWD, "second", AT_SYMLINK_FOLLOW));
-	OK(close(fd));
-	nx_drop_caches();
-	GET(rd, open("named", O_RDONLY));
-	EXPECT_EQ(100000, read(rd, buf, 100000));
-	EXPECT_EQ(0, memcmp(data, buf, 100000));
-	OK(fstat(rd, &st));
-	EXPECT_EQ(2, st.st_nlink);
-	OK(close(rd));
-	OK(unlink("named"));
-	OK(stat("second", &st));
-	EXPECT_EQ(1, st.st_nlink);
-	free(data);
-	free(buf);
-}
-
-TEST_F(dir, tmpfile_by_empty_path)
-{
-	int fd;
-
-	if (!self->root)
-		SKIP(return, "needs root");
-	fd = open(".", O_TMPFILE | O_WRONLY, 0644);
-	if (fd < 0 && errno == EOPNOTSUPP && !self->nexus)
-		SKIP(return, "no O_TMPFILE here");
-	ASSERT_LE(0, fd);
-	EXPECT_EQ(4, write(fd, "text", 4));
-	OK(linkat(fd, "", AT_FDCWD, "named", AT_EMPTY_PATH));
-	OK(close(fd));
-	EXPECT_STREQ("text", nx_get("named"));
-}
-
-TEST_F(dir, tmpfile_that_stays_nameless)
-{
-	char path[64];
-	struct stat st;
-	int fd;
-
-	fd = open(".", O_TMPFILE | O_RDWR | O_EXCL, 0600);
-	if (fd < 0 && errno == EOPNOTSUPP && !self->nexus)
-		SKIP(return, "no O_TMPFILE here");
-	ASSERT_LE(0, fd);
-	EXPECT_EQ(1, write(fd, "x", 1));
-	OK(fsync(fd));
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	FAILS(ENOENT, linkat(AT_FDCWD, path, AT_FDCWD, "named", AT_SYMLINK_FOLLOW));
-	OK(fstat(fd, &st));
-	EXPECT_EQ(0, st.st_nlink);
-	OK(close(fd));
-	FAILS(EINVAL, open(".", O_TMPFILE | O_RDONLY, 0600));
 }
 
 TEST_F(dir, five_hundred_at_once)

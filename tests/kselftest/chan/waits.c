@@ -102,6 +102,24 @@ static int op_write(const char *p)
 	return fd < 0 || write(fd, "x", 1) < 0 ? -errno : 0;
 }
 
+/* A block that is in the file already: with others at the same time. */
+static int op_direct(const char *p)
+{
+	int fd = open(p, O_WRONLY | O_DIRECT | O_CLOEXEC);
+	void *block;
+
+	if (fd < 0 || posix_memalign(&block, 4096, 4096))
+		return -errno;
+	return pwrite(fd, block, 4096, 0) < 0 ? -errno : 0;
+}
+
+static int op_longer(const char *p)
+{
+	int fd = open(p, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+
+	return fd < 0 || ftruncate(fd, 8192) || write(fd, "x", 1) < 0 ? -errno : 0;
+}
+
 static int op_truncate(const char *p)
 {
 	return truncate(p, 100) ? -errno : 0;
@@ -151,6 +169,8 @@ static void test_requests(void)
 	     "nexus_extents_load");
 	pair("a file that is being written", op_write, one, op_write, one,
 	     "nexus_write_iter");
+	pair("a file that is being written, and written directly", op_write, one,
+	     op_direct, one, "nexus_direct_write");
 	pair("a file that is being truncated", op_truncate, one, op_write, one,
 	     "nexus_write_iter");
 	/* Their extents came with the lookup, all of them in one pack. */
@@ -219,7 +239,8 @@ static int op_fill(const char *p)
 
 static void test_supplies(void)
 {
-	pid_t helper;
+	char one[sizeof(path)];
+	pid_t helper, op[2];
 
 	ctl->inos = 4;
 	helper = begin();
@@ -231,6 +252,13 @@ static void test_supplies(void)
 	ctl->packs = 0;
 	helper = begin();
 	killed("no pack", op_start(op_fsync, name("n-")), "nexus_packs_reserve");
+	snprintf(one, sizeof(one), "%s", name("n-"));
+	op[0] = op_start(op_longer, one);
+	asleep(op[0], "nexus_packs_reserve");
+	op[1] = op_start(op_direct, one);
+	killed("a file without a pack to write to, and written directly", op[1],
+	       "nexus_direct_write");
+	killed("and its writer", op[0], "nexus_packs_reserve");
 	end(helper);
 	ctl->packs = 2;
 

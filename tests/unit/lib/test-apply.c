@@ -195,6 +195,38 @@ static void test_tmpfile(void **state)
 	assert_int_equal(quota(NEXUS_QUOTA_ZONE, 0, false), 1);
 }
 
+/* The first name of an inode that had none, then a second, then none again. */
+static void test_tmpfile_named(void **state)
+{
+	(void)state;
+	must(&s, rec_mk(1, 3, 19, "d", DIR_MODE));
+	must(&s, rec_mk(0, 0, 20, NULL, FILE_MODE));
+	must(&s, rec_extent(20, 20, 0, 8192, 5, 1, 2, 0));
+	must(&s, rec_link(19, 3, 20, "a"));
+	assert_int_equal(INO32(nlink, 20), 1);
+	assert_int_equal(INO(parent, 20), 19);
+	assert_int_equal(INO(pos, 20), 3);
+	assert_int_equal(INO(blocks, 20), 2);
+	assert_int_equal(INO(children, 19), 1);
+	assert_int_equal(INO(next_pos, 19), 4);
+	assert_int_equal(orphan_kind(20), 0);
+	assert_false(has_name(20, 19, "a"));
+	/* It cannot be forgotten any more, and its names move as any file's. */
+	refused(&s, rec_forget(20, 20, 10), NULL);
+	must(&s, rec_link(1, 4, 20, "b"));
+	assert_int_equal(INO32(nlink, 20), 2);
+	assert_int_equal(INO(parent, 20), 0);
+	assert_true(has_name(20, 19, "a") && has_name(20, 1, "b"));
+	must(&s, rec_unlink(19, 3, 20, "a"));
+	assert_int_equal(INO(parent, 20), 1);
+	assert_int_equal(INO(pos, 20), 4);
+	must(&s, rec_unlink(1, 4, 20, "b"));
+	assert_int_equal(orphan_kind(20), NEXUS_ORPHAN_INODE);
+	must(&s, rec_forget(20, 20, 10));
+	assert_null(store_inode(&s, 20));
+	assert_int_equal(quota(NEXUS_QUOTA_ZONE, 0, true), 0);
+}
+
 static void test_rename(void **state)
 {
 	(void)state;
@@ -486,7 +518,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 		T(test_mkfs), T(test_create), T(test_links), T(test_tmpfile),
-		T(test_rename), T(test_exchange), T(test_setattr),
+		T(test_tmpfile_named), T(test_rename), T(test_exchange), T(test_setattr),
 		T(test_extents), T(test_truncate), T(test_truncate_orphan),
 		T(test_inline), T(test_xattr), T(test_store_records),
 		T(test_unknown_tail),

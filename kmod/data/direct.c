@@ -1,0 +1,533 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * O_DIRECT: reads and writes around the page cache.
+ *
+ * A write is copied into pages of ours first, for its checksums must be those of
+ * what gets to the disk, whatever the caller does to its memory meanwhile.  It
+ * goes in batches; for each
+ *
+ *   the data is copied (may fault), room is taken, all at once (may wait for the
+ *   helper, killably), workers write it to new blocks of packs, and when they are
+ *   done the records are appended and the file has the new blocks.
+ *
+ * Until that last step nobody sees anything of it.  It is taken under
+ * invalidate_lock, and drops what the page cache has of the range: whole blocks
+ * are replaced, so what was dirty there is what the write overwrites.  Nobody can
+ * bring a page back before the file has the new blocks, so stores through a
+ * mapping come wholly before or wholly after.
+ *
+ * Writes inside of the file hold i_rwsem shared: they are as many as there are
+ * callers, and log_mutex orders their records.
+ *
+ * Reads go straight into the caller's pages if those and the range are whole
+ * blocks, and else through pages of ours; so they do when checksums are looked at,
+ * which the caller could spoil.  They take no lock: a block once written is never
+ * written again, and its pack stays as long as somebody reads it.
+ */
+#include <linux/completion.h>
+#include <linux/mm.h>
+#include <linux/slab.h>
+#include <linux/uio.h>
+
+#include "data.h"
+#include "host.h"
+
+#define NEXUS_DIRECT_WRITE	1024u	/* blocks of one batch */
+#define NEXUS_DIRECT_READ	256u
+/*
+ * Pages of ours in all direct I/O, about; callers that find them used up go on
+ * with a few each, so nobody waits for memory that others hold.
+ */
+#define NEXUS_BOUNCE_PAGES	8192
+#define NEXUS_BOUNCE_MIN	16
+
+static atomic_t nexus_bounce_left = ATOMIC_INIT(NEXUS_BOUNCE_PAGES);
+
+/* ---- pages of ours ------------------------------------------------------------ */
+
+struct nexus_bounce {
+	u32 taken;			/* of nexus_bounce_left */
+	u32 nr;				/* pages there are */
+	struct page *pages[];
+};
+
+/* Room for 1..@n pages. */
+static struct nexus_bounce *nexus_bounce_new(u32 n)
+{
+	int left = max(atomic_read(&nexus_bounce_left), NEXUS_BOUNCE_MIN);
+	struct nexus_bounce *b;
+
+	n = min_t(u32, n, left);
+	b = kvmalloc(struct_size(b, pages, n), GFP_KERNEL_ACCOUNT);
+	if (!b)
+		return NULL;
+	b->taken = n;
+	b->nr = 0;
+	atomic_sub(n, &nexus_bounce_left);
+	return b;
+}
+
+/* The last page. */
+static void nexus_bounce_drop(struct nexus_bounce *b)
+{
+	__free_page(b->pages[--b->nr]);
+}
+
+static void nexus_bounce_free(struct nexus_bounce *b)
+{
+	while (b->nr)
+		nexus_bounce_drop(b);
+	atomic_add(b->taken, &nexus_bounce_left);
+	kvfree(b);
+}
+
+static int nexus_bounce_add(struct nexus_bounce *b)
+{
+	struct page *page = alloc_page(GFP_KERNEL_ACCOUNT);
+
+	if (!page)
+		return -ENOMEM;
+	b->pages[b->nr++] = page;
+	return 0;
+}
+
+/* ---- reading ------------------------------------------------------------------- */
+
+/* Pages that hold blocks of the file from @first on; @bytes at @pos are wanted. */
+static ssize_t nexus_direct_fill(struct inode *inode, loff_t pos, size_t bytes,
+				 struct page **pages, u32 nr, unsigned int flags)
+{
+	ssize_t ret = 0;
+	loff_t size;
+
+	inode_dio_begin(inode);
+	/* Truncation sets the size and then looks whether we are here. */
+	smp_mb__after_atomic();
+	size = i_size_read(inode);
+	if (pos < size)
+		ret = nexus_read_pages(inode, pos >> NEXUS_BLOCK_SHIFT, pages,
+				       nr, flags) ?:
+		      min_t(loff_t, bytes, size - pos);
+	inode_dio_end(inode);
+	return ret;
+}
+
+/* Into the caller's own pages: everything is whole blocks. */
+static ssize_t nexus_read_pinned(struct inode *inode, loff_t pos, u32 nr,
+				 struct iov_iter *to)
+{
+	bool pinned = iov_iter_extract_will_pin(to);
+	struct page **pages, **at;
+	ssize_t ret = -EFAULT;
+	size_t offset, bytes;
+	u32 got = 0;
+
+	pages = kmalloc_array(nr, sizeof(*pages), GFP_KERNEL);
+	if (!pages)
+		return -ENOMEM;
+	while (got < nr) {
+		at = pages + got;
+		ret = iov_iter_extract_pages(to, &at, (size_t)(nr - got) <<
+					     PAGE_SHIFT, nr - got, 0, &offset);
+		if (ret <= 0)
+			break;
+		got += ret >> PAGE_SHIFT;
+	}
+	if (got) {
+		bytes = (size_t)got << PAGE_SHIFT;
+		ret = nexus_direct_fill(inode, pos, bytes, pages, got,
+					NEXUS_READ_UNSTABLE);
+		iov_iter_revert(to, bytes - max(ret, 0));
+		if (pinned)
+			unpin_user_pages_dirty_lock(pages, got, true);
+	} else if (!ret) {
+		ret = -EFAULT;
+	}
+	kfree(pages);
+	return ret;
+}
+
+static ssize_t nexus_read_bounced(struct inode *inode, loff_t pos, size_t bytes,
+				  struct iov_iter *to)
+{
+	size_t offset = offset_in_page(pos), want, got, done = 0;
+	struct nexus_bounce *b;
+	ssize_t ret = 0;
+	u32 i;
+
+	b = nexus_bounce_new(DIV_ROUND_UP(offset + bytes, PAGE_SIZE));
+	if (!b)
+		return -ENOMEM;
+	bytes = min_t(size_t, bytes, (size_t)b->taken * PAGE_SIZE - offset);
+	while (!ret && b->nr < b->taken)
+		ret = nexus_bounce_add(b);
+	if (!ret)
+		ret = nexus_direct_fill(inode, pos, bytes, b->pages, b->nr, 0);
+	for (i = 0; ret > 0 && done < ret; i++) {
+		want = min_t(size_t, ret - done, PAGE_SIZE - offset);
+		got = copy_page_to_iter(b->pages[i], offset, want, to);
+		done += got;
+		if (got < want)
+			break;
+		offset = 0;
+	}
+	if (ret > 0)
+		ret = done ?: -EFAULT;
+	nexus_bounce_free(b);
+	return ret;
+}
+
+static bool nexus_reads_pinned(struct kiocb *iocb, const struct iov_iter *to)
+{
+	struct nexus_zone *zone = NEXUS_I(file_inode(iocb->ki_filp))->zone;
+
+	return (user_backed_iter(to) || iov_iter_is_bvec(to)) &&
+	       READ_ONCE(zone->opts.verify) != NEXUS_VERIFY_ALWAYS &&
+	       IS_ALIGNED(iocb->ki_pos | iov_iter_alignment(to),
+			  NEXUS_BLOCK_SIZE);
+}
+
+/* A part of it: bytes, 0 at the end of the file, or -errno. */
+static ssize_t nexus_direct_read_some(struct kiocb *iocb, struct iov_iter *to,
+				      bool pinned)
+{
+	struct inode *inode = file_inode(iocb->ki_filp);
+	loff_t pos = iocb->ki_pos, size = i_size_read(inode);
+	size_t bytes;
+
+	if (pos >= size)
+		return 0;
+	bytes = (NEXUS_DIRECT_READ << NEXUS_BLOCK_SHIFT) - offset_in_page(pos);
+	bytes = min_t(loff_t, bytes, size - pos);
+	bytes = min(bytes, iov_iter_count(to));
+	if (pinned)
+		return nexus_read_pinned(inode, pos,
+					 DIV_ROUND_UP(bytes, PAGE_SIZE), to);
+	return nexus_read_bounced(inode, pos, bytes, to);
+}
+
+ssize_t nexus_direct_read(struct kiocb *iocb, struct iov_iter *to)
+{
+	struct inode *inode = file_inode(iocb->ki_filp);
+	size_t count = iov_iter_count(to), done = 0;
+	bool pinned;
+	ssize_t ret;
+
+	if (!count || iocb->ki_pos >= i_size_read(inode))
+		return 0;
+	/* It is the disk one waits for. */
+	if (iocb->ki_flags & IOCB_NOWAIT)
+		return -EAGAIN;
+	ret = nexus_content_load(inode, iocb->ki_pos, count);
+	if (!ret)
+		ret = kiocb_write_and_wait(iocb, count);
+	if (ret)
+		return ret;
+	pinned = nexus_reads_pinned(iocb, to);
+	while (done < count) {
+		ret = nexus_direct_read_some(iocb, to, pinned);
+		if (ret == -EAGAIN) {
+			/* A pack that is not open any more. */
+			clear_bit(NEXUS_I_PACKS, &NEXUS_I(inode)->state);
+			ret = nexus_content_load(inode, iocb->ki_pos,
+						 count - done);
+			if (!ret)
+				continue;
+		}
+		if (ret <= 0)
+			break;
+		iocb->ki_pos += ret;
+		done += ret;
+		if (fatal_signal_pending(current))
+			break;
+	}
+	file_accessed(iocb->ki_filp);
+	return done ?: ret;
+}
+
+/* ---- writing ------------------------------------------------------------------- */
+
+/* Part of a batch: what goes to contiguous blocks of one pack. */
+struct nexus_piece {
+	struct list_head list;
+	struct completion done;
+	int err;
+	struct nexus_run run;
+	struct nexus_wio wio;
+};
+
+struct nexus_batch {
+	struct inode *inode;
+	u64 fblock;
+	u32 nr;				/* blocks */
+	u32 reserved;			/* of them, not given out yet */
+	struct nexus_resv resv;		/* log bytes */
+	struct nexus_bounce *data;
+	struct list_head pieces;	/* in the order of the file */
+};
+
+/* The caller's data; fewer blocks than wanted if it ends in a fault. */
+static int nexus_batch_copy(struct nexus_batch *b, struct iov_iter *from)
+{
+	u32 n = min_t(size_t, iov_iter_count(from) >> NEXUS_BLOCK_SHIFT,
+		      NEXUS_DIRECT_WRITE);
+	struct nexus_bounce *data = nexus_bounce_new(n);
+	size_t copied;
+	int err = 0;
+
+	if (!data)
+		return -ENOMEM;
+	b->data = data;
+	while (data->nr < data->taken) {
+		err = nexus_bounce_add(data);
+		if (err)
+			break;
+		copied = copy_page_from_iter(data->pages[data->nr - 1], 0,
+					     PAGE_SIZE, from);
+		if (copied < PAGE_SIZE) {
+			iov_iter_revert(from, copied);
+			nexus_bounce_drop(data);
+			err = -EFAULT;
+			break;
+		}
+	}
+	return data->nr ? 0 : err;
+}
+
+/*
+ * Room for all of it, or for less where a disk is nearly full; nothing is held
+ * while waiting but the pages.
+ */
+static int nexus_batch_reserve(struct nexus_batch *b)
+{
+	struct nexus_zone *zone = NEXUS_I(b->inode)->zone;
+	u32 n = min(b->data->nr, max(zone->packs->pack_blocks / 4, 1));
+	int err;
+
+	while ((err = nexus_packs_reserve(zone, n, NEXUS_PACKS_GROW))) {
+		if (err != -ENOSPC || n == 1)
+			return err;
+		n /= 2;
+	}
+	b->reserved = n;
+	b->nr = n;
+	/* As if each block had a record of its own: runs end where packs do. */
+	return nexus_log_reserve(zone, &b->resv, n * NEXUS_FOLIO_BYTES, 0);
+}
+
+static void nexus_piece_end(struct nexus_piece *p)
+{
+	nexus_pack_written(p->run.pack);
+	nexus_pack_put(p->run.pack);
+	nexus_log_unreserve(&p->wio.resv);
+	list_del(&p->list);
+	kfree(p);
+}
+
+static void nexus_piece_work(struct work_struct *work)
+{
+	struct nexus_wio *wio = container_of(work, struct nexus_wio, work);
+	struct nexus_piece *p = container_of(wio, struct nexus_piece, wio);
+	unsigned int flags = nexus_host_begin();
+
+	nexus_wio_checksum(wio);
+	p->err = nexus_run_write(&p->run);
+	nexus_host_end(flags);
+	complete(&p->done);
+}
+
+/* Starts writing what follows the first @at blocks; how many, or -errno. */
+static int nexus_piece_start(struct nexus_batch *b, u32 at)
+{
+	struct nexus_inode *ni = NEXUS_I(b->inode);
+	struct nexus_piece *p = kmalloc(sizeof(*p), GFP_KERNEL);
+	struct nexus_wio *wio;
+	u32 i;
+
+	if (!p)
+		return -ENOMEM;
+	if (nexus_map_prepare(ni, 1)) {
+		kfree(p);
+		return -ENOMEM;
+	}
+	p->run.pack = nexus_packs_alloc(ni->zone, min(b->nr - at,
+						      NEXUS_EXTENT_BLOCKS_MAX),
+					&p->run.block, &p->run.nr);
+	if (!p->run.pack) {
+		nexus_map_unprepare(ni, 1);
+		kfree(p);
+		return -ENOSPC;
+	}
+	b->reserved -= p->run.nr;
+	wio = &p->wio;
+	p->run.wio = wio;
+	p->run.first = 0;
+	wio->inode = b->inode;
+	wio->fblock = b->fblock + at;
+	wio->nr = p->run.nr;
+	wio->size = (wio->fblock + wio->nr) << NEXUS_BLOCK_SHIFT;
+	wio->resv = (struct nexus_resv){};
+	nexus_resv_move(&wio->resv, &b->resv, nexus_rec_extent_len(wio->nr));
+	for (i = 0; i < wio->nr; i++)
+		bvec_set_page(&wio->bvec[i], b->data->pages[at + i], PAGE_SIZE, 0);
+	init_completion(&p->done);
+	INIT_WORK(&wio->work, nexus_piece_work);
+	list_add_tail(&p->list, &b->pieces);
+	queue_work(nexus_write_wq, &wio->work);
+	return wio->nr;
+}
+
+static int nexus_batch_write(struct nexus_batch *b)
+{
+	struct nexus_piece *p;
+	int ret = 0;
+	u32 at;
+
+	for (at = 0; at < b->nr; at += ret) {
+		ret = nexus_piece_start(b, at);
+		if (ret < 0)
+			break;
+	}
+	/* Local disk, so this ends. */
+	list_for_each_entry(p, &b->pieces, list)
+		wait_for_completion_io(&p->done);
+	return min(ret, 0);
+}
+
+/*
+ * Makes it the file's, in order, up to the first that failed; how many blocks.
+ * The page cache goes for all of it: folios are single pages, so nothing else
+ * does.
+ */
+static u32 nexus_batch_commit(struct nexus_batch *b, int *err)
+{
+	struct address_space *mapping = b->inode->i_mapping;
+	loff_t pos = b->fblock << NEXUS_BLOCK_SHIFT;
+	struct nexus_piece *p, *next;
+	u32 done = 0;
+
+	if (down_write_killable(&mapping->invalidate_lock)) {
+		*err = -EINTR;
+		return 0;
+	}
+	list_for_each_entry_safe(p, next, &b->pieces, list) {
+		if (p->err) {
+			*err = p->err;
+			break;
+		}
+		truncate_pagecache_range(b->inode, pos,
+					 (loff_t)p->wio.size - 1);
+		*err = nexus_run_commit(&p->run);
+		pos = p->wio.size;
+		if (!*err) {
+			done += p->run.nr;
+			if (pos > i_size_read(b->inode))
+				i_size_write(b->inode, pos);
+		}
+		nexus_piece_end(p);
+		if (*err)
+			break;
+	}
+	filemap_invalidate_unlock(mapping);
+	return done;
+}
+
+static void nexus_batch_end(struct nexus_batch *b)
+{
+	struct nexus_inode *ni = NEXUS_I(b->inode);
+	struct nexus_piece *p, *next;
+
+	list_for_each_entry_safe(p, next, &b->pieces, list) {
+		nexus_map_unprepare(ni, 1);
+		nexus_piece_end(p);
+	}
+	nexus_log_unreserve(&b->resv);
+	nexus_packs_unreserve(ni->zone, b->reserved);
+	if (b->data)
+		nexus_bounce_free(b->data);
+}
+
+/* Bytes, or -errno when nothing was written. */
+static ssize_t nexus_direct_write_some(struct kiocb *iocb, struct iov_iter *from)
+{
+	struct nexus_batch b = {
+		.inode = file_inode(iocb->ki_filp),
+		.fblock = iocb->ki_pos >> NEXUS_BLOCK_SHIFT,
+		.pieces = LIST_HEAD_INIT(b.pieces),
+	};
+	u32 done = 0;
+	int err, late = 0;
+
+	err = nexus_batch_copy(&b, from);
+	if (!err)
+		err = nexus_batch_reserve(&b);
+	if (!err) {
+		err = nexus_batch_write(&b);
+		done = nexus_batch_commit(&b, &late);
+		err = late ?: err;
+	}
+	/* What was copied and not written is still to be written. */
+	if (b.data)
+		iov_iter_revert(from, (size_t)(b.data->nr - done) <<
+				NEXUS_BLOCK_SHIFT);
+	nexus_batch_end(&b);
+	return done ? (ssize_t)done << NEXUS_BLOCK_SHIFT : err;
+}
+
+/* Whether others may write elsewhere in the file at the same time. */
+static bool nexus_writes_inside(struct kiocb *iocb, const struct iov_iter *from)
+{
+	struct inode *inode = file_inode(iocb->ki_filp);
+
+	return !(iocb->ki_flags & IOCB_APPEND) && IS_NOSEC(inode) &&
+	       iocb->ki_pos + iov_iter_count(from) <= i_size_read(inode);
+}
+
+/* i_rwsem held; -EAGAIN: it must be exclusive. */
+static ssize_t nexus_direct_write_locked(struct kiocb *iocb,
+					 struct iov_iter *from, bool shared)
+{
+	size_t written = 0;
+	ssize_t ret;
+
+	ret = generic_write_checks(iocb, from);
+	if (ret <= 0)
+		return ret;
+	if (!IS_ALIGNED(iocb->ki_pos | iov_iter_count(from), NEXUS_BLOCK_SIZE))
+		return -ENOTBLK;
+	if (shared && !nexus_writes_inside(iocb, from))
+		return -EAGAIN;
+	ret = nexus_write_prepare(iocb, ret);
+	if (ret)
+		return ret;
+	while (iov_iter_count(from)) {
+		ret = nexus_direct_write_some(iocb, from);
+		if (ret <= 0)
+			break;
+		iocb->ki_pos += ret;
+		written += ret;
+		if (fatal_signal_pending(current))
+			break;
+	}
+	return written ?: ret;
+}
+
+ssize_t nexus_direct_write(struct kiocb *iocb, struct iov_iter *from)
+{
+	struct inode *inode = file_inode(iocb->ki_filp);
+	ssize_t ret;
+
+	if (nexus_writes_inside(iocb, from)) {
+		if (down_read_killable(&inode->i_rwsem))
+			return -EINTR;
+		ret = nexus_direct_write_locked(iocb, from, true);
+		inode_unlock_shared(inode);
+		if (ret != -EAGAIN)
+			return ret;
+	}
+	if (down_write_killable(&inode->i_rwsem))
+		return -EINTR;
+	ret = nexus_direct_write_locked(iocb, from, false);
+	inode_unlock(inode);
+	return ret;
+}

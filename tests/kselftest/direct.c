@@ -1,0 +1,876 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* O_DIRECT: reads and writes around the page cache, and what meets them there. */
+#include "nx_mount.h"
+
+#include <liburing.h>
+#include <linux/aio_abi.h>
+#include <pthread.h>
+#include <linux/stat.h>
+
+#ifndef RWF_NOWAIT
+#define RWF_NOWAIT 8
+#endif
+
+enum { BLOCK = 4096, MIB = 1 << 20 };
+
+static void *memory(size_t len)
+{
+	void *p;
+
+	return posix_memalign(&p, BLOCK, len) ? NULL : p;
+}
+
+static void fill(void *at, size_t len, unsigned int seed)
+{
+	unsigned char *p = at;
+	size_t i;
+
+	for (i = 0; i < len; i++)
+		p[i] = i * 13 + i / BLOCK * 7 + seed * 31 + 1;
+}
+
+static void *pattern(size_t len, unsigned int seed)
+{
+	void *p = memory(len);
+
+	fill(p, len, seed);
+	return p;
+}
+
+static bool zeros(const void *at, size_t len)
+{
+	const unsigned char *p = at;
+
+	return !len || (!p[0] && !memcmp(p, p + 1, len - 1));
+}
+
+/* How many pages of the open file are in the page cache. */
+static long cached(int fd, size_t len)
+{
+	size_t pages = (len + BLOCK - 1) / BLOCK, i;
+	unsigned char *vec = calloc(1, pages);
+	void *map = mmap(NULL, len, PROT_READ, MAP_SHARED, fd, 0);
+	long n = -1;
+
+	if (map != MAP_FAILED && !mincore(map, len, vec))
+		for (n = 0, i = 0; i < pages; i++)
+			n += vec[i] & 1;
+	munmap(map, len);
+	free(vec);
+	return n;
+}
+
+/* The file is @data, however one looks at it: around the cache, through it, mapped. */
+static bool is(const char *name, const void *data, size_t len)
+{
+	size_t room = (len + 2 * BLOCK - 1) & ~(size_t)(BLOCK - 1);
+	int fd = open(name, O_RDONLY | O_DIRECT), plain = open(name, O_RDONLY);
+	void *buf = memory(room), *map;
+	struct stat st;
+	bool same;
+
+	same = !fstat(fd, &st) && (size_t)st.st_size == len &&
+	       pread(fd, buf, room, 0) == (ssize_t)len && !memcmp(buf, data, len) &&
+	       pread(plain, buf, room, 0) == (ssize_t)len && !memcmp(buf, data, len) &&
+	       pread(fd, buf, room, 0) == (ssize_t)len && !memcmp(buf, data, len);
+	if (same && len) {
+		map = mmap(NULL, len, PROT_READ, MAP_SHARED, plain, 0);
+		same = map != MAP_FAILED && !memcmp(map, data, len);
+		munmap(map, len);
+	}
+	close(fd);
+	close(plain);
+	free(buf);
+	return same;
+}
+
+TEST_F(dir, goes_around_the_cache)
+{
+	enum { SIZE = 64 * BLOCK };
+	unsigned char *data = pattern(SIZE, 1), *buf = memory(SIZE);
+	int fd;
+
+	GET(fd, open("f", O_RDWR | O_CREAT | O_DIRECT, 0644));
+	ASSERT_EQ(SIZE, pwrite(fd, data, SIZE, 0));
+	EXPECT_EQ(0, cached(fd, SIZE));
+	ASSERT_EQ(SIZE, pread(fd, buf, SIZE, 0));
+	EXPECT_EQ(0, memcmp(buf, data, SIZE));
+	EXPECT_EQ(0, cached(fd, SIZE));
+	OK(fsync(fd));
+	OK(close(fd));
+	nx_drop_caches();
+	EXPECT_TRUE(is("f", data, SIZE));
+	free(data);
+	free(buf);
+}
+
+TEST_F(dir, what_statx_says)
+{
+	struct statx stx = {};
+	struct stat st;
+	int fd;
+
+	OK(nx_put("f", "text"));
+	OK((int)syscall(SYS_statx, AT_FDCWD, "f", 0, STATX_DIOALIGN, &stx));
+	if (self->nexus) {
+		ASSERT_TRUE(stx.stx_mask & STATX_DIOALIGN);
+		EXPECT_EQ(BLOCK, stx.stx_dio_mem_align);
+		EXPECT_EQ(BLOCK, stx.stx_dio_offset_align);
+	}
+	OK((int)syscall(SYS_statx, AT_FDCWD, ".", 0, STATX_DIOALIGN, &stx));
+	EXPECT_FALSE(stx.stx_mask & STATX_DIOALIGN);
+	/* On and off while it is open. */
+	GET(fd, open("f", O_RDWR));
+	OK(fcntl(fd, F_SETFL, O_DIRECT));
+	EXPECT_TRUE(fcntl(fd, F_GETFL) & O_DIRECT);
+	OK(fcntl(fd, F_SETFL, 0));
+	EXPECT_EQ(1, pwrite(fd, "T", 1, 0));
+	OK(close(fd));
+	EXPECT_STREQ("Text", nx_get("f"));
+	OK(stat("f", &st));
+	EXPECT_EQ(4, st.st_size);
+	if (self->nexus)
+		FAILS(EINVAL, open("/mnt/nexus/__sys__/stats", O_RDONLY | O_DIRECT));
+}
+
+/* Blocks anywhere, in order and not, against a model. */
+TEST_F(dir, blocks)
+{
+	enum { BLOCKS = 200 };
+	unsigned char *model = memory(BLOCKS * BLOCK), *buf = memory(BLOCKS * BLOCK);
+	size_t at, n, size = 0;
+	int fd, i;
+
+	nx_seed();
+	memset(model, 0, BLOCKS * BLOCK);
+	GET(fd, open("f", O_RDWR | O_CREAT | O_DIRECT, 0644));
+	for (i = 0; i < 300; i++) {
+		at = nx_below(BLOCKS);
+		n = 1 + nx_below(nx_below(3) ? 4 : BLOCKS - at);
+		if (at + n > BLOCKS)
+			n = BLOCKS - at;
+		if (nx_below(2)) {
+			fill(model + at * BLOCK, n * BLOCK, i);
+			memcpy(buf, model + at * BLOCK, n * BLOCK);
+			ASSERT_EQ((ssize_t)(n * BLOCK), pwrite(fd, buf, n * BLOCK, at * BLOCK));
+			if (at + n > size)
+				size = at + n;
+		} else {
+			ssize_t want = at >= size ? 0 : at + n > size ? size - at : n;
+
+			ASSERT_EQ(want * BLOCK, pread(fd, buf, n * BLOCK, at * BLOCK));
+			ASSERT_EQ(0, memcmp(buf, model + at * BLOCK, want * BLOCK));
+		}
+	}
+	OK(close(fd));
+	EXPECT_TRUE(is("f", model, size * BLOCK));
+	nx_drop_caches();
+	EXPECT_TRUE(is("f", model, size * BLOCK));
+	free(model);
+	free(buf);
+}
+
+/* More than goes at once, in memory that is no whole page either. */
+TEST_F(dir, large)
+{
+	enum { SIZE = 9 * MIB + 3 * BLOCK };
+	unsigned char *data = pattern(SIZE, 3), *buf = memory(SIZE + BLOCK);
+	int fd;
+
+	GET(fd, open("f", O_RDWR | O_CREAT | O_DIRECT, 0644));
+	ASSERT_EQ(SIZE, pwrite(fd, data, SIZE, 0));
+	ASSERT_EQ(SIZE, pread(fd, buf, SIZE, 0));
+	EXPECT_EQ(0, memcmp(buf, data, SIZE));
+	/* Memory that only a sector is aligned to. */
+	ASSERT_EQ(SIZE, pread(fd, buf + 512, SIZE, 0));
+	EXPECT_EQ(0, memcmp(buf + 512, data, SIZE));
+	ASSERT_EQ(SIZE - BLOCK, pwrite(fd, buf + 512, SIZE - BLOCK, BLOCK));
+	OK(close(fd));
+	memmove(data + BLOCK, data, SIZE - BLOCK);
+	fill(data, BLOCK, 3);
+	EXPECT_TRUE(is("f", data, SIZE));
+	free(data);
+	free(buf);
+}
+
+TEST_F(dir, holes_and_the_end)
+{
+	unsigned char *data = pattern(4 * BLOCK, 4), *buf = memory(64 * BLOCK);
+	struct stat st;
+	int fd;
+
+	GET(fd, open("f", O_RDWR | O_CREAT | O_DIRECT, 0644));
+	EXPECT_EQ(0, pread(fd, buf, BLOCK, 0));
+	ASSERT_EQ(4 * BLOCK, pwrite(fd, data, 4 * BLOCK, 20 * BLOCK));
+	OK(fstat(fd, &st));
+	EXPECT_EQ(24 * BLOCK, st.st_size);
+	EXPECT_EQ(4 * BLOCK / 512, st.st_blocks);
+	memset(buf, 0xee, 64 * BLOCK);
+	EXPECT_EQ(24 * BLOCK, pread(fd, buf, 64 * BLOCK, 0));
+	EXPECT_TRUE(zeros(buf, 20 * BLOCK));
+	EXPECT_EQ(0, memcmp(buf + 20 * BLOCK, data, 4 * BLOCK));
+	EXPECT_EQ(0, pread(fd, buf, BLOCK, 24 * BLOCK));
+	EXPECT_EQ(0, pread(fd, buf, BLOCK, 1ll << 40));
+	EXPECT_EQ(0, pread(fd, buf, 0, 0));
+
+	/* An end inside of a block: cut, then behind it. */
+	OK(ftruncate(fd, 22 * BLOCK + 1000));
+	memset(buf, 0xee, 64 * BLOCK);
+	EXPECT_EQ(2 * BLOCK + 1000, pread(fd, buf, 8 * BLOCK, 20 * BLOCK));
+	EXPECT_EQ(0, memcmp(buf, data, 2 * BLOCK + 1000));
+	EXPECT_EQ(1000, pread(fd, buf, BLOCK, 22 * BLOCK));
+	EXPECT_EQ(0, pread(fd, buf, BLOCK, 23 * BLOCK));
+	OK(ftruncate(fd, 40 * BLOCK));
+	EXPECT_EQ(18 * BLOCK, pread(fd, buf, 18 * BLOCK, 22 * BLOCK));
+	EXPECT_EQ(0, memcmp(buf, data + 2 * BLOCK, 1000));
+	EXPECT_TRUE(zeros(buf + 1000, 18 * BLOCK - 1000));
+	ASSERT_EQ(BLOCK, pwrite(fd, data, BLOCK, 39 * BLOCK));
+	OK(ftruncate(fd, 39 * BLOCK + 1));
+	/* A write behind an end that is inside of a block. */
+	ASSERT_EQ(BLOCK, pwrite(fd, data, BLOCK, 50 * BLOCK));
+	EXPECT_EQ(12 * BLOCK, pread(fd, buf, 12 * BLOCK, 39 * BLOCK));
+	EXPECT_EQ(data[0], buf[0]);
+	EXPECT_TRUE(zeros(buf + 1, 11 * BLOCK - 1));
+	EXPECT_EQ(0, memcmp(buf + 11 * BLOCK, data, BLOCK));
+	/* Far away. */
+	ASSERT_EQ(BLOCK, pwrite(fd, data, BLOCK, 1ll << 42));
+	EXPECT_EQ(BLOCK, pread(fd, buf, 2 * BLOCK, 1ll << 42));
+	EXPECT_EQ(0, memcmp(buf, data, BLOCK));
+	OK(close(fd));
+	free(data);
+	free(buf);
+}
+
+/* Bytes behind the end that a mapping put there are no part of the file. */
+TEST_F(dir, nothing_behind_the_end_comes_back)
+{
+	unsigned char *buf = memory(4 * BLOCK), *map;
+	int fd;
+
+	if (!self->nexus)
+		SKIP(return, "they do, on ext4");
+	GET(fd, open("f", O_RDWR | O_CREAT | O_DIRECT, 0644));
+	OK(ftruncate(fd, 1000));
+	map = mmap(NULL, BLOCK, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	ASSERT_NE(MAP_FAILED, map);
+	memset(map, 'm', BLOCK);
+	ASSERT_EQ(1000, pread(fd, buf, BLOCK, 0));
+	memset(map + 1000, 'n', 100);
+	memset(buf, 'd', BLOCK);
+	ASSERT_EQ(BLOCK, pwrite(fd, buf, BLOCK, BLOCK));
+	ASSERT_EQ(2 * BLOCK, pread(fd, buf, 4 * BLOCK, 0));
+	EXPECT_EQ('m', buf[999]);
+	EXPECT_TRUE(zeros(buf + 1000, BLOCK - 1000));
+	EXPECT_EQ('d', buf[BLOCK]);
+	EXPECT_TRUE(zeros(map + 1000, BLOCK - 1000));
+	OK(munmap(map, BLOCK));
+	OK(close(fd));
+	free(buf);
+}
+
+/* Any offset, length and memory; where others refuse it, ours takes the long way. */
+TEST_F(dir, unaligned)
+{
+	enum { SIZE = 40 * BLOCK };
+	unsigned char *model = calloc(1, SIZE), *buf = memory(SIZE + BLOCK);
+	size_t at, len, size = 0;
+	int fd, i;
+
+	if (!self->nexus)
+		SKIP(return, "EINVAL elsewhere");
+	nx_seed();
+	GET(fd, open("f", O_RDWR | O_CREAT | O_DIRECT, 0644));
+	for (i = 0; i < 400; i++) {
+		size_t step = (size_t[]){ 1, 512, BLOCK }[nx_below(3)];
+		unsigned char *mem = buf + nx_below(2) * nx_below(BLOCK);
+
+		at = nx_below(SIZE / 2) / step * step;
+		len = (1 + nx_below(nx_below(3) ? 3 * BLOCK : SIZE / 2)) / step * step;
+		if (nx_below(2)) {
+			ssize_t want = at >= size ? 0 : at + len > size ? size - at : len;
+
+			ASSERT_EQ(want, pread(fd, mem, len, at));
+			ASSERT_EQ(0, memcmp(mem, model + at, want));
+			continue;
+		}
+		fill(mem, len, i);
+		memcpy(model + at, mem, len);
+		ASSERT_EQ((ssize_t)len, pwrite(fd, mem, len, at));
+		if (len && at + len > size)
+			size = at + len;
+	}
+	OK(close(fd));
+	EXPECT_TRUE(is("f", model, size));
+	nx_drop_caches();
+	EXPECT_TRUE(is("f", model, size));
+	free(model);
+	free(buf);
+}
+
+TEST_F(dir, beside_buffered)
+{
+	enum { SIZE = 16 * BLOCK };
+	unsigned char *data = pattern(SIZE, 5), *buf = memory(SIZE);
+	int fd, plain;
+
+	GET(fd, open("f", O_RDWR | O_CREAT | O_DIRECT, 0644));
+	GET(plain, open("f", O_RDWR));
+	/* Dirty in the cache, read around it. */
+	ASSERT_EQ(SIZE, pwrite(plain, data, SIZE, 0));
+	ASSERT_EQ(SIZE, pread(fd, buf, SIZE, 0));
+	EXPECT_EQ(0, memcmp(buf, data, SIZE));
+	/* Clean in the cache, written around it. */
+	fill(data + 4 * BLOCK, 2 * BLOCK, 6);
+	ASSERT_EQ(2 * BLOCK, pwrite(fd, data + 4 * BLOCK, 2 * BLOCK, 4 * BLOCK));
+	ASSERT_EQ(SIZE, pread(plain, buf, SIZE, 0));
+	EXPECT_EQ(0, memcmp(buf, data, SIZE));
+	/* Dirty in the cache, written around it: what came last is there. */
+	fill(buf, SIZE, 7);
+	ASSERT_EQ(SIZE, pwrite(plain, buf, SIZE, 0));
+	memcpy(data, buf, SIZE);
+	fill(data + 8 * BLOCK, BLOCK, 8);
+	ASSERT_EQ(BLOCK, pwrite(fd, data + 8 * BLOCK, BLOCK, 8 * BLOCK));
+	ASSERT_EQ(SIZE, pread(plain, buf, SIZE, 0));
+	EXPECT_EQ(0, memcmp(buf, data, SIZE));
+	OK(fsync(plain));
+	nx_drop_caches();
+	ASSERT_EQ(SIZE, pread(plain, buf, SIZE, 0));
+	EXPECT_EQ(0, memcmp(buf, data, SIZE));
+	/* Part of a block through the cache, then all of it around. */
+	ASSERT_EQ(3, pwrite(plain, "abc", 3, 8 * BLOCK + 100));
+	memcpy(data + 8 * BLOCK + 100, "abc", 3);
+	ASSERT_EQ(BLOCK, pread(fd, buf, BLOCK, 8 * BLOCK));
+	EXPECT_EQ(0, memcmp(buf, data + 8 * BLOCK, BLOCK));
+	OK(close(plain));
+	OK(close(fd));
+	EXPECT_TRUE(is("f", data, SIZE));
+	free(data);
+	free(buf);
+}
+
+TEST_F(dir, beside_mappings)
+{
+	enum { SIZE = 16 * BLOCK };
+	unsigned char *data = pattern(SIZE, 9), *buf = memory(SIZE), *map, *own;
+	int fd, i;
+
+	GET(fd, open("f", O_RDWR | O_CREAT | O_DIRECT, 0644));
+	ASSERT_EQ(SIZE, pwrite(fd, data, SIZE, 0));
+	map = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	own = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+	ASSERT_NE(MAP_FAILED, map);
+	ASSERT_NE(MAP_FAILED, own);
+	for (i = 0; i < 50; i++) {
+		size_t at = i * 5 % 16 * BLOCK;
+
+		own[at] = i;
+		/* Stored, and read around it. */
+		map[at + 7] = data[at + 7] = i;
+		ASSERT_EQ(SIZE, pread(fd, buf, SIZE, 0));
+		ASSERT_EQ(0, memcmp(buf, data, SIZE));
+		/* Stored, written around it, seen through the mapping. */
+		map[at + 8] = 0xaa;
+		fill(data + at, BLOCK, i);
+		ASSERT_EQ(BLOCK, pwrite(fd, data + at, BLOCK, at));
+		ASSERT_EQ(0, memcmp(map, data, SIZE));
+		/* A private copy is the process's. */
+		ASSERT_EQ(i, own[at]);
+	}
+	OK(munmap(map, SIZE));
+	OK(munmap(own, SIZE));
+	OK(close(fd));
+	nx_drop_caches();
+	EXPECT_TRUE(is("f", data, SIZE));
+	free(data);
+	free(buf);
+}
+
+/* The memory is a mapping of the very file. */
+TEST_F(dir, from_and_to_itself)
+{
+	enum { SIZE = 16 * BLOCK };
+	unsigned char *data = pattern(SIZE, 10), *map;
+	int fd;
+
+	GET(fd, open("f", O_RDWR | O_CREAT | O_DIRECT, 0644));
+	ASSERT_EQ(SIZE, pwrite(fd, data, SIZE, 0));
+	map = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	ASSERT_NE(MAP_FAILED, map);
+	/* One part onto another, and a block onto itself. */
+	ASSERT_EQ(4 * BLOCK, pwrite(fd, map, 4 * BLOCK, 8 * BLOCK));
+	memcpy(data + 8 * BLOCK, data, 4 * BLOCK);
+	EXPECT_EQ(0, memcmp(map, data, SIZE));
+	ASSERT_EQ(BLOCK, pwrite(fd, map, BLOCK, 0));
+	EXPECT_EQ(0, memcmp(map, data, SIZE));
+	ASSERT_EQ(4 * BLOCK, pread(fd, map, 4 * BLOCK, 4 * BLOCK));
+	memcpy(data, data + 4 * BLOCK, 4 * BLOCK);
+	EXPECT_EQ(0, memcmp(map, data, SIZE));
+	ASSERT_EQ(BLOCK, pread(fd, map, BLOCK, 0));
+	EXPECT_EQ(0, memcmp(map, data, SIZE));
+	OK(msync(map, SIZE, MS_SYNC));
+	OK(munmap(map, SIZE));
+	OK(close(fd));
+	nx_drop_caches();
+	EXPECT_TRUE(is("f", data, SIZE));
+	free(data);
+}
+
+TEST_F(dir, memory_that_is_not_there)
+{
+	enum { SIZE = 16 * BLOCK };
+	unsigned char *data = pattern(SIZE, 11), *buf;
+	ssize_t n;
+	int fd;
+
+	GET(fd, open("f", O_RDWR | O_CREAT | O_DIRECT, 0644));
+	ASSERT_EQ(SIZE, pwrite(fd, data, SIZE, 0));
+	buf = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, buf);
+	memset(buf, 'b', SIZE);
+	/* From the sixth block on. */
+	OK(mprotect(buf + 5 * BLOCK, SIZE - 5 * BLOCK, PROT_NONE));
+	n = pwrite(fd, buf, SIZE, 0);
+	EXPECT_TRUE(n == 5 * BLOCK || (n == -1 && errno == EFAULT));
+	/* What it says is there is there, the rest is as it was. */
+	if (n > 0)
+		memset(data, 'b', n);
+	OK(mprotect(buf, SIZE, PROT_READ | PROT_WRITE));
+	if (n < 0) {
+		ASSERT_EQ(5 * BLOCK, pwrite(fd, data, 5 * BLOCK, 0));
+	}
+	EXPECT_TRUE(is("f", data, SIZE));
+	OK(mprotect(buf + 5 * BLOCK, SIZE - 5 * BLOCK, PROT_NONE));
+	n = pread(fd, buf, SIZE, 0);
+	EXPECT_TRUE(n == 5 * BLOCK || (n == -1 && errno == EFAULT));
+	if (n > 0)
+		EXPECT_EQ(0, memcmp(buf, data, n));
+	FAILS(EFAULT, (int)pread(fd, buf + 5 * BLOCK, BLOCK, 0));
+	FAILS(EFAULT, (int)pwrite(fd, buf + 5 * BLOCK, BLOCK, 0));
+	FAILS(EFAULT, (int)pwrite(fd, (void *)BLOCK, BLOCK, 0));
+	/* Memory that may only be read. */
+	OK(mprotect(buf, SIZE, PROT_READ));
+	FAILS(EFAULT, (int)pread(fd, buf, BLOCK, 0));
+	EXPECT_TRUE(is("f", data, SIZE));
+	OK(munmap(buf, SIZE));
+	OK(close(fd));
+	free(data);
+}
+
+TEST_F(dir, vectors)
+{
+	enum { SIZE = 12 * BLOCK };
+	unsigned char *data = pattern(SIZE, 12), *buf = memory(SIZE);
+	struct iovec out[] = {
+		{ data, BLOCK }, { data + BLOCK, 6 * BLOCK }, { data, 0 },
+		{ data + 7 * BLOCK, 5 * BLOCK },
+	};
+	struct iovec in[] = {
+		{ buf, 3 * BLOCK }, { buf + 3 * BLOCK, 8 * BLOCK },
+		{ buf + 11 * BLOCK, BLOCK },
+	};
+	int fd;
+
+	GET(fd, open("f", O_RDWR | O_CREAT | O_DIRECT, 0644));
+	ASSERT_EQ(SIZE, writev(fd, out, 4));
+	EXPECT_EQ(SIZE, lseek(fd, 0, SEEK_CUR));
+	OK(lseek(fd, 0, SEEK_SET));
+	ASSERT_EQ(SIZE, readv(fd, in, 3));
+	EXPECT_EQ(0, memcmp(buf, data, SIZE));
+	EXPECT_EQ(0, readv(fd, in, 3));
+	OK(close(fd));
+	EXPECT_TRUE(is("f", data, SIZE));
+	free(data);
+	free(buf);
+}
+
+TEST_F(dir, append_sync_and_limits)
+{
+	unsigned char *data = pattern(8 * BLOCK, 13);
+	struct rlimit limit = { 4 * BLOCK, RLIM_INFINITY }, old;
+	int fd;
+
+	GET(fd, open("f", O_WRONLY | O_CREAT | O_DIRECT | O_APPEND | O_DSYNC, 0644));
+	ASSERT_EQ(BLOCK, pwrite(fd, data, BLOCK, 0));
+	ASSERT_EQ(BLOCK, pwrite(fd, data + BLOCK, BLOCK, 0));
+	ASSERT_EQ(BLOCK, write(fd, data + 2 * BLOCK, BLOCK));
+	OK(getrlimit(RLIMIT_FSIZE, &old));
+	signal(SIGXFSZ, SIG_IGN);
+	OK(setrlimit(RLIMIT_FSIZE, &limit));
+	EXPECT_EQ(BLOCK, write(fd, data + 3 * BLOCK, 2 * BLOCK));
+	FAILS(EFBIG, (int)write(fd, data, BLOCK));
+	OK(setrlimit(RLIMIT_FSIZE, &old));
+	OK(close(fd));
+	EXPECT_TRUE(is("f", data, 4 * BLOCK));
+	GET(fd, open("f", O_RDONLY | O_DIRECT));
+	FAILS(EBADF, (int)pwrite(fd, data, BLOCK, 0));
+	FAILS(EINVAL, (int)pread(fd, data, BLOCK, -BLOCK));
+	OK(close(fd));
+	free(data);
+}
+
+static void strip(void *arg)
+{
+	void *data = pattern(BLOCK, 14);
+	struct stat st;
+	int fd = open("f", O_RDWR | O_DIRECT);
+
+	HOLDS(fd >= 0);
+	HOLDS(pwrite(fd, data, BLOCK, 0) == BLOCK);
+	HOLDS(pwrite(fd, data, BLOCK, 0) == BLOCK);
+	HOLDS(!fchmod(fd, 04755) && !fstat(fd, &st) && st.st_mode & S_ISUID);
+	HOLDS(pwrite(fd, data, BLOCK, 0) == BLOCK);
+	HOLDS(!fstat(fd, &st) && !(st.st_mode & S_ISUID));
+}
+
+TEST_F(dir, set_user_id_goes)
+{
+	struct stat st, later;
+	void *data = pattern(BLOCK, 15);
+	int fd;
+
+	if (!self->root)
+		SKIP(return, "needs root");
+	OK(nx_put("f", ""));
+	OK(chown("f", 65534, 65534));
+	OK(chmod("f", 0644));
+	OK(chmod(".", 0777));
+	ASSERT_EQ(0, nx_as_nobody(strip, NULL));
+	/* And times move on. */
+	OK(stat("f", &st));
+	usleep(20000);
+	GET(fd, open("f", O_WRONLY | O_DIRECT));
+	ASSERT_EQ(BLOCK, pwrite(fd, data, BLOCK, 0));
+	OK(close(fd));
+	OK(stat("f", &later));
+	EXPECT_TRUE(st.st_mtim.tv_sec != later.st_mtim.tv_sec ||
+		    st.st_mtim.tv_nsec != later.st_mtim.tv_nsec);
+	nx_drop_caches();
+	OK(stat("f", &st));
+	EXPECT_EQ(st.st_mtim.tv_sec, later.st_mtim.tv_sec);
+	EXPECT_EQ(st.st_mtim.tv_nsec, later.st_mtim.tv_nsec);
+	free(data);
+}
+
+TEST_F(dir, without_waiting)
+{
+	unsigned char *data = pattern(4 * BLOCK, 16), *buf = memory(4 * BLOCK);
+	struct iovec iov = { buf, 4 * BLOCK };
+	ssize_t n;
+	int fd, plain;
+
+	GET(fd, open("f", O_RDWR | O_CREAT | O_DIRECT, 0644));
+	ASSERT_EQ(4 * BLOCK, pwrite(fd, data, 4 * BLOCK, 0));
+	n = preadv2(fd, &iov, 1, 0, RWF_NOWAIT);
+	EXPECT_TRUE(n == 4 * BLOCK || (n == -1 && errno == EAGAIN));
+	iov.iov_base = data;
+	n = pwritev2(fd, &iov, 1, 0, RWF_NOWAIT);
+	EXPECT_TRUE(n == 4 * BLOCK || (n == -1 && errno == EAGAIN));
+	iov.iov_base = buf;
+	/* What is cached takes no waiting; what is not may come at the second try. */
+	GET(plain, open("f", O_RDONLY));
+	ASSERT_EQ(4 * BLOCK, pread(plain, buf, 4 * BLOCK, 0));
+	memset(buf, 0, 4 * BLOCK);
+	ASSERT_EQ(4 * BLOCK, preadv2(plain, &iov, 1, 0, RWF_NOWAIT));
+	EXPECT_EQ(0, memcmp(buf, data, 4 * BLOCK));
+	OK(posix_fadvise(plain, 0, 0, POSIX_FADV_DONTNEED));
+	n = preadv2(plain, &iov, 1, 0, RWF_NOWAIT);
+	EXPECT_TRUE(n >= 0 || errno == EAGAIN);
+	OK(close(plain));
+	OK(close(fd));
+	free(data);
+	free(buf);
+}
+
+/* ---- several at once ---------------------------------------------------------- */
+
+TEST_F(dir, by_io_submit)
+{
+	enum { N = 64 };
+	unsigned char *data = pattern(N * BLOCK, 17), *buf = memory(N * BLOCK);
+	struct iocb cb[N], *list[N];
+	struct io_event event[N];
+	aio_context_t ctx = 0;
+	int fd, i, round, got;
+
+	GET(fd, open("f", O_RDWR | O_CREAT | O_DIRECT, 0644));
+	OK((int)syscall(SYS_io_setup, N, &ctx));
+	for (round = 0; round < 3; round++) {
+		/* Growing, then inside, then read. */
+		for (i = 0; i < N; i++) {
+			unsigned char *mem = round == 2 ? buf : data;
+
+			memset(&cb[i], 0, sizeof(cb[i]));
+			cb[i].aio_fildes = fd;
+			cb[i].aio_lio_opcode = round == 2 ? IOCB_CMD_PREAD : IOCB_CMD_PWRITE;
+			cb[i].aio_buf = (uintptr_t)(mem + i * BLOCK);
+			cb[i].aio_nbytes = BLOCK;
+			cb[i].aio_offset = (i * 7 % N) * BLOCK;
+			list[i] = &cb[i];
+		}
+		for (i = 0; i < N; i += got)
+			GET(got, (int)syscall(SYS_io_submit, ctx, N - i, list + i));
+		for (i = 0; i < N; i += got)
+			GET(got, (int)syscall(SYS_io_getevents, ctx, 1, N, event + i, NULL));
+		for (i = 0; i < N; i++)
+			EXPECT_EQ(BLOCK, event[i].res);
+	}
+	EXPECT_EQ(0, memcmp(buf, data, N * BLOCK));
+	OK((int)syscall(SYS_io_destroy, ctx));
+	OK(close(fd));
+	free(data);
+	free(buf);
+}
+
+TEST_F(dir, by_io_uring)
+{
+	enum { N = 64 };
+	unsigned char *data = pattern(N * BLOCK, 18), *buf = memory(N * BLOCK);
+	struct iovec iov = { buf, N * BLOCK };
+	struct io_uring_cqe *cqe;
+	struct io_uring_sqe *sqe;
+	struct io_uring ring;
+	int fd, i, round, err;
+
+	GET(fd, open("f", O_RDWR | O_CREAT | O_DIRECT, 0644));
+	err = io_uring_queue_init(N, &ring, 0);
+	if (err)
+		SKIP(return, "no io_uring: %s", strerror(-err));
+	ASSERT_EQ(0, io_uring_register_buffers(&ring, &iov, 1));
+	for (round = 0; round < 4; round++) {
+		memset(buf, 0, round < 2 ? 0 : N * BLOCK);
+		for (i = 0; i < N; i++) {
+			size_t at = i * 5 % N * BLOCK;
+
+			sqe = io_uring_get_sqe(&ring);
+			if (round < 2)
+				io_uring_prep_write(sqe, fd, data + at, BLOCK, at);
+			else if (round == 2)
+				io_uring_prep_read(sqe, fd, buf + at, BLOCK, at);
+			else
+				io_uring_prep_read_fixed(sqe, fd, buf + at, BLOCK, at, 0);
+		}
+		ASSERT_EQ(N, io_uring_submit(&ring));
+		for (i = 0; i < N; i++) {
+			ASSERT_EQ(0, io_uring_wait_cqe(&ring, &cqe));
+			EXPECT_EQ(BLOCK, cqe->res);
+			io_uring_cqe_seen(&ring, cqe);
+		}
+		if (round >= 2)
+			EXPECT_EQ(0, memcmp(buf, data, N * BLOCK));
+	}
+	io_uring_queue_exit(&ring);
+	OK(close(fd));
+	EXPECT_TRUE(is("f", data, N * BLOCK));
+	free(data);
+	free(buf);
+}
+
+/* Each writes blocks of its own, inside of the file, all at the same time. */
+TEST_F(dir, by_processes)
+{
+	enum { PROCS = 4, BLOCKS = 128 };
+	unsigned char *data = memory(BLOCKS * BLOCK);
+	int fd, proc, i;
+
+	GET(fd, open("f", O_RDWR | O_CREAT | O_DIRECT, 0644));
+	OK(ftruncate(fd, BLOCKS * BLOCK));
+	for (proc = 0; proc < PROCS; proc++) {
+		if (fork())
+			continue;
+		for (i = 0; i < 2 * BLOCKS; i++) {
+			size_t at = (size_t)((i * 7 + 1) % (BLOCKS / PROCS) * PROCS + proc) * BLOCK;
+
+			fill(data, BLOCK, at / BLOCK + i / BLOCKS);
+			HOLDS(pwrite(fd, data, BLOCK, at) == BLOCK);
+			HOLDS(pread(fd, data + BLOCK, BLOCK, at) == BLOCK);
+			HOLDS(!memcmp(data, data + BLOCK, BLOCK));
+		}
+		_exit(0);
+	}
+	EXPECT_EQ(0, nx_reap());
+	OK(close(fd));
+	for (i = 0; i < BLOCKS; i++)
+		fill(data + i * BLOCK, BLOCK, i + 1);
+	EXPECT_TRUE(is("f", data, BLOCKS * BLOCK));
+	free(data);
+}
+
+/* All write the same blocks: each is one writer's, whole, wherever one looks. */
+TEST_F(dir, one_block_many_writers)
+{
+	enum { PROCS = 3, BLOCKS = 8 };
+	unsigned char *data = memory(BLOCKS * BLOCK), *buf = memory(BLOCKS * BLOCK);
+	int fd, proc, i, b;
+
+	GET(fd, open("f", O_RDWR | O_CREAT | O_DIRECT, 0644));
+	OK(ftruncate(fd, BLOCKS * BLOCK));
+	for (proc = 0; proc <= PROCS; proc++) {
+		if (fork())
+			continue;
+		nx_srand(proc + 1);
+		for (i = 0; i < 150; i++) {
+			size_t n = 1 + nx_below(BLOCKS), at = nx_below(BLOCKS - n + 1);
+
+			if (proc < PROCS) {
+				memset(data, proc * 50 + i % 50 + 1, n * BLOCK);
+				HOLDS(pwrite(fd, data, n * BLOCK, at * BLOCK) ==
+				      (ssize_t)(n * BLOCK));
+				continue;
+			}
+			HOLDS(pread(fd, data, n * BLOCK, at * BLOCK) == (ssize_t)(n * BLOCK));
+			for (b = 0; b < (int)n; b++)
+				HOLDS(!memcmp(data + b * BLOCK, data + b * BLOCK + 1, BLOCK - 1));
+		}
+		_exit(0);
+	}
+	EXPECT_EQ(0, nx_reap());
+	ASSERT_EQ(BLOCKS * BLOCK, pread(fd, data, BLOCKS * BLOCK, 0));
+	for (b = 0; b < BLOCKS; b++)
+		EXPECT_EQ(0, memcmp(data + b * BLOCK, data + b * BLOCK + 1, BLOCK - 1));
+	OK(close(fd));
+	EXPECT_TRUE(is("f", data, BLOCKS * BLOCK));
+	free(data);
+	free(buf);
+}
+
+/* Stores through a mapping, buffered and direct writes at once; then all agree. */
+TEST_F(dir, everything_at_once)
+{
+	enum { BLOCKS = 16, SIZE = BLOCKS * BLOCK };
+	unsigned char *data = pattern(SIZE, 19), *map, *buf = memory(SIZE);
+	int fd, plain, proc, i;
+
+	if (!self->nexus)
+		SKIP(return, "fails with EIO on ext4, which says why in the kernel's log");
+	GET(fd, open("f", O_RDWR | O_CREAT | O_DIRECT, 0644));
+	GET(plain, open("f", O_RDWR));
+	ASSERT_EQ(SIZE, pwrite(fd, data, SIZE, 0));
+	for (proc = 0; proc < 4; proc++) {
+		if (fork())
+			continue;
+		nx_srand(proc + 7);
+		map = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+		HOLDS(map != MAP_FAILED);
+		for (i = 0; i < 300; i++) {
+			size_t at = nx_below(BLOCKS) * BLOCK, off = nx_below(BLOCK - 8);
+
+			if (proc == 0) {
+				HOLDS(pwrite(fd, data, BLOCK, at) == BLOCK);
+			} else if (proc == 1) {
+				map[at + off] = i;
+				if (i % 32 == 0)
+					HOLDS(!msync(map, SIZE, MS_SYNC));
+			} else if (proc == 2) {
+				HOLDS(pwrite(plain, "12345678", 8, at + off) == 8);
+			} else {
+				HOLDS(pread(fd, buf, SIZE, 0) == SIZE);
+			}
+		}
+		_exit(0);
+	}
+	EXPECT_EQ(0, nx_reap());
+	ASSERT_EQ(SIZE, pread(plain, data, SIZE, 0));
+	EXPECT_TRUE(is("f", data, SIZE));
+	OK(fsync(fd));
+	nx_drop_caches();
+	EXPECT_TRUE(is("f", data, SIZE));
+	OK(close(plain));
+	OK(close(fd));
+	free(data);
+	free(buf);
+}
+
+/*
+ * What is cut off is not seen again: block n holds n or zeros, and a block that
+ * was cut and not written since is zeros.
+ */
+TEST_F(dir, while_truncated)
+{
+	enum { BLOCKS = 32, SIZE = BLOCKS * BLOCK };
+	unsigned char *data = memory(SIZE), *buf = memory(SIZE);
+	int fd, proc, i, b;
+	ssize_t n, at;
+
+	for (b = 0; b < BLOCKS; b++)
+		memset(data + b * BLOCK, b + 1, BLOCK);
+	GET(fd, open("f", O_RDWR | O_CREAT | O_DIRECT, 0644));
+	for (proc = 0; proc < 3; proc++) {
+		if (fork())
+			continue;
+		nx_srand(proc + 20);
+		for (i = 0; i < 200; i++) {
+			b = nx_below(BLOCKS);
+			if (proc == 0) {
+				HOLDS(!ftruncate(fd, b * BLOCK + nx_below(2) * 100));
+				HOLDS(!ftruncate(fd, SIZE));
+				HOLDS(pread(fd, buf, BLOCK, SIZE - BLOCK) == BLOCK);
+			} else if (proc == 1) {
+				HOLDS(pwrite(fd, data + b * BLOCK, SIZE - b * BLOCK, b * BLOCK) > 0);
+			} else {
+				n = pread(fd, buf, SIZE, 0);
+				HOLDS(n >= 0);
+				for (at = 0; at < n; at++)
+					HOLDS(!buf[at] || buf[at] == at / BLOCK + 1);
+			}
+		}
+		_exit(0);
+	}
+	EXPECT_EQ(0, nx_reap());
+	OK(ftruncate(fd, 3 * BLOCK));
+	OK(ftruncate(fd, SIZE));
+	ASSERT_EQ(SIZE, pread(fd, buf, SIZE, 0));
+	EXPECT_TRUE(zeros(buf + 3 * BLOCK, SIZE - 3 * BLOCK));
+	OK(close(fd));
+	free(data);
+	free(buf);
+}
+
+struct scribbler {
+	unsigned char *buf;
+	size_t len;
+	bool stop;
+};
+
+static void *scribble(void *arg)
+{
+	struct scribbler *s = arg;
+	unsigned int i = 0;
+
+	while (!__atomic_load_n(&s->stop, __ATOMIC_RELAXED))
+		s->buf[(i += 4099) % s->len]++;
+	return NULL;
+}
+
+/*
+ * Memory that changes while it is written: some of both is there, and its
+ * checksums are those of what is there; memory that changes while it is read is
+ * no wrong checksum.
+ */
+TEST_F(dir, memory_that_changes)
+{
+	enum { SIZE = 64 * BLOCK };
+	struct scribbler s = { .buf = pattern(SIZE, 21), .len = SIZE };
+	unsigned char *buf = memory(SIZE);
+	pthread_t thread;
+	int fd, i;
+
+	GET(fd, open("f", O_RDWR | O_CREAT | O_DIRECT, 0644));
+	ASSERT_EQ(0, pthread_create(&thread, NULL, scribble, &s));
+	for (i = 0; i < 12; i++)
+		ASSERT_EQ(SIZE, pwrite(fd, s.buf, SIZE, i % 4 * SIZE));
+	if (self->nexus && self->root)
+		OK(nx_remount(nx_base(), "verify=always"));
+	for (i = 0; i < 4; i++) {
+		EXPECT_EQ(SIZE, pread(fd, buf, SIZE, i * SIZE));
+		EXPECT_EQ(SIZE, pread(fd, s.buf, SIZE, i * SIZE));
+	}
+	if (self->nexus && self->root)
+		OK(nx_remount(nx_base(), "verify=remote"));
+	__atomic_store_n(&s.stop, true, __ATOMIC_RELAXED);
+	ASSERT_EQ(0, pthread_join(thread, NULL));
+	OK(close(fd));
+	free(s.buf);
+	free(buf);
+}
+
+TEST_HARNESS_MAIN
