@@ -271,6 +271,12 @@ static void test_overwrite(void **state)
 	assert_int_equal(records, 3);
 	assert_int_equal(refs(), 3);
 	assert_int_equal(live(), 23);
+	/* The shared blocks again, in the place of the private ones: one extent. */
+	clone(20, 5, 21, 5, 3);
+	assert_int_equal(mapped(21, 0, 20, &records), 20);
+	assert_int_equal(records, 2);
+	assert_int_equal(live(), 20);
+	write_at(21, 5, 300, 3);
 	/* And now in both. */
 	write_at(20, 4, 310, 3);
 	assert_int_equal(live(), 20 - 2 + 3 + 3);
