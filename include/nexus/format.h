@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * nexusfs on-disk formats: log records, log batches, pack heads, and the keys
- * and values of the index.
+ * nexusfs on-disk formats: log records, log batches, and the keys and values of
+ * the index; pack files are in packfile.h.
  *
  * Shapes only: no logic, no I/O.  Everything here is written to disk, so every
  * structure is packed by construction (natural alignment, explicit padding),
@@ -13,6 +13,7 @@
 #ifndef NEXUS_FORMAT_H
 #define NEXUS_FORMAT_H
 
+#include <nexus/packfile.h>
 #include <nexus/types.h>
 
 /* ------------------------------------------------------------------ */
@@ -20,8 +21,6 @@
 
 #define NEXUS_FORMAT_VERSION	1
 
-#define NEXUS_BLOCK_SHIFT	12	/* pack block, batch padding unit */
-#define NEXUS_BLOCK_SIZE	(1u << NEXUS_BLOCK_SHIFT)
 #define NEXUS_NAME_MAX		255	/* bytes, NAME_MAX of Linux */
 #define NEXUS_SYMLINK_MAX	4095	/* bytes, PATH_MAX - 1 */
 #define NEXUS_INLINE_MAX	1900	/* bytes of C value for regular files */
@@ -29,7 +28,6 @@
 #define NEXUS_XATTR_VALUE_MAX	65536	/* XATTR_SIZE_MAX of Linux */
 #define NEXUS_KEY_MAX		511	/* LMDB's default maximum key size */
 #define NEXUS_ZONE_NAME_MAX	63	/* [a-z0-9][a-z0-9-]{0,62} */
-#define NEXUS_UUID_SIZE		16
 
 #define NEXUS_ROOT_INO		1ull	/* inode of a zone's root directory */
 #define NEXUS_FIRST_INO		16ull	/* first inode handed out; below: reserved */
@@ -636,43 +634,6 @@ struct nexus_batch_head {
 };
 
 /* ------------------------------------------------------------------ */
-/* Packs                                                               */
-
-#define NEXUS_PACK_MAGIC	0x4b4341505358454eull	/* "NEXSPACK" */
-
-/* Block 0 of a pack. */
-struct nexus_pack_head {
-	__le64	magic;
-	__le32	version;	/* 1 */
-	__le32	flags;		/* 1 = sealed */
-	__u8	zone[NEXUS_UUID_SIZE];
-	__le64	pack;
-	__le32	blocks;		/* of the whole file, head and table included */
-	__le32	table_blocks;	/* blocks of the table, which starts at block 1 */
-	__le32	used;		/* sealed: highest referenced block + 1 */
-	__le32	crc;		/* CRC32C of this structure with crc 0 */
-	__u8	reserved[64];
-};
-
-#define NEXUS_PACK_SEALED_FLAG	1u
-
-/*
- * One line for each block of the pack, the block itself being the index (the
- * lines of head and table are zero).  It names the first owner.  @pack is the
- * low half of the pack id: files are recycled, so a line of an earlier life is
- * told apart.  A line whose @pack does not match is empty.
- */
-struct nexus_pack_line {
-	__le64	ino;
-	__le64	data_id;
-	__le64	offset;		/* in the file, bytes | NEXUS_PL_* in the low bits */
-	__le32	crc;		/* CRC32C of the block */
-	__le32	pack;
-};
-
-#define NEXUS_PACK_LINES_PER_BLOCK (NEXUS_BLOCK_SIZE / 32u)
-
-/* ------------------------------------------------------------------ */
 
 NEXUS_STATIC_ASSERT(sizeof(struct nexus_val_head) == 8);
 NEXUS_STATIC_ASSERT(sizeof(struct nexus_inode_val) == 224);
@@ -706,7 +667,5 @@ NEXUS_STATIC_ASSERT(sizeof(struct nexus_rec_data) == 72);
 NEXUS_STATIC_ASSERT(sizeof(struct nexus_rec_share) == 64);
 NEXUS_STATIC_ASSERT(sizeof(struct nexus_rec_clone) == 120);
 NEXUS_STATIC_ASSERT(sizeof(struct nexus_batch_head) == 128);
-NEXUS_STATIC_ASSERT(sizeof(struct nexus_pack_head) == 120);
-NEXUS_STATIC_ASSERT(sizeof(struct nexus_pack_line) == 32);
 
 #endif /* NEXUS_FORMAT_H */
