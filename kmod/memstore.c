@@ -120,6 +120,7 @@ static int nexus_mem_mutate(struct nexus_zone *zone, struct nexus_rec_head *rec,
 	case NEXUS_REC_FORGET:
 	case NEXUS_REC_TRUNCATE:
 	case NEXUS_REC_EXTENT:
+	case NEXUS_REC_CLONE:
 	case NEXUS_REC_PACK:
 		/* Something may have been freed. */
 		if (!READ_ONCE(ms->stopping))
@@ -306,6 +307,7 @@ int nexus_memstore_start(struct nexus_zone *zone)
 					NEXUS_PACK_SIZE);
 	zone->mem = ms;
 	zone->ms = &nexus_mem_metastore;
+	zone->shared = true;
 	generate_random_uuid(zone->uuid);
 	zone->ino_next = NEXUS_FIRST_INO;
 	zone->ino_end = NEXUS_SYS_INO;

@@ -155,6 +155,7 @@ struct nexus_zone {
 	struct file *lock_file;		/* LOCK, kept for the life of the superblock */
 	struct nexus_opts opts;
 	bool store_rdonly;
+	bool shared;			/* the store may hold shared blocks */
 
 	/* Inode numbers for new inodes: [ino_next, ino_end), then the second range. */
 	spinlock_t ino_lock;

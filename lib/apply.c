@@ -258,6 +258,10 @@ static int dispatch(struct nexus_ap *ap)
 		return nexus_ap_quota(ap);
 	case NEXUS_REC_DATA:
 		return nexus_ap_data(ap);
+	case NEXUS_REC_SHARE:
+		return nexus_ap_share(ap);
+	case NEXUS_REC_CLONE:
+		return nexus_ap_clone(ap);
 	}
 	return nexus_ap_fail(ap, 0, "record of no known type");
 }

@@ -4,10 +4,10 @@
 
 #define FBLOCK_END	(NEXUS_EXT_FBLOCK_MAX + NEXUS_EXT_WINDOW)
 
-/* Stages the value in ap->val (@len bytes) under @fblock, at another place. */
-static int put_extent(struct nexus_ap *ap, u64 data_id, size_t len,
-		      const struct nexus_kext *x)
+int nexus_ap_extent_put(struct nexus_ap *ap, const struct nexus_ap_inode *in,
+			size_t len, const struct nexus_kext *x)
 {
+	u64 data_id = le64_to_cpu(in->v.data_id);
 	struct nexus_extent_val *v;
 
 	nexus_key_extent(&ap->key2, data_id, x->fblock << NEXUS_BLOCK_SHIFT);
@@ -20,31 +20,52 @@ static int put_extent(struct nexus_ap *ap, u64 data_id, size_t len,
 	v->block = cpu_to_le32(x->block);
 	v->nblocks = cpu_to_le32(x->nblocks);
 	v->flags = cpu_to_le32(x->flags);
-	return 0;
+	if (!(x->flags & NEXUS_EF_SHARED))
+		return 0;
+	return nexus_ap_ref_put(ap, in->ino, data_id, x);
 }
 
 /*
  * @x, cut to end at @from, goes on in @new.  Both lie in one window: no extent
  * that begins below @from would reach it otherwise.
  */
-static bool joins(const struct nexus_kext *x, u64 from,
-		  const struct nexus_kext *new)
+static bool joins(const struct nexus_kext *x, const struct nexus_ap_map *m)
 {
-	return new && x->pack == new->pack && x->flags == new->flags &&
-	       x->block + (from - x->fblock) == new->block;
+	const struct nexus_kext *new = m->new;
+
+	return m->nnew && new->fblock == m->from && x->pack == new->pack &&
+	       x->flags == new->flags &&
+	       x->block + (m->from - x->fblock) == new->block;
 }
 
-struct map {
-	u64	data_id;
-	u64	from;
-	u64	end;
-	const struct nexus_kext *new;	/* begins at @from; NULL: only unmap */
-	bool	merged;			/* @new went into its left neighbour */
-	u64	freed;
-};
+/* Whether a new extent gets the key of one that begins at @fblock. */
+static bool replaced(const struct nexus_ap_map *m, u64 fblock)
+{
+	u32 i;
+
+	for (i = m->merged; i < m->nnew; i++)
+		if (m->new[i].fblock == fblock)
+			return true;
+	return false;
+}
+
+/* The extent as the store has it ends; what is left of it gets new values. */
+static int drop_extent(struct nexus_ap *ap, const struct nexus_ap_map *m,
+		       const struct nexus_kext *x)
+{
+	u64 data_id = le64_to_cpu(m->in->v.data_id);
+	int ret = 0;
+
+	if (x->flags & NEXUS_EF_SHARED)
+		ret = nexus_ap_ref_del(ap, data_id, x);
+	if (ret || x->fblock < m->from || replaced(m, x->fblock))
+		return ret;
+	nexus_key_extent(&ap->key2, data_id, x->fblock << NEXUS_BLOCK_SHIFT);
+	return nexus_ap_del(ap, &ap->key2);
+}
 
 /* One extent that overlaps [from, end), or ends at from. */
-static int map_one(struct nexus_ap *ap, struct map *m,
+static int map_one(struct nexus_ap *ap, struct nexus_ap_map *m,
 		   const struct nexus_kext *x, size_t len)
 {
 	u64 x_end = x->fblock + x->nblocks;
@@ -54,55 +75,72 @@ static int map_one(struct nexus_ap *ap, struct map *m,
 
 	if (a < b) {
 		m->freed += b - a;
-		ret = nexus_ap_pack_add(ap, x->pack, -(s64)(b - a), 0);
+		part.fblock = a;
+		part.block = x->block + (u32)(a - x->fblock);
+		part.nblocks = (u32)(b - a);
+		ret = nexus_ap_unmap(ap, le64_to_cpu(m->in->v.data_id), m->gone,
+				     &part);
 		if (ret)
 			return ret;
 	}
+	part = *x;
+	part.nblocks = 0;
 	if (x->fblock < m->from) {
 		part.nblocks = (u32)(m->from - x->fblock);
-		if (joins(x, m->from, m->new)) {
+		if (joins(x, m)) {
 			part.nblocks += m->new->nblocks;
 			m->merged = true;
 		}
-		if (part.nblocks != x->nblocks)
-			ret = put_extent(ap, m->data_id, len, &part);
-	} else if (x->fblock != m->from || !m->new || m->merged) {
-		nexus_key_extent(&ap->key2, m->data_id,
-				 x->fblock << NEXUS_BLOCK_SHIFT);
-		ret = nexus_ap_del(ap, &ap->key2);
+		if (part.nblocks == x->nblocks)
+			return 0;
 	}
+	ret = drop_extent(ap, m, x);
+	if (!ret && part.nblocks)
+		ret = nexus_ap_extent_put(ap, m->in, len, &part);
 	if (!ret && x_end > m->end) {
 		part.fblock = m->end;
 		part.block = x->block + (u32)(m->end - x->fblock);
 		part.nblocks = (u32)(x_end - m->end);
-		ret = put_extent(ap, m->data_id, len, &part);
+		ret = nexus_ap_extent_put(ap, m->in, len, &part);
 	}
 	return ret;
 }
 
-/*
- * Unmaps [from, end) and maps @new, which lies in it and in one window.
- * *@freed: blocks that were mapped there.
- */
-static int map_range(struct nexus_ap *ap, u64 data_id, u64 from, u64 end,
-		     const struct nexus_kext *new, u64 *freed)
+static int map_new(struct nexus_ap *ap, const struct nexus_ap_map *m)
 {
-	struct map m = {
-		.data_id = data_id, .from = from, .end = end, .new = new,
-	};
+	int ret = 0;
+	u32 i;
+
+	for (i = 0; !ret && i < m->nnew; i++) {
+		const struct nexus_kext *new = &m->new[i];
+
+		/* What is shared is live already. */
+		if (!(new->flags & NEXUS_EF_SHARED))
+			ret = nexus_ap_pack_add(ap, new->pack, new->nblocks,
+						new->block + new->nblocks);
+		if (!ret && (i || !m->merged))
+			ret = nexus_ap_extent_put(ap, m->in, 0, new);
+	}
+	return ret;
+}
+
+int nexus_ap_map(struct nexus_ap *ap, struct nexus_ap_map *m)
+{
+	u64 data_id = le64_to_cpu(m->in->v.data_id);
 	struct nexus_kext x;
 	int len, ret;
 
-	*freed = 0;
+	m->freed = 0;
+	m->merged = false;
 	/* From the block before on, to see the left neighbour. */
 	len = nexus_ext_seek(ap->kv, data_id,
-			     from % NEXUS_EXT_WINDOW ? from - 1 : from,
+			     m->from % NEXUS_EXT_WINDOW ? m->from - 1 : m->from,
 			     &ap->key, ap->val, sizeof(ap->val), &x);
-	while (len > 0 && x.fblock < end) {
-		ret = map_one(ap, &m, &x, (size_t)len);
+	while (len > 0 && x.fblock < m->end) {
+		ret = map_one(ap, m, &x, (size_t)len);
 		if (ret)
 			return ret;
-		if (x.fblock + x.nblocks >= end)
+		if (x.fblock + x.nblocks >= m->end)
 			break;
 		len = nexus_ext_next(ap->kv, data_id, x.fblock + x.nblocks,
 				     &ap->key, ap->val, sizeof(ap->val), &x);
@@ -111,16 +149,11 @@ static int map_range(struct nexus_ap *ap, u64 data_id, u64 from, u64 end,
 		return nexus_ap_fail(ap, 0, "damaged extent");
 	if (len < 0 && len != -ENOENT)
 		return len;
-	*freed = m.freed;
-	if (!new)
-		return 0;
-	ret = nexus_ap_pack_add(ap, new->pack, new->nblocks,
-				new->block + new->nblocks);
-	return ret || m.merged ? ret : put_extent(ap, data_id, 0, new);
+	return map_new(ap, m);
 }
 
-static int add_blocks(struct nexus_ap *ap, struct nexus_ap_inode *in, u64 plus,
-		      u64 minus)
+int nexus_ap_blocks(struct nexus_ap *ap, struct nexus_ap_inode *in, u64 plus,
+		    u64 minus)
 {
 	u64 blocks = le64_to_cpu(in->v.blocks) + plus;
 
@@ -132,10 +165,10 @@ static int add_blocks(struct nexus_ap *ap, struct nexus_ap_inode *in, u64 plus,
 	return 0;
 }
 
-/* The regular file of a record, with the data id the record states. */
-static int load_file(struct nexus_ap *ap, u64 ino, __le64 data_id,
-		     struct nexus_ap_inode **in)
+int nexus_ap_file(struct nexus_ap *ap, __le64 le_ino, __le64 data_id,
+		  struct nexus_ap_inode **in)
 {
+	u64 ino = le64_to_cpu(le_ino);
 	int ret = nexus_ap_inode(ap, ino, in);
 
 	if (ret)
@@ -147,15 +180,9 @@ static int load_file(struct nexus_ap *ap, u64 ino, __le64 data_id,
 	return 0;
 }
 
-static bool is_inline(const struct nexus_ap_inode *in)
+int nexus_ap_drop_inline(struct nexus_ap *ap, struct nexus_ap_inode *in)
 {
-	return le32_to_cpu(in->v.flags) & NEXUS_IF_INLINE;
-}
-
-/* Block 0 moved to a pack, or is gone. */
-static int drop_inline(struct nexus_ap *ap, struct nexus_ap_inode *in)
-{
-	if (!is_inline(in))
+	if (!nexus_ap_inline(in))
 		return 0;
 	in->v.flags &= ~cpu_to_le32(NEXUS_IF_INLINE);
 	nexus_key_content(&ap->key, in->ino);
@@ -169,10 +196,10 @@ static int cut_inline(struct nexus_ap *ap, struct nexus_ap_inode *in, u64 size)
 	u8 *buf;
 	int len, ret = 0;
 
-	if (!is_inline(in) || size >= NEXUS_INLINE_MAX)
+	if (!nexus_ap_inline(in) || size >= NEXUS_INLINE_MAX)
 		return 0;
 	if (!size)
-		return drop_inline(ap, in);
+		return nexus_ap_drop_inline(ap, in);
 	nexus_key_content(&ap->key, in->ino);
 	buf = nexus_alloc(sizeof(*val) + NEXUS_INLINE_MAX);
 	if (!buf)
@@ -219,7 +246,7 @@ static int replace_body(struct nexus_ap *ap, struct nexus_ap_inode *in,
 		       nexus_ap_fail(ap, in->ino, "new data id is in use");
 
 	in->v.data_id = cpu_to_le64(new_id);
-	ret = add_blocks(ap, in, 0, blocks);
+	ret = nexus_ap_blocks(ap, in, 0, blocks);
 	if (!ret && !nexus_ap_nlink(in)) {
 		/* Still open, though its last name is gone. */
 		ret = nexus_ap_orphan_put(ap, new_id, NEXUS_ORPHAN_INODE,
@@ -230,7 +257,7 @@ static int replace_body(struct nexus_ap *ap, struct nexus_ap_inode *in,
 	}
 	if (!ret && blocks)
 		ret = nexus_ap_orphan_put(ap, old_id, NEXUS_ORPHAN_BULK, 0, in);
-	return ret ? ret : drop_inline(ap, in);
+	return ret ? ret : nexus_ap_drop_inline(ap, in);
 }
 
 static int cut_body(struct nexus_ap *ap, struct nexus_ap_inode *in,
@@ -238,25 +265,30 @@ static int cut_body(struct nexus_ap *ap, struct nexus_ap_inode *in,
 {
 	u64 size = le64_to_cpu(r->size);
 	u64 end = (size >> NEXUS_BLOCK_SHIFT) + !!(size & (NEXUS_BLOCK_SIZE - 1));
-	u64 freed, data_id = le64_to_cpu(in->v.data_id);
+	struct nexus_ap_map m = { .in = in, .end = FBLOCK_END };
 	struct nexus_kext tail = { 0 };
 	int ret;
 
 	if (!r->tail_pack) {
+		m.from = end;
+		m.gone = end;
 		ret = cut_inline(ap, in, size);
 		if (!ret)
-			ret = map_range(ap, data_id, end, FBLOCK_END, NULL,
-					&freed);
-		return ret ? ret : add_blocks(ap, in, 0, freed);
+			ret = nexus_ap_map(ap, &m);
+		return ret ? ret : nexus_ap_blocks(ap, in, 0, m.freed);
 	}
 	tail.fblock = end - 1;
 	tail.pack = le64_to_cpu(r->tail_pack);
 	tail.block = le32_to_cpu(r->tail_block);
 	tail.nblocks = 1;
-	ret = map_range(ap, data_id, end - 1, FBLOCK_END, &tail, &freed);
+	m.from = tail.fblock;
+	m.gone = tail.fblock;
+	m.new = &tail;
+	m.nnew = 1;
+	ret = nexus_ap_map(ap, &m);
 	if (!ret && !tail.fblock)
-		ret = drop_inline(ap, in);
-	return ret ? ret : add_blocks(ap, in, 1, freed);
+		ret = nexus_ap_drop_inline(ap, in);
+	return ret ? ret : nexus_ap_blocks(ap, in, 1, m.freed);
 }
 
 int nexus_ap_truncate(struct nexus_ap *ap)
@@ -266,7 +298,7 @@ int nexus_ap_truncate(struct nexus_ap *ap)
 	struct nexus_ap_inode *in;
 	int ret;
 
-	ret = load_file(ap, le64_to_cpu(r->ino), r->data_id, &in);
+	ret = nexus_ap_file(ap, r->ino, r->data_id, &in);
 	if (ret)
 		return ret;
 	if (r->new_data_id)
@@ -285,50 +317,63 @@ int nexus_ap_truncate(struct nexus_ap *ap)
 	return 0;
 }
 
+void nexus_ap_written(struct nexus_ap_inode *in, const struct nexus_ap_written *w)
+{
+	u64 size = le64_to_cpu(w->size);
+
+	if (le64_to_cpu(in->v.size) < size)
+		in->v.size = w->size;
+	if (le64_to_cpu(in->v.disk_size) < size)
+		in->v.disk_size = w->size;
+	in->v.mtime_s = w->mtime_s;
+	in->v.mtime_ns = w->mtime_ns;
+	in->v.ctime_s = w->ctime_s;
+	in->v.ctime_ns = w->ctime_ns;
+	nexus_ap_gen(in);
+}
+
 int nexus_ap_extent(struct nexus_ap *ap)
 {
 	const struct nexus_rec_extent *r = (const void *)ap->rec;
-	u64 size = le64_to_cpu(r->size);
+	const struct nexus_ap_written w = {
+		r->size, r->mtime_s, r->ctime_s, r->mtime_ns, r->ctime_ns,
+	};
 	u32 left = le32_to_cpu(r->nblocks);
+	struct nexus_ap_map m = { .nnew = 1 };
 	struct nexus_ap_inode *in;
 	struct nexus_kext x;
-	u64 freed, gone = 0;
+	u64 gone = 0;
 	int ret;
 
-	ret = load_file(ap, le64_to_cpu(r->ino), r->data_id, &in);
+	ret = nexus_ap_file(ap, r->ino, r->data_id, &in);
 	if (ret)
 		return ret;
 	x.fblock = le64_to_cpu(r->offset) >> NEXUS_BLOCK_SHIFT;
 	x.pack = le64_to_cpu(r->pack);
 	x.block = le32_to_cpu(r->block);
 	x.flags = le32_to_cpu(r->flags);
+	m.in = in;
+	m.gone = x.fblock;
+	m.new = &x;
 	if (!x.fblock)
-		ret = drop_inline(ap, in);
+		ret = nexus_ap_drop_inline(ap, in);
 	while (!ret && left) {
 		u64 room = NEXUS_EXT_WINDOW - x.fblock % NEXUS_EXT_WINDOW;
 
 		x.nblocks = (u32)NEXUS_MIN(room, (u64)left);
-		ret = map_range(ap, le64_to_cpu(r->data_id), x.fblock,
-				x.fblock + x.nblocks, &x, &freed);
-		gone += freed;
+		m.from = x.fblock;
+		m.end = x.fblock + x.nblocks;
+		ret = nexus_ap_map(ap, &m);
+		gone += m.freed;
 		left -= x.nblocks;
 		x.fblock += x.nblocks;
 		x.block += x.nblocks;
 	}
 	if (!ret)
-		ret = add_blocks(ap, in, le32_to_cpu(r->nblocks), gone);
-	if (ret)
-		return ret;
-	if (le64_to_cpu(in->v.size) < size)
-		in->v.size = r->size;
-	if (le64_to_cpu(in->v.disk_size) < size)
-		in->v.disk_size = r->size;
-	in->v.mtime_s = r->mtime_s;
-	in->v.mtime_ns = r->mtime_ns;
-	in->v.ctime_s = r->ctime_s;
-	in->v.ctime_ns = r->ctime_ns;
-	nexus_ap_gen(in);
-	return 0;
+		ret = nexus_ap_blocks(ap, in, le32_to_cpu(r->nblocks), gone);
+	if (!ret)
+		nexus_ap_written(in, &w);
+	return ret;
 }
 
 int nexus_ap_free_extents(struct nexus_ap *ap, u64 data_id, u32 max, bool *more)
@@ -350,8 +395,10 @@ int nexus_ap_free_extents(struct nexus_ap *ap, u64 data_id, u32 max, bool *more)
 		if (!max)
 			return 0;
 		ret = nexus_ap_del(ap, &ap->key);
+		if (!ret && (x.flags & NEXUS_EF_SHARED))
+			ret = nexus_ap_ref_del(ap, data_id, &x);
 		if (!ret)
-			ret = nexus_ap_pack_add(ap, x.pack, -(s64)x.nblocks, 0);
+			ret = nexus_ap_unmap(ap, data_id, 0, &x);
 		if (ret)
 			return ret;
 		from = x.fblock + x.nblocks;

@@ -195,8 +195,62 @@ int nexus_ap_data(struct nexus_ap *ap);
 /* apply_data.c */
 int nexus_ap_truncate(struct nexus_ap *ap);
 int nexus_ap_extent(struct nexus_ap *ap);
+
+/*
+ * A change of the mapping of one file.  A record makes its changes in ascending
+ * order, each in other windows than the ones before.
+ */
+struct nexus_ap_map {
+	const struct nexus_ap_inode *in;
+	u64	gone;		/* first file block this record unmaps */
+	u64	from, end;	/* unmapped first */
+	const struct nexus_kext *new; /* then mapped; in [from, end) and one window */
+	u32	nnew;
+	u64	freed;		/* out: blocks that were mapped there */
+	bool	merged;		/* new[0] went into its left neighbour */
+};
+
+int nexus_ap_map(struct nexus_ap *ap, struct nexus_ap_map *m);
+/* The regular file of a record, with the data id the record states. */
+int nexus_ap_file(struct nexus_ap *ap, __le64 ino, __le64 data_id,
+		  struct nexus_ap_inode **in);
+/* Blocks mapped and unmapped, for inode and quotas. */
+int nexus_ap_blocks(struct nexus_ap *ap, struct nexus_ap_inode *in, u64 plus,
+		    u64 minus);
+/* Stages the value in ap->val (@len bytes; 0: a new one) as that of @x, and its R. */
+int nexus_ap_extent_put(struct nexus_ap *ap, const struct nexus_ap_inode *in,
+			size_t len, const struct nexus_kext *x);
+/* Block 0 moved to a pack, or is gone. */
+int nexus_ap_drop_inline(struct nexus_ap *ap, struct nexus_ap_inode *in);
+static inline bool nexus_ap_inline(const struct nexus_ap_inode *in)
+{
+	return le32_to_cpu(in->v.flags) & NEXUS_IF_INLINE;
+}
+
+/* Times that a record about content carries, and the size its blocks prove. */
+struct nexus_ap_written {
+	__le64	size;
+	__le64	mtime_s, ctime_s;
+	__le32	mtime_ns, ctime_ns;
+};
+
+void nexus_ap_written(struct nexus_ap_inode *in, const struct nexus_ap_written *w);
 /* Frees up to @max extents; *@more: some are left. */
 int nexus_ap_free_extents(struct nexus_ap *ap, u64 data_id, u32 max, bool *more);
+
+/* apply_clone.c */
+int nexus_ap_share(struct nexus_ap *ap);
+int nexus_ap_clone(struct nexus_ap *ap);
+/* The reference of a SHARED extent. */
+int nexus_ap_ref_put(struct nexus_ap *ap, u64 ino, u64 data_id,
+		     const struct nexus_kext *x);
+int nexus_ap_ref_del(struct nexus_ap *ap, u64 data_id, const struct nexus_kext *x);
+/*
+ * Blocks of @x, all or part of an extent, are not mapped by @data_id any more;
+ * live goes down by those that nobody else has.  @gone: as in nexus_ap_map.
+ */
+int nexus_ap_unmap(struct nexus_ap *ap, u64 data_id, u64 gone,
+		   const struct nexus_kext *x);
 
 /* apply_store.c */
 int nexus_ap_pack(struct nexus_ap *ap);

@@ -60,7 +60,7 @@ struct nexus_ck_data *nexus_ck_data(struct nexus_ck *ck, u64 data_id)
 	return fact(ck, 'E', data_id, 0, sizeof(struct nexus_ck_data));
 }
 
-static struct nexus_ck_pack *pack_fact(struct nexus_ck *ck, u64 pack)
+struct nexus_ck_pack *nexus_ck_pack(struct nexus_ck *ck, u64 pack)
 {
 	return fact(ck, 'B', pack, 0, sizeof(struct nexus_ck_pack));
 }
@@ -76,8 +76,7 @@ static u64 key_id(const struct nexus_ck *ck)
 	return nexus_get_be64(ck->key.b + 1);
 }
 
-/* ck->other into ck->other_val: its length, 0 if absent or damaged, -errno. */
-static int look(struct nexus_ck *ck, size_t min)
+int nexus_ck_look(struct nexus_ck *ck, size_t min)
 {
 	int len = nexus_kv_get(ck->kv, ck->other.b, ck->other.len,
 			       ck->other_val, sizeof(ck->other_val));
@@ -181,7 +180,7 @@ static int scan_dirent(struct nexus_ck *ck)
 	in->names++;
 	/* I sorts behind D: look there now, for the type. */
 	nexus_key_inode(&ck->other, ino);
-	len = look(ck, sizeof(*v));
+	len = nexus_ck_look(ck, sizeof(*v));
 	if (len < 0)
 		return len;
 	if (!len)
@@ -190,7 +189,7 @@ static int scan_dirent(struct nexus_ck *ck)
 		nexus_ck_problem(ck, 'D', parent, ino,
 				 "entry and inode of different types");
 	nexus_key_list(&ck->other, parent, pos);
-	len = look(ck, sizeof(*l));
+	len = nexus_ck_look(ck, sizeof(*l));
 	if (len < 0)
 		return len;
 	if (!len || (size_t)len < sizeof(*l) + l->namelen || l->namelen != n ||
@@ -218,7 +217,7 @@ static int scan_list(struct nexus_ck *ck)
 		return 0;
 	}
 	nexus_key_dirent(&ck->other, parent, l->name, l->namelen);
-	len = look(ck, sizeof(*d));
+	len = nexus_ck_look(ck, sizeof(*d));
 	if (len < 0)
 		return len;
 	if (!len || le64_to_cpu(d->pos) != pos)
@@ -239,41 +238,13 @@ static int scan_name(struct nexus_ck *ck)
 		return -ENOMEM;
 	in->u_names++;
 	nexus_key_dirent(&ck->other, parent, ck->key.b + 17, ck->key.len - 17);
-	len = look(ck, sizeof(*d));
+	len = nexus_ck_look(ck, sizeof(*d));
 	if (len < 0)
 		return len;
 	if (!len || le64_to_cpu(d->ino) != ino || d->pos != u->pos ||
 	    d->dtype != u->dtype)
 		nexus_ck_problem(ck, 'U', ino, parent, "name without its entry");
 	return 0;
-}
-
-/* Blocks of packs, to find those with two owners. */
-static int claim_blocks(struct nexus_ck *ck, u64 data_id,
-			const struct nexus_kext *x)
-{
-	const struct nexus_omap_entry *e;
-	struct nexus_key *k = &ck->other;
-	u64 end = (u64)x->block + x->nblocks;
-
-	/* Under its last block, so that the first key from x->block on decides. */
-	memset(k->b, 0, 24);
-	k->b[0] = 'P';
-	nexus_put_be64(k->b + 1, x->pack);
-	nexus_put_be64(k->b + 9, x->block);
-	k->len = 24;
-	e = nexus_omap_lower(&ck->facts, k->b, k->len, false);
-	if (e && e->klen == 24 && !memcmp(e->data, k->b, 9)) {
-		u64 first;
-
-		memcpy(&first, nexus_omap_val(e), sizeof(first));
-		if (first < end)
-			nexus_ck_problem(ck, 'E', data_id, x->pack,
-					 "blocks with two owners");
-	}
-	nexus_put_be64(k->b + 9, end - 1);
-	end = x->block;
-	return nexus_omap_put(&ck->facts, k->b, k->len, &end, sizeof(end));
 }
 
 static int scan_extent(struct nexus_ck *ck)
@@ -297,12 +268,14 @@ static int scan_extent(struct nexus_ck *ck)
 	data->blocks += x.nblocks;
 	if (!x.fblock)
 		data->first_block = 1;
-	pack = pack_fact(ck, x.pack);
+	pack = nexus_ck_pack(ck, x.pack);
 	if (!pack)
 		return -ENOMEM;
-	pack->live += x.nblocks;
 	pack->used = NEXUS_MAX(pack->used, (u64)x.block + x.nblocks);
-	return claim_blocks(ck, data_id, &x);
+	if (x.flags & NEXUS_EF_SHARED)
+		return nexus_ck_shared_extent(ck, data_id, &x);
+	pack->live += x.nblocks;
+	return nexus_ck_claim(ck, data_id, &x);
 }
 
 static int scan_xattr(struct nexus_ck *ck)
@@ -313,7 +286,7 @@ static int scan_xattr(struct nexus_ck *ck)
 	if (ck->key.len == 9 || ck->key.len > 9 + NEXUS_XATTR_NAME_MAX)
 		nexus_ck_problem(ck, 'X', ino, 0, "name is not legal");
 	nexus_key_inode(&ck->other, ino);
-	len = look(ck, sizeof(struct nexus_inode_val));
+	len = nexus_ck_look(ck, sizeof(struct nexus_inode_val));
 	if (!len)
 		nexus_ck_problem(ck, 'X', ino, 0, "xattr without an inode");
 	return len < 0 ? len : 0;
@@ -346,7 +319,7 @@ static int scan_small(struct nexus_ck *ck)
 		data->orphan_ino = le64_to_cpu(o->ino);
 		return 0;
 	case NEXUS_KEY_PACK:
-		pack = pack_fact(ck, key_id(ck));
+		pack = nexus_ck_pack(ck, key_id(ck));
 		if (!pack)
 			return -ENOMEM;
 		pack->stored = 1;
@@ -395,6 +368,8 @@ static const struct kind kinds[] = {
 	{ NEXUS_KEY_XATTR, 9, NEXUS_KEY_MAX, sizeof(struct nexus_blob_val),
 	  scan_xattr },
 	{ NEXUS_KEY_PACK, 9, 9, sizeof(struct nexus_pack_val), scan_small },
+	{ NEXUS_KEY_SHARED, NEXUS_SHARED_KEY_LEN, NEXUS_SHARED_KEY_LEN,
+	  sizeof(struct nexus_shared_val), nexus_ck_scan_shared },
 	{ NEXUS_KEY_ORPHAN, 9, 9, sizeof(struct nexus_orphan_val), scan_small },
 	{ NEXUS_KEY_QUOTA, 10, 10, sizeof(struct nexus_quota_val), scan_small },
 	{ NEXUS_KEY_SETTING, 9, 9, sizeof(struct nexus_setting_val), NULL },

@@ -7,6 +7,7 @@
 #include "extent_find.h"
 #include "key.h"
 #include "omap.h"
+#include "shared.h"
 
 struct nexus_ck {
 	struct nexus_kv *kv;
@@ -14,7 +15,7 @@ struct nexus_ck {
 	void	*arg;
 	s64	problems;
 	u64	inodes;
-	struct nexus_omap facts;	/* letter, number -> one of the below */
+	struct nexus_omap facts;	/* letter, number -> one of the below; ranges */
 	struct nexus_key key;		/* the key at hand */
 	struct nexus_key other;		/* for looking things up */
 	size_t	len;			/* of the value at hand */
@@ -83,6 +84,16 @@ void nexus_ck_problem(struct nexus_ck *ck, u8 letter, u64 id, u64 other,
 void *nexus_ck_fact(struct nexus_ck *ck, const struct nexus_key *key, size_t size);
 struct nexus_ck_inode *nexus_ck_inode(struct nexus_ck *ck, u64 ino);
 struct nexus_ck_data *nexus_ck_data(struct nexus_ck *ck, u64 data_id);
+struct nexus_ck_pack *nexus_ck_pack(struct nexus_ck *ck, u64 pack);
+/* ck->other into ck->other_val: its length, 0 if absent or damaged, -errno. */
+int nexus_ck_look(struct nexus_ck *ck, size_t min);
+
+/* check_space.c: who owns which blocks of packs.  All 0 or -errno. */
+int nexus_ck_claim(struct nexus_ck *ck, u64 data_id, const struct nexus_kext *x);
+int nexus_ck_shared_extent(struct nexus_ck *ck, u64 data_id,
+			   const struct nexus_kext *x);
+int nexus_ck_scan_shared(struct nexus_ck *ck);
+
 /* Judges the facts; 0 or -errno. */
 int nexus_ck_judge(struct nexus_ck *ck);
 

@@ -34,6 +34,14 @@ static void key_u64(struct nexus_key *k, u64 v)
 	k->len += 8;
 }
 
+static void key_u32(struct nexus_key *k, u32 v)
+{
+	int i;
+
+	for (i = 24; i >= 0; i -= 8)
+		k->b[k->len++] = (u8)(v >> i);
+}
+
 static void key_bytes(struct nexus_key *k, const void *p, size_t len)
 {
 	if (len)
@@ -96,6 +104,18 @@ void nexus_key_pack(struct nexus_key *k, u64 pack)
 {
 	key_letter(k, NEXUS_KEY_PACK);
 	key_u64(k, pack);
+}
+
+void nexus_key_shared(struct nexus_key *k, u64 pack, u32 block, u32 nblocks,
+		      u64 data_id, u64 offset)
+{
+	key_letter(k, NEXUS_KEY_SHARED);
+	key_u64(k, pack);
+	k->b[k->len++] = nblocks > NEXUS_SHARED_SHORT;
+	key_u32(k, block);
+	k->b[k->len++] = (u8)(NEXUS_EXTENT_BLOCKS_MAX - nblocks);
+	key_u64(k, data_id);
+	key_u64(k, offset);
 }
 
 void nexus_key_orphan(struct nexus_key *k, u64 data_id)

@@ -24,6 +24,9 @@ void nexus_key_list(struct nexus_key *k, u64 parent, u64 pos);
 void nexus_key_extent(struct nexus_key *k, u64 data_id, u64 offset);
 void nexus_key_xattr(struct nexus_key *k, u64 ino, const void *name, size_t len);
 void nexus_key_pack(struct nexus_key *k, u64 pack);
+/* @nblocks is 1..NEXUS_EXTENT_BLOCKS_MAX. */
+void nexus_key_shared(struct nexus_key *k, u64 pack, u32 block, u32 nblocks,
+		      u64 data_id, u64 offset);
 void nexus_key_orphan(struct nexus_key *k, u64 data_id);
 void nexus_key_quota(struct nexus_key *k, u8 kind, u64 id);
 void nexus_key_setting(struct nexus_key *k, u64 hash);

@@ -210,7 +210,7 @@ static bool check_extent(const struct nexus_rec_head *rec)
 	    !le64_to_cpu(r->pack) || le32_to_cpu(r->reserved) ||
 	    !blocks_ok(le32_to_cpu(r->block), nblocks))
 		return false;
-	/* Shared ranges need R records, which this format version lacks. */
+	/* What is written is new; SHARE and CLONE share it. */
 	if (le32_to_cpu(r->flags) & ~(NEXUS_EF_UNWRITTEN | NEXUS_EF_NOCRC))
 		return false;
 	/* The last block may reach beyond the largest size, not begin there. */
@@ -314,6 +314,48 @@ static bool check_data(const struct nexus_rec_head *rec)
 	       nexus_crc32c(0, r->data, len) == le32_to_cpu(r->crc);
 }
 
+/* Whole blocks of a file, as SHARE and CLONE name them. */
+static bool range_ok(__le64 le_offset, u32 nblocks)
+{
+	u64 offset = le64_to_cpu(le_offset);
+
+	return nblocks && nblocks <= NEXUS_CLONE_BLOCKS_MAX &&
+	       !(offset & (NEXUS_BLOCK_SIZE - 1)) && offset <= NEXUS_SIZE_MAX &&
+	       NEXUS_SIZE_MAX - offset >= (u64)(nblocks - 1) << NEXUS_BLOCK_SHIFT;
+}
+
+static bool check_share(const struct nexus_rec_head *rec)
+{
+	const struct nexus_rec_share *r = HEAD_AS(nexus_rec_share, rec);
+
+	return flags_ok(rec, 0) && fits(rec, sizeof(*r)) &&
+	       le64_to_cpu(r->ino) && le64_to_cpu(r->data_id) &&
+	       range_ok(r->offset, le32_to_cpu(r->nblocks)) &&
+	       !le32_to_cpu(r->reserved);
+}
+
+static bool check_clone(const struct nexus_rec_head *rec)
+{
+	const struct nexus_rec_clone *r = HEAD_AS(nexus_rec_clone, rec);
+	u64 from = le64_to_cpu(r->src_offset), to = le64_to_cpu(r->offset);
+	u32 nblocks = le32_to_cpu(r->nblocks);
+
+	if (!flags_ok(rec, 0) || !fits(rec, sizeof(*r)) ||
+	    !le64_to_cpu(r->src_ino) || !le64_to_cpu(r->src_data_id) ||
+	    !le64_to_cpu(r->ino) || !le64_to_cpu(r->data_id) ||
+	    (r->src_ino == r->ino) != (r->src_data_id == r->data_id))
+		return false;
+	if (!range_ok(r->src_offset, nblocks) || !range_ok(r->offset, nblocks) ||
+	    le32_to_cpu(r->mapped) > nblocks ||
+	    le64_to_cpu(r->size) > NEXUS_SIZE_MAX)
+		return false;
+	/* One record does not read what it changes. */
+	if (r->src_ino == r->ino &&
+	    (from > to ? from - to : to - from) < (u64)nblocks << NEXUS_BLOCK_SHIFT)
+		return false;
+	return ns_ok(r->mtime_ns) && ns_ok(r->ctime_ns);
+}
+
 struct rec_info {
 	const char *name;
 	u32 size;		/* of the fixed part */
@@ -336,6 +378,8 @@ static const struct rec_info infos[NEXUS_REC_MAX] = {
 	[NEXUS_REC_SETTING]	= { "SETTING", sizeof(struct nexus_rec_setting) },
 	[NEXUS_REC_QUOTA]	= { "QUOTA", sizeof(struct nexus_rec_quota) },
 	[NEXUS_REC_DATA]	= { "DATA", sizeof(struct nexus_rec_data) },
+	[NEXUS_REC_SHARE]	= { "SHARE", sizeof(struct nexus_rec_share) },
+	[NEXUS_REC_CLONE]	= { "CLONE", sizeof(struct nexus_rec_clone) },
 };
 
 const char *nexus_rec_name(u16 type)
@@ -379,6 +423,10 @@ static bool check_body(const struct nexus_rec_head *rec)
 		return check_quota(rec);
 	case NEXUS_REC_DATA:
 		return check_data(rec);
+	case NEXUS_REC_SHARE:
+		return check_share(rec);
+	case NEXUS_REC_CLONE:
+		return check_clone(rec);
 	}
 	return false;
 }

@@ -76,7 +76,8 @@ static int check_extents(const u8 *p, u32 count, u64 from, u64 *end,
 		    (u64)e.block + e.nblocks > NEXUS_PACK_BLOCKS_MAX)
 			BAD("extent blocks");
 		if (!e.pack || e.reserved ||
-		    (e.flags & ~(NEXUS_EF_UNWRITTEN | NEXUS_EF_NOCRC)))
+		    (e.flags & ~(NEXUS_EF_SHARED | NEXUS_EF_UNWRITTEN |
+				 NEXUS_EF_NOCRC)))
 			BAD("extent");
 		*end = e.offset + ((u64)e.nblocks << NEXUS_BLOCK_SHIFT);
 	}

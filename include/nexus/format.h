@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * nexusfs on-disk formats: log records, log batches, pack heads, and the keys
- * and values of the index.
+ * nexusfs on-disk formats: log records, log batches, and the keys and values of
+ * the index; pack files are in packfile.h.
  *
  * Shapes only: no logic, no I/O.  Everything here is written to disk, so every
  * structure is packed by construction (natural alignment, explicit padding),
@@ -13,6 +13,7 @@
 #ifndef NEXUS_FORMAT_H
 #define NEXUS_FORMAT_H
 
+#include <nexus/packfile.h>
 #include <nexus/types.h>
 
 /* ------------------------------------------------------------------ */
@@ -20,8 +21,6 @@
 
 #define NEXUS_FORMAT_VERSION	1
 
-#define NEXUS_BLOCK_SHIFT	12	/* pack block, batch padding unit */
-#define NEXUS_BLOCK_SIZE	(1u << NEXUS_BLOCK_SHIFT)
 #define NEXUS_NAME_MAX		255	/* bytes, NAME_MAX of Linux */
 #define NEXUS_SYMLINK_MAX	4095	/* bytes, PATH_MAX - 1 */
 #define NEXUS_INLINE_MAX	1900	/* bytes of C value for regular files */
@@ -29,7 +28,6 @@
 #define NEXUS_XATTR_VALUE_MAX	65536	/* XATTR_SIZE_MAX of Linux */
 #define NEXUS_KEY_MAX		511	/* LMDB's default maximum key size */
 #define NEXUS_ZONE_NAME_MAX	63	/* [a-z0-9][a-z0-9-]{0,62} */
-#define NEXUS_UUID_SIZE		16
 
 #define NEXUS_ROOT_INO		1ull	/* inode of a zone's root directory */
 #define NEXUS_FIRST_INO		16ull	/* first inode handed out; below: reserved */
@@ -47,11 +45,11 @@
 #define NEXUS_COMPAT_KNOWN	0ull
 #define NEXUS_RO_COMPAT_KNOWN	0ull
 #define NEXUS_INCOMPAT_LOGDATA	(1ull << 0) /* DATA records may be in the log */
-#define NEXUS_INCOMPAT_SHARED	(1ull << 1) /* R records exist */
+#define NEXUS_INCOMPAT_SHARED	(1ull << 1) /* shared ranges: R, SHARE, CLONE */
 #define NEXUS_INCOMPAT_OVERLAY	(1ull << 2) /* store is an overlay on a base */
 #define NEXUS_INCOMPAT_CASEFOLD	(1ull << 3)
 #define NEXUS_INCOMPAT_ENCRYPT	(1ull << 4)
-#define NEXUS_INCOMPAT_KNOWN	0ull	/* none of them is implemented yet */
+#define NEXUS_INCOMPAT_KNOWN	NEXUS_INCOMPAT_SHARED
 
 /* ------------------------------------------------------------------ */
 /* Index keys: one letter, then big-endian fields, then bytes          */
@@ -65,7 +63,7 @@
 #define NEXUS_KEY_EXTENT	'E'	/* E dataid8 offset8 (bytes) */
 #define NEXUS_KEY_XATTR		'X'	/* X ino8 name */
 #define NEXUS_KEY_PACK		'B'	/* B pack8 */
-#define NEXUS_KEY_SHARED	'R'	/* R pack8 off8 ino8 */
+#define NEXUS_KEY_SHARED	'R'	/* R pack8 class1 block4 shortness1 dataid8 offset8 */
 #define NEXUS_KEY_ORPHAN	'O'	/* O dataid8 */
 #define NEXUS_KEY_QUOTA		'Q'	/* Q kind1 id8 */
 #define NEXUS_KEY_SETTING	'S'	/* S hash8 */
@@ -149,7 +147,7 @@ struct nexus_list_val {
 	__u8	name[];
 };
 
-#define NEXUS_EF_SHARED		(1u << 0)	/* an R record exists */
+#define NEXUS_EF_SHARED		(1u << 0)	/* has an R record of its own */
 #define NEXUS_EF_UNWRITTEN	(1u << 1)	/* reserved by fallocate, reads zeros */
 #define NEXUS_EF_NOCRC		(1u << 2)	/* nodatacow */
 
@@ -161,6 +159,21 @@ struct nexus_extent_val {
 	__le32	flags;		/* NEXUS_EF_* */
 	__le32	reserved;
 };
+
+/*
+ * R: a reference to blocks of a pack that others may refer to as well.  Every
+ * SHARED extent has one, with the same place, length, data id and offset, and
+ * no other extent has.  "shortness" is NEXUS_EXTENT_BLOCKS_MAX - nblocks, so
+ * that the longest reference that begins at a block comes first; "class" is 0
+ * for references of at most NEXUS_SHARED_SHORT blocks and 1 for longer ones, so
+ * that few keys lie between a block and the references that may cover it.
+ */
+struct nexus_shared_val {
+	struct nexus_val_head head;
+	__le64	ino;		/* that had the data id when this was written */
+};
+
+#define NEXUS_SHARED_SHORT	8u
 
 /* nexus_pack_val.state */
 #define NEXUS_PACK_OPEN		1u
@@ -280,6 +293,8 @@ enum nexus_rec_type {
 	NEXUS_REC_SETTING	= 14,
 	NEXUS_REC_QUOTA		= 15,
 	NEXUS_REC_DATA		= 16,
+	NEXUS_REC_SHARE		= 17,
+	NEXUS_REC_CLONE		= 18,
 	NEXUS_REC_MAX
 };
 
@@ -545,6 +560,48 @@ struct nexus_rec_data {
 	__u8	data[];
 };
 
+#define NEXUS_CLONE_BLOCKS_MAX	1024u	/* blocks of one SHARE or CLONE */
+
+/*
+ * SHARE: extents that overlap file blocks [offset, offset + nblocks) become
+ * SHARED, as a whole; those that are, and UNWRITTEN ones, stay as they are.
+ * What the file holds does not change.
+ * Requires: a regular file with that data id.
+ */
+struct nexus_rec_share {
+	struct nexus_rec_head head;
+	__le64	ino;
+	__le64	data_id;
+	__le64	offset;		/* bytes, multiple of NEXUS_BLOCK_SIZE */
+	__le32	nblocks;	/* 1..NEXUS_CLONE_BLOCKS_MAX */
+	__le32	reserved;
+};
+
+/*
+ * CLONE: file blocks [offset, offset + nblocks) become what the source has from
+ * src_offset on: the same blocks, and holes where it has holes or UNWRITTEN
+ * extents.  What was mapped there is freed.  Sizes and times as with EXTENT; the
+ * source's inode does not change.
+ * Requires: two regular files, or one and ranges apart, with those data ids;
+ * @mapped blocks of the source range are mapped, and SHARED.
+ */
+struct nexus_rec_clone {
+	struct nexus_rec_head head;
+	__le64	src_ino;
+	__le64	src_data_id;
+	__le64	src_offset;	/* bytes, multiple of NEXUS_BLOCK_SIZE */
+	__le64	ino;
+	__le64	data_id;
+	__le64	offset;		/* bytes, multiple of NEXUS_BLOCK_SIZE */
+	__le64	size;		/* bytes: file size these blocks prove */
+	__le32	nblocks;	/* 1..NEXUS_CLONE_BLOCKS_MAX */
+	__le32	mapped;
+	__le64	mtime_s;
+	__le64	ctime_s;
+	__le32	mtime_ns;
+	__le32	ctime_ns;
+};
+
 /* ------------------------------------------------------------------ */
 /* Log batches                                                         */
 
@@ -577,49 +634,13 @@ struct nexus_batch_head {
 };
 
 /* ------------------------------------------------------------------ */
-/* Packs                                                               */
-
-#define NEXUS_PACK_MAGIC	0x4b4341505358454eull	/* "NEXSPACK" */
-
-/* Block 0 of a pack. */
-struct nexus_pack_head {
-	__le64	magic;
-	__le32	version;	/* 1 */
-	__le32	flags;		/* 1 = sealed */
-	__u8	zone[NEXUS_UUID_SIZE];
-	__le64	pack;
-	__le32	blocks;		/* of the whole file, head and table included */
-	__le32	table_blocks;	/* blocks of the table, which starts at block 1 */
-	__le32	used;		/* sealed: highest referenced block + 1 */
-	__le32	crc;		/* CRC32C of this structure with crc 0 */
-	__u8	reserved[64];
-};
-
-#define NEXUS_PACK_SEALED_FLAG	1u
-
-/*
- * One line for each block of the pack, the block itself being the index (the
- * lines of head and table are zero).  It names the first owner.  @pack is the
- * low half of the pack id: files are recycled, so a line of an earlier life is
- * told apart.  A line whose @pack does not match is empty.
- */
-struct nexus_pack_line {
-	__le64	ino;
-	__le64	data_id;
-	__le64	offset;		/* in the file, bytes | NEXUS_PL_* in the low bits */
-	__le32	crc;		/* CRC32C of the block */
-	__le32	pack;
-};
-
-#define NEXUS_PACK_LINES_PER_BLOCK (NEXUS_BLOCK_SIZE / 32u)
-
-/* ------------------------------------------------------------------ */
 
 NEXUS_STATIC_ASSERT(sizeof(struct nexus_val_head) == 8);
 NEXUS_STATIC_ASSERT(sizeof(struct nexus_inode_val) == 224);
 NEXUS_STATIC_ASSERT(sizeof(struct nexus_dirent_val) == 32);
 NEXUS_STATIC_ASSERT(sizeof(struct nexus_list_val) == 24);
 NEXUS_STATIC_ASSERT(sizeof(struct nexus_extent_val) == 32);
+NEXUS_STATIC_ASSERT(sizeof(struct nexus_shared_val) == 16);
 NEXUS_STATIC_ASSERT(sizeof(struct nexus_pack_val) == 72);
 NEXUS_STATIC_ASSERT(sizeof(struct nexus_orphan_val) == 32);
 NEXUS_STATIC_ASSERT(sizeof(struct nexus_quota_val) == 72);
@@ -643,8 +664,8 @@ NEXUS_STATIC_ASSERT(sizeof(struct nexus_rec_pack) == 88);
 NEXUS_STATIC_ASSERT(sizeof(struct nexus_rec_setting) == 48);
 NEXUS_STATIC_ASSERT(sizeof(struct nexus_rec_quota) == 80);
 NEXUS_STATIC_ASSERT(sizeof(struct nexus_rec_data) == 72);
+NEXUS_STATIC_ASSERT(sizeof(struct nexus_rec_share) == 64);
+NEXUS_STATIC_ASSERT(sizeof(struct nexus_rec_clone) == 120);
 NEXUS_STATIC_ASSERT(sizeof(struct nexus_batch_head) == 128);
-NEXUS_STATIC_ASSERT(sizeof(struct nexus_pack_head) == 120);
-NEXUS_STATIC_ASSERT(sizeof(struct nexus_pack_line) == 32);
 
 #endif /* NEXUS_FORMAT_H */

@@ -76,6 +76,7 @@ static struct nexus_zone *nexus_zone_make(struct nexus_session *s,
 	zone->ms = &nexus_chan_metastore;
 	memcpy(zone->uuid, za->uuid, sizeof(zone->uuid));
 	zone->store_rdonly = za->flags & NEXUS_ZA_RDONLY;
+	zone->shared = za->flags & NEXUS_ZA_SHARED;
 	zone->opts.grace = NEXUS_GRACE_DEFAULT;
 	err = nexus_log_start(zone, &p);
 	if (!err)
@@ -171,6 +172,8 @@ static int nexus_zone_attach_again(struct nexus_att *att,
 		bad = "uuid";
 	else if (cz->incarnation != za->incarnation)
 		bad = "incarnation";
+	else if (cz->zone->shared && !(za->flags & NEXUS_ZA_SHARED))
+		bad = "feature SHARED";
 	if (bad) {
 		nexus_err(cz->zone, "the new helper has another store: %s differs",
 			  bad);
@@ -205,7 +208,8 @@ int nexus_zone_attach(struct nexus_att *att, struct nexus_zone_attach *za)
 {
 	int err;
 
-	if (za->flags & ~(NEXUS_ZA_RDONLY | NEXUS_ZA_REATTACH) ||
+	if (za->flags & ~(NEXUS_ZA_RDONLY | NEXUS_ZA_REATTACH |
+			   NEXUS_ZA_SHARED) ||
 	    memchr_inv(za->reserved, 0, sizeof(za->reserved)) ||
 	    strnlen(za->name, sizeof(za->name)) == sizeof(za->name) ||
 	    !nexus_label_ok(za->name, strlen(za->name)))

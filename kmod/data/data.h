@@ -168,6 +168,12 @@ void nexus_map_unprepare(struct nexus_inode *ni, u32 n);
 void nexus_map_insert(struct nexus_inode *ni, u64 fblock, u64 pack, u32 block,
 		      u32 nblocks);
 void nexus_map_punch(struct nexus_inode *ni, u64 fblock);
+/*
+ * Maps @nr extents; all of [fblock, fblock + n), in which they lie then, changes
+ * at once, or with @n 0 what they cover.  1 + @nr prepared changes, or @nr.
+ */
+void nexus_map_replace(struct nexus_inode *ni, u64 fblock, u64 n,
+		       const struct nexus_ext *ext, u32 nr);
 /* As nexus_extmap_next(). */
 bool nexus_map_next(struct nexus_inode *ni, u64 fblock, struct nexus_ext *e);
 /* As nexus_extmap_find(), with the disk_size of the same moment. */
@@ -189,6 +195,13 @@ bool nexus_folio_take(struct inode *inode, struct folio *folio,
 		      struct nexus_resv *resv);
 /* Zeroes cached bytes [from, to or end of page) that an extension shows. */
 void nexus_zero_beyond(struct inode *inode, loff_t from, loff_t to);
+
+/* ---- shared blocks (clone.c) ---------------------------------------------------- */
+
+/* ->remap_file_range */
+loff_t nexus_remap_file_range(struct file *file_in, loff_t pos_in,
+			      struct file *file_out, loff_t pos_out,
+			      loff_t len, unsigned int flags);
 
 /* ---- reading (io.c) ----------------------------------------------------------- */
 

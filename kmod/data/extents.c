@@ -208,19 +208,29 @@ static bool nexus_map_small(struct nexus_inode *ni)
 int nexus_content_load(struct inode *inode, loff_t pos, size_t len)
 {
 	struct nexus_inode *ni = NEXUS_I(inode);
-	u64 end;
+	u64 end, gen;
 	int err;
 
 	err = nexus_extents_load(inode);
 	if (err || test_bit(NEXUS_I_PACKS, &ni->state))
 		return err;
+	gen = READ_ONCE(ni->gen);
 	end = min_t(u64, (u64)pos + len, inode->i_sb->s_maxbytes);
 	err = nexus_packs_open(ni, pos >> NEXUS_BLOCK_SHIFT,
 			       DIV_ROUND_UP_ULL(end, NEXUS_BLOCK_SIZE), true);
-	/* What comes into the map from now on is in packs of ours. */
+	/* What is written from now on is in packs of ours. */
 	if (!err && nexus_map_small(ni) &&
-	    !nexus_packs_open(ni, 0, U64_MAX, false))
+	    !nexus_packs_open(ni, 0, U64_MAX, false)) {
 		set_bit(NEXUS_I_PACKS, &ni->state);
+		/*
+		 * A clone, which may be in others, changes map and gen before it
+		 * clears the bit; the barrier pairs with that of
+		 * nexus_clone_commit().
+		 */
+		smp_mb__after_atomic();
+		if (READ_ONCE(ni->gen) != gen)
+			clear_bit(NEXUS_I_PACKS, &ni->state);
+	}
 	return err;
 }
 
@@ -269,6 +279,28 @@ void nexus_map_insert(struct nexus_inode *ni, u64 fblock, u64 pack, u32 block,
 	ni->map_changes--;
 	up_write(&ni->map_sem);
 	nexus_count_blocks(&ni->vfs, nblocks, freed);
+}
+
+void nexus_map_replace(struct nexus_inode *ni, u64 fblock, u64 n,
+		       const struct nexus_ext *ext, u32 nr)
+{
+	u64 added = 0, gone = 0, freed;
+	u32 i;
+
+	lockdep_assert_held(&ni->log_mutex);
+	down_write(&ni->map_sem);
+	if (n) {
+		nexus_extmap_punch(ni->map, fblock, n, &gone);
+		ni->map_changes--;
+	}
+	for (i = 0; i < nr; i++) {
+		nexus_extmap_insert(ni->map, &ext[i], &freed);
+		added += ext[i].nblocks;
+		gone += freed;
+	}
+	ni->map_changes -= nr;
+	up_write(&ni->map_sem);
+	nexus_count_blocks(&ni->vfs, added, gone);
 }
 
 void nexus_map_punch(struct nexus_inode *ni, u64 fblock)

@@ -145,18 +145,22 @@ static vm_fault_t nexus_page_mkwrite(struct vm_fault *vmf)
 		ret = nexus_fault_error(err);
 		goto out;
 	}
+	/* Who compares two files under it must see none that changes. */
+	filemap_invalidate_lock_shared(inode->i_mapping);
 	folio_lock(folio);
 	if (folio->mapping != inode->i_mapping ||
 	    folio_pos(folio) >= i_size_read(inode)) {
 		folio_unlock(folio);
 		nexus_folio_unreserve(inode);
 		ret = VM_FAULT_NOPAGE;
-		goto out;
+		goto out_invalidate;
 	}
 	nexus_folio_mark(inode, folio);
 	folio_mark_dirty(folio);
 	/* Its checksum may be under way. */
 	folio_wait_stable(folio);
+out_invalidate:
+	filemap_invalidate_unlock_shared(inode->i_mapping);
 out:
 	sb_end_pagefault(inode->i_sb);
 	return ret;
@@ -243,6 +247,7 @@ const struct file_operations nexus_file_fops = {
 	.splice_read	= nexus_splice_read,
 	.splice_write	= iter_file_splice_write,
 	.fadvise	= nexus_fadvise,
+	.remap_file_range = nexus_remap_file_range,
 	.setlease	= generic_setlease,
 };
 

@@ -130,6 +130,66 @@ test_small_files_without_a_helper() {
 	rm -r "$small"
 }
 
+# Sizes and blocks, too: what is shared counts for each file.
+shared_picture() {
+	(cd "$1" && find . -type f -printf '%p %s %b\n' | sort &&
+		find . -type f -print0 | sort -z | xargs -0 -r sha256sum)
+}
+
+# Files that share blocks; their first owners are changed, cut or gone.
+make_shared() {
+	local d=$1 i
+	rm -rf "$d"
+	mkdir "$d"
+	head -c 3000000 /dev/urandom > "$d/a"
+	head -c 90000000 /dev/urandom > "$d/large"
+	for i in 1 2 3 4 5; do cp --reflink=always "$d/a" "$d/a$i"; done
+	cp --reflink=always "$d/a1" "$d/a11"
+	cp --reflink=always "$d/large" "$d/large2"
+	echo changed | dd of="$d/a1" bs=4096 seek=3 conv=notrunc status=none
+	truncate -s 1000001 "$d/a2"
+	echo appended >> "$d/a3"
+	rm "$d/a" "$d/a4" "$d/large"
+}
+
+test_shared_blocks() {
+	need
+	local d=$dir/shared i
+	make_shared "$d"
+	shared_picture "$d" > "$tap_tmp/before"
+	down
+	check
+	up
+	# Packs that nobody but the clones refers to are not taken for dead.
+	for i in 1 2 3; do
+		sync -f "$dir"
+		sleep 1
+	done
+	shared_picture "$d" > "$tap_tmp/after"
+	cmp "$tap_tmp/before" "$tap_tmp/after" || { diff "$tap_tmp/before" "$tap_tmp/after"; return 1; }
+	# Applied by the next helper, out of the log.
+	cat "$d"/* > /dev/null
+	hold
+	kill -9 "$(cat /run/nexusfs/nexusd.pid)"
+	cp --reflink=always "$d/a5" "$d/late"
+	cp --reflink=always "$d/late" "$d/later"
+	rm "$d/a5" "$d/large2"
+	echo more | dd of="$d/late" bs=4096 seek=100 conv=notrunc status=none
+	shared_picture "$d" > "$tap_tmp/before"
+	timeout 60 umount "$dir"
+	release
+	until_true 60 nexusctl status
+	"$supervise" stop
+	check
+	up
+	shared_picture "$d" > "$tap_tmp/after"
+	cmp "$tap_tmp/before" "$tap_tmp/after" || { diff "$tap_tmp/before" "$tap_tmp/after"; return 1; }
+	rm -r "$d"
+	down
+	check
+	up
+}
+
 test_mounted_again_at_once() {
 	need
 	local i

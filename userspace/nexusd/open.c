@@ -208,6 +208,8 @@ static int attach(struct zone *z, u64 ticket, struct errline *err)
 			return err_set(err, ret, "the index cannot be written: %s",
 				       strerror(-ret));
 	}
+	if (z->sb.incompat & NEXUS_INCOMPAT_SHARED)
+		za.flags |= NEXUS_ZA_SHARED;
 	memcpy(za.name, z->name, sizeof(za.name));
 	memcpy(za.uuid, z->sb.uuid, sizeof(za.uuid));
 	za.ino_first = first;
@@ -316,6 +318,8 @@ int zone_reattach(struct zone *z, const struct nexus_zone_next *zn, struct errli
 	za.segment_blocks = super_segment_blocks(&z->sb);
 	if (z->rdonly)
 		za.flags |= NEXUS_ZA_RDONLY;
+	if (z->sb.incompat & NEXUS_INCOMPAT_SHARED)
+		za.flags |= NEXUS_ZA_SHARED;
 	ret = chan_ioctl(z->chan, NEXUS_IOC_ZONE_ATTACH, &za);
 	if (ret)
 		return err_set(err, ret, "the module refuses the zone: %s", strerror(-ret));

@@ -314,6 +314,7 @@ struct nexus_attach {
 
 #define NEXUS_ZA_RDONLY		(1u << 0) /* store cannot take changes */
 #define NEXUS_ZA_REATTACH	(1u << 1) /* the zone lives; id is given */
+#define NEXUS_ZA_SHARED		(1u << 2) /* feature SHARED: SHARE and CLONE may be logged */
 
 struct nexus_zone_attach {
 	__u32	id;		/* out; in with REATTACH */

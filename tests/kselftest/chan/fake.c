@@ -86,6 +86,7 @@ void zone_params(struct nexus_zone_attach *za, int lock_fd)
 	za->lock_fd = lock_fd;
 	za->pack_blocks = 1024;
 	za->segment_blocks = 1024;
+	za->flags = ctl->unshared ? 0 : NEXUS_ZA_SHARED;
 }
 
 static int hand_over(struct fake *f, unsigned long cmd, const char *name,
@@ -211,7 +212,7 @@ static int take_over(struct fake *f)
 		uint32_t id = zn.id;
 
 		zone_params(&za, f->lock);
-		za.flags = NEXUS_ZA_REATTACH;
+		za.flags |= NEXUS_ZA_REATTACH;
 		za.id = id;
 		memcpy(za.uuid, zn.uuid, sizeof(za.uuid));
 		memcpy(za.name, zn.name, sizeof(za.name));

@@ -126,6 +126,7 @@ struct ctl {
 	_Atomic unsigned int reason_len;
 	_Atomic int hold_open;		/* OPEN_ZONE is not answered */
 	_Atomic int no_detach;		/* nothing is drained */
+	_Atomic int unshared;		/* zones without the feature SHARED */
 	unsigned int segments, packs, inos; /* handed over with a zone */
 	_Atomic int hogging;		/* CPU 0 is taken */
 	_Atomic int on_0;		/* the helper stays on CPU 0 */

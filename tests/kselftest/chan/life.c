@@ -3,6 +3,7 @@
  * Life of a session: a helper that dies at each step, waiters that are killed,
  * more requests than slots, grace, and the end of it all.
  */
+#include <linux/fs.h>
 #include <sched.h>
 
 #include "fake.h"
@@ -387,6 +388,38 @@ static void test_remount(void)
 	fake_stop(helper);
 }
 
+static int op_clone(const char *p)
+{
+	int a = open(p, O_RDWR | O_CREAT | O_CLOEXEC, 0600), b;
+	char other[160], block[4096] = "x";
+
+	snprintf(other, sizeof(other), "%s-clone", p);
+	b = open(other, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (a < 0 || b < 0 || write(a, block, 4096) != 4096)
+		return -errno;
+	return ioctl(b, FICLONE, a) ? -errno : 0;
+}
+
+/* Only a store that knows of shared blocks gets records about them. */
+static void test_features(void)
+{
+	int unshared;
+
+	for (unshared = 0; unshared < 2; unshared++) {
+		pid_t helper;
+
+		ctl->unshared = unshared;
+		helper = fake_start();
+		ok_err(fake_mount(NULL), 0, "mount");
+		ok_err(op_run(op_clone, name('n')), unshared ? -EOPNOTSUPP : 0,
+		       "FICLONE in a zone with%s shared blocks",
+		       unshared ? "out" : "");
+		ok_err(fake_umount(), 0, "umount");
+		fake_stop(helper);
+	}
+	ctl->unshared = 0;
+}
+
 int main(void)
 {
 	pid_t helper;
@@ -406,6 +439,7 @@ int main(void)
 	test_polling();
 	test_elsewhere();
 	test_remount();
+	test_features();
 	test_grace();
 	fake_exit();
 	return done();

@@ -130,6 +130,16 @@ static int op_shorten(const char *p)
 	return truncate(p, 4096) ? -errno : 0;
 }
 
+static char cloned_into[sizeof(path)];
+
+static int op_clone(const char *p)
+{
+	int from = open(p, O_RDONLY | O_CLOEXEC);
+	int to = open(cloned_into, O_RDWR | O_CLOEXEC);
+
+	return from < 0 || to < 0 || ioctl(to, FICLONE, from) ? -errno : 0;
+}
+
 static int op_settings(const char *p)
 {
 	char file[160];
@@ -171,6 +181,10 @@ static void test_requests(void)
 	     "nexus_write_iter");
 	pair("a file that is being written, and written directly", op_write, one,
 	     op_direct, one, "nexus_direct_write");
+	snprintf(cloned_into, sizeof(cloned_into), "%s", name("y"));
+	op_run(op_lstat, cloned_into);
+	pair("a file that is being cloned", op_clone, one, op_clone, one,
+	     "nexus_clone_lock");
 	pair("a file that is being truncated", op_truncate, one, op_write, one,
 	     "nexus_write_iter");
 	/* Their extents came with the lookup, all of them in one pack. */

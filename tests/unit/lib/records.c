@@ -234,6 +234,37 @@ void *rec_data(u64 ino, u64 data_id, u64 offset, const char *bytes)
 	return r;
 }
 
+void *rec_share(u64 ino, u64 data_id, u64 fblock, u32 nblocks)
+{
+	struct nexus_rec_share *r = fresh(sizeof(*r));
+
+	nexus_rec_init(&r->head, sizeof(*r), NEXUS_REC_SHARE, 0, NOW);
+	r->ino = cpu_to_le64(ino);
+	r->data_id = cpu_to_le64(data_id);
+	r->offset = cpu_to_le64(fblock << NEXUS_BLOCK_SHIFT);
+	r->nblocks = cpu_to_le32(nblocks);
+	return r;
+}
+
+void *rec_clone(const struct clone_args *a)
+{
+	struct nexus_rec_clone *r = fresh(sizeof(*r));
+
+	nexus_rec_init(&r->head, sizeof(*r), NEXUS_REC_CLONE, 0, NOW);
+	r->src_ino = cpu_to_le64(a->src);
+	r->src_data_id = cpu_to_le64(a->src_id);
+	r->src_offset = cpu_to_le64(a->from << NEXUS_BLOCK_SHIFT);
+	r->ino = cpu_to_le64(a->ino);
+	r->data_id = cpu_to_le64(a->id);
+	r->offset = cpu_to_le64(a->to << NEXUS_BLOCK_SHIFT);
+	r->size = cpu_to_le64(a->size);
+	r->nblocks = cpu_to_le32(a->nblocks);
+	r->mapped = cpu_to_le32(a->mapped);
+	r->mtime_s = cpu_to_le64(3000);
+	r->ctime_s = cpu_to_le64(3001);
+	return r;
+}
+
 void *rec_nop(void)
 {
 	struct nexus_rec_head *r = fresh(sizeof(*r));

@@ -34,6 +34,13 @@ void *rec_pack(u64 pack, u32 state, u32 used);
 void *rec_setting(u64 hash, const char *path, const char *val);
 void *rec_quota(u32 kind, u64 id, u64 inodes_soft, u64 blocks_soft);
 void *rec_data(u64 ino, u64 data_id, u64 offset, const char *bytes);
+void *rec_share(u64 ino, u64 data_id, u64 fblock, u32 nblocks);
+struct clone_args {
+	u64 src, src_id, from;	/* file blocks */
+	u64 ino, id, to, size;
+	u32 nblocks, mapped;
+};
+void *rec_clone(const struct clone_args *a);
 void *rec_nop(void);
 
 #endif

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The store check: a good store has no problem, and each contradiction is seen. */
 #include "records.h"
+#include "lib/shared.h"
 
 static struct store s;
 static const char *want;
@@ -159,6 +160,50 @@ static void test_names(void **state)
 	finds(&t, "key of a wrong length");
 }
 
+static void test_shared(void **state)
+{
+	static const struct nexus_kext x = { 0, 5, 1, 2, 0 }, other = { 50, 5, 1, 2, 0 };
+	struct nexus_shared_val v = { .ino = 0 };
+	struct nexus_key k;
+	struct store t;
+
+	(void)state;
+	must(&s, rec_share(23, 23, 0, 2));
+	must(&s, rec_clone(&(struct clone_args) {
+		.src = 23, .src_id = 23, .ino = 23, .id = 23, .to = 50, .nblocks = 2,
+		.mapped = 2, .size = 52 * 4096 }));
+	assert_int_equal(store_problems(&s, true), 0);
+	nexus_ref_key(&k, 23, &x);
+	lose(&k, "shared extent without its reference");
+	nexus_ref_key(&k, 23, &other);
+	lose(&k, "shared extent without its reference");
+	/* A reference more. */
+	nexus_ref_key(&k, 99, &x);
+	store_copy(&t, &s);
+	nexus_val_seal(&v, sizeof(v), 'R');
+	assert_int_equal(nexus_omap_put(&t.map, k.b, k.len, &v, sizeof(v)), 0);
+	finds(&t, "reference without its extent");
+	/* One that is none. */
+	nexus_ref_key(&k, 23, &x);
+	k.b[9] = 1;
+	store_copy(&t, &s);
+	assert_int_equal(nexus_omap_put(&t.map, k.b, k.len, &v, sizeof(v)), 0);
+	finds(&t, "damaged reference");
+	nexus_key_extent(&k, 23, 0);
+	poke(&k, offsetof(struct nexus_extent_val, flags), 0, 4,
+	     "reference without its extent");
+	poke(&k, offsetof(struct nexus_extent_val, flags), 0, 4,
+	     "shared blocks with an owner");
+	poke(&k, offsetof(struct nexus_extent_val, block), 20, 4,
+	     "reference without its extent");
+	poke(&k, offsetof(struct nexus_extent_val, flags),
+	     NEXUS_EF_SHARED | NEXUS_EF_UNWRITTEN, 4, "shared, and never written");
+	/* Two blocks shared by two, and two more: four are live. */
+	nexus_key_pack(&k, 5);
+	poke(&k, offsetof(struct nexus_pack_val, live), 6, 4, "live blocks");
+	poke(&k, offsetof(struct nexus_pack_val, live), 3, 4, "live blocks");
+}
+
 static void test_space(void **state)
 {
 	struct nexus_key k;
@@ -190,7 +235,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-		T(test_inodes), T(test_names), T(test_space),
+		T(test_inodes), T(test_names), T(test_space), T(test_shared),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Keys, values, CRC, records and batches: round trips and refusals. */
 #include "records.h"
+#include "lib/shared.h"
 
 u32 nexus_crc32c_table(u32 crc, const void *data, size_t len);
 
@@ -46,6 +47,15 @@ static void test_keys(void **state)
 	nexus_key_extent(&l, 7, 1ull << 41);
 	assert_true(memcmp(k.b, l.b, 17) < 0);
 	assert_true(nexus_get_be64(k.b + 9) == 1ull << 40);
+	/* The longest that begins at a block first; long and short apart. */
+	nexus_key_shared(&k, 5, 0x01020304, 9, 7, 4096);
+	assert_int_equal(k.len, NEXUS_SHARED_KEY_LEN);
+	assert_memory_equal(k.b, "R\0\0\0\0\0\0\0\5\1\1\2\3\4\367", 15);
+	assert_true(nexus_get_be64(k.b + 15) == 7 && nexus_get_be64(k.b + 23) == 4096);
+	nexus_key_shared(&l, 5, 0x01020304, 8, 7, 4096);
+	assert_memory_equal(l.b, "R\0\0\0\0\0\0\0\5\0\1\2\3\4\370", 15);
+	nexus_key_shared(&l, 5, 0x01020304, 10, 99, 99);
+	assert_true(memcmp(l.b, k.b, k.len) < 0);
 	nexus_key_zone(&k);
 	assert_int_equal(k.len, 1);
 	assert_false(nexus_key_logged('Z') || nexus_key_logged('N'));
@@ -214,6 +224,84 @@ static void test_content_records(void **state)
 	BAD(nexus_rec_data, rec_data(20, 20, 0, "abc"), r->offset = cpu_to_le64(8));
 }
 
+static void test_references(void **state)
+{
+	struct nexus_kext x = {
+		.fblock = 300, .pack = 5, .block = 6, .nblocks = 40,
+	};
+	struct nexus_ref ref;
+	struct nexus_key k;
+	u32 i;
+
+	(void)state;
+	for (i = 1; i <= 212; i += 3) {
+		x.nblocks = i;
+		nexus_ref_key(&k, 77, &x);
+		assert_int_equal(nexus_ref_parse(&k, &ref), 0);
+		assert_true(ref.data_id == 77 && ref.x.pack == 5 &&
+			    ref.x.block == 6 && ref.x.nblocks == i &&
+			    ref.x.fblock == 300 && ref.x.flags == NEXUS_EF_SHARED);
+	}
+#define BAD_REF(change) do {						\
+	nexus_ref_key(&k, 77, &x);					\
+	change;								\
+	assert_int_equal(nexus_ref_parse(&k, &ref), -EUCLEAN);		\
+} while (0)
+	x.nblocks = 40;
+	BAD_REF(k.len--);
+	BAD_REF(k.b[8] = 0);		/* pack */
+	BAD_REF(k.b[9] = 0);		/* class */
+	BAD_REF(k.b[9] = 7);
+	BAD_REF(k.b[13] = 0);		/* block */
+	BAD_REF(k.b[10] = 0xff);
+	BAD_REF(k.b[14] = 0);		/* 256 blocks from 300 on: two windows */
+	BAD_REF(k.b[30] = 1);		/* within a block */
+	BAD_REF(k.b[23] = 0x80);
+}
+
+static void test_clone_records(void **state)
+{
+	struct clone_args a = {
+		.src = 20, .src_id = 21, .from = 4, .ino = 22, .id = 23, .to = 5,
+		.size = 8192, .nblocks = 8, .mapped = 7,
+	};
+	struct clone_args same = {
+		.src = 20, .src_id = 20, .from = 0, .ino = 20, .id = 20, .to = 8,
+		.nblocks = 8,
+	};
+
+	(void)state;
+#define SHARE rec_share(20, 20, 3, 9)
+	BAD(nexus_rec_share, SHARE, r->ino = 0);
+	BAD(nexus_rec_share, SHARE, r->data_id = 0);
+	BAD(nexus_rec_share, SHARE, r->offset = cpu_to_le64(1));
+	BAD(nexus_rec_share, SHARE, r->offset = cpu_to_le64(~0xfffull));
+	BAD(nexus_rec_share, SHARE, r->nblocks = 0);
+	BAD(nexus_rec_share, SHARE, r->nblocks = cpu_to_le32(NEXUS_CLONE_BLOCKS_MAX + 1));
+	BAD(nexus_rec_share, SHARE, r->reserved = cpu_to_le32(1));
+	BAD(nexus_rec_share, SHARE, r->head.flags = cpu_to_le16(1));
+#define CLONE rec_clone(&a)
+	BAD(nexus_rec_clone, CLONE, r->src_ino = 0);
+	BAD(nexus_rec_clone, CLONE, r->src_data_id = 0);
+	BAD(nexus_rec_clone, CLONE, r->ino = 0);
+	BAD(nexus_rec_clone, CLONE, r->data_id = 0);
+	BAD(nexus_rec_clone, CLONE, r->ino = r->src_ino);
+	BAD(nexus_rec_clone, CLONE, r->data_id = r->src_data_id);
+	BAD(nexus_rec_clone, CLONE, r->src_offset = cpu_to_le64(2048));
+	BAD(nexus_rec_clone, CLONE, r->offset = cpu_to_le64(2048));
+	BAD(nexus_rec_clone, CLONE, r->offset = cpu_to_le64(0x7ffffffffffff000));
+	BAD(nexus_rec_clone, CLONE, r->size = cpu_to_le64(~0ull));
+	BAD(nexus_rec_clone, CLONE, r->nblocks = 0);
+	BAD(nexus_rec_clone, CLONE, r->nblocks = cpu_to_le32(2000));
+	BAD(nexus_rec_clone, CLONE, r->mapped = cpu_to_le32(9));
+	BAD(nexus_rec_clone, CLONE, r->mtime_ns = cpu_to_le32(~0u));
+	BAD(nexus_rec_clone, CLONE, r->ctime_ns = cpu_to_le32(~0u));
+	BAD(nexus_rec_clone, CLONE, r->head.flags = cpu_to_le16(1));
+	/* Within a file the ranges lie apart. */
+	BAD(nexus_rec_clone, rec_clone(&same), r->nblocks = cpu_to_le32(9));
+	BAD(nexus_rec_clone, rec_clone(&same), r->src_offset = cpu_to_le64(4096));
+}
+
 static void test_other_records(void **state)
 {
 	(void)state;
@@ -317,6 +405,8 @@ int main(void)
 		cmocka_unit_test(test_head), cmocka_unit_test(test_create),
 		cmocka_unit_test(test_name_records),
 		cmocka_unit_test(test_content_records),
+		cmocka_unit_test(test_references),
+		cmocka_unit_test(test_clone_records),
 		cmocka_unit_test(test_other_records),
 		cmocka_unit_test(test_batch),
 	};

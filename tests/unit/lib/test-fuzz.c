@@ -7,6 +7,7 @@
 #include "records.h"
 
 #define ROUNDS 150000
+#define SAMPLES 22u
 
 static struct store s;
 
@@ -23,6 +24,12 @@ static int setup(void **state)
 	must(&s, rec_setxattr(21, "user.a", "value", 0));
 	must(&s, rec_setting(5, "/a/b", "value"));
 	must(&s, rec_mk(0, 0, 23, NULL, S_IFREG | 0600));
+	must(&s, rec_mk(1, 8, 24, "shared", S_IFREG | 0644));
+	must(&s, rec_extent(24, 24, 0, 8192, 6, 1, 20, 0));
+	must(&s, rec_share(24, 24, 0, 20));
+	must(&s, rec_clone(&(struct clone_args) {
+		.src = 24, .src_id = 24, .ino = 22, .id = 22, .to = 250, .nblocks = 20,
+		.mapped = 20 }));
 	return 0;
 }
 
@@ -59,6 +66,14 @@ static void *sample(u32 i)
 	case 14: return rec_setting(5, "/a/b", "x");
 	case 15: return rec_quota(1, 0, 5, 5);
 	case 16: return rec_data(21, 21, 0, "bytes");
+	case 17: return rec_share(21, 21, 0, 20);
+	case 18: return rec_clone(&(struct clone_args) {
+		.src = 24, .src_id = 24, .from = 2, .ino = 21, .id = 21, .to = 4,
+		.nblocks = 8, .mapped = 8, .size = 9000 });
+	case 19: return rec_clone(&(struct clone_args) {
+		.src = 22, .src_id = 22, .from = 252, .ino = 22, .id = 22,
+		.to = 200, .nblocks = 30, .mapped = 18 });
+	case 20: return rec_extent(22, 22, 252, 4096, 7, 400, 20, 0);
 	default: return rec_nop();
 	}
 }
@@ -91,7 +106,7 @@ static void test_records(void **state)
 	(void)state;
 	seed_init(21);
 	for (i = 0; i < ROUNDS; i++) {
-		struct nexus_rec_head *good = sample(rnd(18));
+		struct nexus_rec_head *good = sample(rnd(SAMPLES));
 		u32 len = le32_to_cpu(good->len);
 		u8 *copy = malloc(len);	/* of that very size, for ASan */
 		struct store t;
@@ -109,7 +124,10 @@ static void test_records(void **state)
 			ret = nexus_apply(&t.kv, (void *)copy, NULL);
 			assert_true(ret == 0 || (ret == -EUCLEAN && !t.writes));
 			applied += !ret;
-			/* CREATE may name a data id that is in use: not the tree's matter. */
+			/*
+			 * CREATE may name a data id that is in use, EXTENT and
+			 * TRUNCATE blocks: not the tree's matter.
+			 */
 			if (!ret && copy[4] != NEXUS_REC_CREATE &&
 			    copy[4] != NEXUS_REC_EXTENT && copy[4] != NEXUS_REC_TRUNCATE)
 				assert_int_equal(store_problems(&t, true), 0);
@@ -141,7 +159,7 @@ static void test_batches(void **state)
 		h->head_len = cpu_to_le32(sizeof(*h));
 		h->count = cpu_to_le32(3);
 		for (j = 0; j < 3; j++) {
-			struct nexus_rec_head *r = sample(rnd(18));
+			struct nexus_rec_head *r = sample(rnd(SAMPLES));
 
 			r->lsn = cpu_to_le64(at - sizeof(*h));
 			memcpy(buf + at, r, le32_to_cpu(r->len));
@@ -245,7 +263,7 @@ static void test_stores(void **state)
 					       sizeof(out)) <= (int)sizeof(out));
 		}
 		assert_true(store_problems(&t, false) >= 0);
-		if (nexus_apply(&t.kv, sample(rnd(18)), NULL))
+		if (nexus_apply(&t.kv, sample(rnd(SAMPLES)), NULL))
 			assert_true(t.writes == 0);
 		store_destroy(&t);
 	}

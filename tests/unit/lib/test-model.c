@@ -430,6 +430,72 @@ static void op_bulk(void)
 		m.bulk[i] = 0;
 }
 
+/* A regular file with something in it, mostly. */
+static struct m_inode *some_body(void)
+{
+	struct m_inode *in = some_inode();
+	int i;
+
+	for (i = 0; i < 20 && !(S_ISREG(in->mode) && model_blocks(in)); i++)
+		in = some_inode();
+	return in;
+}
+
+static void op_clone(void)
+{
+	struct m_inode *src = some_body();
+	struct m_inode *in = rnd(3) ? some_body() : rnd(2) ? src : some_inode();
+	u32 n = 1 + (rnd(3) ? rnd(12) : rnd(400)), from = rnd(M_BLOCKS);
+	u32 to = rnd(3) ? rnd(M_BLOCKS) : from, i, mapped = 0, wrong = 0;
+	struct clone_args a;
+	struct m_block *copy;
+	bool legal;
+
+	n = NEXUS_MIN(n, M_BLOCKS - NEXUS_MAX(from, to));
+	if (!verdict(rec_share(src->ino, src->data_id, from, n),
+		     S_ISREG(src->mode)))
+		return;
+	copy = calloc(n, sizeof(*copy));
+	for (i = 0; i < n; i++) {
+		struct m_block *b = &src->map[from + i];
+
+		if (!b->pack || (b->flags & NEXUS_EF_UNWRITTEN))
+			continue;
+		b->flags |= NEXUS_EF_SHARED;
+		copy[i] = *b;
+		mapped++;
+	}
+	if (!rnd(20))
+		wrong = 1;
+	a = (struct clone_args) {
+		.src = src->ino, .src_id = src->data_id, .from = from,
+		.ino = in->ino, .id = rnd(20) ? in->data_id : in->data_id + 1,
+		.to = to, .nblocks = n, .mapped = mapped ^ wrong,
+		.size = rnd(2) ? 0 : (u64)(to + n) * 4096 - rnd(4096),
+	};
+	legal = S_ISREG(in->mode) && a.id == in->data_id && !wrong &&
+		(in != src || (from > to ? from - to : to - from) >= n) &&
+		!(!from && src->contentlen);
+	if (verdict(rec_clone(&a), legal)) {
+		memcpy(&in->map[to], copy, n * sizeof(*copy));
+		in->size = NEXUS_MAX(in->size, a.size);
+		if (!to)
+			in->contentlen = 0;
+	}
+	free(copy);
+}
+
+/* What the packs say against what the extents say, block by block. */
+static void compare_live(void)
+{
+	u32 refs;
+	u64 pack;
+
+	for (pack = 1; pack <= m.pack; pack++)
+		assert_int_equal(store_said_live(&s, pack),
+				 store_live(&s, pack, &refs));
+}
+
 static void op_other(void)
 {
 	struct m_inode *in = some_inode();
@@ -457,7 +523,7 @@ static void step(void)
 	static void (*const ops[])(void) = {
 		op_create, op_create, op_create, op_link, op_unlink, op_unlink,
 		op_rename, op_rename, op_rename, op_setattr, op_truncate, op_extent,
-		op_extent, op_extent, op_xattr, op_forget, op_bulk, op_bulk, op_other,
+		op_extent, op_extent, op_clone, op_clone, op_xattr, op_forget, op_bulk, op_bulk, op_other,
 	};
 
 	ops[rnd(sizeof(ops) / sizeof(ops[0]))]();
@@ -503,6 +569,8 @@ static void test_random(void **state)
 				model_compare(&m, &s);
 			if (i % 32 == 0)
 				assert_int_equal(store_problems(&s, true), 0);
+			if (i % 64 == 0)
+				compare_live();
 		}
 	}
 	for (i = NEXUS_REC_CREATE; i < NEXUS_REC_MAX; i++) {

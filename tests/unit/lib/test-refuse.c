@@ -149,6 +149,50 @@ static void test_content(void **state)
 		"content of no regular file");
 }
 
+static void test_clone(void **state)
+{
+	struct create_args inl = {
+		.parent = 1, .pos = 12, .ino = 31, .data_id = 31, .name = "inline",
+		.mode = FILE_MODE, .content = "body", .contentlen = 4,
+		.iflags = NEXUS_IF_INLINE,
+	};
+	struct clone_args a = {
+		.src = 23, .src_id = 23, .ino = 22, .id = 22, .nblocks = 2, .mapped = 2,
+	};
+
+	(void)state;
+	refused(&s, rec_share(99, 99, 0, 1), "inode does not exist");
+	refused(&s, rec_share(20, 20, 0, 1), "content of no regular file");
+	refused(&s, rec_share(23, 22, 0, 1), "inode has another data id");
+	refused(&s, rec_clone(&a), "source is not shared");
+	must(&s, rec_share(23, 23, 0, 2));
+	a.mapped = 1;
+	refused(&s, rec_clone(&a), "source has other blocks");
+	a.mapped = 2;
+	a.from = 1;
+	refused(&s, rec_clone(&a), "source has other blocks");
+	a.from = 0;
+	a.id = 99;
+	refused(&s, rec_clone(&a), "inode has another data id");
+	a.id = 20;
+	a.ino = 20;
+	refused(&s, rec_clone(&a), "content of no regular file");
+	a.id = 99;
+	a.ino = 99;
+	refused(&s, rec_clone(&a), "inode does not exist");
+	a.id = 22;
+	a.ino = 22;
+	a.src_id = 98;
+	refused(&s, rec_clone(&a), "inode has another data id");
+	must(&s, rec_create(&inl));
+	a.src = 31;
+	a.src_id = 31;
+	a.mapped = 0;
+	refused(&s, rec_clone(&a), "source is inline");
+	store_destroy(&before);
+	store_copy(&before, &s);
+}
+
 static void test_store_records(void **state)
 {
 	(void)state;
@@ -184,8 +228,34 @@ static void *sample(int i)
 	case 12: return rec_extent(23, 23, 1, 0, 6, 1, 300 - 50, 0);
 	case 13: return rec_setxattr(23, "user.a", "2", 0);
 	case 14: return rec_forget(25, 25, 1);
+	case 15: return rec_share(23, 23, 0, 9);
+	case 16: return rec_clone(&(struct clone_args) {
+		.src = 40, .src_id = 40, .ino = 41, .id = 41, .to = 1, .nblocks = 20,
+		.mapped = 12 });
+	case 17: return rec_extent(40, 40, 2, 0, 6, 1, 30, 0);
+	case 18: return rec_truncate(41, 41, 0, 5 * 4096, 0, 0);
 	default: return NULL;
 	}
+}
+
+/* /shared (40) and /other (41) with the same blocks, some of which are twice in 41. */
+static int setup_shared(void **state)
+{
+	setup(state);
+	must(&s, rec_mk(1, 10, 40, "shared", FILE_MODE));
+	must(&s, rec_mk(1, 11, 41, "other", FILE_MODE));
+	must(&s, rec_extent(40, 40, 0, 0, 5, 20, 10, 0));
+	must(&s, rec_extent(40, 40, 15, 0, 5, 40, 2, 0));
+	must(&s, rec_share(40, 40, 0, 20));
+	must(&s, rec_clone(&(struct clone_args) {
+		.src = 40, .src_id = 40, .ino = 41, .id = 41, .nblocks = 20,
+		.mapped = 12 }));
+	must(&s, rec_clone(&(struct clone_args) {
+		.src = 40, .src_id = 40, .ino = 41, .id = 41, .to = 30, .nblocks = 5,
+		.mapped = 5 }));
+	store_destroy(&before);
+	store_copy(&before, &s);
+	return 0;
 }
 
 /*
@@ -250,7 +320,10 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 		T(test_create), T(test_link), T(test_unlink), T(test_rename),
 		T(test_replace_full), T(test_inode), T(test_content),
-		T(test_store_records), T(test_damage), T(test_store_fails),
+		T(test_clone), T(test_store_records),
+#undef T
+#define T(f) cmocka_unit_test_setup_teardown(f, setup_shared, teardown)
+		T(test_damage), T(test_store_fails),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

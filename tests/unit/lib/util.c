@@ -136,6 +136,46 @@ s64 store_problems(struct store *s, bool print)
 	return nexus_store_check(&s->kv, print_problem, &print);
 }
 
+u32 store_live(struct store *s, u64 pack, u32 *refs)
+{
+	static u8 seen[NEXUS_PACK_BLOCKS_MAX];
+	const struct nexus_omap_entry *e;
+	u32 n = 0, i;
+
+	memset(seen, 0, sizeof(seen));
+	*refs = 0;
+	for (e = nexus_omap_lower(&s->map, "E", 1, false); e;
+	     e = nexus_omap_lower(&s->map, e->data, e->klen, true)) {
+		struct nexus_extent_val v;
+
+		if (e->data[0] == NEXUS_KEY_SHARED)
+			*refs += nexus_get_be64(e->data + 1) == pack;
+		if (e->data[0] != NEXUS_KEY_EXTENT)
+			continue;
+		memcpy(&v, nexus_omap_val(e), sizeof(v));
+		if (le64_to_cpu(v.pack) != pack)
+			continue;
+		for (i = 0; i < le32_to_cpu(v.nblocks); i++) {
+			n += !seen[le32_to_cpu(v.block) + i];
+			seen[le32_to_cpu(v.block) + i] = 1;
+		}
+	}
+	return n;
+}
+
+u32 store_said_live(struct store *s, u64 pack)
+{
+	struct nexus_pack_val v = { 0 };
+	struct nexus_key k;
+	const void *val;
+
+	nexus_key_pack(&k, pack);
+	val = store_get(s, &k, NULL);
+	if (val)
+		memcpy(&v, val, sizeof(v));
+	return le32_to_cpu(v.live);
+}
+
 const void *store_get(struct store *s, const struct nexus_key *k, size_t *len)
 {
 	const struct nexus_omap_entry *e = nexus_omap_find(&s->map, k->b, k->len);

@@ -44,6 +44,13 @@ void store_same(const struct store *a, const struct store *b);
 bool store_equal(const struct store *a, const struct store *b);
 /* Runs nexus_store_check(), prints and returns the problems. */
 s64 store_problems(struct store *s, bool print);
+/*
+ * Blocks of @pack that any extent names, counted one by one from the E records
+ * alone; @refs gets the number of R records of the pack.
+ */
+u32 store_live(struct store *s, u64 pack, u32 *refs);
+/* The same as the pack's record says. */
+u32 store_said_live(struct store *s, u64 pack);
 
 /* Value of a key, or NULL. */
 const void *store_get(struct store *s, const struct nexus_key *k, size_t *len);
