@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
-/* Apply: content.  TRUNCATE, EXTENT, and the freeing of extents. */
+/* Apply: content.  TRUNCATE, EXTENT, PUNCH, and the freeing of extents. */
 #include "apply_impl.h"
 
 #define FBLOCK_END	(NEXUS_EXT_FBLOCK_MAX + NEXUS_EXT_WINDOW)
@@ -43,6 +43,15 @@ struct map {
 	u64	freed;
 };
 
+/* @n blocks of @x are mapped no more. */
+static int unmap_blocks(struct nexus_ap *ap, const struct nexus_kext *x, u64 n)
+{
+	if (!(x->flags & NEXUS_EF_UNWRITTEN))
+		return nexus_ap_pack_add(ap, x->pack, -(s64)n, 0);
+	ap->unwritten -= (s64)n;
+	return 0;
+}
+
 /* One extent that overlaps [from, end), or ends at from. */
 static int map_one(struct nexus_ap *ap, struct map *m,
 		   const struct nexus_kext *x, size_t len)
@@ -54,7 +63,7 @@ static int map_one(struct nexus_ap *ap, struct map *m,
 
 	if (a < b) {
 		m->freed += b - a;
-		ret = nexus_ap_pack_add(ap, x->pack, -(s64)(b - a), 0);
+		ret = unmap_blocks(ap, x, b - a);
 		if (ret)
 			return ret;
 	}
@@ -73,7 +82,8 @@ static int map_one(struct nexus_ap *ap, struct map *m,
 	}
 	if (!ret && x_end > m->end) {
 		part.fblock = m->end;
-		part.block = x->block + (u32)(m->end - x->fblock);
+		if (!(x->flags & NEXUS_EF_UNWRITTEN))
+			part.block = x->block + (u32)(m->end - x->fblock);
 		part.nblocks = (u32)(x_end - m->end);
 		ret = put_extent(ap, m->data_id, len, &part);
 	}
@@ -119,22 +129,29 @@ static int map_range(struct nexus_ap *ap, u64 data_id, u64 from, u64 end,
 	return ret || m.merged ? ret : put_extent(ap, data_id, 0, new);
 }
 
-static int add_blocks(struct nexus_ap *ap, struct nexus_ap_inode *in, u64 plus,
-		      u64 minus)
+int nexus_ap_blocks(struct nexus_ap *ap, struct nexus_ap_inode *in, u64 plus,
+		    u64 minus)
 {
-	u64 blocks = le64_to_cpu(in->v.blocks) + plus;
+	u64 blocks = le64_to_cpu(in->v.blocks) + plus, unwritten;
 
 	if (blocks < minus)
 		return nexus_ap_fail(ap, in->ino, "inode counts too few blocks");
 	in->v.blocks = cpu_to_le64(blocks - minus);
 	if (plus != minus)
 		nexus_ap_charge(ap, in, 0, (s64)(plus - minus));
+	if (!ap->unwritten)
+		return 0;
+	unwritten = le64_to_cpu(in->v.unwritten);
+	if (ap->unwritten < 0 && unwritten < (u64)-ap->unwritten)
+		return nexus_ap_fail(ap, in->ino, "inode counts too few unwritten blocks");
+	in->v.unwritten = cpu_to_le64(unwritten + (u64)ap->unwritten);
+	nexus_ap_quota_add(ap, NEXUS_QUOTA_UNWRITTEN, 0, 0, ap->unwritten);
+	ap->unwritten = 0;
 	return 0;
 }
 
-/* The regular file of a record, with the data id the record states. */
-static int load_file(struct nexus_ap *ap, u64 ino, __le64 data_id,
-		     struct nexus_ap_inode **in)
+int nexus_ap_file(struct nexus_ap *ap, u64 ino, __le64 data_id,
+		  struct nexus_ap_inode **in)
 {
 	int ret = nexus_ap_inode(ap, ino, in);
 
@@ -219,7 +236,8 @@ static int replace_body(struct nexus_ap *ap, struct nexus_ap_inode *in,
 		       nexus_ap_fail(ap, in->ino, "new data id is in use");
 
 	in->v.data_id = cpu_to_le64(new_id);
-	ret = add_blocks(ap, in, 0, blocks);
+	ap->unwritten = -(s64)le64_to_cpu(in->v.unwritten);
+	ret = nexus_ap_blocks(ap, in, 0, blocks);
 	if (!ret && !nexus_ap_nlink(in)) {
 		/* Still open, though its last name is gone. */
 		ret = nexus_ap_orphan_put(ap, new_id, NEXUS_ORPHAN_INODE,
@@ -247,7 +265,7 @@ static int cut_body(struct nexus_ap *ap, struct nexus_ap_inode *in,
 		if (!ret)
 			ret = map_range(ap, data_id, end, FBLOCK_END, NULL,
 					&freed);
-		return ret ? ret : add_blocks(ap, in, 0, freed);
+		return ret ? ret : nexus_ap_blocks(ap, in, 0, freed);
 	}
 	tail.fblock = end - 1;
 	tail.pack = le64_to_cpu(r->tail_pack);
@@ -256,7 +274,7 @@ static int cut_body(struct nexus_ap *ap, struct nexus_ap_inode *in,
 	ret = map_range(ap, data_id, end - 1, FBLOCK_END, &tail, &freed);
 	if (!ret && !tail.fblock)
 		ret = drop_inline(ap, in);
-	return ret ? ret : add_blocks(ap, in, 1, freed);
+	return ret ? ret : nexus_ap_blocks(ap, in, 1, freed);
 }
 
 int nexus_ap_truncate(struct nexus_ap *ap)
@@ -266,7 +284,7 @@ int nexus_ap_truncate(struct nexus_ap *ap)
 	struct nexus_ap_inode *in;
 	int ret;
 
-	ret = load_file(ap, le64_to_cpu(r->ino), r->data_id, &in);
+	ret = nexus_ap_file(ap, le64_to_cpu(r->ino), r->data_id, &in);
 	if (ret)
 		return ret;
 	if (r->new_data_id)
@@ -295,7 +313,7 @@ int nexus_ap_extent(struct nexus_ap *ap)
 	u64 freed, gone = 0;
 	int ret;
 
-	ret = load_file(ap, le64_to_cpu(r->ino), r->data_id, &in);
+	ret = nexus_ap_file(ap, le64_to_cpu(r->ino), r->data_id, &in);
 	if (ret)
 		return ret;
 	x.fblock = le64_to_cpu(r->offset) >> NEXUS_BLOCK_SHIFT;
@@ -316,7 +334,7 @@ int nexus_ap_extent(struct nexus_ap *ap)
 		x.block += x.nblocks;
 	}
 	if (!ret)
-		ret = add_blocks(ap, in, le32_to_cpu(r->nblocks), gone);
+		ret = nexus_ap_blocks(ap, in, le32_to_cpu(r->nblocks), gone);
 	if (ret)
 		return ret;
 	if (le64_to_cpu(in->v.size) < size)
@@ -327,6 +345,29 @@ int nexus_ap_extent(struct nexus_ap *ap)
 	in->v.mtime_ns = r->mtime_ns;
 	in->v.ctime_s = r->ctime_s;
 	in->v.ctime_ns = r->ctime_ns;
+	nexus_ap_gen(in);
+	return 0;
+}
+
+int nexus_ap_punch(struct nexus_ap *ap)
+{
+	const struct nexus_rec_range *r = (const void *)ap->rec;
+	u64 from = le64_to_cpu(r->offset) >> NEXUS_BLOCK_SHIFT;
+	u64 end = from + (le64_to_cpu(r->len) >> NEXUS_BLOCK_SHIFT), freed;
+	struct nexus_ap_inode *in;
+	int ret;
+
+	ret = nexus_ap_file(ap, le64_to_cpu(r->ino), r->data_id, &in);
+	if (!ret && !from)
+		ret = drop_inline(ap, in);
+	if (!ret)
+		ret = map_range(ap, le64_to_cpu(r->data_id), from, end, NULL,
+				&freed);
+	if (!ret)
+		ret = nexus_ap_blocks(ap, in, 0, freed);
+	if (ret)
+		return ret;
+	nexus_ap_mtime(ap, in);
 	nexus_ap_gen(in);
 	return 0;
 }
@@ -350,7 +391,8 @@ int nexus_ap_free_extents(struct nexus_ap *ap, u64 data_id, u32 max, bool *more)
 		if (!max)
 			return 0;
 		ret = nexus_ap_del(ap, &ap->key);
-		if (!ret)
+		/* Unwritten ones were counted out with their inode. */
+		if (!ret && !(x.flags & NEXUS_EF_UNWRITTEN))
 			ret = nexus_ap_pack_add(ap, x.pack, -(s64)x.nblocks, 0);
 		if (ret)
 			return ret;

@@ -78,6 +78,7 @@ struct nexus_ap {
 	__le32	time_ns;
 	u32	ninodes;
 	u32	nquotas;
+	s64	unwritten;	/* blocks, until nexus_ap_blocks() takes them over */
 	struct nexus_ap_op *ops;
 	struct nexus_ap_op **ops_tail;
 	struct nexus_ap_chunk *chunks;
@@ -195,8 +196,18 @@ int nexus_ap_data(struct nexus_ap *ap);
 /* apply_data.c */
 int nexus_ap_truncate(struct nexus_ap *ap);
 int nexus_ap_extent(struct nexus_ap *ap);
+int nexus_ap_punch(struct nexus_ap *ap);
+/* The regular file of a record, with the data id the record states. */
+int nexus_ap_file(struct nexus_ap *ap, u64 ino, __le64 data_id,
+		  struct nexus_ap_inode **in);
+/* The file has other blocks mapped; also moves ap->unwritten to it. */
+int nexus_ap_blocks(struct nexus_ap *ap, struct nexus_ap_inode *in, u64 plus,
+		    u64 minus);
 /* Frees up to @max extents; *@more: some are left. */
 int nexus_ap_free_extents(struct nexus_ap *ap, u64 data_id, u32 max, bool *more);
+
+/* apply_reserve.c */
+int nexus_ap_reserve(struct nexus_ap *ap);
 
 /* apply_store.c */
 int nexus_ap_pack(struct nexus_ap *ap);

@@ -21,7 +21,7 @@
 #include <linux/ioctl.h>
 #include <linux/types.h>
 
-#define NEXUS_ABI_VERSION	1
+#define NEXUS_ABI_VERSION	2
 #define NEXUS_DEVICE_NAME	"nexusfs"
 #define NEXUS_SUPER_MAGIC	0x4e455853	/* "NEXS" */
 
@@ -166,6 +166,7 @@ struct nexus_attr {
 	__u64	next_pos;
 	__u64	children;
 	__u64	data_id;
+	__u64	unwritten;	/* of blocks, those reserved and never written */
 	__u8	target[16];
 };
 
@@ -511,9 +512,9 @@ NEXUS_UAPI_ASSERT(sizeof(struct nexus_rep_area) == 4096 + NEXUS_SLOTS * NEXUS_RE
 NEXUS_UAPI_ASSERT(sizeof(struct nexus_request) == 64);
 NEXUS_UAPI_ASSERT(sizeof(struct nexus_reply) == 32);
 NEXUS_UAPI_ASSERT(NEXUS_REASON_LEN <= NEXUS_REPLY_DATA_MAX);
-NEXUS_UAPI_ASSERT(sizeof(struct nexus_attr) == 192);
+NEXUS_UAPI_ASSERT(sizeof(struct nexus_attr) == 200);
 NEXUS_UAPI_ASSERT(sizeof(struct nexus_extent) == 32);
-NEXUS_UAPI_ASSERT(sizeof(struct nexus_entry_reply) == 216);
+NEXUS_UAPI_ASSERT(sizeof(struct nexus_entry_reply) == 224);
 NEXUS_UAPI_ASSERT(sizeof(struct nexus_list_reply) == 16);
 NEXUS_UAPI_ASSERT(sizeof(struct nexus_list_ent) == 24);
 NEXUS_UAPI_ASSERT(sizeof(struct nexus_extents_reply) == 16);

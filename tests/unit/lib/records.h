@@ -34,6 +34,8 @@ void *rec_pack(u64 pack, u32 state, u32 used);
 void *rec_setting(u64 hash, const char *path, const char *val);
 void *rec_quota(u32 kind, u64 id, u64 inodes_soft, u64 blocks_soft);
 void *rec_data(u64 ino, u64 data_id, u64 offset, const char *bytes);
+/* PUNCH (size 0) and RESERVE; in blocks. */
+void *rec_range(u16 type, u64 ino, u64 data_id, u64 fblock, u64 nblocks, u64 size);
 void *rec_nop(void);
 
 #endif

@@ -20,6 +20,7 @@ static int setup(void **state)
 	must(&s, rec_link(1, 5, 22, "hard"));
 	must(&s, rec_extent(21, 21, 0, 8192, 5, 1, 200, 0));
 	must(&s, rec_extent(21, 21, 300, 8192, 5, 300, 2, 0));
+	must(&s, rec_range(NEXUS_REC_RESERVE, 21, 21, 250, 20, 0));
 	must(&s, rec_setxattr(21, "user.a", "value", 0));
 	must(&s, rec_setting(5, "/a/b", "value"));
 	must(&s, rec_mk(0, 0, 23, NULL, S_IFREG | 0600));
@@ -59,6 +60,8 @@ static void *sample(u32 i)
 	case 14: return rec_setting(5, "/a/b", "x");
 	case 15: return rec_quota(1, 0, 5, 5);
 	case 16: return rec_data(21, 21, 0, "bytes");
+	case 17: return rec_range(NEXUS_REC_PUNCH, 21, 21, 190, 120, 0);
+	case 18: return rec_range(NEXUS_REC_RESERVE, 21, 21, 190, 400, 5000);
 	default: return rec_nop();
 	}
 }
@@ -91,7 +94,7 @@ static void test_records(void **state)
 	(void)state;
 	seed_init(21);
 	for (i = 0; i < ROUNDS; i++) {
-		struct nexus_rec_head *good = sample(rnd(18));
+		struct nexus_rec_head *good = sample(rnd(20));
 		u32 len = le32_to_cpu(good->len);
 		u8 *copy = malloc(len);	/* of that very size, for ASan */
 		struct store t;
@@ -141,7 +144,7 @@ static void test_batches(void **state)
 		h->head_len = cpu_to_le32(sizeof(*h));
 		h->count = cpu_to_le32(3);
 		for (j = 0; j < 3; j++) {
-			struct nexus_rec_head *r = sample(rnd(18));
+			struct nexus_rec_head *r = sample(rnd(20));
 
 			r->lsn = cpu_to_le64(at - sizeof(*h));
 			memcpy(buf + at, r, le32_to_cpu(r->len));
@@ -245,7 +248,7 @@ static void test_stores(void **state)
 					       sizeof(out)) <= (int)sizeof(out));
 		}
 		assert_true(store_problems(&t, false) >= 0);
-		if (nexus_apply(&t.kv, sample(rnd(18)), NULL))
+		if (nexus_apply(&t.kv, sample(rnd(20)), NULL))
 			assert_true(t.writes == 0);
 		store_destroy(&t);
 	}
