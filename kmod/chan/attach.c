@@ -44,6 +44,8 @@ static const char *nexus_zone_attach_bad(const struct nexus_zone_attach *za)
 		return "segment_blocks";
 	if (!memchr_inv(za->uuid, 0, sizeof(za->uuid)))
 		return "uuid";
+	if (za->unwritten > NEXUS_SIZE_MAX >> NEXUS_BLOCK_SHIFT)
+		return "unwritten";
 	return NULL;
 }
 
@@ -76,10 +78,11 @@ static struct nexus_zone *nexus_zone_make(struct nexus_session *s,
 	zone->ms = &nexus_chan_metastore;
 	memcpy(zone->uuid, za->uuid, sizeof(zone->uuid));
 	zone->store_rdonly = za->flags & NEXUS_ZA_RDONLY;
+	zone->features = za->features;
 	zone->opts.grace = NEXUS_GRACE_DEFAULT;
 	err = nexus_log_start(zone, &p);
 	if (!err)
-		err = nexus_packs_start(zone, za->pack_blocks);
+		err = nexus_packs_start(zone, za->pack_blocks, za->unwritten);
 	if (!err && za->ino_first != za->ino_end)
 		err = nexus_zone_add_ino_range(zone, za->ino_first, za->ino_end);
 	if (err) {

@@ -85,6 +85,13 @@ void nexus_log_set_flags(struct nexus_zone *zone, u32 set, u32 clear)
 		nexus_log_event(log);
 }
 
+void nexus_log_set_keep(struct nexus_zone *zone, u64 blocks)
+{
+	/* An in-memory zone always keeps all it can. */
+	if (zone->log)
+		WRITE_ONCE(zone->log->ctl->keep, blocks);
+}
+
 u32 nexus_log_events(struct nexus_zone *zone)
 {
 	return zone->log ? READ_ONCE(zone->log->ctl->events) : 0;

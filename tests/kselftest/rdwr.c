@@ -274,7 +274,6 @@ TEST_F(dir, open_flags)
 		/* Not there yet, and said at open. */
 		FAILS(EINVAL, open("f", O_RDWR | O_DIRECT));
 		FAILS(EINVAL, fcntl(fd, F_SETFL, O_DIRECT));
-		FAILS(EOPNOTSUPP, fallocate(fd, 0, 0, 4096));
 	}
 	FAILS(EFAULT, (int)pread(fd, (void *)8, 4, 0));
 	FAILS(EFAULT, (int)pwrite(fd, (void *)8, 4, 0));
@@ -492,24 +491,6 @@ TEST_F(dir, parallel_writes_are_whole)
 		for (j = 1; j < 4096; j++)
 			ASSERT_EQ(block[0], block[j]);
 	}
-	OK(close(fd));
-}
-
-TEST_F(dir, seek_hole_and_data)
-{
-	struct stat st;
-	int fd;
-
-	GET(fd, open("f", O_RDWR | O_CREAT, 0644));
-	EXPECT_EQ(4, pwrite(fd, "data", 4, 1 << 20));
-	OK(fsync(fd));
-	OK(fstat(fd, &st));
-	/* The least a filesystem may say: all is data, a hole at the end. */
-	EXPECT_GE(1 << 20, lseek(fd, 0, SEEK_DATA));
-	EXPECT_EQ(1 << 20, lseek(fd, 1 << 20, SEEK_DATA));
-	EXPECT_EQ(st.st_size, lseek(fd, 1 << 20, SEEK_HOLE));
-	FAILS(ENXIO, (int)lseek(fd, st.st_size, SEEK_DATA));
-	FAILS(ENXIO, (int)lseek(fd, st.st_size, SEEK_HOLE));
 	OK(close(fd));
 }
 

@@ -258,6 +258,7 @@ struct nexus_setting_ent {
 #define NEXUS_LF_WANT_INO	(1u << 4)
 #define NEXUS_LF_WANT_APPLY	(1u << 5) /* somebody waits for applied to advance */
 #define NEXUS_LF_WANT_CHECKPOINT (1u << 6) /* segments run short: fold now */
+#define NEXUS_LF_WANT_KEEP	(1u << 7) /* somebody waits for @keep to be kept */
 
 /*
  * First page of NEXUS_MMAP_LOG.  The record with LSN l is at byte
@@ -273,7 +274,8 @@ struct nexus_log_ctl {
 	__u64	ring_size;	/* bytes, power of two */
 	__u32	flags;		/* NEXUS_LF_* */
 	__u32	events;		/* +1 whenever something above is worth a look */
-	__u64	reserved[10];
+	__u64	keep;		/* blocks to be kept for what is promised */
+	__u64	reserved[9];
 };
 
 /* ---- uring commands ------------------------------------------------ */
@@ -333,11 +335,14 @@ struct nexus_zone_attach {
 	__u32	pack_blocks;	/* blocks of a new pack */
 	__u32	segment_blocks;
 	__u64	ticket;		/* arg1 of the OPEN_ZONE it answers; 0 with REATTACH */
-	__u64	reserved[7];
+	__u64	features;	/* NEXUS_INCOMPAT_* of the store */
+	__u64	unwritten;	/* blocks promised to files; 0 with REATTACH */
+	__u64	reserved[5];
 };
 
 #define NEXUS_HF_ZEROED		(1u << 0) /* written with zeros: a write changes no metadata */
 #define NEXUS_HF_SPARE		(1u << 1) /* pack: empty, for new data */
+#define NEXUS_HF_KEPT		(1u << 2) /* spare pack made of what was kept, which is less by it */
 
 struct nexus_hand_over {
 	__u32	zone;
@@ -364,7 +369,9 @@ struct nexus_report {
 	__u64	space_free;	/* bytes still to be had for packs beyond those handed over */
 	__u64	files;		/* inodes in use */
 	__u64	blocks;		/* 4 KiB blocks in use */
-	__u64	reserved[4];
+	__u64	kept;		/* blocks of packs that can be made whatever happens to the host */
+	__u64	kept_for;	/* the keep of the log's control page that led to it */
+	__u64	reserved[2];
 };
 
 #define NEXUS_RP_NOSPACE	(1u << 0) /* no further pack can be made */
