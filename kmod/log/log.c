@@ -189,10 +189,13 @@ int nexus_log_append(struct nexus_zone *zone, struct nexus_rec_head *rec,
 	nexus_log_copy(log, log->tail, rec, len);
 	spin_lock_irqsave(&log->lock, flags);
 	tail = log->tail + len;
+	/*
+	 * The record before the tail that promises it; and that before anybody
+	 * can ask for it to be flushed.
+	 */
+	smp_store_release(&log->ctl->tail, tail);
 	WRITE_ONCE(log->tail, tail);
 	spin_unlock_irqrestore(&log->lock, flags);
-	/* The record before the tail that promises it. */
-	smp_store_release(&log->ctl->tail, tail);
 	spin_unlock(&log->append_lock);
 
 	*lsn = tail;
