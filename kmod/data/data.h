@@ -115,6 +115,7 @@ enum nexus_packs_use {
 	NEXUS_PACKS_CUT,
 	NEXUS_PACKS_LATE,
 };
+
 #define NEXUS_PACKS_KEPT	256u
 
 /* Waits killably for @n blocks.  0, -EINTR, -ENOSPC, -EROFS. */

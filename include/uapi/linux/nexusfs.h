@@ -342,7 +342,7 @@ struct nexus_zone_attach {
 
 #define NEXUS_HF_ZEROED		(1u << 0) /* written with zeros: a write changes no metadata */
 #define NEXUS_HF_SPARE		(1u << 1) /* pack: empty, for new data */
-#define NEXUS_HF_KEPT		(1u << 2) /* spare pack made of what was kept, which is less by it */
+#define NEXUS_HF_KEPT		(1u << 2) /* spare, made of what was kept, now less by it */
 
 struct nexus_hand_over {
 	__u32	zone;
