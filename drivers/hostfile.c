@@ -75,8 +75,9 @@ static int sync_parent(int dirfd, const char *path)
 	return hostfile_sync_dir(dirfd, dir);
 }
 
-int hostfile_create(int dirfd, const char *path, uint64_t bytes)
+static int create(int dirfd, const char *from, const char *path, uint64_t bytes)
 {
+	int flags = from ? O_RDWR : O_RDWR | O_CREAT | O_TRUNC;
 	char tmp[PATH_MAX];
 	int fd, ret;
 
@@ -84,7 +85,9 @@ int hostfile_create(int dirfd, const char *path, uint64_t bytes)
 		return -EEXIST;
 	if (snprintf(tmp, sizeof(tmp), "%s" PARTIAL, path) >= (int)sizeof(tmp))
 		return -ENAMETOOLONG;
-	fd = hostfile_open(dirfd, tmp, O_RDWR | O_CREAT | O_TRUNC);
+	if (from && renameat(dirfd, from, dirfd, tmp))
+		return -errno;
+	fd = hostfile_open(dirfd, tmp, flags);
 	if (fd < 0)
 		return fd;
 	/* One extent where the host can give one; the zeros make it written. */
@@ -100,6 +103,32 @@ int hostfile_create(int dirfd, const char *path, uint64_t bytes)
 		return ret;
 	}
 	return sync_parent(dirfd, path);
+}
+
+int hostfile_create(int dirfd, const char *path, uint64_t bytes)
+{
+	return create(dirfd, NULL, path, bytes);
+}
+
+int hostfile_create_from(int dirfd, const char *from, const char *path, uint64_t bytes)
+{
+	return create(dirfd, from, path, bytes);
+}
+
+int hostfile_allocate(int dirfd, const char *path, uint64_t bytes)
+{
+	int fd, ret;
+
+	fd = hostfile_open(dirfd, path, O_RDWR | O_CREAT | O_TRUNC);
+	if (fd < 0)
+		return fd;
+	ret = -posix_fallocate(fd, 0, (off_t)bytes);
+	if (!ret && fsync(fd))
+		ret = -errno;
+	close(fd);
+	if (ret)
+		unlinkat(dirfd, path, 0);
+	return ret;
 }
 
 bool hostfile_is_partial(const char *name)

@@ -15,6 +15,13 @@ int hostfile_zero(int fd, uint64_t bytes);
  * whole, and makes its name durable.  -EEXIST; -ENOSPC leaves nothing behind.
  */
 int hostfile_create(int dirfd, const char *path, uint64_t bytes);
+/* The same, out of a file that hostfile_allocate() made. */
+int hostfile_create_from(int dirfd, const char *from, const char *path, uint64_t bytes);
+/*
+ * Makes @path with @bytes allocated and not written.  Name and space are durable
+ * once the directory is.  -ENOSPC leaves nothing behind.
+ */
+int hostfile_allocate(int dirfd, const char *path, uint64_t bytes);
 /* Makes the names in a directory durable. */
 int hostfile_sync_dir(int dirfd, const char *path);
 /* True for the name of a file that hostfile_create() had not finished. */

@@ -15,8 +15,8 @@ int nexus_getattr(struct mnt_idmap *idmap, const struct path *path,
 	stat->result_mask |= STATX_BTIME;
 	stat->btime = ni->btime;
 	stat->blksize = NEXUS_BLOCK_SIZE;
-	/* Blocks on disk, and those dirty pages will take. */
-	stat->blocks += READ_ONCE(ni->resv_blocks) << (NEXUS_BLOCK_SHIFT - 9);
+	/* Blocks that are mapped, and those dirty pages will add. */
+	stat->blocks += READ_ONCE(ni->delayed) << (NEXUS_BLOCK_SHIFT - 9);
 	/* Archivers take a file without blocks for a hole. */
 	if (S_ISREG(inode->i_mode) && stat->size && !stat->blocks)
 		stat->blocks = 1;
@@ -166,7 +166,10 @@ int nexus_setattr(struct mnt_idmap *idmap, struct dentry *dentry,
 	if (err)
 		return err;
 
-	resize = (valid & ATTR_SIZE) && attr->ia_size != i_size_read(inode);
+	/* The size it has gives back what is reserved behind it. */
+	resize = (valid & ATTR_SIZE) &&
+		 (attr->ia_size != i_size_read(inode) ||
+		  READ_ONCE(NEXUS_I(inode)->unwritten));
 	if (resize) {
 		valid &= ~ATTR_CTIME;
 		if (!(valid & ATTR_MTIME_SET))

@@ -65,6 +65,7 @@ struct inode *nexus_alloc_inode(struct super_block *sb)
 	ni->children = 0;
 	ni->data_id = 0;
 	ni->disk_size = 0;
+	ni->unwritten = 0;
 	ni->version = 0;
 	ni->gen = 0;
 	ni->iflags = 0;
@@ -75,6 +76,7 @@ struct inode *nexus_alloc_inode(struct super_block *sb)
 	ni->map_changes = 0;
 	ni->data_resv = (struct nexus_resv){};
 	ni->resv_blocks = 0;
+	ni->delayed = 0;
 	ni->evict_resv = (struct nexus_resv){};
 	ni->link = NULL;
 	ni->time_resv = (struct nexus_resv){};
@@ -167,6 +169,7 @@ static int nexus_inode_fill(struct inode *inode,
 	ni->children = a->children;
 	ni->data_id = a->data_id;
 	ni->disk_size = a->disk_size;
+	ni->unwritten = a->unwritten;
 	ni->version = a->version;
 	ni->gen = a->gen;
 	ni->iflags = a->flags;
@@ -358,8 +361,10 @@ static void nexus_forget(struct nexus_inode *ni)
 	nofs = memalloc_nofs_save();
 	mutex_lock(&ni->log_mutex);
 	err = nexus_mutate(ni->zone, &ni->evict_resv, &rec.head, &lsn);
-	if (!err)
+	if (!err) {
 		nexus_inode_logged(ni, lsn);
+		nexus_packs_unpromise(ni->zone, ni->unwritten);
+	}
 	mutex_unlock(&ni->log_mutex);
 	memalloc_nofs_restore(nofs);
 	/* On a failed zone the next mount finds the orphan and frees it. */

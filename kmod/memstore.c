@@ -16,6 +16,7 @@
 
 #include "nexusfs.h"
 #include "../lib/omap.h"
+#include "data/data.h"
 
 #define NEXUS_MEM_PACK_BLOCKS	(NEXUS_PACK_SIZE >> NEXUS_BLOCK_SHIFT)
 #define NEXUS_MEM_BULK		1024u	/* extents freed in a step */
@@ -122,6 +123,7 @@ static int nexus_mem_mutate(struct nexus_zone *zone, struct nexus_rec_head *rec,
 	case NEXUS_REC_EXTENT:
 	case NEXUS_REC_CLONE:
 	case NEXUS_REC_PACK:
+	case NEXUS_REC_PUNCH:
 		/* Something may have been freed. */
 		if (!READ_ONCE(ms->stopping))
 			queue_work(system_unbound_wq, &ms->work);
@@ -207,7 +209,7 @@ static bool nexus_mem_drop_pack(struct nexus_memstore *ms, u64 *after)
 static int nexus_mem_add_pack(struct nexus_memstore *ms)
 {
 	struct nexus_hand_over ho = {
-		.flags = NEXUS_HF_ZEROED | NEXUS_HF_SPARE,
+		.flags = NEXUS_HF_ZEROED | NEXUS_HF_SPARE | NEXUS_HF_KEPT,
 		.blocks = NEXUS_MEM_PACK_BLOCKS,
 		.id = ms->next_pack,
 	};
@@ -226,6 +228,18 @@ static int nexus_mem_add_pack(struct nexus_memstore *ms)
 	ms->next_pack++;
 	ms->packs++;
 	return 0;
+}
+
+static u64 nexus_mem_left(struct nexus_memstore *ms)
+{
+	return ms->packs_max - min(ms->packs_max, READ_ONCE(ms->packs));
+}
+
+/* Every pack that may still come is kept for promises, and nobody else takes it. */
+static void nexus_mem_keep(struct nexus_memstore *ms)
+{
+	nexus_packs_set_kept(ms->zone, nexus_mem_left(ms) *
+			     nexus_pack_usable(NEXUS_MEM_PACK_BLOCKS), U64_MAX);
 }
 
 static void nexus_mem_work(struct work_struct *work)
@@ -249,6 +263,7 @@ static void nexus_mem_work(struct work_struct *work)
 			nexus_packs_wake_all(zone);
 		}
 	}
+	nexus_mem_keep(ms);
 	memalloc_nofs_restore(nofs);
 }
 
@@ -256,16 +271,18 @@ void nexus_memstore_want(struct nexus_zone *zone, u32 flags)
 {
 	struct nexus_memstore *ms = zone->mem;
 
-	if (!(flags & NEXUS_LF_WANT_PACK) || READ_ONCE(ms->stopping))
+	if (!(flags & (NEXUS_LF_WANT_PACK | NEXUS_LF_WANT_KEEP)) ||
+	    READ_ONCE(ms->stopping))
 		return;
-	set_bit(0, &ms->want_packs);
+	if (flags & NEXUS_LF_WANT_PACK)
+		set_bit(0, &ms->want_packs);
 	queue_work(system_unbound_wq, &ms->work);
 }
 
 void nexus_memstore_statfs(struct nexus_zone *zone)
 {
 	struct nexus_memstore *ms = zone->mem;
-	u64 left = ms->packs_max - min(ms->packs_max, READ_ONCE(ms->packs));
+	u64 left = nexus_mem_left(ms);
 	struct nexus_statfs_reply st;
 	struct nexus_request req = { .op = NEXUS_OP_STATFS };
 	u64 applied;
@@ -307,7 +324,7 @@ int nexus_memstore_start(struct nexus_zone *zone)
 					NEXUS_PACK_SIZE);
 	zone->mem = ms;
 	zone->ms = &nexus_mem_metastore;
-	zone->shared = true;
+	zone->features = NEXUS_INCOMPAT_KNOWN;
 	generate_random_uuid(zone->uuid);
 	zone->ino_next = NEXUS_FIRST_INO;
 	zone->ino_end = NEXUS_SYS_INO;
@@ -316,7 +333,7 @@ int nexus_memstore_start(struct nexus_zone *zone)
 	err = nexus_apply_mkfs(&ms->map.kv, S_IFDIR | 0755, 0, 0, nexus_ts(now));
 	if (err)
 		return err;
-	err = nexus_packs_start(zone, NEXUS_MEM_PACK_BLOCKS);
+	err = nexus_packs_start(zone, NEXUS_MEM_PACK_BLOCKS, 0);
 	if (err)
 		return err;
 	/* All packs come from the work, so that their numbers do. */

@@ -155,7 +155,7 @@ struct nexus_zone {
 	struct file *lock_file;		/* LOCK, kept for the life of the superblock */
 	struct nexus_opts opts;
 	bool store_rdonly;
-	bool shared;			/* the store may hold shared blocks */
+	u64 features;			/* NEXUS_INCOMPAT_* */
 
 	/* Inode numbers for new inodes: [ino_next, ino_end), then the second range. */
 	spinlock_t ino_lock;
@@ -316,6 +316,8 @@ int nexus_log_mmap(struct nexus_zone *zone, struct vm_area_struct *vma);
 u32 nexus_log_events(struct nexus_zone *zone);
 /* Sets NEXUS_LF_* bits, bumps events and tells the channel.  Any context. */
 void nexus_log_set_flags(struct nexus_zone *zone, u32 set, u32 clear);
+/* Publishes how many blocks are to be kept for promises.  Any context. */
+void nexus_log_set_keep(struct nexus_zone *zone, u64 blocks);
 /* Flushes, stops the flusher, sets DETACHED.  For kill_sb; returns first error. */
 int nexus_log_stop(struct nexus_zone *zone);
 /* Last reference: frees ring and files. */
@@ -325,7 +327,8 @@ void nexus_log_wake_all(struct nexus_zone *zone);
 
 /* ---- packs and content (data/) ---------------------------------------- */
 
-int nexus_packs_start(struct nexus_zone *zone, u32 pack_blocks);
+/* @promised: blocks that files of the zone hold unwritten. */
+int nexus_packs_start(struct nexus_zone *zone, u32 pack_blocks, u64 promised);
 void nexus_packs_free(struct nexus_zone *zone);
 void nexus_packs_wake_all(struct nexus_zone *zone);
 /* Takes over the reference of @file on success. */
@@ -346,6 +349,13 @@ int nexus_packs_flush(struct nexus_zone *zone, struct super_block *covered);
  * -EBUSY while it is written or read.
  */
 int nexus_packs_drop(struct nexus_zone *zone, u64 id);
+/*
+ * The store keeps space for @kept blocks beyond the packs handed over, having
+ * been asked for @kept_for.
+ */
+void nexus_packs_set_kept(struct nexus_zone *zone, u64 kept, u64 kept_for);
+/* What a file had reserved and never written is promised no more. */
+void nexus_packs_unpromise(struct nexus_zone *zone, u64 n);
 /* Blocks that can still be reserved, for statfs. */
 u64 nexus_packs_free_blocks(struct nexus_zone *zone);
 
@@ -400,6 +410,7 @@ struct nexus_inode {
 	u64 children;		/* directories; i_rwsem */
 	u64 data_id;		/* log_mutex */
 	u64 disk_size;		/* log_mutex */
+	u64 unwritten;		/* blocks in unwritten extents; log_mutex */
 	u64 version, gen;
 	u32 iflags;		/* NEXUS_IF_* */
 	u32 projid;
@@ -412,6 +423,7 @@ struct nexus_inode {
 	struct mutex load_mutex; /* one loader of extents */
 	struct nexus_resv data_resv; /* log bytes of dirty folios; resv_lock */
 	u64 resv_blocks;	/* pack blocks of dirty folios; resv_lock */
+	u64 delayed;		/* blocks that get an extent when they are written; resv_lock */
 	spinlock_t resv_lock;
 	struct nexus_resv evict_resv; /* for FORGET, taken by the operation that made nlink 0 */
 	char *link;		/* symlink target, NUL-terminated; freed RCU-safely */

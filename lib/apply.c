@@ -262,6 +262,10 @@ static int dispatch(struct nexus_ap *ap)
 		return nexus_ap_share(ap);
 	case NEXUS_REC_CLONE:
 		return nexus_ap_clone(ap);
+	case NEXUS_REC_PUNCH:
+		return nexus_ap_punch(ap);
+	case NEXUS_REC_RESERVE:
+		return nexus_ap_reserve(ap);
 	}
 	return nexus_ap_fail(ap, 0, "record of no known type");
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
-/* Apply: content.  TRUNCATE, EXTENT, and the freeing of extents. */
+/* Apply: content.  TRUNCATE, EXTENT, PUNCH, and the freeing of extents. */
 #include "apply_impl.h"
 
 #define FBLOCK_END	(NEXUS_EXT_FBLOCK_MAX + NEXUS_EXT_WINDOW)
@@ -78,8 +78,11 @@ static int map_one(struct nexus_ap *ap, struct nexus_ap_map *m,
 		part.fblock = a;
 		part.block = x->block + (u32)(a - x->fblock);
 		part.nblocks = (u32)(b - a);
-		ret = nexus_ap_unmap(ap, le64_to_cpu(m->in->v.data_id), m->gone,
-				     &part);
+		if (x->flags & NEXUS_EF_UNWRITTEN)
+			ap->unwritten -= (s64)(b - a);
+		else
+			ret = nexus_ap_unmap(ap, le64_to_cpu(m->in->v.data_id),
+					     m->gone, &part);
 		if (ret)
 			return ret;
 	}
@@ -99,7 +102,8 @@ static int map_one(struct nexus_ap *ap, struct nexus_ap_map *m,
 		ret = nexus_ap_extent_put(ap, m->in, len, &part);
 	if (!ret && x_end > m->end) {
 		part.fblock = m->end;
-		part.block = x->block + (u32)(m->end - x->fblock);
+		if (!(x->flags & NEXUS_EF_UNWRITTEN))
+			part.block = x->block + (u32)(m->end - x->fblock);
 		part.nblocks = (u32)(x_end - m->end);
 		ret = nexus_ap_extent_put(ap, m->in, len, &part);
 	}
@@ -155,13 +159,21 @@ int nexus_ap_map(struct nexus_ap *ap, struct nexus_ap_map *m)
 int nexus_ap_blocks(struct nexus_ap *ap, struct nexus_ap_inode *in, u64 plus,
 		    u64 minus)
 {
-	u64 blocks = le64_to_cpu(in->v.blocks) + plus;
+	u64 blocks = le64_to_cpu(in->v.blocks) + plus, unwritten;
 
 	if (blocks < minus)
 		return nexus_ap_fail(ap, in->ino, "inode counts too few blocks");
 	in->v.blocks = cpu_to_le64(blocks - minus);
 	if (plus != minus)
 		nexus_ap_charge(ap, in, 0, (s64)(plus - minus));
+	if (!ap->unwritten)
+		return 0;
+	unwritten = le64_to_cpu(in->v.unwritten);
+	if (ap->unwritten < 0 && unwritten < (u64)-ap->unwritten)
+		return nexus_ap_fail(ap, in->ino, "inode counts too few unwritten blocks");
+	in->v.unwritten = cpu_to_le64(unwritten + (u64)ap->unwritten);
+	nexus_ap_quota_add(ap, NEXUS_QUOTA_UNWRITTEN, 0, 0, ap->unwritten);
+	ap->unwritten = 0;
 	return 0;
 }
 
@@ -246,6 +258,7 @@ static int replace_body(struct nexus_ap *ap, struct nexus_ap_inode *in,
 		       nexus_ap_fail(ap, in->ino, "new data id is in use");
 
 	in->v.data_id = cpu_to_le64(new_id);
+	ap->unwritten = -(s64)le64_to_cpu(in->v.unwritten);
 	ret = nexus_ap_blocks(ap, in, 0, blocks);
 	if (!ret && !nexus_ap_nlink(in)) {
 		/* Still open, though its last name is gone. */
@@ -376,6 +389,33 @@ int nexus_ap_extent(struct nexus_ap *ap)
 	return ret;
 }
 
+int nexus_ap_punch(struct nexus_ap *ap)
+{
+	const struct nexus_rec_range *r = (const void *)ap->rec;
+	struct nexus_ap_map m = { .nnew = 0 };
+	struct nexus_ap_inode *in;
+	int ret;
+
+	ret = nexus_ap_file(ap, r->ino, r->data_id, &in);
+	if (ret)
+		return ret;
+	m.in = in;
+	m.from = le64_to_cpu(r->offset) >> NEXUS_BLOCK_SHIFT;
+	m.end = m.from + (le64_to_cpu(r->len) >> NEXUS_BLOCK_SHIFT);
+	m.gone = m.from;
+	if (!m.from)
+		ret = nexus_ap_drop_inline(ap, in);
+	if (!ret)
+		ret = nexus_ap_map(ap, &m);
+	if (!ret)
+		ret = nexus_ap_blocks(ap, in, 0, m.freed);
+	if (ret)
+		return ret;
+	nexus_ap_mtime(ap, in);
+	nexus_ap_gen(in);
+	return 0;
+}
+
 int nexus_ap_free_extents(struct nexus_ap *ap, u64 data_id, u32 max, bool *more)
 {
 	struct nexus_kext x;
@@ -397,7 +437,8 @@ int nexus_ap_free_extents(struct nexus_ap *ap, u64 data_id, u32 max, bool *more)
 		ret = nexus_ap_del(ap, &ap->key);
 		if (!ret && (x.flags & NEXUS_EF_SHARED))
 			ret = nexus_ap_ref_del(ap, data_id, &x);
-		if (!ret)
+		/* Unwritten ones were counted out with their inode. */
+		if (!ret && !(x.flags & NEXUS_EF_UNWRITTEN))
 			ret = nexus_ap_unmap(ap, data_id, 0, &x);
 		if (ret)
 			return ret;

@@ -78,6 +78,7 @@ struct nexus_ap {
 	__le32	time_ns;
 	u32	ninodes;
 	u32	nquotas;
+	s64	unwritten;	/* blocks, until nexus_ap_blocks() takes them over */
 	struct nexus_ap_op *ops;
 	struct nexus_ap_op **ops_tail;
 	struct nexus_ap_chunk *chunks;
@@ -195,6 +196,7 @@ int nexus_ap_data(struct nexus_ap *ap);
 /* apply_data.c */
 int nexus_ap_truncate(struct nexus_ap *ap);
 int nexus_ap_extent(struct nexus_ap *ap);
+int nexus_ap_punch(struct nexus_ap *ap);
 
 /*
  * A change of the mapping of one file.  A record makes its changes in ascending
@@ -214,7 +216,7 @@ int nexus_ap_map(struct nexus_ap *ap, struct nexus_ap_map *m);
 /* The regular file of a record, with the data id the record states. */
 int nexus_ap_file(struct nexus_ap *ap, __le64 ino, __le64 data_id,
 		  struct nexus_ap_inode **in);
-/* Blocks mapped and unmapped, for inode and quotas. */
+/* Blocks mapped and unmapped, for inode and quotas; moves ap->unwritten to it, too. */
 int nexus_ap_blocks(struct nexus_ap *ap, struct nexus_ap_inode *in, u64 plus,
 		    u64 minus);
 /* Stages the value in ap->val (@len bytes; 0: a new one) as that of @x, and its R. */
@@ -251,6 +253,9 @@ int nexus_ap_ref_del(struct nexus_ap *ap, u64 data_id, const struct nexus_kext *
  */
 int nexus_ap_unmap(struct nexus_ap *ap, u64 data_id, u64 gone,
 		   const struct nexus_kext *x);
+
+/* apply_reserve.c */
+int nexus_ap_reserve(struct nexus_ap *ap);
 
 /* apply_store.c */
 int nexus_ap_pack(struct nexus_ap *ap);

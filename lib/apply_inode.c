@@ -144,6 +144,8 @@ int nexus_ap_forget(struct nexus_ap *ap)
 		return nexus_ap_fail(ap, in->ino, "orphan record is missing");
 
 	nexus_ap_charge(ap, in, -1, -(s64)le64_to_cpu(in->v.blocks));
+	nexus_ap_quota_add(ap, NEXUS_QUOTA_UNWRITTEN, 0, 0,
+			   -(s64)le64_to_cpu(in->v.unwritten));
 	ret = nexus_ap_free_extents(ap, data_id, le32_to_cpu(r->max), &more);
 	if (ret)
 		return ret;

@@ -102,6 +102,19 @@ static int add_quota(struct nexus_ck *ck, u8 kind, u64 id, u64 blocks)
 	return 0;
 }
 
+static int add_unwritten(struct nexus_ck *ck, u64 blocks)
+{
+	struct nexus_ck_quota *q;
+
+	if (!blocks)
+		return 0;
+	q = quota_fact(ck, NEXUS_QUOTA_UNWRITTEN, 0);
+	if (!q)
+		return -ENOMEM;
+	q->blocks += blocks;
+	return 0;
+}
+
 static int scan_inode(struct nexus_ck *ck)
 {
 	const struct nexus_inode_val *v = (const void *)ck->val;
@@ -127,6 +140,7 @@ static int scan_inode(struct nexus_ck *ck)
 	in->next_pos = le64_to_cpu(v->next_pos);
 	in->children = le64_to_cpu(v->children);
 	in->data_id = data_id;
+	in->unwritten = le64_to_cpu(v->unwritten);
 	ck->inodes++;
 	if (!nexus_mode_ok(in->mode))
 		nexus_ck_problem(ck, 'I', ino, in->mode, "mode of no known type");
@@ -141,6 +155,8 @@ static int scan_inode(struct nexus_ck *ck)
 	if (!ret && v->projid)
 		ret = add_quota(ck, NEXUS_QUOTA_PROJECT, le32_to_cpu(v->projid),
 				blocks);
+	if (!ret)
+		ret = add_unwritten(ck, in->unwritten);
 	if (ret)
 		return ret;
 	data = nexus_ck_data(ck, data_id);
@@ -268,6 +284,10 @@ static int scan_extent(struct nexus_ck *ck)
 	data->blocks += x.nblocks;
 	if (!x.fblock)
 		data->first_block = 1;
+	if (x.flags & NEXUS_EF_UNWRITTEN) {
+		data->unwritten += x.nblocks;
+		return 0;
+	}
 	pack = nexus_ck_pack(ck, x.pack);
 	if (!pack)
 		return -ENOMEM;

@@ -135,6 +135,9 @@ static int judge_inode(struct nexus_ck *ck, u64 ino,
 	if (in->blocks != data->blocks)
 		nexus_ck_problem(ck, 'I', ino, data->blocks,
 				 "inode counts other blocks than it has");
+	if (in->unwritten != data->unwritten)
+		nexus_ck_problem(ck, 'I', ino, data->unwritten,
+				 "inode counts other unwritten blocks than it has");
 	if (data->blocks && !S_ISREG(in->mode))
 		nexus_ck_problem(ck, 'I', ino, data->blocks,
 				 "extents of no regular file");

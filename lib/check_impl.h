@@ -39,6 +39,7 @@ struct nexus_ck_inode {
 	u64	pos;
 	u64	next_pos;
 	u64	children;
+	u64	unwritten;
 	u64	data_id;
 	u64	content;	/* length of C; 0: none */
 	u64	names;		/* D entries that name it */
@@ -54,6 +55,7 @@ struct nexus_ck_inode {
 /* 'E': of one data id. */
 struct nexus_ck_data {
 	u64	blocks;
+	u64	unwritten;	/* of them */
 	u64	ino;		/* that has this data id; 0: none */
 	u64	orphan_ino;
 	u32	orphan;		/* kind of its O record; 0: none */

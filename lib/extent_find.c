@@ -19,7 +19,10 @@ int nexus_ext_parse(const struct nexus_key *key, const void *val, size_t len,
 	ext->block = le32_to_cpu(v->block);
 	ext->nblocks = le32_to_cpu(v->nblocks);
 	ext->flags = le32_to_cpu(v->flags);
-	if (!ext->pack || !ext->block || !ext->nblocks ||
+	if ((ext->flags & NEXUS_EF_UNWRITTEN) ? ext->pack || ext->block :
+						 !ext->pack || !ext->block)
+		return -EUCLEAN;
+	if (!ext->nblocks ||
 	    (u64)ext->block + ext->nblocks > NEXUS_PACK_BLOCKS_MAX ||
 	    (ext->fblock % NEXUS_EXT_WINDOW) + ext->nblocks > NEXUS_EXT_WINDOW)
 		return -EUCLEAN;

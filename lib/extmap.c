@@ -24,6 +24,7 @@ struct nexus_extmap {
 	u64	promised;	/* changes reserved and not yet made */
 	u64	count;
 	u64	blocks;
+	u64	unwritten;	/* of them */
 };
 
 struct nexus_extmap_spare {
@@ -289,6 +290,7 @@ void nexus_extmap_clear(struct nexus_extmap *map)
 	map->root = NULL;
 	map->count = 0;
 	map->blocks = 0;
+	map->unwritten = 0;
 }
 
 void nexus_extmap_free(struct nexus_extmap *map)
@@ -309,6 +311,11 @@ u64 nexus_extmap_count(const struct nexus_extmap *map)
 u64 nexus_extmap_blocks(const struct nexus_extmap *map)
 {
 	return map->blocks;
+}
+
+u64 nexus_extmap_unwritten(const struct nexus_extmap *map)
+{
+	return map->unwritten;
 }
 
 /* ---- changes ------------------------------------------------------- */
@@ -339,7 +346,10 @@ static u64 unmap(struct nexus_extmap *map, u64 from, u64 end)
 		struct nexus_ext right = n->e;
 
 		freed += b - a;
-		right.block += (u32)(b - n->e.fblock);
+		if (n->e.flags & NEXUS_EF_UNWRITTEN)
+			map->unwritten -= b - a;
+		else
+			right.block += (u32)(b - n->e.fblock);
 		right.nblocks = (u32)(ext_end(&n->e) - b);
 		right.fblock = b;
 		if (a > n->e.fblock) {
@@ -360,8 +370,12 @@ static u64 unmap(struct nexus_extmap *map, u64 from, u64 end)
 
 static bool joins(const struct nexus_ext *a, const struct nexus_ext *b)
 {
+	/* What is unwritten is nowhere. */
+	if (!(a->flags & NEXUS_EF_UNWRITTEN) &&
+	    a->block + a->nblocks != b->block)
+		return false;
 	return ext_end(a) == b->fblock && a->pack == b->pack &&
-	       a->block + a->nblocks == b->block && a->flags == b->flags &&
+	       a->flags == b->flags &&
 	       (u64)a->nblocks + b->nblocks <= NEXUS_PACK_BLOCKS_MAX;
 }
 
@@ -375,6 +389,8 @@ void nexus_extmap_insert(struct nexus_extmap *map, const struct nexus_ext *e,
 	if (freed)
 		*freed = gone;
 	map->blocks += e->nblocks;
+	if (e->flags & NEXUS_EF_UNWRITTEN)
+		map->unwritten += e->nblocks;
 
 	right = search(map, e->fblock);
 	if (right) {
@@ -428,7 +444,8 @@ bool nexus_extmap_find(const struct nexus_extmap *map, u64 fblock,
 	*e = n->e;
 	skip = fblock - e->fblock;
 	e->fblock += skip;
-	e->block += (u32)skip;
+	if (!(e->flags & NEXUS_EF_UNWRITTEN))
+		e->block += (u32)skip;
 	e->nblocks -= (u32)skip;
 	return true;
 }

@@ -25,6 +25,8 @@ void nexus_extmap_free(struct nexus_extmap *map);
 void nexus_extmap_clear(struct nexus_extmap *map);
 u64 nexus_extmap_count(const struct nexus_extmap *map);
 u64 nexus_extmap_blocks(const struct nexus_extmap *map);
+/* Of them, those in unwritten extents, whose pack and block are 0. */
+u64 nexus_extmap_unwritten(const struct nexus_extmap *map);
 
 /*
  * Memory for changes.  A change (insert or punch) takes at most the memory of

@@ -34,6 +34,7 @@ void nexus_attr_from_val(struct nexus_attr *attr, u64 ino,
 	attr->next_pos = le64_to_cpu(v->next_pos);
 	attr->children = le64_to_cpu(v->children);
 	attr->data_id = le64_to_cpu(v->data_id);
+	attr->unwritten = le64_to_cpu(v->unwritten);
 	memcpy(attr->target, v->target, sizeof(attr->target));
 }
 

@@ -8,9 +8,13 @@
 static bool goes_on(const struct nexus_extent *a, u64 offset,
 		    const struct nexus_kext *x)
 {
+	/* What is unwritten is nowhere. */
+	if (!(x->flags & NEXUS_EF_UNWRITTEN) &&
+	    a->block + a->nblocks != x->block)
+		return false;
 	return a->offset + ((u64)a->nblocks << NEXUS_BLOCK_SHIFT) == offset &&
-	       a->pack == x->pack && a->block + a->nblocks == x->block &&
-	       a->flags == x->flags;
+	       a->pack == x->pack && a->flags == x->flags &&
+	       a->nblocks + x->nblocks <= NEXUS_PACK_BLOCKS_MAX;
 }
 
 int nexus_rd_extents(struct nexus_rd *rd, u64 data_id, u64 offset,
@@ -30,7 +34,8 @@ int nexus_rd_extents(struct nexus_rd *rd, u64 data_id, u64 offset,
 		u64 end = x.fblock + x.nblocks;
 
 		x.fblock += skip;
-		x.block += (u32)skip;
+		if (!(x.flags & NEXUS_EF_UNWRITTEN))
+			x.block += (u32)skip;
 		x.nblocks -= (u32)skip;
 		/* As many records at most: a reply must not take a whole scan. */
 		if (seen++ == max) {

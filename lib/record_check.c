@@ -210,8 +210,8 @@ static bool check_extent(const struct nexus_rec_head *rec)
 	    !le64_to_cpu(r->pack) || le32_to_cpu(r->reserved) ||
 	    !blocks_ok(le32_to_cpu(r->block), nblocks))
 		return false;
-	/* What is written is new; SHARE and CLONE share it. */
-	if (le32_to_cpu(r->flags) & ~(NEXUS_EF_UNWRITTEN | NEXUS_EF_NOCRC))
+	/* What is written is new: SHARE and CLONE share it, RESERVE reserves. */
+	if (le32_to_cpu(r->flags) & ~NEXUS_EF_NOCRC)
 		return false;
 	/* The last block may reach beyond the largest size, not begin there. */
 	if ((offset & (NEXUS_BLOCK_SIZE - 1)) || offset > NEXUS_SIZE_MAX ||
@@ -356,6 +356,23 @@ static bool check_clone(const struct nexus_rec_head *rec)
 	return ns_ok(r->mtime_ns) && ns_ok(r->ctime_ns);
 }
 
+/* PUNCH and RESERVE have one layout. */
+static bool check_range(const struct nexus_rec_head *rec)
+{
+	const struct nexus_rec_range *r = HEAD_AS(nexus_rec_range, rec);
+	u64 offset = le64_to_cpu(r->offset), len = le64_to_cpu(r->len);
+	u64 size = le64_to_cpu(r->size);
+
+	if (!flags_ok(rec, 0) || !fits(rec, sizeof(*r)) ||
+	    !le64_to_cpu(r->ino) || !le64_to_cpu(r->data_id))
+		return false;
+	if (le16_to_cpu(rec->type) == NEXUS_REC_PUNCH ? size : size > NEXUS_SIZE_MAX)
+		return false;
+	return !((offset | len) & (NEXUS_BLOCK_SIZE - 1)) && len &&
+	       len >> NEXUS_BLOCK_SHIFT <= NEXUS_RANGE_BLOCKS_MAX &&
+	       offset <= NEXUS_SIZE_MAX && len - 1 <= NEXUS_SIZE_MAX - offset;
+}
+
 struct rec_info {
 	const char *name;
 	u32 size;		/* of the fixed part */
@@ -380,6 +397,8 @@ static const struct rec_info infos[NEXUS_REC_MAX] = {
 	[NEXUS_REC_DATA]	= { "DATA", sizeof(struct nexus_rec_data) },
 	[NEXUS_REC_SHARE]	= { "SHARE", sizeof(struct nexus_rec_share) },
 	[NEXUS_REC_CLONE]	= { "CLONE", sizeof(struct nexus_rec_clone) },
+	[NEXUS_REC_PUNCH]	= { "PUNCH", sizeof(struct nexus_rec_range) },
+	[NEXUS_REC_RESERVE]	= { "RESERVE", sizeof(struct nexus_rec_range) },
 };
 
 const char *nexus_rec_name(u16 type)
@@ -427,6 +446,9 @@ static bool check_body(const struct nexus_rec_head *rec)
 		return check_share(rec);
 	case NEXUS_REC_CLONE:
 		return check_clone(rec);
+	case NEXUS_REC_PUNCH:
+	case NEXUS_REC_RESERVE:
+		return check_range(rec);
 	}
 	return false;
 }

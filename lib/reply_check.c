@@ -42,6 +42,8 @@ static int check_attr(const struct nexus_attr *a, const char **field)
 		BAD("blocks");
 	if (fmt != S_IFREG && a->blocks)
 		BAD("blocks");
+	if (a->unwritten > a->blocks)
+		BAD("unwritten");
 	if (a->atime_ns >= NSEC_PER_S || a->mtime_ns >= NSEC_PER_S ||
 	    a->ctime_ns >= NSEC_PER_S || a->btime_ns >= NSEC_PER_S)
 		BAD("time");
@@ -72,10 +74,14 @@ static int check_extents(const u8 *p, u32 count, u64 from, u64 *end,
 		if ((e.offset & (NEXUS_BLOCK_SIZE - 1)) ||
 		    e.offset > NEXUS_SIZE_MAX || e.offset < *end)
 			BAD("extent offset");
-		if (!e.nblocks || !e.block ||
+		if (!e.nblocks ||
 		    (u64)e.block + e.nblocks > NEXUS_PACK_BLOCKS_MAX)
 			BAD("extent blocks");
-		if (!e.pack || e.reserved ||
+		/* What is unwritten is in no pack. */
+		if ((e.flags & NEXUS_EF_UNWRITTEN) ? e.pack || e.block :
+						     !e.pack || !e.block)
+			BAD("extent place");
+		if (e.reserved ||
 		    (e.flags & ~(NEXUS_EF_SHARED | NEXUS_EF_UNWRITTEN |
 				 NEXUS_EF_NOCRC)))
 			BAD("extent");

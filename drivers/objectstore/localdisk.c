@@ -90,6 +90,88 @@ static int disk_create(struct nexus_objectstore *os, u64 pack, u32 blocks)
 	return hostfile_create(s->dirfd, path, (u64)blocks * NEXUS_BLOCK_SIZE);
 }
 
+/*
+ * Space set aside is files of a pack's size, kept/0 and on without a gap, whose
+ * blocks are allocated and not written.
+ */
+#define KEPT_DIR	"kept"
+
+static void kept_path(char path[PACK_PATH_MAX], u64 i)
+{
+	snprintf(path, PACK_PATH_MAX, KEPT_DIR "/%016llx", (unsigned long long)i);
+}
+
+static int disk_kept(struct nexus_objectstore *os, u32 blocks, u64 *have)
+{
+	struct disk_store *s = to_store(os);
+	off_t bytes = (off_t)blocks * NEXUS_BLOCK_SIZE;
+	char path[PACK_PATH_MAX];
+	struct stat st;
+
+	for (*have = 0;; ++*have) {
+		kept_path(path, *have);
+		if (fstatat(s->dirfd, path, &st, AT_SYMLINK_NOFOLLOW))
+			return errno == ENOENT ? 0 : -errno;
+		/* Cut short by a crash, it keeps nothing. */
+		if (st.st_size != bytes || (off_t)st.st_blocks * 512 < bytes)
+			return 0;
+	}
+}
+
+static int disk_keep(struct nexus_objectstore *os, u32 blocks, u64 n, u64 *have)
+{
+	struct disk_store *s = to_store(os);
+	u64 bytes = (u64)blocks * NEXUS_BLOCK_SIZE, before;
+	char path[PACK_PATH_MAX];
+	int ret, ret2;
+
+	ret = disk_kept(os, blocks, have);
+	if (ret || *have == n)
+		return ret;
+	if (mkdirat(s->dirfd, KEPT_DIR, 0700) && errno != EEXIST)
+		return -errno;
+	before = *have;
+	while (!ret && *have > n) {
+		kept_path(path, *have - 1);
+		if (unlinkat(s->dirfd, path, 0))
+			ret = -errno;
+		else
+			--*have;
+	}
+	while (!ret && *have < n) {
+		kept_path(path, *have);
+		ret = hostfile_allocate(s->dirfd, path, bytes);
+		if (!ret)
+			++*have;
+	}
+	/* What is not durable is not kept. */
+	ret2 = hostfile_sync_dir(s->dirfd, KEPT_DIR);
+	if (!ret2)
+		ret2 = hostfile_sync_dir(s->dirfd, ".");
+	if (ret2 && *have > before)
+		*have = before;
+	return ret ? ret : ret2;
+}
+
+static int disk_create_kept(struct nexus_objectstore *os, u64 pack, u32 blocks)
+{
+	struct disk_store *s = to_store(os);
+	char from[PACK_PATH_MAX], path[PACK_PATH_MAX];
+	u64 have;
+	int ret;
+
+	ret = disk_kept(os, blocks, &have);
+	if (!ret && !have)
+		ret = -ENOENT;
+	pack_path(path, pack);
+	if (!ret)
+		ret = make_folder(s, path);
+	if (ret)
+		return ret;
+	kept_path(from, have - 1);
+	return hostfile_create_from(s->dirfd, from, path, (u64)blocks * NEXUS_BLOCK_SIZE);
+}
+
 static int disk_recycle(struct nexus_objectstore *os, u64 from, u64 to)
 {
 	struct disk_store *s = to_store(os);
@@ -252,6 +334,9 @@ const struct nexus_os_driver nexus_os_localdisk = {
 	.open		= disk_open,
 	.close		= disk_close,
 	.create		= disk_create,
+	.kept		= disk_kept,
+	.keep		= disk_keep,
+	.create_kept	= disk_create_kept,
 	.recycle	= disk_recycle,
 	.open_pack	= disk_open_pack,
 	.remove		= disk_remove,

@@ -30,6 +30,8 @@ struct mem_store {
 	struct nexus_objectstore base;
 	pthread_mutex_t lock;
 	struct mem_pack *packs;
+	u64 kept;		/* room for packs, of the size that was last kept */
+	u32 kept_blocks;
 };
 
 static struct mem_store *to_store(struct nexus_objectstore *os)
@@ -105,6 +107,56 @@ free_pack:
 		close(p->fd);
 	free(p);
 	return ret;
+}
+
+/* lock held. */
+static u64 bytes_used(const struct mem_store *s)
+{
+	u64 used = s->kept * s->kept_blocks * NEXUS_BLOCK_SIZE;
+	const struct mem_pack *p;
+
+	for (p = s->packs; p; p = p->next)
+		used += (u64)p->blocks * NEXUS_BLOCK_SIZE;
+	return used;
+}
+
+static int mem_kept(struct nexus_objectstore *os, u32 blocks, u64 *have)
+{
+	struct mem_store *s = to_store(os);
+
+	pthread_mutex_lock(&s->lock);
+	*have = s->kept_blocks == blocks ? s->kept : 0;
+	pthread_mutex_unlock(&s->lock);
+	return 0;
+}
+
+static int mem_keep(struct nexus_objectstore *os, u32 blocks, u64 n, u64 *have)
+{
+	struct mem_store *s = to_store(os);
+	u64 bytes = (u64)blocks * NEXUS_BLOCK_SIZE, used, most;
+
+	pthread_mutex_lock(&s->lock);
+	s->kept = 0;
+	s->kept_blocks = blocks;
+	used = bytes_used(s);
+	most = used < MEM_TOTAL ? (MEM_TOTAL - used) / bytes : 0;
+	s->kept = n < most ? n : most;
+	*have = s->kept;
+	pthread_mutex_unlock(&s->lock);
+	return *have < n ? -ENOSPC : 0;
+}
+
+static int mem_create_kept(struct nexus_objectstore *os, u64 pack, u32 blocks)
+{
+	struct mem_store *s = to_store(os);
+	bool some;
+
+	pthread_mutex_lock(&s->lock);
+	some = s->kept && s->kept_blocks == blocks;
+	if (some)
+		s->kept--;
+	pthread_mutex_unlock(&s->lock);
+	return some ? mem_create(os, pack, blocks) : -ENOENT;
 }
 
 static int mem_recycle(struct nexus_objectstore *os, u64 from, u64 to)
@@ -194,12 +246,10 @@ static int mem_clean(struct nexus_objectstore *os)
 static int mem_space(struct nexus_objectstore *os, u64 *total, u64 *avail)
 {
 	struct mem_store *s = to_store(os);
-	u64 used = 0;
-	struct mem_pack *p;
+	u64 used;
 
 	pthread_mutex_lock(&s->lock);
-	for (p = s->packs; p; p = p->next)
-		used += (u64)p->blocks * NEXUS_BLOCK_SIZE;
+	used = bytes_used(s);
 	pthread_mutex_unlock(&s->lock);
 	*total = MEM_TOTAL;
 	*avail = used < MEM_TOTAL ? MEM_TOTAL - used : 0;
@@ -212,6 +262,9 @@ const struct nexus_os_driver nexus_os_mem = {
 	.open		= mem_open,
 	.close		= mem_close,
 	.create		= mem_create,
+	.kept		= mem_kept,
+	.keep		= mem_keep,
+	.create_kept	= mem_create_kept,
 	.recycle	= mem_recycle,
 	.open_pack	= mem_open_pack,
 	.remove		= mem_remove,

@@ -49,7 +49,8 @@
 #define NEXUS_INCOMPAT_OVERLAY	(1ull << 2) /* store is an overlay on a base */
 #define NEXUS_INCOMPAT_CASEFOLD	(1ull << 3)
 #define NEXUS_INCOMPAT_ENCRYPT	(1ull << 4)
-#define NEXUS_INCOMPAT_KNOWN	NEXUS_INCOMPAT_SHARED
+#define NEXUS_INCOMPAT_RANGES	(1ull << 5) /* PUNCH and RESERVE records, unwritten extents */
+#define NEXUS_INCOMPAT_KNOWN	(NEXUS_INCOMPAT_SHARED | NEXUS_INCOMPAT_RANGES)
 
 /* ------------------------------------------------------------------ */
 /* Index keys: one letter, then big-endian fields, then bytes          */
@@ -127,7 +128,8 @@ struct nexus_inode_val {
 	__le64	children;	/* directories: number of entries */
 	__le64	data_id;	/* key of its extents; = ino at first */
 	__u8	target[NEXUS_UUID_SIZE]; /* target zone, or __le64 ring capacity */
-	__u8	reserved[32];
+	__le64	unwritten;	/* of @blocks, those in unwritten extents */
+	__u8	reserved[24];
 };
 
 struct nexus_dirent_val {
@@ -151,6 +153,7 @@ struct nexus_list_val {
 #define NEXUS_EF_UNWRITTEN	(1u << 1)	/* reserved by fallocate, reads zeros */
 #define NEXUS_EF_NOCRC		(1u << 2)	/* nodatacow */
 
+/* An unwritten extent has no place in a pack: @pack and @block are 0. */
 struct nexus_extent_val {
 	struct nexus_val_head head;
 	__le64	pack;
@@ -208,6 +211,7 @@ struct nexus_orphan_val {
 #define NEXUS_QUOTA_USER	1u
 #define NEXUS_QUOTA_GROUP	2u
 #define NEXUS_QUOTA_PROJECT	3u	/* project 0 is not counted */
+#define NEXUS_QUOTA_UNWRITTEN	4u	/* id 0: unwritten blocks of the zone; no limits */
 
 struct nexus_quota_val {
 	struct nexus_val_head head;
@@ -295,6 +299,8 @@ enum nexus_rec_type {
 	NEXUS_REC_DATA		= 16,
 	NEXUS_REC_SHARE		= 17,
 	NEXUS_REC_CLONE		= 18,
+	NEXUS_REC_PUNCH		= 19,
+	NEXUS_REC_RESERVE	= 20,
 	NEXUS_REC_MAX
 };
 
@@ -602,6 +608,25 @@ struct nexus_rec_clone {
 	__le32	ctime_ns;
 };
 
+#define NEXUS_RANGE_BLOCKS_MAX	65536u	/* blocks of one PUNCH or RESERVE record */
+
+/*
+ * PUNCH: what is mapped in [offset, offset + len) goes; what it covers of block
+ * 0 ends an inline body.  @size is 0.
+ * RESERVE: what is not mapped there becomes unwritten extents; size becomes at
+ * least @size.  Requires: no inline body.
+ * Both: feature RANGES; mtime and ctime become the head's time.  Requires: a
+ * regular file with that data id.
+ */
+struct nexus_rec_range {
+	struct nexus_rec_head head;
+	__le64	ino;
+	__le64	data_id;
+	__le64	offset;		/* bytes, multiple of NEXUS_BLOCK_SIZE */
+	__le64	len;		/* bytes, 1..NEXUS_RANGE_BLOCKS_MAX blocks */
+	__le64	size;
+};
+
 /* ------------------------------------------------------------------ */
 /* Log batches                                                         */
 
@@ -666,6 +691,7 @@ NEXUS_STATIC_ASSERT(sizeof(struct nexus_rec_quota) == 80);
 NEXUS_STATIC_ASSERT(sizeof(struct nexus_rec_data) == 72);
 NEXUS_STATIC_ASSERT(sizeof(struct nexus_rec_share) == 64);
 NEXUS_STATIC_ASSERT(sizeof(struct nexus_rec_clone) == 120);
+NEXUS_STATIC_ASSERT(sizeof(struct nexus_rec_range) == 72);
 NEXUS_STATIC_ASSERT(sizeof(struct nexus_batch_head) == 128);
 
 #endif /* NEXUS_FORMAT_H */

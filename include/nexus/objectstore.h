@@ -29,6 +29,20 @@ struct nexus_os_driver {
 	 * durable when it returns.  -EEXIST; -ENOSPC leaves nothing behind.
 	 */
 	int (*create)(struct nexus_objectstore *os, __u64 pack, __u32 blocks);
+	/*
+	 * Space set aside for packs to come, so that nobody else takes it: room
+	 * for *@have packs of @blocks blocks.  It outlives the store's being
+	 * closed.
+	 */
+	int (*kept)(struct nexus_objectstore *os, __u32 blocks, __u64 *have);
+	/*
+	 * Sets aside room for @n packs, or gives back what is above; writes
+	 * nothing.  *@have is what there is afterwards; less than @n with
+	 * -ENOSPC.
+	 */
+	int (*keep)(struct nexus_objectstore *os, __u32 blocks, __u64 n, __u64 *have);
+	/* As create, in room set aside.  -ENOENT when there is none. */
+	int (*create_kept)(struct nexus_objectstore *os, __u64 pack, __u32 blocks);
 	/* Gives an unused pack a new id; its content stays. */
 	int (*recycle)(struct nexus_objectstore *os, __u64 from, __u64 to);
 	/* Returns a file descriptor (direct I/O where the host has it). */

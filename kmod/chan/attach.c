@@ -44,6 +44,8 @@ static const char *nexus_zone_attach_bad(const struct nexus_zone_attach *za)
 		return "segment_blocks";
 	if (!memchr_inv(za->uuid, 0, sizeof(za->uuid)))
 		return "uuid";
+	if (za->unwritten > NEXUS_SIZE_MAX >> NEXUS_BLOCK_SHIFT)
+		return "unwritten";
 	return NULL;
 }
 
@@ -76,11 +78,11 @@ static struct nexus_zone *nexus_zone_make(struct nexus_session *s,
 	zone->ms = &nexus_chan_metastore;
 	memcpy(zone->uuid, za->uuid, sizeof(zone->uuid));
 	zone->store_rdonly = za->flags & NEXUS_ZA_RDONLY;
-	zone->shared = za->flags & NEXUS_ZA_SHARED;
+	zone->features = za->features;
 	zone->opts.grace = NEXUS_GRACE_DEFAULT;
 	err = nexus_log_start(zone, &p);
 	if (!err)
-		err = nexus_packs_start(zone, za->pack_blocks);
+		err = nexus_packs_start(zone, za->pack_blocks, za->unwritten);
 	if (!err && za->ino_first != za->ino_end)
 		err = nexus_zone_add_ino_range(zone, za->ino_first, za->ino_end);
 	if (err) {
@@ -172,8 +174,8 @@ static int nexus_zone_attach_again(struct nexus_att *att,
 		bad = "uuid";
 	else if (cz->incarnation != za->incarnation)
 		bad = "incarnation";
-	else if (cz->zone->shared && !(za->flags & NEXUS_ZA_SHARED))
-		bad = "feature SHARED";
+	else if (cz->zone->features & ~za->features)
+		bad = "features";
 	if (bad) {
 		nexus_err(cz->zone, "the new helper has another store: %s differs",
 			  bad);
@@ -208,8 +210,7 @@ int nexus_zone_attach(struct nexus_att *att, struct nexus_zone_attach *za)
 {
 	int err;
 
-	if (za->flags & ~(NEXUS_ZA_RDONLY | NEXUS_ZA_REATTACH |
-			   NEXUS_ZA_SHARED) ||
+	if (za->flags & ~(NEXUS_ZA_RDONLY | NEXUS_ZA_REATTACH) ||
 	    memchr_inv(za->reserved, 0, sizeof(za->reserved)) ||
 	    strnlen(za->name, sizeof(za->name)) == sizeof(za->name) ||
 	    !nexus_label_ok(za->name, strlen(za->name)))

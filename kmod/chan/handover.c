@@ -75,7 +75,10 @@ int nexus_hand_pack(struct nexus_att *att, struct nexus_hand_over *ho)
 	if (ho->id < NEXUS_FIRST_PACK || ho->blocks < 2 ||
 	    ho->blocks > NEXUS_PACK_BLOCKS_MAX)
 		return -EINVAL;
-	return nexus_hand_file(att, ho, NEXUS_HF_ZEROED | NEXUS_HF_SPARE, true);
+	if ((ho->flags & NEXUS_HF_KEPT) && !(ho->flags & NEXUS_HF_SPARE))
+		return -EINVAL;
+	return nexus_hand_file(att, ho, NEXUS_HF_ZEROED | NEXUS_HF_SPARE |
+			       NEXUS_HF_KEPT, true);
 }
 
 int nexus_hand_ino_range(struct nexus_att *att, struct nexus_ino_range *r)
@@ -108,7 +111,8 @@ int nexus_hand_report(struct nexus_att *att, struct nexus_report *r)
 	if (r->flags & ~NEXUS_RP_NOSPACE ||
 	    memchr_inv(r->reserved, 0, sizeof(r->reserved)))
 		return -EINVAL;
-	if (r->space_free > r->space_total)
+	if (r->space_free > r->space_total ||
+	    r->kept > NEXUS_SIZE_MAX >> NEXUS_BLOCK_SHIFT)
 		return -EINVAL;
 	cz = nexus_hand_get(att, r->zone, true);
 	if (IS_ERR(cz))
@@ -125,6 +129,7 @@ int nexus_hand_report(struct nexus_att *att, struct nexus_report *r)
 		/* Whoever waits for a pack gets ENOSPC, or goes on waiting. */
 		nexus_packs_wake_all(zone);
 	}
+	nexus_packs_set_kept(zone, r->kept, r->kept_for);
 
 	err = nexus_log_report(zone, r->applied, r->checkpoint);
 	if (!err) {

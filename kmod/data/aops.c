@@ -8,14 +8,25 @@
 
 /* ---- reservations ---------------------------------------------------------- */
 
-int nexus_folio_reserve(struct inode *inode)
+enum nexus_packs_use nexus_folio_use(struct inode *inode, pgoff_t index)
+{
+	struct nexus_inode *ni = NEXUS_I(inode);
+	bool unwritten;
+
+	if (!READ_ONCE(ni->unwritten))
+		return NEXUS_PACKS_GROW;
+	nexus_map_has(ni, index, &unwritten);
+	return unwritten ? NEXUS_PACKS_PROMISED : NEXUS_PACKS_GROW;
+}
+
+int nexus_folio_reserve(struct inode *inode, enum nexus_packs_use use)
 {
 	struct nexus_inode *ni = NEXUS_I(inode);
 	struct nexus_resv resv;
 	int err;
 
 	/* Blocks first: log bytes are what everybody in the zone waits for. */
-	err = nexus_packs_reserve(ni->zone, 1, NEXUS_PACKS_GROW);
+	err = nexus_packs_reserve(ni->zone, 1, use);
 	if (err)
 		return err;
 	err = nexus_log_reserve(ni->zone, &resv, NEXUS_FOLIO_BYTES, 0);
@@ -43,26 +54,65 @@ void nexus_folio_unreserve(struct inode *inode)
 	nexus_packs_unreserve(ni->zone, 1);
 }
 
-void nexus_folio_mark(struct inode *inode, struct folio *folio)
+/* What folio private says. */
+#define NEXUS_FOLIO_MARKED	((void *)1)
+#define NEXUS_FOLIO_DELAYED	((void *)2)	/* and its block had no extent */
+
+bool nexus_folio_mark(struct inode *inode, struct folio *folio,
+		      enum nexus_packs_use use)
 {
-	if (folio_test_private(folio))
+	struct nexus_inode *ni = NEXUS_I(inode);
+	bool mapped, unwritten;
+
+	if (folio_test_private(folio)) {
 		nexus_folio_unreserve(inode);
-	else
-		folio_attach_private(folio, (void *)1);
+		return true;
+	}
+	/* Not under writeback: the map knows what was written of it. */
+	mapped = nexus_map_has(ni, folio->index, &unwritten);
+	if (use == NEXUS_PACKS_PROMISED && !unwritten)
+		return false;
+	if (mapped) {
+		folio_attach_private(folio, NEXUS_FOLIO_MARKED);
+		return true;
+	}
+	folio_attach_private(folio, NEXUS_FOLIO_DELAYED);
+	spin_lock(&ni->resv_lock);
+	WRITE_ONCE(ni->delayed, ni->delayed + 1);
+	spin_unlock(&ni->resv_lock);
+	return true;
+}
+
+void nexus_folio_landed(struct inode *inode, u32 n)
+{
+	struct nexus_inode *ni = NEXUS_I(inode);
+
+	if (!n)
+		return;
+	spin_lock(&ni->resv_lock);
+	WRITE_ONCE(ni->delayed, ni->delayed - n);
+	spin_unlock(&ni->resv_lock);
 }
 
 void nexus_folio_unmark(struct inode *inode, struct folio *folio)
 {
-	if (folio_detach_private(folio))
-		nexus_folio_unreserve(inode);
+	void *mark = folio_detach_private(folio);
+
+	if (!mark)
+		return;
+	nexus_folio_unreserve(inode);
+	if (mark == NEXUS_FOLIO_DELAYED)
+		nexus_folio_landed(inode, 1);
 }
 
 bool nexus_folio_take(struct inode *inode, struct folio *folio,
-		      struct nexus_resv *resv)
+		      struct nexus_resv *resv, bool *delayed)
 {
 	struct nexus_inode *ni = NEXUS_I(inode);
+	void *mark = folio_detach_private(folio);
 
-	if (!folio_detach_private(folio))
+	*delayed = mark == NEXUS_FOLIO_DELAYED;
+	if (!mark)
 		return false;
 	spin_lock(&ni->resv_lock);
 	nexus_resv_move(resv, &ni->data_resv, NEXUS_FOLIO_BYTES);
@@ -130,35 +180,65 @@ static void nexus_readahead(struct readahead_control *rac)
 
 /* ---- writing ------------------------------------------------------------------------ */
 
+/* As nexus_folio_begin(), but NULL when it must be tried with other room. */
+static struct folio *nexus_folio_try(struct inode *inode, pgoff_t index,
+				     bool whole, enum nexus_packs_use use)
+{
+	struct address_space *mapping = inode->i_mapping;
+	struct folio *folio;
+	int err;
+
+	err = nexus_folio_reserve(inode, use);
+	if (err)
+		return ERR_PTR(err);
+	/* Waits for writeback, too: pages are stable. */
+	folio = __filemap_get_folio(mapping, index, FGP_WRITEBEGIN,
+				    mapping_gfp_mask(mapping));
+	if (IS_ERR(folio)) {
+		nexus_folio_unreserve(inode);
+		return folio;
+	}
+	if (!nexus_folio_mark(inode, folio, use)) {
+		nexus_folio_unreserve(inode);
+		folio_unlock(folio);
+		folio_put(folio);
+		return NULL;
+	}
+	if (folio_test_uptodate(folio) || whole)
+		return folio;
+	err = nexus_read_locked(inode, folio);
+	if (err) {
+		nexus_folio_unmark(inode, folio);
+		folio_unlock(folio);
+		folio_put(folio);
+		return ERR_PTR(err);
+	}
+	folio_mark_uptodate(folio);
+	return folio;
+}
+
+struct folio *nexus_folio_begin(struct inode *inode, pgoff_t index, bool whole,
+				enum nexus_packs_use use)
+{
+	struct folio *folio;
+
+	while (!(folio = nexus_folio_try(inode, index, whole, use)))
+		use = nexus_folio_use(inode, index);
+	return folio;
+}
+
 static int nexus_write_begin(NEXUS_WB_FILE file, struct address_space *mapping,
 			     loff_t pos, unsigned int len,
 			     struct folio **foliop, void **fsdata)
 {
 	struct inode *inode = mapping->host;
+	pgoff_t index = pos >> PAGE_SHIFT;
 	struct folio *folio;
-	int err;
 
-	err = nexus_folio_reserve(inode);
-	if (err)
-		return err;
-	/* Waits for writeback, too: pages are stable. */
-	folio = __filemap_get_folio(mapping, pos >> PAGE_SHIFT, FGP_WRITEBEGIN,
-				    mapping_gfp_mask(mapping));
-	if (IS_ERR(folio)) {
-		nexus_folio_unreserve(inode);
+	folio = nexus_folio_begin(inode, index, len >= PAGE_SIZE,
+				  nexus_folio_use(inode, index));
+	if (IS_ERR(folio))
 		return PTR_ERR(folio);
-	}
-	nexus_folio_mark(inode, folio);
-	if (!folio_test_uptodate(folio) && len < folio_size(folio)) {
-		err = nexus_read_locked(inode, folio);
-		if (err) {
-			nexus_folio_unmark(inode, folio);
-			folio_unlock(folio);
-			folio_put(folio);
-			return err;
-		}
-		folio_mark_uptodate(folio);
-	}
 	*foliop = folio;
 	return 0;
 }

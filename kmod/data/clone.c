@@ -325,7 +325,7 @@ static int nexus_clone_allowed(const struct nexus_clone *c)
 	    test_bit(NEXUS_I_SYS, &dst->state))
 		return -EINVAL;
 	/* A store whose other users would not know what SHARED means. */
-	if (!src->zone->shared)
+	if (!(src->zone->features & NEXUS_INCOMPAT_SHARED))
 		return -EOPNOTSUPP;
 	return nexus_zone_writable(src->zone);
 }

@@ -73,6 +73,10 @@ struct nexus_packs {
 	struct nexus_pack *open;
 	u64 free;			/* blocks of open pack and spares */
 	u64 reserved;
+	u64 promised;			/* to unwritten extents (promise.c) */
+	u64 asked;			/* by those who wait to be promised something */
+	u64 kept;			/* by the store, beyond the packs here */
+	u64 kept_for;			/* what it was asked to keep then */
 	u32 pack_blocks;
 	wait_queue_head_t wait;		/* for blocks */
 	struct mutex ask_mutex;		/* one OPEN_PACK at a time */
@@ -87,6 +91,12 @@ static inline u32 nexus_pack_table_blocks(u32 blocks)
 	return DIV_ROUND_UP(blocks, NEXUS_PACK_LINES_PER_BLOCK);
 }
 
+/* Blocks of data a pack of @blocks blocks has. */
+static inline u32 nexus_pack_usable(u32 blocks)
+{
+	return blocks - 1 - nexus_pack_table_blocks(blocks);
+}
+
 /* First block that holds data. */
 static inline u32 nexus_pack_first(const struct nexus_pack *pack)
 {
@@ -96,9 +106,16 @@ static inline u32 nexus_pack_first(const struct nexus_pack *pack)
 /*
  * What blocks are for.  The last NEXUS_PACKS_KEPT ones are not for growth: one
  * half is for cuts as well, so that a full zone can be emptied, and the rest for
- * folios that got dirty without a reservation (nexus_folio_late()).
+ * folios that got dirty without a reservation (nexus_folio_late()).  Growth
+ * leaves alone what is promised, too.
  */
-enum nexus_packs_use { NEXUS_PACKS_GROW, NEXUS_PACKS_CUT, NEXUS_PACKS_LATE };
+enum nexus_packs_use {
+	NEXUS_PACKS_GROW,
+	NEXUS_PACKS_PROMISED,	/* into unwritten extents */
+	NEXUS_PACKS_CUT,
+	NEXUS_PACKS_LATE,
+};
+
 #define NEXUS_PACKS_KEPT	256u
 
 /* Waits killably for @n blocks.  0, -EINTR, -ENOSPC, -EROFS. */
@@ -108,6 +125,16 @@ void nexus_packs_unreserve(struct nexus_zone *zone, u32 n);
 /* Reserves if there is room, without waiting. */
 bool nexus_packs_try_reserve(struct nexus_zone *zone, u32 n,
 			     enum nexus_packs_use use);
+/* lock held: blocks the store should keep. */
+u64 nexus_packs_keep(const struct nexus_packs *packs);
+/* lock held: with so many blocks more, every promise is kept. */
+bool nexus_promises_hold(const struct nexus_packs *packs, u64 promise,
+			 u64 reserve);
+/*
+ * Promises @n blocks to unwritten extents that are about to be made.  Waits
+ * killably for the store to keep them.  0, -EINTR, -ENOSPC, -EROFS.
+ */
+int nexus_packs_promise(struct nexus_zone *zone, u64 n);
 /*
  * Takes a run of 1..n reserved blocks: the pack, referenced and with a write
  * begun, or NULL when the caller has no reservation after all.
@@ -164,35 +191,70 @@ static inline bool nexus_content_ready(const struct inode *inode)
 /* Memory for @n more changes of the map.  Process context, NOFS. */
 int nexus_map_prepare(struct nexus_inode *ni, u32 n);
 void nexus_map_unprepare(struct nexus_inode *ni, u32 n);
-/* One prepared change each; log_mutex held.  They keep i_blocks. */
+/*
+ * One prepared change each; log_mutex held.  They keep i_blocks, and give back
+ * what was promised to unwritten extents that go.
+ */
 void nexus_map_insert(struct nexus_inode *ni, u64 fblock, u64 pack, u32 block,
 		      u32 nblocks);
-void nexus_map_punch(struct nexus_inode *ni, u64 fblock);
 /*
  * Maps @nr extents; all of [fblock, fblock + n), in which they lie then, changes
  * at once, or with @n 0 what they cover.  1 + @nr prepared changes, or @nr.
  */
 void nexus_map_replace(struct nexus_inode *ni, u64 fblock, u64 n,
 		       const struct nexus_ext *ext, u32 nr);
+void nexus_map_punch(struct nexus_inode *ni, u64 fblock, u64 n);
+/*
+ * Makes [fblock, fblock + n) unwritten; *@promise, blocks the caller was
+ * promised, gets less by what was not unwritten before.
+ */
+void nexus_map_unwrite(struct nexus_inode *ni, u64 fblock, u64 n, u64 *promise);
 /* As nexus_extmap_next(). */
 bool nexus_map_next(struct nexus_inode *ni, u64 fblock, struct nexus_ext *e);
-/* As nexus_extmap_find(), with the disk_size of the same moment. */
+/*
+ * The extent in a pack that holds @fblock, from there on, with the disk_size of
+ * the same moment.  False where zeros are read: holes and unwritten extents.
+ */
 bool nexus_map_find(struct nexus_inode *ni, u64 fblock, struct nexus_ext *e,
 		    u64 *disk_size);
+/* @fblock has an extent; *@unwritten: of that kind. */
+bool nexus_map_has(struct nexus_inode *ni, u64 fblock, bool *unwritten);
 
 /* ---- folios (aops.c) ----------------------------------------------------------- */
 
 #define NEXUS_FOLIO_BYTES	ALIGN(sizeof(struct nexus_rec_extent) + 4, 8)
 
-/* Takes what a dirty folio holds, for the inode; waits killably. */
-int nexus_folio_reserve(struct inode *inode);
+/*
+ * Takes what a dirty folio holds, for the inode; waits killably.  @use as
+ * nexus_folio_use() says, or another one.
+ */
+int nexus_folio_reserve(struct inode *inode, enum nexus_packs_use use);
 void nexus_folio_unreserve(struct inode *inode);
-/* Marks a locked folio as holding a reservation; takes or gives back the caller's. */
-void nexus_folio_mark(struct inode *inode, struct folio *folio);
+/* What a block is for that is written at @index. */
+enum nexus_packs_use nexus_folio_use(struct inode *inode, pgoff_t index);
+/*
+ * Marks a folio, locked and not under writeback, as holding a reservation; takes
+ * the caller's, or gives it back if there is one.  False: what the reservation
+ * was for has been written meanwhile; the caller gives it back and takes
+ * another.
+ */
+bool nexus_folio_mark(struct inode *inode, struct folio *folio,
+		      enum nexus_packs_use use);
 void nexus_folio_unmark(struct inode *inode, struct folio *folio);
-/* Moves what a marked folio holds to @resv; false: it was not marked. */
+/*
+ * Moves what a marked folio holds to @resv; false: it was not marked.  With
+ * *@delayed nexus_folio_landed() is to follow.
+ */
 bool nexus_folio_take(struct inode *inode, struct folio *folio,
-		      struct nexus_resv *resv);
+		      struct nexus_resv *resv, bool *delayed);
+/* @n blocks that had no extent have one now, or never will. */
+void nexus_folio_landed(struct inode *inode, u32 n);
+/*
+ * The folio of @index, locked, up to date, marked and not under writeback; or
+ * ERR_PTR.  @whole: the caller overwrites all of it.  Waits killably.
+ */
+struct folio *nexus_folio_begin(struct inode *inode, pgoff_t index, bool whole,
+				enum nexus_packs_use use);
 /* Zeroes cached bytes [from, to or end of page) that an extension shows. */
 void nexus_zero_beyond(struct inode *inode, loff_t from, loff_t to);
 
@@ -202,6 +264,13 @@ void nexus_zero_beyond(struct inode *inode, loff_t from, loff_t to);
 loff_t nexus_remap_file_range(struct file *file_in, loff_t pos_in,
 			      struct file *file_out, loff_t pos_out,
 			      loff_t len, unsigned int flags);
+
+/* ---- sparse files (seek.c, fallocate.c) ------------------------------------------- */
+
+loff_t nexus_llseek(struct file *file, loff_t offset, int whence);
+int nexus_fiemap(struct inode *inode, struct fiemap_extent_info *info, u64 start,
+		 u64 len);
+long nexus_fallocate(struct file *file, int mode, loff_t offset, loff_t len);
 
 /* ---- reading (io.c) ----------------------------------------------------------- */
 
@@ -238,6 +307,7 @@ struct nexus_wio {
 	u64 fblock;
 	u64 size;			/* end of what is written; zeros behind it */
 	u32 nr;
+	DECLARE_BITMAP(delayed, NEXUS_EXTENT_BLOCKS_MAX); /* blocks without an extent */
 	/* Not in the record before it is begun: nexus_rec_init() clears there. */
 	__le32 crc[NEXUS_EXTENT_BLOCKS_MAX];
 	struct bio_vec bvec[NEXUS_EXTENT_BLOCKS_MAX];

@@ -294,17 +294,32 @@ static int nexus_batch_copy(struct nexus_batch *b, struct iov_iter *from)
 	return data->nr ? 0 : err;
 }
 
+/* How many of the blocks are like the first, which is for *@use. */
+static u32 nexus_batch_alike(struct nexus_batch *b, enum nexus_packs_use *use)
+{
+	u32 n = 1;
+
+	*use = nexus_folio_use(b->inode, b->fblock);
+	while (n < b->data->nr &&
+	       nexus_folio_use(b->inode, b->fblock + n) == *use)
+		n++;
+	return n;
+}
+
 /*
  * Room for all of it, or for less where a disk is nearly full; nothing is held
- * while waiting but the pages.
+ * while waiting but the pages.  What was promised to unwritten blocks goes to
+ * them and to no others.
  */
 static int nexus_batch_reserve(struct nexus_batch *b)
 {
 	struct nexus_zone *zone = NEXUS_I(b->inode)->zone;
-	u32 n = min(b->data->nr, max(zone->packs->pack_blocks / 4, 1));
+	enum nexus_packs_use use;
+	u32 n = nexus_batch_alike(b, &use);
 	int err;
 
-	while ((err = nexus_packs_reserve(zone, n, NEXUS_PACKS_GROW))) {
+	n = min(n, max(zone->packs->pack_blocks / 4, 1));
+	while ((err = nexus_packs_reserve(zone, n, use))) {
 		if (err != -ENOSPC || n == 1)
 			return err;
 		n /= 2;
@@ -474,12 +489,16 @@ static ssize_t nexus_direct_write_some(struct kiocb *iocb, struct iov_iter *from
 	return done ? (ssize_t)done << NEXUS_BLOCK_SHIFT : err;
 }
 
-/* Whether others may write elsewhere in the file at the same time. */
+/*
+ * Whether others may write elsewhere in the file at the same time.  Not where
+ * blocks are unwritten: each is promised room once.
+ */
 static bool nexus_writes_inside(struct kiocb *iocb, const struct iov_iter *from)
 {
 	struct inode *inode = file_inode(iocb->ki_filp);
 
 	return !(iocb->ki_flags & IOCB_APPEND) && IS_NOSEC(inode) &&
+	       !READ_ONCE(NEXUS_I(inode)->unwritten) &&
 	       iocb->ki_pos + iov_iter_count(from) <= i_size_read(inode);
 }
 

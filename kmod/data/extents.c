@@ -180,7 +180,8 @@ static int nexus_packs_open(struct nexus_inode *ni, u64 fblock, u64 end,
 
 	while (fblock < end && nexus_map_next(ni, fblock, &e) &&
 	       e.fblock < end) {
-		if (e.pack != last) {
+		/* What is unwritten is in none. */
+		if (e.pack && e.pack != last) {
 			pack = ask ? nexus_packs_get(ni->zone, e.pack) :
 				     nexus_packs_find(ni->zone, e.pack);
 			if (!pack)
@@ -262,6 +263,20 @@ void nexus_map_unprepare(struct nexus_inode *ni, u32 n)
 	up_write(&ni->map_sem);
 }
 
+/*
+ * After a change of the map, map_sem held: the inode's count of unwritten blocks.
+ * Those that are none any more were promised something; new ones were promised
+ * it before.
+ */
+static void nexus_count_unwritten(struct nexus_inode *ni)
+{
+	u64 now = nexus_extmap_unwritten(ni->map);
+
+	if (now < ni->unwritten)
+		nexus_packs_unpromise(ni->zone, ni->unwritten - now);
+	WRITE_ONCE(ni->unwritten, now);
+}
+
 void nexus_map_insert(struct nexus_inode *ni, u64 fblock, u64 pack, u32 block,
 		      u32 nblocks)
 {
@@ -277,6 +292,7 @@ void nexus_map_insert(struct nexus_inode *ni, u64 fblock, u64 pack, u32 block,
 	down_write(&ni->map_sem);
 	nexus_extmap_insert(ni->map, &e, &freed);
 	ni->map_changes--;
+	nexus_count_unwritten(ni);
 	up_write(&ni->map_sem);
 	nexus_count_blocks(&ni->vfs, nblocks, freed);
 }
@@ -299,20 +315,42 @@ void nexus_map_replace(struct nexus_inode *ni, u64 fblock, u64 n,
 		gone += freed;
 	}
 	ni->map_changes -= nr;
+	nexus_count_unwritten(ni);
 	up_write(&ni->map_sem);
 	nexus_count_blocks(&ni->vfs, added, gone);
 }
 
-void nexus_map_punch(struct nexus_inode *ni, u64 fblock)
+void nexus_map_punch(struct nexus_inode *ni, u64 fblock, u64 n)
 {
 	u64 freed = 0;
 
 	lockdep_assert_held(&ni->log_mutex);
 	down_write(&ni->map_sem);
-	nexus_extmap_punch(ni->map, fblock, U64_MAX - fblock, &freed);
+	nexus_extmap_punch(ni->map, fblock, n, &freed);
 	ni->map_changes--;
+	nexus_count_unwritten(ni);
 	up_write(&ni->map_sem);
 	nexus_count_blocks(&ni->vfs, 0, freed);
+}
+
+void nexus_map_unwrite(struct nexus_inode *ni, u64 fblock, u64 n, u64 *promise)
+{
+	struct nexus_ext e = {
+		.fblock = fblock,
+		.nblocks = n,
+		.flags = NEXUS_EF_UNWRITTEN,
+	};
+	u64 freed = 0, before;
+
+	lockdep_assert_held(&ni->log_mutex);
+	down_write(&ni->map_sem);
+	before = nexus_extmap_unwritten(ni->map);
+	nexus_extmap_insert(ni->map, &e, &freed);
+	ni->map_changes--;
+	*promise -= nexus_extmap_unwritten(ni->map) - before;
+	nexus_count_unwritten(ni);
+	up_write(&ni->map_sem);
+	nexus_count_blocks(&ni->vfs, n, freed);
 }
 
 bool nexus_map_next(struct nexus_inode *ni, u64 fblock, struct nexus_ext *e)
@@ -333,9 +371,23 @@ bool nexus_map_find(struct nexus_inode *ni, u64 fblock, struct nexus_ext *e,
 
 	down_read(&ni->map_sem);
 	if (ni->map)
-		found = nexus_extmap_find(ni->map, fblock, e);
+		found = nexus_extmap_find(ni->map, fblock, e) &&
+			!(e->flags & NEXUS_EF_UNWRITTEN);
 	*disk_size = READ_ONCE(ni->disk_size);
 	up_read(&ni->map_sem);
+	return found;
+}
+
+bool nexus_map_has(struct nexus_inode *ni, u64 fblock, bool *unwritten)
+{
+	struct nexus_ext e = {};
+	bool found = false;
+
+	down_read(&ni->map_sem);
+	if (ni->map)
+		found = nexus_extmap_find(ni->map, fblock, &e);
+	up_read(&ni->map_sem);
+	*unwritten = e.flags & NEXUS_EF_UNWRITTEN;
 	return found;
 }
 
@@ -347,6 +399,7 @@ void nexus_data_evict(struct inode *inode)
 	if (WARN_ON_ONCE(ni->resv_blocks))
 		nexus_packs_unreserve(ni->zone, ni->resv_blocks);
 	ni->resv_blocks = 0;
+	ni->delayed = 0;
 	nexus_log_unreserve(&ni->data_resv);
 	nexus_extmap_free(ni->map);
 	ni->map = NULL;

@@ -131,6 +131,7 @@ static vm_fault_t nexus_page_mkwrite(struct vm_fault *vmf)
 	struct file *file = vmf->vma->vm_file;
 	struct inode *inode = file_inode(file);
 	vm_fault_t ret = VM_FAULT_LOCKED;
+	enum nexus_packs_use use;
 	int err;
 
 	sb_start_pagefault(inode->i_sb);
@@ -139,8 +140,13 @@ static vm_fault_t nexus_page_mkwrite(struct vm_fault *vmf)
 		err = nexus_extents_load(inode);
 	if (!err)
 		err = file_update_time(file);
-	if (!err)
-		err = nexus_folio_reserve(inode);
+	if (err) {
+		ret = nexus_fault_error(err);
+		goto out;
+	}
+again:
+	use = nexus_folio_use(inode, folio->index);
+	err = nexus_folio_reserve(inode, use);
 	if (err) {
 		ret = nexus_fault_error(err);
 		goto out;
@@ -155,10 +161,15 @@ static vm_fault_t nexus_page_mkwrite(struct vm_fault *vmf)
 		ret = VM_FAULT_NOPAGE;
 		goto out_invalidate;
 	}
-	nexus_folio_mark(inode, folio);
-	folio_mark_dirty(folio);
 	/* Its checksum may be under way. */
 	folio_wait_stable(folio);
+	if (!nexus_folio_mark(inode, folio, use)) {
+		folio_unlock(folio);
+		filemap_invalidate_unlock_shared(inode->i_mapping);
+		nexus_folio_unreserve(inode);
+		goto again;
+	}
+	folio_mark_dirty(folio);
 out_invalidate:
 	filemap_invalidate_unlock_shared(inode->i_mapping);
 out:
@@ -237,7 +248,7 @@ static int nexus_file_open(struct inode *inode, struct file *file)
 
 const struct file_operations nexus_file_fops = {
 	.owner		= THIS_MODULE,
-	.llseek		= generic_file_llseek,
+	.llseek		= nexus_llseek,
 	.read_iter	= nexus_read_iter,
 	.write_iter	= nexus_write_iter,
 	.mmap		= nexus_mmap,
@@ -246,12 +257,14 @@ const struct file_operations nexus_file_fops = {
 	.fsync		= nexus_fsync,
 	.splice_read	= nexus_splice_read,
 	.splice_write	= iter_file_splice_write,
+	.fallocate	= nexus_fallocate,
 	.fadvise	= nexus_fadvise,
 	.remap_file_range = nexus_remap_file_range,
 	.setlease	= generic_setlease,
 };
 
 const struct inode_operations nexus_file_iops = {
+	.fiemap		= nexus_fiemap,
 	.getattr	= nexus_getattr,
 	.setattr	= nexus_setattr,
 };

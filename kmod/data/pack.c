@@ -14,7 +14,7 @@
 #include "data.h"
 #include "host.h"
 
-int nexus_packs_start(struct nexus_zone *zone, u32 pack_blocks)
+int nexus_packs_start(struct nexus_zone *zone, u32 pack_blocks, u64 promised)
 {
 	struct nexus_packs *packs;
 
@@ -27,6 +27,7 @@ int nexus_packs_start(struct nexus_zone *zone, u32 pack_blocks)
 		return -ENOMEM;
 	packs->zone = zone;
 	packs->pack_blocks = pack_blocks;
+	packs->promised = promised;
 	spin_lock_init(&packs->lock);
 	xa_init(&packs->packs);
 	INIT_LIST_HEAD(&packs->own);
@@ -42,6 +43,7 @@ int nexus_packs_start(struct nexus_zone *zone, u32 pack_blocks)
 		return -ENOMEM;
 	}
 	zone->packs = packs;
+	nexus_log_set_keep(zone, nexus_packs_keep(packs));
 	return 0;
 }
 
@@ -158,6 +160,8 @@ int nexus_packs_add(struct nexus_zone *zone, struct file *file,
 	list_add_tail(&pack->own, &packs->own);
 	list_add_tail(&pack->spare, &packs->spares);
 	packs->free += pack->blocks - pack->next;
+	if (ho->flags & NEXUS_HF_KEPT)
+		packs->kept -= min_t(u64, packs->kept, pack->blocks - pack->next);
 	low = nexus_packs_low(packs);
 	spin_unlock(&packs->lock);
 	/* Cleared and set again, it is a new request. */
@@ -253,7 +257,7 @@ static u32 nexus_packs_kept(const struct nexus_packs *packs,
 {
 	u32 kept = min(NEXUS_PACKS_KEPT, packs->pack_blocks / 8);
 
-	return use == NEXUS_PACKS_GROW ? kept :
+	return use <= NEXUS_PACKS_PROMISED ? kept :
 	       use == NEXUS_PACKS_CUT ? kept / 2 : 0;
 }
 
@@ -261,13 +265,19 @@ bool nexus_packs_try_reserve(struct nexus_zone *zone, u32 n,
 			     enum nexus_packs_use use)
 {
 	struct nexus_packs *packs = zone->packs;
-	bool ok, low;
+	bool ok, low = false;
 
 	spin_lock(&packs->lock);
 	ok = packs->free >= packs->reserved + n + nexus_packs_kept(packs, use);
+	if (ok && use == NEXUS_PACKS_GROW && packs->promised &&
+	    !nexus_promises_hold(packs, 0, n)) {
+		ok = false;
+		/* More packs help only while they are not made of what is kept. */
+		low = !READ_ONCE(zone->no_space);
+	}
 	if (ok)
 		packs->reserved += n;
-	low = nexus_packs_low(packs);
+	low = low || nexus_packs_low(packs);
 	spin_unlock(&packs->lock);
 	if (low)
 		nexus_log_set_flags(zone, NEXUS_LF_WANT_PACK, 0);
@@ -290,7 +300,9 @@ int nexus_packs_reserve(struct nexus_zone *zone, u32 n,
 		err = nexus_zone_writable(zone);
 		if (err)
 			break;
-		if (READ_ONCE(zone->no_space)) {
+		/* What is promised is kept, and comes. */
+		if (READ_ONCE(zone->no_space) &&
+		    (use != NEXUS_PACKS_PROMISED || !READ_ONCE(packs->kept))) {
 			err = -ENOSPC;
 			break;
 		}
@@ -328,6 +340,8 @@ u64 nexus_packs_free_blocks(struct nexus_zone *zone)
 		return 0;
 	spin_lock(&packs->lock);
 	taken = packs->reserved + nexus_packs_kept(packs, NEXUS_PACKS_GROW);
+	if (packs->promised > packs->kept)
+		taken += packs->promised - packs->kept;
 	n = packs->free > taken ? packs->free - taken : 0;
 	spin_unlock(&packs->lock);
 	return n;

@@ -174,6 +174,8 @@ static void nexus_cut_body(struct nexus_cut *cut)
 		nexus_extmap_clear(ni->map);
 	up_write(&ni->map_sem);
 	WRITE_ONCE(ni->data_id, cut->new_data_id);
+	nexus_packs_unpromise(ni->zone, ni->unwritten);
+	WRITE_ONCE(ni->unwritten, 0);
 	inode_set_bytes(cut->inode, 0);
 	set_bit(NEXUS_I_PACKS, &ni->state);
 	/* Whoever sees the bit sees the map. */
@@ -186,7 +188,7 @@ static void nexus_cut_map(struct nexus_cut *cut)
 	struct nexus_inode *ni = NEXUS_I(cut->inode);
 	u64 first = DIV_ROUND_UP_ULL(cut->size, NEXUS_BLOCK_SIZE);
 
-	nexus_map_punch(ni, first);
+	nexus_map_punch(ni, first, U64_MAX - first);
 	cut->changes--;
 	if (cut->pack) {
 		nexus_map_insert(ni, first - 1, cut->pack->id, cut->block, 1);
@@ -331,5 +333,6 @@ int nexus_data_truncate(struct inode *inode, loff_t size, struct timespec64 now)
 		.now = now,
 	};
 
-	return size < cut.old ? nexus_shrink(&cut) : nexus_extend(&cut);
+	/* With the same size: what is reserved behind the end goes. */
+	return size <= cut.old ? nexus_shrink(&cut) : nexus_extend(&cut);
 }

@@ -44,6 +44,7 @@ static struct nexus_wio *nexus_wio_new(struct inode *inode, u64 fblock)
 	wio->resv = (struct nexus_resv){ .zone = NEXUS_I(inode)->zone };
 	wio->fblock = fblock;
 	wio->nr = 0;
+	bitmap_zero(wio->delayed, NEXUS_EXTENT_BLOCKS_MAX);
 	return wio;
 }
 
@@ -130,6 +131,17 @@ int nexus_run_commit(struct nexus_run *run)
 	return err;
 }
 
+/* Blocks [first, first + nr) have their extents, or never get them. */
+static void nexus_wio_landed(struct nexus_wio *wio, u32 first, u32 nr)
+{
+	unsigned long at = first;
+	u32 n = 0;
+
+	for_each_set_bit_from(at, wio->delayed, first + nr)
+		n++;
+	nexus_folio_landed(wio->inode, n);
+}
+
 int nexus_run_write(struct nexus_run *run)
 {
 	struct nexus_wio *wio = run->wio;
@@ -185,6 +197,7 @@ static int nexus_wio_run(struct nexus_wio *wio, u32 first, u32 *nr)
 		err = nexus_run_commit(&run);
 	else
 		nexus_map_unprepare(ni, 1);
+	nexus_wio_landed(wio, first, run.nr);
 	nexus_pack_written(run.pack);
 	nexus_pack_put(run.pack);
 	return err;
@@ -206,6 +219,7 @@ static void nexus_wio_work(struct work_struct *work)
 		first += nr;
 	}
 	nexus_packs_unreserve(zone, wio->nr - first);
+	nexus_wio_landed(wio, first, wio->nr - first);
 	nexus_host_end(flags);
 	nexus_wio_end(wio, err);
 }
@@ -252,6 +266,7 @@ static int nexus_write_folio(struct nexus_writer *w, struct folio *folio)
 	struct inode *inode = w->inode;
 	struct nexus_wio *wio = w->wio;
 	loff_t size = i_size_read(inode), pos = folio_pos(folio);
+	bool delayed;
 
 	if (pos >= size) {
 		/* Being truncated. */
@@ -271,7 +286,7 @@ static int nexus_write_folio(struct nexus_writer *w, struct folio *folio)
 		wio = nexus_wio_new(inode, folio->index);
 		w->wio = wio;
 	}
-	if (!nexus_folio_take(inode, folio, &wio->resv) &&
+	if (!nexus_folio_take(inode, folio, &wio->resv, &delayed) &&
 	    !nexus_folio_late(NEXUS_I(inode)->zone, &wio->resv)) {
 		mapping_set_error(inode->i_mapping, -ENOSPC);
 		folio_redirty_for_writepage(w->wbc, folio);
@@ -280,6 +295,8 @@ static int nexus_write_folio(struct nexus_writer *w, struct folio *folio)
 	}
 	wio->size = max_t(u64, wio->size,
 			  min_t(u64, size, (u64)pos + folio_size(folio)));
+	if (delayed)
+		__set_bit(wio->nr, wio->delayed);
 	bvec_set_folio(&wio->bvec[wio->nr++], folio, folio_size(folio), 0);
 	folio_start_writeback(folio);
 	folio_unlock(folio);

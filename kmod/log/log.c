@@ -85,6 +85,13 @@ void nexus_log_set_flags(struct nexus_zone *zone, u32 set, u32 clear)
 		nexus_log_event(log);
 }
 
+void nexus_log_set_keep(struct nexus_zone *zone, u64 blocks)
+{
+	/* An in-memory zone always keeps all it can. */
+	if (zone->log)
+		WRITE_ONCE(zone->log->ctl->keep, blocks);
+}
+
 u32 nexus_log_events(struct nexus_zone *zone)
 {
 	return zone->log ? READ_ONCE(zone->log->ctl->events) : 0;
@@ -182,10 +189,13 @@ int nexus_log_append(struct nexus_zone *zone, struct nexus_rec_head *rec,
 	nexus_log_copy(log, log->tail, rec, len);
 	spin_lock_irqsave(&log->lock, flags);
 	tail = log->tail + len;
+	/*
+	 * The record before the tail that promises it; and that before anybody
+	 * can ask for it to be flushed.
+	 */
+	smp_store_release(&log->ctl->tail, tail);
 	WRITE_ONCE(log->tail, tail);
 	spin_unlock_irqrestore(&log->lock, flags);
-	/* The record before the tail that promises it. */
-	smp_store_release(&log->ctl->tail, tail);
 	spin_unlock(&log->append_lock);
 
 	*lsn = tail;

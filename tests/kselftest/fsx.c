@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Random operations on one file, after the idea of fsx: write, read, truncate,
- * mapped read and write, around the page cache and through it, fsync, reopen,
- * caches dropped; compared with a model in memory after each.  NEXUS_OPS: how
- * many; NEXUS_SEED: which.
+ * mapped read and write, around the page cache and through it, punch, zero, reserve,
+ * seek, fsync, reopen, caches dropped; compared with a model in memory after each.
+ * NEXUS_OPS: how many; NEXUS_SEED: which.
  */
 #include "nx.h"
+
+#include <linux/falloc.h>
 
 enum { MAX = 256 << 10, KEPT = 40 };
 
@@ -116,6 +118,47 @@ static void truncate_to(struct fsx *x, size_t size)
 	x->size = size;
 }
 
+/* fallocate(); the model holds zeros behind the end. */
+static void allocate(struct fsx *x, int mode, size_t at, size_t len)
+{
+	const bool keep = mode & FALLOC_FL_KEEP_SIZE;
+
+	note(x, mode & FALLOC_FL_PUNCH_HOLE ? "punch" :
+	     mode & FALLOC_FL_ZERO_RANGE ? keep ? "zero, keep size" : "zero" :
+	     keep ? "reserve, keep size" : "reserve", at, len);
+	HOLDS(!fallocate(x->fd, mode, at, len));
+	if (mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE))
+		memset(x->model + at, 0, len);
+	if (!keep && at + len > x->size)
+		x->size = at + len;
+}
+
+static bool zeros(const struct fsx *x, size_t from, size_t to)
+{
+	for (; from < to && from < x->size; from++)
+		if (x->model[from])
+			return false;
+	return true;
+}
+
+/* No data before what SEEK_DATA finds, none in the block that SEEK_HOLE finds. */
+static void seek(struct fsx *x, size_t at)
+{
+	off_t data, hole;
+
+	note(x, "seek", at, 0);
+	data = lseek(x->fd, at, SEEK_DATA);
+	hole = lseek(x->fd, at, SEEK_HOLE);
+	if (at >= x->size) {
+		HOLDS(data < 0 && hole < 0);
+		return;
+	}
+	HOLDS(data >= (off_t)at || (data < 0 && errno == ENXIO) || hole > (off_t)at);
+	HOLDS(zeros(x, at, data < 0 ? x->size : (size_t)data));
+	HOLDS(hole >= (off_t)at && hole <= (off_t)x->size);
+	HOLDS(zeros(x, hole, (hole | 4095) + 1));
+}
+
 static void mapped(struct fsx *x, size_t at, size_t len, bool change)
 {
 	size_t page = at & ~4095ul, end, i;
@@ -181,7 +224,7 @@ static void run(struct fsx *x, unsigned int ops)
 			at &= ~4095ul;
 		if (at + len > MAX)
 			len = MAX - at;
-		switch (nx_below(40)) {
+		switch (nx_below(50)) {
 		case 0 ... 9:
 			write_some(x, at, len);
 			break;
@@ -209,6 +252,19 @@ static void run(struct fsx *x, unsigned int ops)
 			break;
 		case 35 ... 38:
 			direct(x, at, len, false);
+			break;
+		case 39 ... 41:
+			allocate(x, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, at, len);
+			break;
+		case 42 ... 43:
+			allocate(x, FALLOC_FL_ZERO_RANGE |
+				 (nx_below(2) ? FALLOC_FL_KEEP_SIZE : 0), at, len);
+			break;
+		case 44 ... 45:
+			allocate(x, nx_below(2) ? FALLOC_FL_KEEP_SIZE : 0, at, len);
+			break;
+		case 46 ... 48:
+			seek(x, at);
 			break;
 		default:
 			if (nx_below(6))

@@ -270,10 +270,6 @@ TEST_F(dir, open_flags)
 	EXPECT_EQ(2, lseek(fd, -4, SEEK_CUR));
 	EXPECT_EQ(4, read(fd, c, 8));
 	EXPECT_EQ(0, memcmp(c, "cdef", 4));
-	if (self->nexus) {
-		/* Not there yet, and said at open. */
-		FAILS(EOPNOTSUPP, fallocate(fd, 0, 0, 4096));
-	}
 	FAILS(EFAULT, (int)pread(fd, (void *)8, 4, 0));
 	FAILS(EFAULT, (int)pwrite(fd, (void *)8, 4, 0));
 	EXPECT_STREQ("abcdef", nx_get("f"));
@@ -490,24 +486,6 @@ TEST_F(dir, parallel_writes_are_whole)
 		for (j = 1; j < 4096; j++)
 			ASSERT_EQ(block[0], block[j]);
 	}
-	OK(close(fd));
-}
-
-TEST_F(dir, seek_hole_and_data)
-{
-	struct stat st;
-	int fd;
-
-	GET(fd, open("f", O_RDWR | O_CREAT, 0644));
-	EXPECT_EQ(4, pwrite(fd, "data", 4, 1 << 20));
-	OK(fsync(fd));
-	OK(fstat(fd, &st));
-	/* The least a filesystem may say: all is data, a hole at the end. */
-	EXPECT_GE(1 << 20, lseek(fd, 0, SEEK_DATA));
-	EXPECT_EQ(1 << 20, lseek(fd, 1 << 20, SEEK_DATA));
-	EXPECT_EQ(st.st_size, lseek(fd, 1 << 20, SEEK_HOLE));
-	FAILS(ENXIO, (int)lseek(fd, st.st_size, SEEK_DATA));
-	FAILS(ENXIO, (int)lseek(fd, st.st_size, SEEK_HOLE));
 	OK(close(fd));
 }
 

@@ -322,6 +322,17 @@ static int do_mapped_write(int fd)
 	return 0;
 }
 
+static int do_seek(int fd)
+{
+	return lseek(fd, FAR, SEEK_DATA) != FAR;
+}
+
+static int do_punch(int fd)
+{
+	return fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, FAR - 4096,
+			 100);
+}
+
 /* To another size each time, inside of a block: its own size asks for nothing. */
 static int do_truncate(int fd)
 {
@@ -344,6 +355,8 @@ static const struct {
 	{ "page fault of the kernel", do_kernel_fault },
 	{ "readahead", do_readahead },
 	{ "truncate", do_truncate },
+	{ "seek for data", do_seek },
+	{ "punch", do_punch },
 };
 
 /* Beyond what the lookup brought along, the place of the content is asked. */

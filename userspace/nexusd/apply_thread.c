@@ -89,7 +89,8 @@ static bool look(struct watch *w, int *ms)
 	u32 flags = zone_flags(z);
 	int ret;
 
-	if (flags & (NEXUS_LF_WANT_SEGMENT | NEXUS_LF_WANT_PACK | NEXUS_LF_WANT_INO) &&
+	if (flags & (NEXUS_LF_WANT_SEGMENT | NEXUS_LF_WANT_PACK | NEXUS_LF_WANT_INO |
+		     NEXUS_LF_WANT_KEEP) &&
 	    !z->rdonly)
 		zone_make_kick(z);
 	ret = applier_run(&z->applier, 0);

@@ -93,7 +93,7 @@ static int make_segment(struct zone *z, u32 index)
 	return hostfile_create(z->foldlog.dirfd, name, z->sb.segment_size);
 }
 
-static int hand_pack(struct zone *z, u64 pack)
+static int hand_pack(struct zone *z, u64 pack, u32 flags)
 {
 	u32 blocks;
 	int fd, ret;
@@ -101,7 +101,8 @@ static int hand_pack(struct zone *z, u64 pack)
 	fd = z->os->drv->open_pack(z->os, pack, true, &blocks);
 	if (fd < 0)
 		return fd;
-	ret = hand(z, NEXUS_IOC_PACK, fd, NEXUS_HF_ZEROED | NEXUS_HF_SPARE, blocks, pack);
+	ret = hand(z, NEXUS_IOC_PACK, fd, flags | NEXUS_HF_ZEROED | NEXUS_HF_SPARE, blocks,
+		   pack);
 	close(fd);
 	return ret;
 }
@@ -294,7 +295,7 @@ int zone_hand_over(struct zone *z, struct errline *err)
 	for (i = 0; !ret && i < ZONE_SPARE_PACKS; i++) {
 		ret = make_pack(z, &pack);
 		if (!ret)
-			ret = hand_pack(z, pack);
+			ret = hand_pack(z, pack, 0);
 	}
 	/* Without a pack there are still names to be changed and files to be deleted. */
 	if (ret == -ENOSPC) {
@@ -367,11 +368,13 @@ static void serve_packs(struct zone *z)
 	for (i = 0; !ret && i < AT_ONCE && wants(z, NEXUS_LF_WANT_PACK); i++) {
 		if (!z->spare)
 			ret = make_pack(z, &z->spare);
-		if (ret) {
-			z->spare = 0;
-			break;
+		if (!ret) {
+			ret = hand_pack(z, z->spare, 0);
+		} else if (ret == -ENOSPC && z->kept) {
+			/* Growth cannot have it: before it comes, tell it so. */
+			set_nospace(z, true);
+			ret = zone_keep_use(z, hand_pack);
 		}
-		ret = hand_pack(z, z->spare);
 		z->spare = 0;
 	}
 	/* Zeros take their time; better before somebody waits. */
@@ -411,6 +414,7 @@ static void *make_main(void *arg)
 			serve_inos(z);
 			serve_segments(z);
 			serve_packs(z);
+			zone_keep_step(z);
 			zone_clean_step(z);
 		}
 		clock_gettime(CLOCK_MONOTONIC, &until);

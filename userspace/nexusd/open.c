@@ -132,6 +132,10 @@ int zone_load(struct zone *z, bool rdonly, bool reattach, struct errline *err)
 	ret = store_open_packs(z->cfg, z->dir, &z->os, err);
 	if (ret)
 		return ret;
+	ret = zone_keep_open(z);
+	if (ret)
+		return err_set(err, ret, "the space kept for files cannot be looked at: %s",
+			       strerror(-ret));
 	ret = memtable_init(&z->mt, z->ms, z->sb.checkpoint);
 	/* Nothing is folded out of a read-only one: a limit would be its end. */
 	if (!ret)
@@ -199,21 +203,25 @@ static int attach(struct zone *z, u64 ticket, struct errline *err)
 		.segment_blocks = super_segment_blocks(&z->sb),
 		.ticket = ticket,
 	};
-	u64 first = 0, end = 0;
+	u64 first = 0, end = 0, unwritten = 0;
 	int ret;
 
 	if (!z->rdonly) {
+		ret = zone_unwritten(z, &unwritten);
+		if (ret)
+			return err_set(err, ret, "the usage in the index cannot be read: %s",
+				       strerror(-ret));
 		ret = zone_take_inos(z, &first, &end);
 		if (ret)
 			return err_set(err, ret, "the index cannot be written: %s",
 				       strerror(-ret));
 	}
-	if (z->sb.incompat & NEXUS_INCOMPAT_SHARED)
-		za.flags |= NEXUS_ZA_SHARED;
 	memcpy(za.name, z->name, sizeof(za.name));
 	memcpy(za.uuid, z->sb.uuid, sizeof(za.uuid));
 	za.ino_first = first;
 	za.ino_end = end;
+	za.features = z->sb.incompat;
+	za.unwritten = unwritten;
 	/* A record that cannot be applied ends what there is to see. */
 	if (za.applied < za.tail)
 		za.tail = za.applied;
@@ -318,8 +326,7 @@ int zone_reattach(struct zone *z, const struct nexus_zone_next *zn, struct errli
 	za.segment_blocks = super_segment_blocks(&z->sb);
 	if (z->rdonly)
 		za.flags |= NEXUS_ZA_RDONLY;
-	if (z->sb.incompat & NEXUS_INCOMPAT_SHARED)
-		za.flags |= NEXUS_ZA_SHARED;
+	za.features = z->sb.incompat;
 	ret = chan_ioctl(z->chan, NEXUS_IOC_ZONE_ATTACH, &za);
 	if (ret)
 		return err_set(err, ret, "the module refuses the zone: %s", strerror(-ret));

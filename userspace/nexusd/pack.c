@@ -59,16 +59,27 @@ free_buf:
 	return ret;
 }
 
+static int begin_pack(struct nexus_objectstore *os, u64 pack, u32 blocks, const u8 *uuid)
+{
+	int ret = write_head(os, pack, blocks, uuid);
+
+	if (ret)
+		os->drv->remove(os, pack);
+	return ret;
+}
+
 int pack_create(struct nexus_objectstore *os, u64 pack, u32 blocks, const u8 *uuid)
 {
 	int ret = os->drv->create(os, pack, blocks);
 
-	if (ret)
-		return ret;
-	ret = write_head(os, pack, blocks, uuid);
-	if (ret)
-		os->drv->remove(os, pack);
-	return ret;
+	return ret ? ret : begin_pack(os, pack, blocks, uuid);
+}
+
+int pack_create_kept(struct nexus_objectstore *os, u64 pack, u32 blocks, const u8 *uuid)
+{
+	int ret = os->drv->create_kept(os, pack, blocks);
+
+	return ret ? ret : begin_pack(os, pack, blocks, uuid);
 }
 
 int pack_recycle(struct nexus_objectstore *os, u64 from, u64 to, u32 blocks,

@@ -10,6 +10,8 @@
 
 /* Makes a pack with its head in block 0, or gives an unused one a new id. */
 int pack_create(struct nexus_objectstore *os, u64 pack, u32 blocks, const u8 *uuid);
+/* The same, in room that the store has set aside. */
+int pack_create_kept(struct nexus_objectstore *os, u64 pack, u32 blocks, const u8 *uuid);
 int pack_recycle(struct nexus_objectstore *os, u64 from, u64 to, u32 blocks,
 		 const u8 *uuid);
 u32 pack_table_blocks(u32 blocks);

@@ -39,6 +39,14 @@ static inline u32 super_pack_blocks(const struct super *sb)
 	return sb->pack_size / NEXUS_BLOCK_SIZE;
 }
 
+/* Blocks of data in a pack. */
+static inline u32 super_pack_usable(const struct super *sb)
+{
+	u32 blocks = super_pack_blocks(sb);
+
+	return blocks - 1 - (blocks + NEXUS_PACK_LINES_PER_BLOCK - 1) / NEXUS_PACK_LINES_PER_BLOCK;
+}
+
 static inline u32 super_segment_blocks(const struct super *sb)
 {
 	return sb->segment_size / NEXUS_BLOCK_SIZE;

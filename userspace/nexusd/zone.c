@@ -132,19 +132,19 @@ u32 zone_flags(const struct zone *z)
 	return z->ring.ctl ? __atomic_load_n(&z->ring.ctl->flags, __ATOMIC_ACQUIRE) : 0;
 }
 
-int zone_usage(struct zone *z, u64 *inodes, u64 *blocks)
+u64 zone_keep(const struct zone *z)
+{
+	return z->ring.ctl ? __atomic_load_n(&z->ring.ctl->keep, __ATOMIC_ACQUIRE) : 0;
+}
+
+static int get_quota(struct memview *v, u8 kind, u64 *inodes, u64 *blocks)
 {
 	struct nexus_quota_val q;
 	struct nexus_key k;
-	struct memview v;
 	int ret;
 
-	nexus_key_quota(&k, NEXUS_QUOTA_ZONE, 0);
-	ret = memview_begin(&v, &z->mt, NULL);
-	if (ret)
-		return ret;
-	ret = nexus_kv_get(&v.kv, k.b, k.len, &q, sizeof(q));
-	memview_end(&v);
+	nexus_key_quota(&k, kind, 0);
+	ret = nexus_kv_get(&v->kv, k.b, k.len, &q, sizeof(q));
 	if (ret < 0)
 		return ret;
 	if (ret < (int)sizeof(q))
@@ -152,6 +152,62 @@ int zone_usage(struct zone *z, u64 *inodes, u64 *blocks)
 	*inodes = le64_to_cpu(q.inodes);
 	*blocks = le64_to_cpu(q.blocks);
 	return 0;
+}
+
+int zone_usage(struct zone *z, u64 *inodes, u64 *blocks)
+{
+	struct memview v;
+	int ret;
+
+	ret = memview_begin(&v, &z->mt, NULL);
+	if (ret)
+		return ret;
+	ret = get_quota(&v, NEXUS_QUOTA_ZONE, inodes, blocks);
+	memview_end(&v);
+	return ret;
+}
+
+/*
+ * Orphans that the last incarnation left are only waiting to be forgotten, and
+ * the kernel is not told how much of them is unwritten then.
+ */
+static int take_orphans(struct zone *z, struct memview *v, u64 *blocks)
+{
+	struct nexus_inode_val in;
+	struct nexus_key k;
+	size_t i;
+	int ret;
+
+	for (i = 0; i < z->leftovers.norphans; i++) {
+		nexus_key_inode(&k, z->leftovers.orphans[i * 2]);
+		ret = nexus_kv_get(&v->kv, k.b, k.len, &in, sizeof(in));
+		if (ret < (int)sizeof(in))
+			return ret < 0 ? ret : -EUCLEAN;
+		if (le64_to_cpu(in.unwritten) > *blocks)
+			return -EUCLEAN;
+		*blocks -= le64_to_cpu(in.unwritten);
+	}
+	return 0;
+}
+
+int zone_unwritten(struct zone *z, u64 *blocks)
+{
+	struct memview v;
+	u64 unused;
+	int ret;
+
+	ret = memview_begin(&v, &z->mt, NULL);
+	if (ret)
+		return ret;
+	ret = get_quota(&v, NEXUS_QUOTA_UNWRITTEN, &unused, blocks);
+	if (ret == -ENOENT) {
+		*blocks = 0;
+		ret = 0;
+	}
+	if (!ret)
+		ret = take_orphans(z, &v, blocks);
+	memview_end(&v);
+	return ret;
 }
 
 void zone_report(struct zone *z)
@@ -173,6 +229,8 @@ void zone_report(struct zone *z)
 		rp.space_free = 0;
 	}
 	zone_usage(z, &rp.files, &rp.blocks);
+	rp.kept = z->kept * super_pack_usable(&z->sb);
+	rp.kept_for = z->kept_for;
 	ret = chan_ioctl(z->chan, NEXUS_IOC_REPORT, &rp);
 	pthread_mutex_unlock(&z->report_lock);
 	if (ret && ret != -ENOENT && ret != -ESHUTDOWN)

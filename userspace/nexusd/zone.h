@@ -88,6 +88,8 @@ struct zone {
 	u64 *recycle;			/* unused packs of before; maker thread */
 	size_t nrecycle;
 	atomic_bool nospace;
+	u64 kept;			/* packs' room set aside; report_lock */
+	u64 kept_for;			/* the kernel's wish that led to it; report_lock */
 	struct zone_leftovers leftovers;	/* maker thread */
 	struct zone_dead_pack *dead;	/* maker thread */
 	u64 bulk_lsn;			/* after the last step of bulk deletion */
@@ -112,8 +114,12 @@ void zone_report(struct zone *z);
 /* Everything below is in segments and flushed; 0 without a ring. */
 u64 zone_durable(const struct zone *z);
 u32 zone_flags(const struct zone *z);
+/* Blocks the kernel wants to be kept for what it promised. */
+u64 zone_keep(const struct zone *z);
 /* Usage of the whole zone, from the merged view. */
 int zone_usage(struct zone *z, u64 *inodes, u64 *blocks);
+/* Unwritten blocks of files that somebody may still write to. */
+int zone_unwritten(struct zone *z, u64 *blocks);
 
 /* open.c: what is needed to read the store: everything but the kernel's side. */
 int zone_load(struct zone *z, bool rdonly, bool reattach, struct errline *err);
@@ -160,6 +166,14 @@ int zone_find_spares(struct zone *z, u64 above);
 /* Takes numbers out of N, durably. */
 int zone_take_inos(struct zone *z, u64 *first, u64 *end);
 int zone_take_packs(struct zone *z, u32 n, u64 *first);
+
+/* keep.c, on the maker thread */
+/* At open: what was set aside before. */
+int zone_keep_open(struct zone *z);
+/* Sets aside what the kernel wants, as far as there is space, and says so. */
+void zone_keep_step(struct zone *z);
+/* A pack made of what is kept, handed over by @hand.  -ENOENT: nothing is kept. */
+int zone_keep_use(struct zone *z, int (*hand)(struct zone *z, u64 pack, u32 flags));
 
 /* clean.c, on the maker thread */
 int zone_find_leftovers(struct zone *z);

@@ -21,7 +21,7 @@
 #include <linux/ioctl.h>
 #include <linux/types.h>
 
-#define NEXUS_ABI_VERSION	1
+#define NEXUS_ABI_VERSION	2
 #define NEXUS_DEVICE_NAME	"nexusfs"
 #define NEXUS_SUPER_MAGIC	0x4e455853	/* "NEXS" */
 
@@ -166,6 +166,7 @@ struct nexus_attr {
 	__u64	next_pos;
 	__u64	children;
 	__u64	data_id;
+	__u64	unwritten;	/* of blocks, those reserved and never written */
 	__u8	target[16];
 };
 
@@ -257,6 +258,7 @@ struct nexus_setting_ent {
 #define NEXUS_LF_WANT_INO	(1u << 4)
 #define NEXUS_LF_WANT_APPLY	(1u << 5) /* somebody waits for applied to advance */
 #define NEXUS_LF_WANT_CHECKPOINT (1u << 6) /* segments run short: fold now */
+#define NEXUS_LF_WANT_KEEP	(1u << 7) /* somebody waits for @keep to be kept */
 
 /*
  * First page of NEXUS_MMAP_LOG.  The record with LSN l is at byte
@@ -272,7 +274,8 @@ struct nexus_log_ctl {
 	__u64	ring_size;	/* bytes, power of two */
 	__u32	flags;		/* NEXUS_LF_* */
 	__u32	events;		/* +1 whenever something above is worth a look */
-	__u64	reserved[10];
+	__u64	keep;		/* blocks to be kept for what is promised */
+	__u64	reserved[9];
 };
 
 /* ---- uring commands ------------------------------------------------ */
@@ -314,7 +317,6 @@ struct nexus_attach {
 
 #define NEXUS_ZA_RDONLY		(1u << 0) /* store cannot take changes */
 #define NEXUS_ZA_REATTACH	(1u << 1) /* the zone lives; id is given */
-#define NEXUS_ZA_SHARED		(1u << 2) /* feature SHARED: SHARE and CLONE may be logged */
 
 struct nexus_zone_attach {
 	__u32	id;		/* out; in with REATTACH */
@@ -333,11 +335,14 @@ struct nexus_zone_attach {
 	__u32	pack_blocks;	/* blocks of a new pack */
 	__u32	segment_blocks;
 	__u64	ticket;		/* arg1 of the OPEN_ZONE it answers; 0 with REATTACH */
-	__u64	reserved[7];
+	__u64	features;	/* NEXUS_INCOMPAT_* of the store: what may be logged */
+	__u64	unwritten;	/* blocks promised to files; 0 with REATTACH */
+	__u64	reserved[5];
 };
 
 #define NEXUS_HF_ZEROED		(1u << 0) /* written with zeros: a write changes no metadata */
 #define NEXUS_HF_SPARE		(1u << 1) /* pack: empty, for new data */
+#define NEXUS_HF_KEPT		(1u << 2) /* spare, made of what was kept, now less by it */
 
 struct nexus_hand_over {
 	__u32	zone;
@@ -364,7 +369,9 @@ struct nexus_report {
 	__u64	space_free;	/* bytes still to be had for packs beyond those handed over */
 	__u64	files;		/* inodes in use */
 	__u64	blocks;		/* 4 KiB blocks in use */
-	__u64	reserved[4];
+	__u64	kept;		/* blocks of packs that can be made whatever happens to the host */
+	__u64	kept_for;	/* the keep of the log's control page that led to it */
+	__u64	reserved[2];
 };
 
 #define NEXUS_RP_NOSPACE	(1u << 0) /* no further pack can be made */
@@ -512,9 +519,9 @@ NEXUS_UAPI_ASSERT(sizeof(struct nexus_rep_area) == 4096 + NEXUS_SLOTS * NEXUS_RE
 NEXUS_UAPI_ASSERT(sizeof(struct nexus_request) == 64);
 NEXUS_UAPI_ASSERT(sizeof(struct nexus_reply) == 32);
 NEXUS_UAPI_ASSERT(NEXUS_REASON_LEN <= NEXUS_REPLY_DATA_MAX);
-NEXUS_UAPI_ASSERT(sizeof(struct nexus_attr) == 192);
+NEXUS_UAPI_ASSERT(sizeof(struct nexus_attr) == 200);
 NEXUS_UAPI_ASSERT(sizeof(struct nexus_extent) == 32);
-NEXUS_UAPI_ASSERT(sizeof(struct nexus_entry_reply) == 216);
+NEXUS_UAPI_ASSERT(sizeof(struct nexus_entry_reply) == 224);
 NEXUS_UAPI_ASSERT(sizeof(struct nexus_list_reply) == 16);
 NEXUS_UAPI_ASSERT(sizeof(struct nexus_list_ent) == 24);
 NEXUS_UAPI_ASSERT(sizeof(struct nexus_extents_reply) == 16);

@@ -389,7 +389,8 @@ static int call_handover(int dev, uint32_t zone, void *arg)
 	RP(rp.checkpoint = 1ull << 40);
 	RP(rp.space_free = 11);
 	RP(rp.flags = 2);
-	RP(rp.reserved[3] = 1);
+	RP(rp.reserved[1] = 1);
+	RP(rp.kept = ~0ull);
 	RP((void)0);
 
 	memset(record, 0, sizeof(record));
@@ -437,6 +438,7 @@ static const struct { int want; const char *name; } handover[] = {
 	{ -EINVAL, "REPORT of more space free than there is" },
 	{ -EINVAL, "REPORT with unknown flags" },
 	{ -EINVAL, "REPORT, reserved" },
+	{ -EINVAL, "REPORT of more kept than there can be" },
 	{ 0, "REPORT" },
 };
 
@@ -501,6 +503,7 @@ static void test_zone(void)
 		"ino_end below ino_first", "ino_end UINT64_MAX", "lock_fd -1",
 		"lock_fd is our device", "REATTACH of no zone",
 		"the ticket before", "the ticket after", "no ticket",
+		"unwritten UINT64_MAX",
 	};
 	static const int wants[] = {
 		[0] = -ENOENT, [21] = -EBADF, [23] = -ENOENT,

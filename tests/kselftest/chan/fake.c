@@ -86,7 +86,8 @@ void zone_params(struct nexus_zone_attach *za, int lock_fd)
 	za->lock_fd = lock_fd;
 	za->pack_blocks = 1024;
 	za->segment_blocks = 1024;
-	za->flags = ctl->unshared ? 0 : NEXUS_ZA_SHARED;
+	/* NEXUS_INCOMPAT_RANGES and _SHARED */
+	za->features = ctl->unshared ? 0x20 : 0x22;
 }
 
 static int hand_over(struct fake *f, unsigned long cmd, const char *name,
@@ -138,7 +139,7 @@ static void try_wrong_attaches(struct fake *f)
 	TRY(memset(za.name, 'a', sizeof(za.name)));
 	TRY(za.name[0] = 0);
 	TRY(za.flags = 1 << 9);
-	TRY(za.reserved[6] = 1);
+	TRY(za.reserved[4] = 1);
 	TRY(za.incarnation = 0);
 	TRY(za.tail = 8);
 	TRY(za.tail = FIRST_LSN + 1);
@@ -160,6 +161,7 @@ static void try_wrong_attaches(struct fake *f)
 	TRY(za.ticket--);
 	TRY(za.ticket++);
 	TRY(za.ticket = 0);
+	TRY(za.unwritten = ~0ull);
 #undef TRY
 }
 

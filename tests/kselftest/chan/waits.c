@@ -4,6 +4,8 @@
  * killed is gone within a second.  The file "waits" lists the places and which
  * test here is theirs; waits.py compares it with the source.
  */
+#include <linux/falloc.h>
+#include <linux/fiemap.h>
 #include <linux/fs.h>
 
 #include "fake.h"
@@ -140,6 +142,37 @@ static int op_clone(const char *p)
 	return from < 0 || to < 0 || ioctl(to, FICLONE, from) ? -errno : 0;
 }
 
+static int op_punch(const char *p)
+{
+	int fd = open(p, O_WRONLY | O_CLOEXEC);
+
+	return fd < 0 || fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+				   0, 4096) ? -errno : 0;
+}
+
+static int op_seek(const char *p)
+{
+	int fd = open(p, O_RDONLY | O_CLOEXEC);
+
+	return fd < 0 || lseek(fd, 0, SEEK_DATA) < 0 ? -errno : 0;
+}
+
+static int op_fiemap(const char *p)
+{
+	struct fiemap map = { .fm_length = ~0ull };
+	int fd = open(p, O_RDONLY | O_CLOEXEC);
+
+	return fd < 0 || ioctl(fd, FS_IOC_FIEMAP, &map) ? -errno : 0;
+}
+
+/* More than one pack of the helper here has, less than two. */
+static int op_reserve(const char *p)
+{
+	int fd = open(p, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+
+	return fd < 0 || fallocate(fd, 0, 0, 1500 * 4096) ? -errno : 0;
+}
+
 static int op_settings(const char *p)
 {
 	char file[160];
@@ -187,6 +220,12 @@ static void test_requests(void)
 	     "nexus_clone_lock");
 	pair("a file that is being truncated", op_truncate, one, op_write, one,
 	     "nexus_write_iter");
+	pair("a file to be punched that is being written", op_write, one,
+	     op_punch, one, "nexus_fallocate");
+	pair("a file to be searched that is being punched", op_punch, one,
+	     op_seek, one, "nexus_llseek");
+	pair("a file to be mapped that is being written", op_write, one,
+	     op_fiemap, one, "nexus_fiemap");
 	/* Their extents came with the lookup, all of them in one pack. */
 	snprintf(one, sizeof(one), "%s", name("x"));
 	snprintf(two, sizeof(two), "%s", name("x"));
@@ -275,6 +314,13 @@ static void test_supplies(void)
 	killed("and its writer", op[0], "nexus_packs_reserve");
 	end(helper);
 	ctl->packs = 2;
+
+	/* The rest of a pack that is written to is no promise. */
+	helper = begin();
+	ok_err(op_run(op_fsync, name("n-")), 0, "write and fsync");
+	killed("no space kept for a promise", op_start(op_reserve, name("n-")),
+	       "nexus_wait_promise");
+	end(helper);
 
 	ctl->segments = 1;
 	helper = begin();

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -73,7 +74,7 @@ static void check_zero(struct nexus_objectstore *os, u64 pack, u32 want)
 static void life(const struct nexus_os_driver *drv)
 {
 	struct nexus_objectstore *os;
-	u64 total, avail;
+	u64 total, avail, have;
 	u32 blocks;
 	int fd;
 
@@ -98,6 +99,24 @@ static void life(const struct nexus_os_driver *drv)
 	assert_int_equal(packs(os), 1);
 	assert_int_equal(drv->space(os, &total, &avail), 0);
 	assert_true(avail <= total && total);
+	/* Room set aside: more, less, used up. */
+	assert_int_equal(drv->kept(os, 64, &have), 0);
+	assert_true(have == 0);
+	assert_int_equal(drv->create_kept(os, 8, 64), -ENOENT);
+	assert_int_equal(drv->keep(os, 64, 5, &have), 0);
+	assert_true(have == 5);
+	assert_int_equal(drv->keep(os, 64, 2, &have), 0);
+	assert_true(have == 2);
+	assert_int_equal(packs(os), 1);
+	assert_int_equal(drv->create_kept(os, 8, 64), 0);
+	check_zero(os, 8, 64);
+	assert_int_equal(drv->kept(os, 64, &have), 0);
+	assert_true(have == 1);
+	assert_int_equal(drv->create_kept(os, 9, 64), 0);
+	assert_int_equal(drv->create_kept(os, 10, 64), -ENOENT);
+	assert_int_equal(packs(os), 3);
+	assert_int_equal(drv->remove(os, 8), 0);
+	assert_int_equal(drv->remove(os, 9), 0);
 	assert_int_equal(drv->clean(os), 0);
 	assert_int_equal(packs(os), 1);
 	drv->close(os);
@@ -131,6 +150,38 @@ static void test_leftovers(void **state)
 	assert_int_equal(os->drv->clean(os), 0);
 	assert_int_equal(access(path, F_OK), 0);
 	snprintf(path, sizeof(path), "%s/05/0000000000000105.pack.new", dir);
+	assert_int_equal(access(path, F_OK), -1);
+	os->drv->close(os);
+}
+
+/* What is kept stays kept over a restart; what a crash left of it does not count. */
+static void test_kept(void **state)
+{
+	struct nexus_objectstore *os;
+	char path[160];
+	struct stat st;
+	u64 have;
+
+	(void)state;
+	assert_int_equal(nexus_os_localdisk.open(dir, &os), 0);
+	assert_int_equal(os->drv->keep(os, 64, 3, &have), 0);
+	snprintf(path, sizeof(path), "%s/kept/0000000000000002", dir);
+	assert_int_equal(stat(path, &st), 0);
+	assert_true(st.st_blocks * 512 >= 64 * 4096);
+	os->drv->close(os);
+	assert_int_equal(nexus_os_localdisk.open(dir, &os), 0);
+	assert_int_equal(os->drv->kept(os, 64, &have), 0);
+	assert_true(have == 3);
+	assert_int_equal(truncate(path, 0), 0);
+	assert_int_equal(truncate(path, 64 * 4096), 0);
+	assert_int_equal(os->drv->kept(os, 64, &have), 0);
+	assert_true(have == 2);
+	assert_int_equal(os->drv->keep(os, 64, 3, &have), 0);
+	assert_true(have == 3);
+	assert_int_equal(stat(path, &st), 0);
+	assert_true(st.st_blocks * 512 >= 64 * 4096);
+	assert_int_equal(os->drv->keep(os, 64, 0, &have), 0);
+	assert_true(have == 0);
 	assert_int_equal(access(path, F_OK), -1);
 	os->drv->close(os);
 }
@@ -169,6 +220,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_localdisk, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_mem, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_leftovers, make_dir, remove_dir),
+		cmocka_unit_test_setup_teardown(test_kept, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_heads, make_dir, remove_dir),
 	};
 

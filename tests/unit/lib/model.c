@@ -84,7 +84,21 @@ u32 model_blocks(const struct m_inode *in)
 	u32 i, n = 0;
 
 	for (i = 0; i < M_BLOCKS; i++)
-		n += in->map[i].pack != 0;
+		n += model_mapped(&in->map[i]);
+	return n;
+}
+
+bool model_mapped(const struct m_block *b)
+{
+	return b->pack || (b->flags & NEXUS_EF_UNWRITTEN);
+}
+
+static u32 unwritten(const struct m_inode *in)
+{
+	u32 i, n = 0;
+
+	for (i = 0; i < M_BLOCKS; i++)
+		n += !!(in->map[i].flags & NEXUS_EF_UNWRITTEN);
 	return n;
 }
 
@@ -153,6 +167,7 @@ static void compare_attr(struct model *m, const struct m_inode *in,
 	assert_int_equal(a->nlink, in->nlink);
 	assert_true(a->size == in->size);
 	assert_int_equal(a->blocks, model_blocks(in));
+	assert_int_equal(a->unwritten, unwritten(in));
 	assert_true(a->data_id == in->data_id);
 	if (!model_is_dir(in))
 		return;
@@ -208,10 +223,11 @@ static void compare_extents(struct store *s, const struct m_inode *in)
 			const struct nexus_extent *e = &rep->extent[i];
 
 			for (; at < e->offset / 4096; at++)
-				assert_true(!in->map[at].pack);
+				assert_false(model_mapped(&in->map[at]));
 			for (j = 0; j < e->nblocks; j++, at++) {
 				assert_true(in->map[at].pack == e->pack);
-				assert_int_equal(in->map[at].block, e->block + j);
+				assert_int_equal(in->map[at].block,
+						 e->pack ? e->block + j : 0);
 				/* SHARE takes whole extents, which the model does not know. */
 				assert_int_equal(in->map[at].flags,
 						 e->flags & (in->map[at].flags |
@@ -223,7 +239,7 @@ static void compare_extents(struct store *s, const struct m_inode *in)
 		from = rep->next_offset;
 	}
 	for (; at < M_BLOCKS; at++)
-		assert_true(!in->map[at].pack);
+		assert_false(model_mapped(&in->map[at]));
 }
 
 static void compare_xattrs(struct store *s, const struct m_inode *in)
@@ -304,6 +320,10 @@ static void compare_quota(struct model *m, struct store *s, u8 kind, u64 id)
 		    (kind == NEXUS_QUOTA_GROUP && in->gid != id) ||
 		    (kind == NEXUS_QUOTA_PROJECT && in->projid != id))
 			continue;
+		if (kind == NEXUS_QUOTA_UNWRITTEN) {
+			blocks += unwritten(in);
+			continue;
+		}
 		inodes++;
 		blocks += model_blocks(in);
 	}
@@ -323,6 +343,7 @@ void model_compare(struct model *m, struct store *s)
 		if (m->inode[i].ino)
 			compare_inode(m, s, &m->inode[i]);
 	compare_quota(m, s, NEXUS_QUOTA_ZONE, 0);
+	compare_quota(m, s, NEXUS_QUOTA_UNWRITTEN, 0);
 	for (i = 0; i < M_IDS; i++) {
 		compare_quota(m, s, NEXUS_QUOTA_USER, i);
 		compare_quota(m, s, NEXUS_QUOTA_GROUP, i);

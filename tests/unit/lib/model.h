@@ -15,7 +15,7 @@
 #define M_IDS		4	/* uids, gids, project ids */
 
 struct m_block {
-	u64 pack;		/* 0: hole */
+	u64 pack;		/* 0: hole, or unwritten when the flags say so */
 	u32 block;
 	u32 flags;
 };
@@ -55,6 +55,7 @@ struct m_entry *model_add(struct model *m, u64 dir, const char *name, u64 pos,
 			  u64 ino);			/* NULL: full */
 u32 model_children(const struct model *m, u64 dir);
 u32 model_blocks(const struct m_inode *in);
+bool model_mapped(const struct m_block *b);
 bool model_is_dir(const struct m_inode *in);
 /* @above is @ino or one of its ancestors. */
 bool model_above(struct model *m, u64 above, u64 ino);

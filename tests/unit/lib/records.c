@@ -265,6 +265,19 @@ void *rec_clone(const struct clone_args *a)
 	return r;
 }
 
+void *rec_range(u16 type, u64 ino, u64 data_id, u64 fblock, u64 nblocks, u64 size)
+{
+	struct nexus_rec_range *r = fresh(sizeof(*r));
+
+	nexus_rec_init(&r->head, sizeof(*r), type, 0, NOW);
+	r->ino = cpu_to_le64(ino);
+	r->data_id = cpu_to_le64(data_id);
+	r->offset = cpu_to_le64(fblock << NEXUS_BLOCK_SHIFT);
+	r->len = cpu_to_le64(nblocks << NEXUS_BLOCK_SHIFT);
+	r->size = cpu_to_le64(size);
+	return r;
+}
+
 void *rec_nop(void)
 {
 	struct nexus_rec_head *r = fresh(sizeof(*r));

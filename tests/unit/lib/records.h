@@ -41,6 +41,8 @@ struct clone_args {
 	u32 nblocks, mapped;
 };
 void *rec_clone(const struct clone_args *a);
+/* PUNCH (size 0) and RESERVE; in blocks. */
+void *rec_range(u16 type, u64 ino, u64 data_id, u64 fblock, u64 nblocks, u64 size);
 void *rec_nop(void);
 
 #endif

@@ -318,7 +318,7 @@ static void test_extents(void **state)
 	assert_int_equal(extents(20, &e), 1);
 	assert_int_equal(le32_to_cpu(e.nblocks), 5);
 	/* Other flags: another record. */
-	must(&s, rec_extent(20, 20, 5, 24576, 5, 105, 1, NEXUS_EF_UNWRITTEN));
+	must(&s, rec_extent(20, 20, 5, 24576, 5, 105, 1, NEXUS_EF_NOCRC));
 	assert_int_equal(extents(20, NULL), 2);
 	/* A hole is cut into the first one and filled from elsewhere. */
 	must(&s, rec_extent(20, 20, 1, 0, 6, 7, 2, 0));
@@ -337,6 +337,92 @@ static void test_extents(void **state)
 	must(&s, rec_extent(20, 20, 0, 0, 9, 1, 256, 0));
 	assert_int_equal(extents(20, NULL), 2);
 	assert_int_equal(INO(blocks, 20), 258);
+}
+
+static void test_punch(void **state)
+{
+	struct create_args a = {
+		.parent = 1, .pos = 4, .ino = 21, .data_id = 21, .name = "g",
+		.mode = FILE_MODE, .content = "0123", .contentlen = 4,
+	};
+	struct nexus_extent_val e;
+
+	(void)state;
+	must(&s, rec_mk(1, 3, 20, "f", FILE_MODE));
+	must(&s, rec_extent(20, 20, 250, 300 * 4096, 5, 100, 50, 0));
+	/* Out of the middle, over a window, and of nothing. */
+	must(&s, rec_range(NEXUS_REC_PUNCH, 20, 20, 254, 4, 0));
+	assert_int_equal(INO(blocks, 20), 46);
+	assert_int_equal(INO(size, 20), 300 * 4096);
+	assert_int_equal(INO(mtime_s, 20), 1000);
+	assert_int_equal(INO(gen, 20), 2);
+	assert_int_equal(extents(20, &e), 2);
+	assert_int_equal(le32_to_cpu(e.nblocks), 4);
+	assert_int_equal(le32_to_cpu(pack_of(5).live), 46);
+	must(&s, rec_range(NEXUS_REC_PUNCH, 20, 20, 254, 4, 0));
+	must(&s, rec_range(NEXUS_REC_PUNCH, 20, 20, 1000, 65536, 0));
+	assert_int_equal(INO(blocks, 20), 46);
+	assert_int_equal(quota(NEXUS_QUOTA_ZONE, 0, true), 46);
+	/* An inline body goes with its block only. */
+	must(&s, rec_create(&a));
+	must(&s, rec_range(NEXUS_REC_PUNCH, 21, 21, 1, 5, 0));
+	assert_true(INO32(flags, 21) & NEXUS_IF_INLINE);
+	must(&s, rec_range(NEXUS_REC_PUNCH, 21, 21, 0, 1, 0));
+	assert_false(INO32(flags, 21) & NEXUS_IF_INLINE);
+}
+
+static void test_reserve(void **state)
+{
+	struct nexus_extent_val e;
+	u32 i;
+
+	(void)state;
+	must(&s, rec_mk(1, 3, 20, "f", FILE_MODE));
+	must(&s, rec_extent(20, 20, 10, 0, 5, 100, 5, 0));
+	must(&s, rec_range(NEXUS_REC_RESERVE, 20, 20, 0, 300, 5000));
+	assert_int_equal(INO(size, 20), 5000);
+	assert_int_equal(INO(disk_size, 20), 0);
+	assert_int_equal(INO(blocks, 20), 300);
+	assert_int_equal(INO(unwritten, 20), 295);
+	assert_int_equal(quota(NEXUS_QUOTA_UNWRITTEN, 0, true), 295);
+	assert_int_equal(quota(NEXUS_QUOTA_USER, 0, true), 300);
+	assert_int_equal(extents(20, &e), 4);
+	assert_int_equal(le64_to_cpu(e.pack) + le32_to_cpu(e.block), 0);
+	assert_int_equal(le32_to_cpu(pack_of(5).live), 5);
+	/* Again: nothing more. */
+	must(&s, rec_range(NEXUS_REC_RESERVE, 20, 20, 0, 300, 0));
+	assert_int_equal(INO(blocks, 20), 300);
+	/* A write into it takes it over. */
+	must(&s, rec_extent(20, 20, 2, 0, 5, 105, 2, 0));
+	assert_int_equal(INO(blocks, 20), 300);
+	assert_int_equal(INO(unwritten, 20), 293);
+	/* Punch and cut give it back. */
+	must(&s, rec_range(NEXUS_REC_PUNCH, 20, 20, 1, 2, 0));
+	assert_int_equal(INO(unwritten, 20), 292);
+	must(&s, rec_truncate(20, 20, 0, 5 * 4096, 0, 0));
+	assert_int_equal(INO(blocks, 20), 3);
+	assert_int_equal(INO(unwritten, 20), 2);
+	/* In small steps, from both ends: one extent. */
+	for (i = 0; i < 5; i++) {
+		must(&s, rec_range(NEXUS_REC_RESERVE, 20, 20, 100 + i, 1, 0));
+		must(&s, rec_range(NEXUS_REC_RESERVE, 20, 20, 110 - i, 1, 0));
+	}
+	must(&s, rec_range(NEXUS_REC_RESERVE, 20, 20, 105, 1, 0));
+	assert_int_equal(extents(20, &e), 4);
+	assert_int_equal(INO(unwritten, 20), 13);
+	assert_int_equal(store_problems(&s, true), 0);
+	/* The whole body at once, and the inode with its body. */
+	must(&s, rec_truncate(20, 20, 30, 0, 0, 0));
+	assert_int_equal(INO(unwritten, 20), 0);
+	assert_int_equal(quota(NEXUS_QUOTA_UNWRITTEN, 0, true), 0);
+	must(&s, rec_bulk(20, 100));
+	must(&s, rec_range(NEXUS_REC_RESERVE, 20, 30, 0, 600, 0));
+	must(&s, rec_unlink(1, 3, 20, "f"));
+	must(&s, rec_forget(20, 30, 1));
+	assert_int_equal(quota(NEXUS_QUOTA_UNWRITTEN, 0, true), 0);
+	assert_int_equal(quota(NEXUS_QUOTA_ZONE, 0, true), 0);
+	must(&s, rec_bulk(30, 100));
+	assert_int_equal(orphan_kind(30), 0);
 }
 
 static void test_truncate(void **state)
@@ -519,7 +605,8 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 		T(test_mkfs), T(test_create), T(test_links), T(test_tmpfile),
 		T(test_tmpfile_named), T(test_rename), T(test_exchange), T(test_setattr),
-		T(test_extents), T(test_truncate), T(test_truncate_orphan),
+		T(test_extents), T(test_punch), T(test_reserve), T(test_truncate),
+		T(test_truncate_orphan),
 		T(test_inline), T(test_xattr), T(test_store_records),
 		T(test_unknown_tail),
 	};

@@ -31,6 +31,7 @@ static int setup(void **state)
 	must(&s, rec_create(&link));
 	must(&s, rec_extent(23, 23, 0, 8192, 5, 1, 2, 0));
 	must(&s, rec_extent(23, 23, 7, 8192, 5, 9, 2, 0));
+	must(&s, rec_range(NEXUS_REC_RESERVE, 23, 23, 100, 3, 0));
 	must(&s, rec_setxattr(23, "user.a", "1", 0));
 	must(&s, rec_setting(1, "/a", "1"));
 	assert_int_equal(store_problems(&s, true), 0);
@@ -109,7 +110,8 @@ static void test_inodes(void **state)
 	INODE(22, nlink, 3, "link count");
 	INODE(22, parent, 1, "parent of an inode without one name");
 	INODE(23, nlink, 0, "orphan record and link count differ");
-	INODE(23, blocks, 7, "inode counts other blocks than it has");
+	INODE(23, blocks, 9, "inode counts other blocks than it has");
+	INODE(23, unwritten, 7, "inode counts other unwritten blocks than it has");
 	INODE(23, uid, 7, "inodes in use");
 	INODE(23, data_id, 22, "two inodes with one data id");
 	INODE(23, data_id, 90, "extents of no inode");
@@ -224,6 +226,11 @@ static void test_space(void **state)
 	nexus_key_quota(&k, NEXUS_QUOTA_ZONE, 0);
 	lose(&k, "inodes in use");
 	poke(&k, offsetof(struct nexus_quota_val, blocks), 9, 8, "blocks in use");
+	nexus_key_quota(&k, NEXUS_QUOTA_UNWRITTEN, 0);
+	lose(&k, "blocks in use");
+	nexus_key_extent(&k, 23, 100 * 4096);
+	lose(&k, "inode counts other unwritten blocks than it has");
+	poke(&k, offsetof(struct nexus_extent_val, pack), 5, 8, "damaged extent");
 	nexus_key_content(&k, 25);
 	lose(&k, "content and inode differ");
 	nexus_key_setting(&k, 1);

@@ -208,6 +208,7 @@ static void test_content_records(void **state)
 	BAD(nexus_rec_extent, EXTENT, r->offset = cpu_to_le64(~0xfffull));
 	BAD(nexus_rec_extent, EXTENT, r->size = cpu_to_le64(~0ull));
 	BAD(nexus_rec_extent, EXTENT, r->flags = cpu_to_le32(NEXUS_EF_SHARED));
+	BAD(nexus_rec_extent, EXTENT, r->flags = cpu_to_le32(NEXUS_EF_UNWRITTEN));
 	BAD(nexus_rec_extent, EXTENT, r->mtime_ns = cpu_to_le32(~0u));
 	BAD(nexus_rec_extent, EXTENT, r->crc[3] = cpu_to_le32(1));	/* padding */
 #define TRUNC rec_truncate(20, 20, 0, 5000, 6, 1)
@@ -222,6 +223,22 @@ static void test_content_records(void **state)
 	BAD(nexus_rec_data, rec_data(20, 20, 0, "abc"), r->data[0] = 'x');
 	BAD(nexus_rec_data, rec_data(20, 20, 0, "abc"), r->len = cpu_to_le32(~0u));
 	BAD(nexus_rec_data, rec_data(20, 20, 0, "abc"), r->offset = cpu_to_le64(8));
+#define PUNCH rec_range(NEXUS_REC_PUNCH, 20, 20, 5, 7, 0)
+	BAD(nexus_rec_range, PUNCH, r->head.flags = cpu_to_le16(1));
+	BAD(nexus_rec_range, PUNCH, r->ino = 0);
+	BAD(nexus_rec_range, PUNCH, r->data_id = 0);
+	BAD(nexus_rec_range, PUNCH, r->size = cpu_to_le64(1));
+	BAD(nexus_rec_range, PUNCH, r->len = 0);
+	BAD(nexus_rec_range, PUNCH, r->len = cpu_to_le64(4095));
+	BAD(nexus_rec_range, PUNCH, r->len = cpu_to_le64((NEXUS_RANGE_BLOCKS_MAX + 1) * 4096ull));
+	BAD(nexus_rec_range, PUNCH, r->offset = cpu_to_le64(1));
+	BAD(nexus_rec_range, PUNCH, r->offset = cpu_to_le64(1ull << 63));
+	BAD(nexus_rec_range, PUNCH, r->offset = cpu_to_le64((1ull << 63) - 6 * 4096));
+	GOOD(rec_range(NEXUS_REC_PUNCH, 20, 20, (1ull << 51) - 7, 7, 0));
+	GOOD(rec_range(NEXUS_REC_RESERVE, 20, 20, 5, NEXUS_RANGE_BLOCKS_MAX, NEXUS_SIZE_MAX));
+#define RESERVE rec_range(NEXUS_REC_RESERVE, 20, 20, 5, 7, 9)
+	BAD(nexus_rec_range, RESERVE, r->size = cpu_to_le64(1ull << 63));
+	BAD(nexus_rec_range, RESERVE, r->len = cpu_to_le64(~0ull << 12));
 }
 
 static void test_references(void **state)

@@ -4,36 +4,49 @@
 
 #define N 600
 
+/* Unwritten: pack and block 0, and the flag. */
 static struct { u64 pack; u32 block, flags; } flat[N];
+
+static bool is_mapped(u64 i)
+{
+	return flat[i].pack || flat[i].flags;
+}
+
+static bool goes_on(u64 i)
+{
+	return flat[i - 1].pack == flat[i].pack && flat[i - 1].flags == flat[i].flags &&
+	       flat[i - 1].block + !!flat[i].pack == flat[i].block;
+}
 
 static void check(const struct nexus_extmap *map)
 {
-	u64 blocks = 0, exts = 0, i;
+	u64 blocks = 0, unwritten = 0, exts = 0, i;
 	struct nexus_ext e;
 
 	for (i = 0; i < N; i++) {
 		bool found = nexus_extmap_find(map, i, &e);
 
-		assert_true(found == (flat[i].pack != 0));
+		assert_true(found == is_mapped(i));
 		assert_true(e.fblock == i);
 		if (!found) {
 			u64 hole = 1;
 
-			while (i + hole < N && !flat[i + hole].pack)
+			while (i + hole < N && !is_mapped(i + hole))
 				hole++;
 			assert_true(e.nblocks == (i + hole < N ? hole : U32_MAX));
 			continue;
 		}
 		blocks++;
+		unwritten += !!(flat[i].flags & NEXUS_EF_UNWRITTEN);
 		assert_true(e.pack == flat[i].pack && e.block == flat[i].block &&
 			    e.flags == flat[i].flags);
-		if (!i || flat[i - 1].pack != e.pack ||
-		    flat[i - 1].block + 1 != e.block || flat[i - 1].flags != e.flags) {
+		if (!i || !goes_on(i)) {
 			exts++;
 			assert_true(nexus_extmap_next(map, i, &e) && e.fblock == i);
 		}
 	}
 	assert_true(blocks == nexus_extmap_blocks(map));
+	assert_true(unwritten == nexus_extmap_unwritten(map));
 	/* Neighbours that fit are always one extent. */
 	assert_true(exts == nexus_extmap_count(map));
 }
@@ -43,7 +56,7 @@ static u64 mapped(u64 at, u64 n)
 	u64 i, sum = 0;
 
 	for (i = at; i < at + n; i++)
-		sum += flat[i].pack != 0;
+		sum += is_mapped(i);
 	return sum;
 }
 
@@ -68,13 +81,18 @@ static void test_random(void **state)
 			struct nexus_ext e = {
 				.fblock = at, .pack = 1 + rnd(2),
 				.block = (u32)at + (rnd(4) ? 7 : 3),
-				.nblocks = (u32)n, .flags = rnd(8) ? 0 : 2,
+				.nblocks = (u32)n, .flags = rnd(8) ? 0 : NEXUS_EF_NOCRC,
 			};
 
+			if (!rnd(4)) {
+				e.pack = 0;
+				e.block = 0;
+				e.flags = NEXUS_EF_UNWRITTEN;
+			}
 			nexus_extmap_insert(map, &e, &freed);
 			for (j = 0; j < n; j++) {
 				flat[at + j].pack = e.pack;
-				flat[at + j].block = e.block + (u32)j;
+				flat[at + j].block = e.pack ? e.block + (u32)j : 0;
 				flat[at + j].flags = e.flags;
 			}
 		} else {
@@ -85,8 +103,7 @@ static void test_random(void **state)
 				want = mapped(at, n);
 			}
 			nexus_extmap_punch(map, at, all ? U64_MAX - at : n, &freed);
-			for (j = 0; j < n; j++)
-				flat[at + j].pack = 0;
+			memset(&flat[at], 0, n * sizeof(flat[0]));
 		}
 		assert_true(freed == want);
 		if (i % 16 == 0)

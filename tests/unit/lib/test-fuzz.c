@@ -7,7 +7,7 @@
 #include "records.h"
 
 #define ROUNDS 150000
-#define SAMPLES 22u
+#define SAMPLES 24u
 
 static struct store s;
 
@@ -21,6 +21,7 @@ static int setup(void **state)
 	must(&s, rec_link(1, 5, 22, "hard"));
 	must(&s, rec_extent(21, 21, 0, 8192, 5, 1, 200, 0));
 	must(&s, rec_extent(21, 21, 300, 8192, 5, 300, 2, 0));
+	must(&s, rec_range(NEXUS_REC_RESERVE, 21, 21, 250, 20, 0));
 	must(&s, rec_setxattr(21, "user.a", "value", 0));
 	must(&s, rec_setting(5, "/a/b", "value"));
 	must(&s, rec_mk(0, 0, 23, NULL, S_IFREG | 0600));
@@ -74,6 +75,8 @@ static void *sample(u32 i)
 		.src = 22, .src_id = 22, .from = 252, .ino = 22, .id = 22,
 		.to = 200, .nblocks = 30, .mapped = 18 });
 	case 20: return rec_extent(22, 22, 252, 4096, 7, 400, 20, 0);
+	case 21: return rec_range(NEXUS_REC_PUNCH, 21, 21, 190, 120, 0);
+	case 22: return rec_range(NEXUS_REC_RESERVE, 21, 21, 190, 400, 5000);
 	default: return rec_nop();
 	}
 }

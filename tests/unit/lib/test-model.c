@@ -341,7 +341,7 @@ static void op_extent(void)
 {
 	struct m_inode *in = some_inode();
 	u32 n = 1 + (rnd(4) ? rnd(6) : rnd(256)), at = rnd(M_BLOCKS), i, block;
-	u32 flags = rnd(6) ? 0 : NEXUS_EF_UNWRITTEN;
+	u32 flags = rnd(6) ? 0 : NEXUS_EF_NOCRC;
 	u64 id = rnd(20) ? in->data_id : in->data_id + 1, pack, size;
 	static u32 next_at;
 
@@ -364,6 +364,67 @@ static void op_extent(void)
 	in->size = NEXUS_MAX(in->size, size);
 	if (!at)
 		in->contentlen = 0;
+}
+
+static void op_range(void)
+{
+	struct m_inode *in = some_inode();
+	u32 n = 1 + rnd(rnd(4) ? 6 : M_BLOCKS), at = rnd(M_BLOCKS), i;
+	u64 id = rnd(20) ? in->data_id : in->data_id + 1, size = 0;
+	bool legal = S_ISREG(in->mode) && id == in->data_id;
+	bool reserve = rnd(2);
+	static u32 next_at;
+
+	if (rnd(2))
+		at = next_at % M_BLOCKS;
+	if (at + n > M_BLOCKS)
+		n = M_BLOCKS - at;
+	next_at = at + n;
+	if (!reserve) {
+		if (!verdict(rec_range(NEXUS_REC_PUNCH, in->ino, id, at, n, 0), legal))
+			return;
+		memset(&in->map[at], 0, n * sizeof(in->map[0]));
+		if (!at)
+			in->contentlen = 0;
+		return;
+	}
+	if (rnd(2))
+		size = (u64)(at + n) * 4096 - rnd(4096);
+	if (!verdict(rec_range(NEXUS_REC_RESERVE, in->ino, id, at, n, size),
+		     legal && !in->contentlen))
+		return;
+	for (i = at; i < at + n; i++)
+		if (!in->map[i].pack)
+			in->map[i].flags = NEXUS_EF_UNWRITTEN;
+	in->size = NEXUS_MAX(in->size, size);
+}
+
+/*
+ * Unwritten extents of one window that touch are one, whatever the order in
+ * which they came to be.
+ */
+static void joined(void)
+{
+	const struct nexus_omap_entry *e;
+	struct nexus_extent_val v;
+	struct nexus_key k;
+	u64 id = 0, end = 0;
+
+	nexus_key_extent(&k, 0, 0);
+	for (e = nexus_omap_lower(&s.map, k.b, 1, false); e && e->data[0] == 'E';
+	     e = nexus_omap_lower(&s.map, e->data, e->klen, true)) {
+		u64 at = nexus_get_be64(e->data + 9) / 4096;
+
+		memcpy(&v, nexus_omap_val(e), sizeof(v));
+		if (!(le32_to_cpu(v.flags) & NEXUS_EF_UNWRITTEN)) {
+			end = 0;
+			continue;
+		}
+		assert_false(id == nexus_get_be64(e->data + 1) && at == end &&
+			     at % 256);
+		id = nexus_get_be64(e->data + 1);
+		end = at + le32_to_cpu(v.nblocks);
+	}
 }
 
 static void op_xattr(void)
@@ -523,7 +584,8 @@ static void step(void)
 	static void (*const ops[])(void) = {
 		op_create, op_create, op_create, op_link, op_unlink, op_unlink,
 		op_rename, op_rename, op_rename, op_setattr, op_truncate, op_extent,
-		op_extent, op_extent, op_clone, op_clone, op_xattr, op_forget, op_bulk, op_bulk, op_other,
+		op_extent, op_extent, op_clone, op_clone, op_range, op_range,
+		op_xattr, op_forget, op_bulk, op_bulk, op_other,
 	};
 
 	ops[rnd(sizeof(ops) / sizeof(ops[0]))]();
@@ -571,6 +633,8 @@ static void test_random(void **state)
 				assert_int_equal(store_problems(&s, true), 0);
 			if (i % 64 == 0)
 				compare_live();
+			if (i % 128 == 0)
+				joined();
 		}
 	}
 	for (i = NEXUS_REC_CREATE; i < NEXUS_REC_MAX; i++) {

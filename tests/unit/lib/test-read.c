@@ -289,9 +289,11 @@ static void test_bad_entry(void **state)
 	BAD_FILE(e[1].offset = ~0xfffull, "extent offset");
 	BAD_FILE(e[0].nblocks = 3, "extent offset");
 	BAD_FILE(e[1].nblocks = 0, "extent blocks");
-	BAD_FILE(e[1].block = 0, "extent blocks");
+	BAD_FILE(e[1].block = 0, "extent place");
 	BAD_FILE(e[31].nblocks = NEXUS_PACK_BLOCKS_MAX, "extent blocks");
-	BAD_FILE(e[1].pack = 0, "extent");
+	BAD_FILE(e[1].pack = 0, "extent place");
+	BAD_FILE(e[1].flags = NEXUS_EF_UNWRITTEN, "extent place");
+	BAD_FILE(entry->attr.unwritten = entry->attr.blocks + 1, "unwritten");
 	BAD_FILE(e[1].flags = 8, "extent");
 	BAD_FILE(entry->attr.mode = S_IFIFO, "blocks");
 	BAD_LINK(entry->attr.size = 7, "size");

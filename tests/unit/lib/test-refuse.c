@@ -9,10 +9,15 @@ static struct store s, before;
 
 /*
  * /dir (20) with /dir/sub (21); /file (22) with names "file" and "hard"; /one
- * (23); a removed directory (24) and an orphan file (25).
+ * (23); a removed directory (24), an orphan file (25) and an inline file (26).
  */
 static int setup(void **state)
 {
+	struct create_args small = {
+		.parent = 1, .pos = 8, .ino = 26, .data_id = 26, .name = "small",
+		.mode = FILE_MODE, .content = "0123", .contentlen = 4,
+	};
+
 	(void)state;
 	store_mkfs(&s);
 	must(&s, rec_mk(1, 3, 20, "dir", DIR_MODE));
@@ -25,6 +30,7 @@ static int setup(void **state)
 	must(&s, rec_mk(0, 0, 25, NULL, FILE_MODE));
 	must(&s, rec_extent(23, 23, 0, 8192, 5, 1, 2, 0));
 	must(&s, rec_setxattr(23, "user.a", "1", 0));
+	must(&s, rec_create(&small));
 	store_copy(&before, &s);
 	return 0;
 }
@@ -147,6 +153,16 @@ static void test_content(void **state)
 		"inode has another data id");
 	refused(&s, rec_extent(20, 20, 0, 0, 5, 1, 1, 0),
 		"content of no regular file");
+	refused(&s, rec_range(NEXUS_REC_PUNCH, 23, 22, 0, 1, 0),
+		"inode has another data id");
+	refused(&s, rec_range(NEXUS_REC_PUNCH, 20, 20, 0, 1, 0),
+		"content of no regular file");
+	refused(&s, rec_range(NEXUS_REC_RESERVE, 99, 99, 0, 1, 0),
+		"inode does not exist");
+	refused(&s, rec_range(NEXUS_REC_RESERVE, 23, 22, 0, 1, 0),
+		"inode has another data id");
+	refused(&s, rec_range(NEXUS_REC_RESERVE, 26, 26, 5, 1, 0),
+		"space for an inline body");
 }
 
 static void test_clone(void **state)
@@ -234,6 +250,8 @@ static void *sample(int i)
 		.mapped = 12 });
 	case 17: return rec_extent(40, 40, 2, 0, 6, 1, 30, 0);
 	case 18: return rec_truncate(41, 41, 0, 5 * 4096, 0, 0);
+	case 19: return rec_range(NEXUS_REC_PUNCH, 23, 23, 0, 300, 0);
+	case 20: return rec_range(NEXUS_REC_RESERVE, 23, 23, 1, 300, 0);
 	default: return NULL;
 	}
 }

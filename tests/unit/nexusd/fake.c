@@ -30,7 +30,8 @@ static int fake_report(struct fake *k, const struct nexus_report *rp)
 	    rp->space_free > rp->space_total)
 		ret = -EINVAL;
 	else
-		k->applied = rp->applied, k->checkpoint = rp->checkpoint;
+		k->applied = rp->applied, k->checkpoint = rp->checkpoint,
+		k->kept = rp->kept, k->kept_for = rp->kept_for, k->reports++;
 	pthread_mutex_unlock(&k->lock);
 	return ret;
 }
@@ -51,6 +52,7 @@ static int fake_ioctl(struct chan *c, unsigned long cmd, void *arg)
 		return 0;
 	case NEXUS_IOC_PACK:
 		k->packs++;
+		k->kept_packs += !!(ho->flags & NEXUS_HF_KEPT);
 		if (ho->flags & NEXUS_HF_SPARE && ho->id <= k->last_pack)
 			return -EEXIST;
 		k->last_pack = ho->id;

@@ -370,6 +370,109 @@ static void test_clean_busy(void **state)
 	power_cut(&k, z);
 }
 
+/* What the kernel wants kept is set aside, over a restart too, and used. */
+static u64 handed;
+
+static int hand_kept(struct zone *z, u64 pack, u32 flags)
+{
+	u32 blocks;
+	int fd = z->os->drv->open_pack(z->os, pack, true, &blocks);
+
+	assert_true(fd >= 0);
+	close(fd);
+	assert_int_equal(flags, NEXUS_HF_KEPT);
+	assert_int_equal(blocks, super_pack_blocks(&z->sb));
+	handed = pack;
+	return 0;
+}
+
+static void test_keep(void **state)
+{
+	struct config cfg;
+	struct zone *z;
+	struct fake k;
+	u64 usable;
+	u32 reports;
+
+	(void)state;
+	test_config(&cfg, &nexus_ms_lmdb);
+	test_zone(&cfg);
+	z = fake_open(&k, &cfg, 1u << 20);
+	usable = super_pack_usable(&z->sb);
+	k.ctl->keep = 2 * usable + 1;
+	zone_keep_step(z);
+	assert_true(k.kept == 3 * usable && k.kept_for == 2 * usable + 1);
+	/* Nothing new, nothing said; asked again, said again. */
+	reports = k.reports;
+	zone_keep_step(z);
+	assert_int_equal(k.reports, reports);
+	k.ctl->flags = NEXUS_LF_WANT_KEEP;
+	zone_keep_step(z);
+	assert_int_equal(k.reports, reports + 1);
+	k.ctl->flags = 0;
+	power_cut(&k, z);
+
+	z = fake_open(&k, &cfg, 1u << 20);
+	assert_true(z->kept == 3);
+	k.ctl->keep = 2 * usable + 1;
+	assert_int_equal(zone_keep_use(z, hand_kept), 0);
+	assert_true(handed >= z->first_pack);
+	zone_report(z);
+	assert_true(k.kept == 2 * usable);
+	/* One too many is let be, more or none wanted not. */
+	k.ctl->keep = usable;
+	zone_keep_step(z);
+	assert_true(k.kept == 2 * usable && k.kept_for == usable);
+	k.ctl->keep = 0;
+	zone_keep_step(z);
+	assert_true(k.kept == 0 && k.kept_for == 0);
+	assert_int_equal(zone_keep_use(z, hand_kept), -ENOENT);
+	power_cut(&k, z);
+}
+
+/* What a mount learns of what is promised: not what orphans had. */
+static void test_unwritten(void **state)
+{
+	struct nexus_rec_range r = { 0 };
+	struct config cfg;
+	struct logw w;
+	struct zone *z;
+	struct fake k;
+	struct gen g;
+	u64 n = 77;
+	int i;
+
+	(void)state;
+	test_config(&cfg, &nexus_ms_lmdb);
+	test_zone(&cfg);
+	z = fake_open(&k, &cfg, 1u << 20);
+	assert_int_equal(zone_unwritten(z, &n), 0);
+	assert_true(n == 0);
+	gen_init(&g, 100, 50, 4000);
+	log_of(z, &w);
+	append_both(&k, &w, gen_create(&g));
+	append_both(&k, &w, gen_create(&g));
+	for (i = 0; i < 2; i++) {
+		nexus_rec_init(&r.head, sizeof(r), NEXUS_REC_RESERVE, 0,
+			       (struct nexus_time){ 1, 0 });
+		r.ino = cpu_to_le64(100 + i);
+		r.data_id = r.ino;
+		r.len = cpu_to_le64((i ? 500 : 30) * 4096ull);
+		append_both(&k, &w, &r.head);
+	}
+	nexus_rec_unlink(g.buf, NEXUS_ROOT_INO, NEXUS_FIRST_POS + 1, 101, "f101", 4,
+			 false, (struct nexus_time){ 1, 0 });
+	append_both(&k, &w, (void *)g.buf);
+	logw_batch(&w);
+	logw_free(&w);
+	power_cut(&k, z);
+	z = fake_open(&k, &cfg, 1u << 20);
+	assert_int_equal(zone_unwritten(z, &n), 0);
+	assert_true(n == 30);
+	zone_is_sound(z);
+	power_cut(&k, z);
+}
+
 /* Threads that fold and make, a kernel that appends, readers: all at once. */
 struct crowd {
 	struct zone *z;
@@ -462,6 +565,8 @@ int main(void)
 		T(test_finish_undurable),
 		T(test_clean),
 		T(test_clean_busy),
+		T(test_keep),
+		T(test_unwritten),
 		T(test_threads),
 	};
 

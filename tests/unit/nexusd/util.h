@@ -103,6 +103,9 @@ struct fake {
 	u64 last_pack;
 	int submit_error;
 	char reason[112];
+	u64 kept, kept_for;	/* as last reported */
+	u32 reports;
+	u32 kept_packs;		/* handed over out of what was kept */
 };
 
 void fake_init(struct fake *k, u64 ring_size, u64 lsn);

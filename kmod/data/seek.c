@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Where a file has data: SEEK_HOLE, SEEK_DATA and FIEMAP.
+ *
+ * Data is what an extent in a pack holds, and what is dirty or under writeback in
+ * the page cache.  The tags of the page cache are looked at before the map: a
+ * page that is clean by then has its extent, because the map changes before
+ * writeback ends.
+ */
+#include <linux/fiemap.h>
+#include <linux/xarray.h>
+
+#include "data.h"
+
+enum nexus_seg_kind {
+	NEXUS_SEG_DATA,		/* in a pack */
+	NEXUS_SEG_DELAYED,	/* in the page cache only */
+	NEXUS_SEG_UNWRITTEN,	/* reserved, reads zeros */
+};
+
+struct nexus_seg {
+	enum nexus_seg_kind kind;
+	u64 fblock, end;
+	u64 pack;		/* DATA */
+	u32 block;
+};
+
+static bool nexus_tagged(struct address_space *mapping, u64 index)
+{
+	/* A tag goes from the first to the second in one step. */
+	return xa_get_mark(&mapping->i_pages, index, PAGECACHE_TAG_DIRTY) ||
+	       xa_get_mark(&mapping->i_pages, index, PAGECACHE_TAG_WRITEBACK);
+}
+
+/* First page at or above @index whose content is not on disk; U64_MAX if none. */
+static u64 nexus_next_tagged(struct address_space *mapping, u64 index)
+{
+	unsigned long dirty = index, writeback = index;
+	u64 first = U64_MAX;
+
+	if (xa_find(&mapping->i_pages, &dirty, ULONG_MAX, PAGECACHE_TAG_DIRTY))
+		first = dirty;
+	if (xa_find(&mapping->i_pages, &writeback, ULONG_MAX,
+		    PAGECACHE_TAG_WRITEBACK))
+		first = min_t(u64, first, writeback);
+	return first;
+}
+
+static u64 nexus_tagged_end(struct address_space *mapping, u64 index, u64 end)
+{
+	while (index < end && nexus_tagged(mapping, index)) {
+		index++;
+		cond_resched();
+	}
+	return index;
+}
+
+/* What is at or above @fblock first that is no hole.  False: nothing. */
+static bool nexus_seg_next(struct inode *inode, u64 fblock,
+			   struct nexus_seg *seg)
+{
+	u64 tagged = nexus_next_tagged(inode->i_mapping, fblock);
+	struct nexus_ext e = {};
+	bool found;
+
+	found = nexus_map_next(NEXUS_I(inode), fblock, &e);
+	if (!found && tagged == U64_MAX)
+		return false;
+	seg->fblock = found ? max(e.fblock, fblock) : U64_MAX;
+	seg->end = found ? e.fblock + e.nblocks : U64_MAX;
+	if (found && !(e.flags & NEXUS_EF_UNWRITTEN) && seg->fblock <= tagged) {
+		seg->kind = NEXUS_SEG_DATA;
+		seg->pack = e.pack;
+		seg->block = e.block + (seg->fblock - e.fblock);
+	} else if (found && seg->fblock < tagged) {
+		seg->kind = NEXUS_SEG_UNWRITTEN;
+		seg->end = min(seg->end, tagged);
+	} else {
+		/* In the hole before the extent, or in the unwritten extent. */
+		seg->kind = NEXUS_SEG_DELAYED;
+		if (tagged < seg->fblock)
+			seg->end = seg->fblock;
+		seg->fblock = tagged;
+		seg->end = nexus_tagged_end(inode->i_mapping, tagged, seg->end);
+		/* Written since: the map has it the next time. */
+		if (seg->end == tagged)
+			seg->end++;
+	}
+	return true;
+}
+
+/* ---- lseek ----------------------------------------------------------------- */
+
+static loff_t nexus_seek_data(struct inode *inode, loff_t offset, loff_t size)
+{
+	u64 fblock = offset >> NEXUS_BLOCK_SHIFT;
+	struct nexus_seg seg;
+
+	while (nexus_seg_next(inode, fblock, &seg)) {
+		if (seg.fblock >= DIV_ROUND_UP_ULL(size, NEXUS_BLOCK_SIZE))
+			break;
+		if (seg.kind != NEXUS_SEG_UNWRITTEN)
+			return max_t(loff_t, offset,
+				     seg.fblock << NEXUS_BLOCK_SHIFT);
+		fblock = seg.end;
+		cond_resched();
+	}
+	return -ENXIO;
+}
+
+static loff_t nexus_seek_hole(struct inode *inode, loff_t offset, loff_t size)
+{
+	u64 first = offset >> NEXUS_BLOCK_SHIFT, fblock = first;
+	struct nexus_seg seg;
+
+	while (fblock < DIV_ROUND_UP_ULL(size, NEXUS_BLOCK_SIZE) &&
+	       nexus_seg_next(inode, fblock, &seg) && seg.fblock == fblock &&
+	       seg.kind != NEXUS_SEG_UNWRITTEN) {
+		fblock = seg.end;
+		cond_resched();
+	}
+	if (fblock == first)
+		return offset;
+	return min_t(u64, size, fblock << NEXUS_BLOCK_SHIFT);
+}
+
+loff_t nexus_llseek(struct file *file, loff_t offset, int whence)
+{
+	struct inode *inode = file_inode(file);
+	loff_t size;
+	int err;
+
+	if (whence != SEEK_DATA && whence != SEEK_HOLE)
+		return generic_file_llseek(file, offset, whence);
+	/* Killable, both: who has the lock may be waiting for the helper. */
+	if (down_read_killable(&inode->i_rwsem))
+		return -EINTR;
+	err = nexus_extents_load(inode);
+	size = i_size_read(inode);
+	if (err)
+		offset = err;
+	else if (offset < 0 || offset >= size)
+		offset = -ENXIO;
+	else if (whence == SEEK_DATA)
+		offset = nexus_seek_data(inode, offset, size);
+	else
+		offset = nexus_seek_hole(inode, offset, size);
+	inode_unlock_shared(inode);
+	return offset < 0 ? offset :
+	       vfs_setpos(file, offset, inode->i_sb->s_maxbytes);
+}
+
+/* ---- FIEMAP ------------------------------------------------------------------- */
+
+/*
+ * There is no device whose blocks could be named.  What stands in their place is
+ * the same as long as the data stays where it is, goes on where the data does, and
+ * is told as ENCODED, which nobody tries to read from: 4 GiB for each pack, the
+ * most one can have, and the offset in it.
+ */
+static u64 nexus_seg_place(const struct nexus_seg *seg)
+{
+	return seg->pack * ((u64)NEXUS_PACK_BLOCKS_MAX << NEXUS_BLOCK_SHIFT) +
+	       ((u64)seg->block << NEXUS_BLOCK_SHIFT);
+}
+
+/* As fiemap_fill_next_extent(): 1 when there is no more room. */
+static int nexus_fiemap_put(struct fiemap_extent_info *info,
+			    const struct nexus_seg *seg, bool last)
+{
+	u64 place = 0;
+	u32 flags;
+
+	switch (seg->kind) {
+	case NEXUS_SEG_DATA:
+		flags = FIEMAP_EXTENT_ENCODED;
+		place = nexus_seg_place(seg);
+		break;
+	case NEXUS_SEG_UNWRITTEN:
+		flags = FIEMAP_EXTENT_UNWRITTEN;
+		break;
+	default:
+		/* Implies UNKNOWN. */
+		flags = FIEMAP_EXTENT_DELALLOC;
+	}
+	if (last)
+		flags |= FIEMAP_EXTENT_LAST;
+	return fiemap_fill_next_extent(info, seg->fblock << NEXUS_BLOCK_SHIFT,
+				       place,
+				       (seg->end - seg->fblock) << NEXUS_BLOCK_SHIFT,
+				       flags);
+}
+
+/* i_rwsem held, extents loaded. */
+static int nexus_fiemap_range(struct inode *inode,
+			      struct fiemap_extent_info *info, u64 from, u64 to)
+{
+	struct nexus_seg seg, next;
+	bool more;
+	int ret = 0;
+
+	more = nexus_seg_next(inode, from, &seg);
+	while (more && seg.fblock < to && !ret) {
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		more = nexus_seg_next(inode, seg.end, &next);
+		ret = nexus_fiemap_put(info, &seg, !more);
+		seg = next;
+		cond_resched();
+	}
+	return min(ret, 0);
+}
+
+int nexus_fiemap(struct inode *inode, struct fiemap_extent_info *info, u64 start,
+		 u64 len)
+{
+	int err;
+
+	/* Writes what is dirty, if that is wanted. */
+	err = fiemap_prep(inode, info, start, &len, 0);
+	if (err)
+		return err;
+	if (down_read_killable(&inode->i_rwsem))
+		return -EINTR;
+	err = nexus_extents_load(inode);
+	if (!err)
+		err = nexus_fiemap_range(inode, info, start >> NEXUS_BLOCK_SHIFT,
+					 DIV_ROUND_UP_ULL(start + len,
+							  NEXUS_BLOCK_SIZE));
+	inode_unlock_shared(inode);
+	return err;
+}

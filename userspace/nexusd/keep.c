@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Space for what the kernel promised to files (fallocate): room for packs that is
+ * set aside on the host, not written, and made packs of when nothing else is left.
+ * It stays set aside while no helper runs.
+ */
+#include "zone.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define SPACE_RESERVE	(64ull << 20)	/* of the host, for the index */
+
+int zone_keep_open(struct zone *z)
+{
+	return z->os->drv->kept(z->os, super_pack_blocks(&z->sb), &z->kept);
+}
+
+/* As many as fit beside what is left to the host. */
+static u64 affordable(struct zone *z, u64 want)
+{
+	u64 total, avail, more;
+
+	if (want <= z->kept || z->os->drv->space(z->os, &total, &avail))
+		return want;
+	more = avail > SPACE_RESERVE ? (avail - SPACE_RESERVE) / z->sb.pack_size : 0;
+	return want - z->kept > more ? z->kept + more : want;
+}
+
+void zone_keep_step(struct zone *z)
+{
+	u64 keep = zone_keep(z), usable = super_pack_usable(&z->sb);
+	u64 want = (keep + usable - 1) / usable, have = z->kept;
+	bool asked = zone_flags(z) & NEXUS_LF_WANT_KEEP;
+	int ret = 0;
+
+	/* One too many stays: small files come and go. */
+	if (want > have || (want + 1 < have) || (!want && have))
+		ret = z->os->drv->keep(z->os, super_pack_blocks(&z->sb),
+				       affordable(z, want), &have);
+	if (ret && ret != -ENOSPC)
+		log_warn("zone %s: space cannot be kept: %s", z->name, strerror(-ret));
+	if (!asked && have == z->kept && keep == z->kept_for)
+		return;
+	pthread_mutex_lock(&z->report_lock);
+	z->kept = have;
+	z->kept_for = keep;
+	pthread_mutex_unlock(&z->report_lock);
+	zone_report(z);
+}
+
+int zone_keep_use(struct zone *z, int (*hand)(struct zone *z, u64 pack, u32 flags))
+{
+	u64 pack;
+	int ret;
+
+	if (!z->kept)
+		return -ENOENT;
+	ret = zone_take_packs(z, 1, &pack);
+	if (!ret)
+		ret = pack_create_kept(z->os, pack, super_pack_blocks(&z->sb), z->sb.uuid);
+	if (ret)
+		return ret;
+	/* The kernel moves it from one account to the other; no report in between. */
+	pthread_mutex_lock(&z->report_lock);
+	ret = hand(z, pack, NEXUS_HF_KEPT);
+	z->kept--;
+	pthread_mutex_unlock(&z->report_lock);
+	return ret;
+}
