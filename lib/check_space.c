@@ -66,9 +66,6 @@ int nexus_ck_shared_extent(struct nexus_ck *ck, u64 data_id,
 {
 	int len;
 
-	if (x->flags & NEXUS_EF_UNWRITTEN)
-		nexus_ck_problem(ck, 'E', data_id, x->fblock,
-				 "shared, and never written");
 	nexus_ref_key(&ck->other, data_id, x);
 	len = nexus_ck_look(ck, sizeof(struct nexus_shared_val));
 	if (!len)

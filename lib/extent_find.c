@@ -22,6 +22,8 @@ int nexus_ext_parse(const struct nexus_key *key, const void *val, size_t len,
 	if ((ext->flags & NEXUS_EF_UNWRITTEN) ? ext->pack || ext->block :
 						 !ext->pack || !ext->block)
 		return -EUCLEAN;
+	if ((ext->flags & NEXUS_EF_UNWRITTEN) && (ext->flags & NEXUS_EF_SHARED))
+		return -EUCLEAN;
 	if (!ext->nblocks ||
 	    (u64)ext->block + ext->nblocks > NEXUS_PACK_BLOCKS_MAX ||
 	    (ext->fblock % NEXUS_EXT_WINDOW) + ext->nblocks > NEXUS_EXT_WINDOW)

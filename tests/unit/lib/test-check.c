@@ -199,7 +199,7 @@ static void test_shared(void **state)
 	poke(&k, offsetof(struct nexus_extent_val, block), 20, 4,
 	     "reference without its extent");
 	poke(&k, offsetof(struct nexus_extent_val, flags),
-	     NEXUS_EF_SHARED | NEXUS_EF_UNWRITTEN, 4, "shared, and never written");
+	     NEXUS_EF_SHARED | NEXUS_EF_UNWRITTEN, 4, "damaged extent");
 	/* Two blocks shared by two, and two more: four are live. */
 	nexus_key_pack(&k, 5);
 	poke(&k, offsetof(struct nexus_pack_val, live), 6, 4, "live blocks");

@@ -140,7 +140,8 @@ static void test_share(void **state)
 	must(&s, rec_share(20, 20, 500, 7));
 	must(&s, rec_share(21, 21, 0, 1024));
 	/* What was never written has nothing to share. */
-	must(&s, rec_extent(21, 21, 0, 0, PACK, 300, 3, NEXUS_EF_UNWRITTEN));
+	must(&s, rec_range(NEXUS_REC_PUNCH, 21, 21, 0, 3, 0));
+	must(&s, rec_range(NEXUS_REC_RESERVE, 21, 21, 0, 3, 0));
 	must(&s, rec_share(21, 21, 0, 3));
 	assert_int_equal(refs(), 2);
 }
@@ -200,7 +201,8 @@ static void test_clone(void **state)
 	assert_int_equal(blocks_of(21), 0);
 	assert_int_equal(live(), 4);
 	/* Never written is a hole, too. */
-	must(&s, rec_extent(22, 22, 0, 0, PACK, 300, 3, NEXUS_EF_UNWRITTEN));
+	must(&s, rec_range(NEXUS_REC_PUNCH, 22, 22, 0, 3, 0));
+	must(&s, rec_range(NEXUS_REC_RESERVE, 22, 22, 0, 3, 0));
 	must(&s, rec_share(22, 22, 0, 3));
 	must(&s, rec_clone(&(struct clone_args) {
 		.src = 22, .src_id = 22, .ino = 21, .id = 21, .nblocks = 3 }));

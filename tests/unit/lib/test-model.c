@@ -585,7 +585,7 @@ static void step(void)
 		op_create, op_create, op_create, op_link, op_unlink, op_unlink,
 		op_rename, op_rename, op_rename, op_setattr, op_truncate, op_extent,
 		op_extent, op_extent, op_clone, op_clone, op_range, op_range,
-		op_xattr, op_forget, op_bulk, op_bulk, op_other,
+		op_xattr, op_xattr, op_forget, op_bulk, op_bulk, op_other,
 	};
 
 	ops[rnd(sizeof(ops) / sizeof(ops[0]))]();
