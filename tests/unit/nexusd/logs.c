@@ -40,6 +40,8 @@ struct nexus_rec_head *gen_create(struct gen *g)
 	f->pos = g->next_pos++;
 	f->data_id = f->ino;
 	f->size = 0;
+	f->map = 0;
+	f->shared = 0;
 	f->linked = true;
 	snprintf(f->name, sizeof(f->name), "f%llu", f->ino);
 	len = nexus_rec_create_len(strlen(f->name), 0, 0);
@@ -99,6 +101,43 @@ struct nexus_rec_head *gen_extent(struct gen *g, struct gen_file *f)
 		rec->crc[i] = cpu_to_le32(crc);
 	}
 	g->next_block += n;
+	f->map |= ((1ull << n) - 1) << fblock;
+	f->shared &= ~(((1ull << n) - 1) << fblock);
+	return &rec->head;
+}
+
+/* All of @src into another file; the first time the record that must come before. */
+static struct nexus_rec_head *gen_clone(struct gen *g, struct gen_file *src)
+{
+	struct nexus_rec_clone *rec = (void *)g->buf;
+	struct gen_file *f = pick(g, true);
+
+	if (!src->map || f == src || !f->linked)
+		return NULL;
+	if (src->shared != src->map) {
+		struct nexus_rec_share *share = (void *)g->buf;
+
+		memset(share, 0, sizeof(*share));
+		nexus_rec_init(&share->head, sizeof(*share), NEXUS_REC_SHARE, 0, NOW);
+		share->ino = cpu_to_le64(src->ino);
+		share->data_id = cpu_to_le64(src->data_id);
+		share->nblocks = cpu_to_le32(64);
+		src->shared = src->map;
+		return &share->head;
+	}
+	memset(rec, 0, sizeof(*rec));
+	nexus_rec_init(&rec->head, sizeof(*rec), NEXUS_REC_CLONE, 0, NOW);
+	rec->src_ino = cpu_to_le64(src->ino);
+	rec->src_data_id = cpu_to_le64(src->data_id);
+	rec->ino = cpu_to_le64(f->ino);
+	rec->data_id = cpu_to_le64(f->data_id);
+	rec->size = cpu_to_le64(src->size);
+	rec->nblocks = cpu_to_le32(64);
+	rec->mapped = cpu_to_le32((u32)__builtin_popcountll(src->map));
+	f->map = src->map;
+	f->shared = src->map;
+	if (f->size < src->size)
+		f->size = src->size;
 	return &rec->head;
 }
 
@@ -125,6 +164,8 @@ static struct nexus_rec_head *gen_truncate(struct gen *g, struct gen_file *f)
 	rec->ino = cpu_to_le64(f->ino);
 	rec->data_id = cpu_to_le64(f->data_id);
 	rec->size = cpu_to_le64(f->size);
+	f->map &= (1ull << (f->size >> NEXUS_BLOCK_SHIFT)) - 1;
+	f->shared &= f->map;
 	return &rec->head;
 }
 
@@ -158,7 +199,7 @@ struct nexus_rec_head *gen_next(struct gen *g)
 
 	if (!f || (pick(g, false) && rnd(4) == 0))
 		return gen_create(g);
-	switch (rnd(6)) {
+	switch (rnd(8)) {
 	case 0:
 		return gen_drop(g, f);
 	case 1:
@@ -169,6 +210,11 @@ struct nexus_rec_head *gen_next(struct gen *g)
 		return gen_xattr(g, f);
 	case 3:
 		return gen_setattr(g, f);
+	case 4:
+	case 5:
+		rec = gen_clone(g, f);
+		if (rec)
+			return rec;
 	}
 	if (f->linked)
 		rec = gen_extent(g, f);

@@ -44,6 +44,8 @@ struct gen {
 		u64 pos;
 		u64 data_id;
 		u64 size;
+		u64 map;	/* bit n: block n is mapped */
+		u64 shared;	/* bit n: and a SHARE named it */
 		bool linked;
 		char name[16];
 	} file[GEN_FILES];
