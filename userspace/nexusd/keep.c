@@ -16,7 +16,7 @@ int zone_keep_open(struct zone *z)
 	return z->os->drv->kept(z->os, super_pack_blocks(&z->sb), &z->kept);
 }
 
-/* As many as fit beside what is left to the host. */
+/* All of it or nothing more: a wish too large must not fill the disk on its way. */
 static u64 affordable(struct zone *z, u64 want)
 {
 	u64 total, avail, more;
@@ -24,7 +24,7 @@ static u64 affordable(struct zone *z, u64 want)
 	if (want <= z->kept || z->os->drv->space(z->os, &total, &avail))
 		return want;
 	more = avail > SPACE_RESERVE ? (avail - SPACE_RESERVE) / z->sb.pack_size : 0;
-	return want - z->kept > more ? z->kept + more : want;
+	return want - z->kept > more ? z->kept : want;
 }
 
 void zone_keep_step(struct zone *z)
