@@ -57,14 +57,15 @@ int zone_keep_use(struct zone *z, int (*hand)(struct zone *z, u64 pack, u32 flag
 	if (!z->kept)
 		return -ENOENT;
 	ret = zone_take_packs(z, 1, &pack);
-	if (!ret)
-		ret = pack_create_kept(z->os, pack, super_pack_blocks(&z->sb), z->sb.uuid);
 	if (ret)
 		return ret;
+	ret = pack_create_kept(z->os, pack, super_pack_blocks(&z->sb), z->sb.uuid);
 	/* The kernel moves it from one account to the other; no report in between. */
 	pthread_mutex_lock(&z->report_lock);
-	ret = hand(z, pack, NEXUS_HF_KEPT);
-	z->kept--;
+	if (!ret)
+		ret = hand(z, pack, NEXUS_HF_KEPT);
+	/* Whatever came of it. */
+	zone_keep_open(z);
 	pthread_mutex_unlock(&z->report_lock);
 	return ret;
 }
