@@ -107,16 +107,10 @@ static int nexus_wait_promise(struct nexus_zone *zone, u64 n)
 
 int nexus_packs_promise(struct nexus_zone *zone, u64 n)
 {
-	u64 free;
 	int err;
 
 	if (!n)
 		return 0;
-	/* Far too much must not make the helper fill the disk first. */
-	free = (READ_ONCE(zone->space_free) >> NEXUS_BLOCK_SHIFT) +
-	       nexus_packs_free_blocks(zone) + READ_ONCE(zone->packs->kept);
-	if (n > free)
-		return -ENOSPC;
 	nexus_packs_ask(zone, n);
 	err = nexus_wait_promise(zone, n);
 	nexus_packs_ask(zone, -(s64)n);

@@ -13,8 +13,10 @@
  * one that was written, or nothing.  A file that was renamed over another one is
  * complete, and so is one that was fsynced before it got its first name.
  *
- * Some content is written with O_DIRECT.  Some files are left open without a
- * name: the crash makes orphans of them, which fsck must not find after it.
+ * Every second version of a content has a hole, punched into the one before: what
+ * was there does not come back once the hole was fsynced.  Some content is written
+ * with O_DIRECT.  Some files are left open without a name: the crash makes orphans
+ * of them, which fsck must not find after it.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -97,6 +99,12 @@ static size_t size_of(int id)
 	return (size_t)object[id].blocks * BLOCK - id % 1000;
 }
 
+/* The block that a version of a content leaves out: a hole is punched there. */
+static int hole_of(int id, int version)
+{
+	return version % 2 ? (id + version) % object[id].blocks : -1;
+}
+
 /* Whole blocks around the page cache, if @fd was opened for that. */
 static void put_content(int fd, int id)
 {
@@ -105,9 +113,15 @@ static void put_content(int fd, int id)
 	int i;
 
 	for (i = 0; i < object[id].blocks; i++) {
-		fill(block, id, i, object[id].version);
 		at = (size_t)i * BLOCK;
 		len = size - at < BLOCK ? size - at : BLOCK;
+		if (i == hole_of(id, object[id].version)) {
+			if (fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+				      at, len))
+				die("punch of object %d", id);
+			continue;
+		}
+		fill(block, id, i, object[id].version);
 		if (pwrite(fd, block, len, at) != (ssize_t)len)
 			die("write of object %d", id);
 	}
@@ -357,6 +371,19 @@ static bool names_fit(void)
 	return !memcmp(disk, slot, sizeof(disk));
 }
 
+/* Zeros are right where nothing was promised, and where a hole was since. */
+static bool may_be_zeros(int id, int index, int newest)
+{
+	int version = object[id].promised;
+
+	if (version < 0)
+		return true;
+	for (; version <= newest; version++)
+		if (hole_of(id, version) == index)
+			return true;
+	return false;
+}
+
 static void check_file(int d, int n, const int *newest)
 {
 	unsigned char block[BLOCK], want[BLOCK];
@@ -387,7 +414,7 @@ static void check_file(int d, int n, const int *newest)
 		}
 		version = (int)(uint32_t)word[1];
 		memset(want, 0, sizeof(want));
-		if (!word[0] && !word[1] && o->promised < 0) {
+		if (!word[0] && !word[1] && may_be_zeros(id, i, newest[id])) {
 			if (memcmp(block, want, len))
 				bad("object %d, block %d: garbage behind zeros", id, i);
 			continue;

@@ -16,7 +16,7 @@ int zone_keep_open(struct zone *z)
 	return z->os->drv->kept(z->os, super_pack_blocks(&z->sb), &z->kept);
 }
 
-/* As many as fit beside what is left to the host. */
+/* All of it or nothing more: a wish too large must not fill the disk on its way. */
 static u64 affordable(struct zone *z, u64 want)
 {
 	u64 total, avail, more;
@@ -24,7 +24,7 @@ static u64 affordable(struct zone *z, u64 want)
 	if (want <= z->kept || z->os->drv->space(z->os, &total, &avail))
 		return want;
 	more = avail > SPACE_RESERVE ? (avail - SPACE_RESERVE) / z->sb.pack_size : 0;
-	return want - z->kept > more ? z->kept + more : want;
+	return want - z->kept > more ? z->kept : want;
 }
 
 void zone_keep_step(struct zone *z)
@@ -57,14 +57,15 @@ int zone_keep_use(struct zone *z, int (*hand)(struct zone *z, u64 pack, u32 flag
 	if (!z->kept)
 		return -ENOENT;
 	ret = zone_take_packs(z, 1, &pack);
-	if (!ret)
-		ret = pack_create_kept(z->os, pack, super_pack_blocks(&z->sb), z->sb.uuid);
 	if (ret)
 		return ret;
+	ret = pack_create_kept(z->os, pack, super_pack_blocks(&z->sb), z->sb.uuid);
 	/* The kernel moves it from one account to the other; no report in between. */
 	pthread_mutex_lock(&z->report_lock);
-	ret = hand(z, pack, NEXUS_HF_KEPT);
-	z->kept--;
+	if (!ret)
+		ret = hand(z, pack, NEXUS_HF_KEPT);
+	/* Whatever came of it. */
+	zone_keep_open(z);
 	pthread_mutex_unlock(&z->report_lock);
 	return ret;
 }

@@ -413,8 +413,8 @@ static void *make_main(void *arg)
 		if (!atomic_load(&z->dropped) && !(zone_flags(z) & NEXUS_LF_DETACHED)) {
 			serve_inos(z);
 			serve_segments(z);
-			serve_packs(z);
 			zone_keep_step(z);
+			serve_packs(z);
 			zone_clean_step(z);
 		}
 		clock_gettime(CLOCK_MONOTONIC, &until);

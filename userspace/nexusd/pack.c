@@ -220,7 +220,7 @@ static int check_extent(struct pack_reader *r, const struct nexus_rec_extent *ex
 	u32 i, n = le32_to_cpu(ext->nblocks);
 	int ret = 0;
 
-	if (le32_to_cpu(ext->flags) & (NEXUS_EF_NOCRC | NEXUS_EF_UNWRITTEN))
+	if (le32_to_cpu(ext->flags) & NEXUS_EF_NOCRC)
 		return 0;
 	for (i = 0; i < n && !ret; i++)
 		ret = check_block(r, le64_to_cpu(ext->pack), le32_to_cpu(ext->block) + i,

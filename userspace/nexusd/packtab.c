@@ -76,7 +76,7 @@ static int add_extent(struct pack_tables *t, const struct nexus_rec_extent *ext)
 	u32 i, n = le32_to_cpu(ext->nblocks);
 	int ret;
 
-	if (le32_to_cpu(ext->flags) & (NEXUS_EF_NOCRC | NEXUS_EF_UNWRITTEN))
+	if (le32_to_cpu(ext->flags) & NEXUS_EF_NOCRC)
 		return 0;
 	for (i = 0; i < n; i++) {
 		line.offset = le64_to_cpu(ext->offset) + ((u64)i << NEXUS_BLOCK_SHIFT);

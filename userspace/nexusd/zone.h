@@ -170,7 +170,7 @@ int zone_take_packs(struct zone *z, u32 n, u64 *first);
 /* keep.c, on the maker thread */
 /* At open: what was set aside before. */
 int zone_keep_open(struct zone *z);
-/* Sets aside what the kernel wants, as far as there is space, and says so. */
+/* Sets aside what the kernel wants, if there is space for it, and says so. */
 void zone_keep_step(struct zone *z);
 /* A pack made of what is kept, handed over by @hand.  -ENOENT: nothing is kept. */
 int zone_keep_use(struct zone *z, int (*hand)(struct zone *z, u64 pack, u32 flags));

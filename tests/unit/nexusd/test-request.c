@@ -500,7 +500,7 @@ static void test_attach(void **state)
 	assert_int_equal(chan_attach(&c, "/nonexistent/nexusfs", "s", 1, &err), -ENOENT);
 	attach_error = EPROTO;
 	assert_int_equal(chan_attach(&c, "/dev/null", "s", 1, &err), -EPROTO);
-	assert_non_null(strstr(err.msg, "another version of the channel than this nexusd (1)"));
+	assert_non_null(strstr(err.msg, "another version of the channel than this nexusd (2)"));
 	assert_int_equal(c.fd, -1);
 	attach_error = EBUSY;
 	assert_int_equal(chan_attach(&c, "/dev/null", "s", 1, &err), -EBUSY);

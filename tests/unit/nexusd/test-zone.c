@@ -423,6 +423,10 @@ static void test_keep(void **state)
 	k.ctl->keep = usable;
 	zone_keep_step(z);
 	assert_true(k.kept == 2 * usable && k.kept_for == usable);
+	/* What cannot be had is not begun. */
+	k.ctl->keep = 1ull << 50;
+	zone_keep_step(z);
+	assert_true(k.kept == 2 * usable && k.kept_for == 1ull << 50);
 	k.ctl->keep = 0;
 	zone_keep_step(z);
 	assert_true(k.kept == 0 && k.kept_for == 0);
