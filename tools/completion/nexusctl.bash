@@ -46,11 +46,13 @@ _nexusctl() {
 
 	local choices
 	case "${words[*]}" in
-	'') choices='status zone dump load stats version help --socket --json --help --version' ;;
+	'') choices='status zone pack dump load stats version help --socket --json --help --version' ;;
 	zone) choices='create list info upgrade' ;;
 	'zone create') choices='--store --option --endpoint --region --profile --socket --json' ;;
 	'zone create '*) choices='--store --option --endpoint --region --profile --socket --json' ;;
 	'zone info' | 'zone upgrade') choices="$(_nexusctl_zones) --socket --json" ;;
+	pack) choices='list verify' ;;
+	'pack list' | 'pack verify') choices="$(_nexusctl_zones) --data-dir --config --socket --json" ;;
 	dump | load) choices="$(_nexusctl_zones) --data-dir --config --json" ;;
 	'dump '* | 'load '*)
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur"; compgen -W '--data-dir --config --json' -- "$cur")

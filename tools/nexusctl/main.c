@@ -7,7 +7,11 @@
 #include "nexusctl.h"
 
 /* Which options a command takes, beside --socket and --json. */
-enum { TAKES_STORE = 1 << 0, TAKES_PROMETHEUS = 1 << 1, TAKES_DATA = 1 << 2 };
+enum {
+	TAKES_STORE		= 1 << 0,
+	TAKES_PROMETHEUS	= 1 << 1,
+	TAKES_DATA		= 1 << 2,	/* it can do without the helper */
+};
 
 struct command {
 	const char *group;	/* first word, or NULL */
@@ -31,6 +35,11 @@ static const struct command commands[] = {
 	{ "zone", "info", "NAME", "one zone", 1, 1, 0, cmd_zone_info },
 	{ "zone", "upgrade", "NAME", "bring its on-disk format up to date",
 	  1, 1, 0, cmd_zone_upgrade },
+	{ "pack", "list", "ZONE", "the files its content lies in", 1, 1,
+	  TAKES_DATA, cmd_pack_list },
+	{ "pack", "verify", "ZONE [PACK...]",
+	  "check their blocks against checksums and index", 1, -1, TAKES_DATA,
+	  cmd_pack_verify },
 	{ NULL, "dump", "ZONE [FILE] [--data-dir DIR]",
 	  "the index of a zone at rest, as text", 1, 2, TAKES_DATA, cmd_dump },
 	{ NULL, "load", "ZONE [FILE] [--data-dir DIR]",
@@ -67,7 +76,8 @@ static void print_usage(FILE *out)
 	      "  --data-dir DIR    where zones are that are looked at without the helper;\n"
 	      "                    default as in the helper's settings\n"
 	      "  --config FILE     these settings\n"
-	      "\nexit status: 0 done, 1 failed, 2 wrong usage; see nexusctl(1)\n",
+	      "\nexit status: 0 done, 1 failed, 2 wrong usage, 3 pack verify found something\n"
+	      "wrong; see nexusctl(1)\n",
 	      out);
 }
 
@@ -216,6 +226,16 @@ static const struct command *find_command(char **words, int n, int *used)
 	return NULL;
 }
 
+static bool is_group(const char *word)
+{
+	const struct command *c;
+
+	for (c = commands; c < commands + COMMANDS; c++)
+		if (c->group && !strcmp(c->group, word))
+			return true;
+	return false;
+}
+
 static int check_command(const struct ctl *ctl, const struct command *c)
 {
 	if (ctl->n_args < c->min_args)
@@ -262,7 +282,7 @@ int main(int argc, char **argv)
 		if (!command)
 			return usage_error("unknown command",
 					   ctl.n_args > 1 &&
-					   !strcmp(ctl.args[0], "zone") ?
+					   is_group(ctl.args[0]) ?
 					   ctl.args[1] : ctl.args[0]);
 		ctl.args += used;
 		ctl.n_args -= used;

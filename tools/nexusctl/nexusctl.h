@@ -8,7 +8,7 @@
 
 #include <nexus/nexus.h>
 
-enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
+enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_WRONG = 3 };
 
 #define OPTIONS_MAX	32
 
@@ -88,6 +88,8 @@ int cmd_version(struct ctl *ctl);
 int cmd_stats(struct ctl *ctl);
 int cmd_dump(struct ctl *ctl);
 int cmd_load(struct ctl *ctl);
+int cmd_pack_list(struct ctl *ctl);
+int cmd_pack_verify(struct ctl *ctl);
 int cmd_zone_create(struct ctl *ctl);
 int cmd_zone_list(struct ctl *ctl);
 int cmd_zone_info(struct ctl *ctl);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Dump and load of a zone at rest. */
-#include "offline.h"
+#include "offline_impl.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,8 +12,7 @@
 
 #include "dump.h"
 
-/* The line for the user, in front of it the zone unless the line names it. */
-static int failed(struct offline *o, int ret, const struct errline *err)
+int offline_failed(struct offline *o, int ret, const struct errline *err)
 {
 	char buf[128];
 	const char *text = err_text(err, ret, buf, sizeof(buf));
@@ -25,8 +24,8 @@ static int failed(struct offline *o, int ret, const struct errline *err)
 	return ret;
 }
 
-static int open_zone(struct offline *o, struct atrest *a, const char *owner,
-		     struct errline *err)
+int offline_open(struct offline *o, struct atrest *a, const char *owner,
+		 struct errline *err)
 {
 	const struct atrest_args args = {
 		.zone = o->zone, .data_dir = o->data_dir, .config = o->config,
@@ -101,8 +100,8 @@ int offline_dump(struct offline *o, const char *path, uint64_t *keys)
 	int ret;
 
 	if (!a)
-		return failed(o, -ENOMEM, &err);
-	ret = open_zone(o, a, NULL, &err);
+		return offline_failed(o, -ENOMEM, &err);
+	ret = offline_open(o, a, NULL, &err);
 	if (!ret)
 		ret = atrest_load(a, true, &err);
 	if (!ret)
@@ -111,7 +110,7 @@ int offline_dump(struct offline *o, const char *path, uint64_t *keys)
 		ret = dump_to(a->z, path, keys, &err);
 	atrest_close(a);
 	free(a);
-	return ret ? failed(o, ret, &err) : 0;
+	return ret ? offline_failed(o, ret, &err) : 0;
 }
 
 /* ---- load ----------------------------------------------------------------- */
@@ -177,9 +176,9 @@ int offline_load(struct offline *o, const char *path, uint64_t *keys)
 	int ret;
 
 	if (!a)
-		return failed(o, -ENOMEM, &err);
+		return offline_failed(o, -ENOMEM, &err);
 	snprintf(owner, sizeof(owner), "nexusctl load (pid %d)", (int)getpid());
-	ret = open_zone(o, a, owner, &err);
+	ret = offline_open(o, a, owner, &err);
 	if (!ret)
 		ret = open_dump(path, &in, &err);
 	if (!ret)
@@ -189,5 +188,5 @@ int offline_load(struct offline *o, const char *path, uint64_t *keys)
 		fclose(in);
 	atrest_close(a);
 	free(a);
-	return ret ? failed(o, ret, &err) : 0;
+	return ret ? offline_failed(o, ret, &err) : 0;
 }
