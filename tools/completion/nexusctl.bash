@@ -18,7 +18,7 @@ _nexusctl() {
 			socket=(--socket "${COMP_WORDS[i + 1]}")
 			i=$((i + 1))
 			;;
-		--store | --option | -o | --endpoint | --region | --profile)
+		--store | --option | -o | --endpoint | --region | --profile | --data-dir | --config)
 			i=$((i + 1))
 			;;
 		-*) ;;
@@ -27,8 +27,12 @@ _nexusctl() {
 	done
 
 	case $prev in
-	--socket)
+	--socket | --config)
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		return
+		;;
+	--data-dir)
+		mapfile -t COMPREPLY < <(compgen -d -- "$cur")
 		return
 		;;
 	--store)
@@ -42,11 +46,18 @@ _nexusctl() {
 
 	local choices
 	case "${words[*]}" in
-	'') choices='status zone stats version help --socket --json --help --version' ;;
+	'') choices='status zone pack dump load stats version help --socket --json --help --version' ;;
 	zone) choices='create list info upgrade' ;;
 	'zone create') choices='--store --option --endpoint --region --profile --socket --json' ;;
 	'zone create '*) choices='--store --option --endpoint --region --profile --socket --json' ;;
 	'zone info' | 'zone upgrade') choices="$(_nexusctl_zones) --socket --json" ;;
+	pack) choices='list verify' ;;
+	'pack list' | 'pack verify') choices="$(_nexusctl_zones) --data-dir --config --socket --json" ;;
+	dump | load) choices="$(_nexusctl_zones) --data-dir --config --json" ;;
+	'dump '* | 'load '*)
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur"; compgen -W '--data-dir --config --json' -- "$cur")
+		return
+		;;
 	stats) choices='--json --prometheus --socket' ;;
 	*) choices='--socket --json' ;;
 	esac

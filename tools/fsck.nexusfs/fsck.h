@@ -3,7 +3,7 @@
 #ifndef NEXUS_FSCK_H
 #define NEXUS_FSCK_H
 
-#include "zone.h"
+#include "atrest.h"
 
 struct fsck {
 	struct zone *z;

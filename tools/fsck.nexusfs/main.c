@@ -73,9 +73,7 @@ static const struct option long_options[] = {
 };
 
 struct args {
-	const char *zone;
-	const char *data_dir;
-	const char *config;
+	struct atrest_args zone;
 	bool quick;
 	bool verbose;
 };
@@ -94,10 +92,10 @@ static int parse(int argc, char **argv, struct args *a)
 			a->verbose = true;
 			break;
 		case 'd':
-			a->data_dir = optarg;
+			a->zone.data_dir = optarg;
 			break;
 		case 'c':
-			a->config = optarg;
+			a->zone.config = optarg;
 			break;
 		case 'V':
 			puts("fsck.nexusfs " NEXUS_VERSION);
@@ -114,54 +112,8 @@ static int parse(int argc, char **argv, struct args *a)
 		fputs("fsck.nexusfs: one zone is expected; try fsck.nexusfs --help\n", stderr);
 		return EXIT_USAGE;
 	}
-	a->zone = argv[optind];
+	a->zone.zone = argv[optind];
 	return -1;
-}
-
-/* A path DATA/zones/NAME is as good as the name. */
-static int find_zone(struct config *cfg, const char *arg, char name[NEXUS_ZONE_NAME_LEN],
-		     struct errline *err)
-{
-	char path[PATH_MAX];
-	char *slash;
-
-	if (!strchr(arg, '/')) {
-		if (strlen(arg) >= NEXUS_ZONE_NAME_LEN)
-			return err_set(err, -EINVAL, "\"%.70s\" is no zone name", arg);
-		memcpy(name, arg, strlen(arg) + 1);
-		return 0;
-	}
-	if (!realpath(arg, path))
-		return err_set(err, -errno, "%s: %s", arg, strerror(errno));
-	slash = strrchr(path, '/');
-	if (strlen(slash + 1) >= NEXUS_ZONE_NAME_LEN)
-		return err_set(err, -EINVAL, "%s is no zone", arg);
-	memcpy(name, slash + 1, strlen(slash + 1) + 1);
-	*slash = '\0';
-	slash = strrchr(path, '/');
-	if (!slash || strcmp(slash, "/zones"))
-		return err_set(err, -EINVAL, "%s is no zone: DATA/zones/NAME is expected", arg);
-	*slash = '\0';
-	return config_set(cfg, "data_dir", path, arg, err);
-}
-
-static int load_settings(const struct args *a, struct config *cfg,
-			 char name[NEXUS_ZONE_NAME_LEN], struct errline *err)
-{
-	const char *path = a->config ? a->config : CONFIG_PATH;
-	int ret;
-
-	config_defaults(cfg);
-	ret = config_file(cfg, path, err);
-	if (ret == -ENOENT)
-		ret = a->config ? err_set(err, ret, "%s: no such file", path) : 0;
-	if (!ret)
-		ret = config_env(cfg, err);
-	if (!ret && a->data_dir)
-		ret = config_set(cfg, "data_dir", a->data_dir, "--data-dir", err);
-	/* Where it lies does not matter for looking at it. */
-	cfg->allow_any_host = true;
-	return ret ? ret : find_zone(cfg, a->zone, name, err);
 }
 
 static int check(struct fsck *f, struct errline *err)
@@ -186,24 +138,16 @@ static int check(struct fsck *f, struct errline *err)
 	return ret ? err_set(err, ret, "the store cannot be read: %s", strerror(-ret)) : 0;
 }
 
-static int run(const struct args *a, struct config *cfg, const char *name,
-	       struct errline *err)
+static int run(const struct args *args, struct atrest *a, struct errline *err)
 {
-	struct chan chan = { .fd = -1 };
-	struct fsck f = { .data = !a->quick, .verbose = a->verbose };
-	char dir[PATH_MAX];
-	int ret, lock_fd;
+	struct fsck f = { .data = !args->quick, .verbose = args->verbose };
+	int ret;
 
-	ret = store_find_zone(cfg, name, dir, err);
-	if (!ret)
-		ret = store_lock_zone(dir, NULL, 0, &lock_fd, err);
+	ret = atrest_open(a, &args->zone, NULL, err);
 	if (ret)
 		return ret;
-	f.z = zone_new(NULL, cfg, &chan, name);
-	if (!f.z)
-		return -ENOMEM;
-	f.z->lock_fd = lock_fd;
-	ret = zone_load(f.z, true, false, err);
+	ret = atrest_load(a, true, err);
+	f.z = a->z;
 	/* What is written wrong is a finding, not a failure of the check. */
 	if (ret == -EUCLEAN) {
 		fsck_problem(&f, "%s", err->msg[0] ? err->msg : "the zone cannot be opened");
@@ -211,10 +155,9 @@ static int run(const struct args *a, struct config *cfg, const char *name,
 	} else if (!ret) {
 		ret = check(&f, err);
 	}
-	zone_put(f.z);
 	if (ret)
 		return ret;
-	printf("%s: %llu inodes, %llu extents, %llu blocks read, %llu packs: ", name, f.inodes,
+	printf("%s: %llu inodes, %llu extents, %llu blocks read, %llu packs: ", a->name, f.inodes,
 	       f.extents, f.blocks, f.packs);
 	if (f.problems)
 		printf("%llu problems\n", f.problems);
@@ -225,21 +168,20 @@ static int run(const struct args *a, struct config *cfg, const char *name,
 
 int main(int argc, char **argv)
 {
-	struct args a = { .zone = NULL };
+	struct args args = { .quick = false };
 	struct errline err = { "" };
-	char name[NEXUS_ZONE_NAME_LEN], buf[128];
-	struct config cfg;
+	static struct atrest a;
+	char buf[128];
 	int ret;
 
-	ret = parse(argc, argv, &a);
+	ret = parse(argc, argv, &args);
 	if (ret >= 0)
 		return ret;
-	log_set_level(a.verbose ? LOG_L_INFO : LOG_L_ERROR);
-	ret = load_settings(&a, &cfg, name, &err);
-	if (!ret)
-		ret = run(&a, &cfg, name, &err);
+	log_set_level(args.verbose ? LOG_L_INFO : LOG_L_ERROR);
+	ret = run(&args, &a, &err);
+	atrest_close(&a);
 	if (ret < 0) {
-		fprintf(stderr, "fsck.nexusfs: %s: %s\n", a.zone,
+		fprintf(stderr, "fsck.nexusfs: %s: %s\n", args.zone.zone,
 			err_text(&err, ret, buf, sizeof(buf)));
 		return EXIT_OPERATION;
 	}

@@ -7,7 +7,11 @@
 #include "nexusctl.h"
 
 /* Which options a command takes, beside --socket and --json. */
-enum { TAKES_STORE = 1 << 0, TAKES_PROMETHEUS = 1 << 1 };
+enum {
+	TAKES_STORE		= 1 << 0,
+	TAKES_PROMETHEUS	= 1 << 1,
+	TAKES_DATA		= 1 << 2,	/* it can do without the helper */
+};
 
 struct command {
 	const char *group;	/* first word, or NULL */
@@ -31,6 +35,15 @@ static const struct command commands[] = {
 	{ "zone", "info", "NAME", "one zone", 1, 1, 0, cmd_zone_info },
 	{ "zone", "upgrade", "NAME", "bring its on-disk format up to date",
 	  1, 1, 0, cmd_zone_upgrade },
+	{ "pack", "list", "ZONE", "the files its content lies in", 1, 1,
+	  TAKES_DATA, cmd_pack_list },
+	{ "pack", "verify", "ZONE [PACK...]",
+	  "check their blocks against checksums and index", 1, -1, TAKES_DATA,
+	  cmd_pack_verify },
+	{ NULL, "dump", "ZONE [FILE] [--data-dir DIR]",
+	  "the index of a zone at rest, as text", 1, 2, TAKES_DATA, cmd_dump },
+	{ NULL, "load", "ZONE [FILE] [--data-dir DIR]",
+	  "make a dump the index of a new zone", 1, 2, TAKES_DATA, cmd_load },
 	{ NULL, "stats", "[--json|--prometheus]",
 	  "counters of helper and module", 0, 0, TAKES_PROMETHEUS, cmd_stats },
 	{ NULL, "version", "", "versions of tool, helper and module",
@@ -60,7 +73,11 @@ static void print_usage(FILE *out)
 	      "                    default localdisk\n"
 	      "  --endpoint, --region, --profile VALUE\n"
 	      "                    settings of the store, as --option endpoint=VALUE\n"
-	      "\nexit status: 0 done, 1 failed, 2 wrong usage; see nexusctl(1)\n",
+	      "  --data-dir DIR    where zones are that are looked at without the helper;\n"
+	      "                    default as in the helper's settings\n"
+	      "  --config FILE     these settings\n"
+	      "\nexit status: 0 done, 1 failed, 2 wrong usage, 3 pack verify found something\n"
+	      "wrong; see nexusctl(1)\n",
 	      out);
 }
 
@@ -117,7 +134,7 @@ static int add_key_value(struct ctl *ctl, char *text)
 }
 
 enum { OPT_SOCKET = 256, OPT_JSON, OPT_PROMETHEUS, OPT_STORE, OPT_ENDPOINT,
-       OPT_REGION, OPT_PROFILE };
+       OPT_REGION, OPT_PROFILE, OPT_DATA_DIR, OPT_CONFIG };
 
 static const struct option long_options[] = {
 	{ "socket", required_argument, NULL, OPT_SOCKET },
@@ -128,6 +145,8 @@ static const struct option long_options[] = {
 	{ "endpoint", required_argument, NULL, OPT_ENDPOINT },
 	{ "region", required_argument, NULL, OPT_REGION },
 	{ "profile", required_argument, NULL, OPT_PROFILE },
+	{ "data-dir", required_argument, NULL, OPT_DATA_DIR },
+	{ "config", required_argument, NULL, OPT_CONFIG },
 	{ "help", no_argument, NULL, 'h' },
 	{ "version", no_argument, NULL, 'V' },
 	{ NULL, 0, NULL, 0 },
@@ -163,6 +182,12 @@ static int parse_options(struct ctl *ctl, int argc, char **argv,
 			break;
 		case OPT_PROFILE:
 			ret = add_option(ctl, "profile", optarg);
+			break;
+		case OPT_DATA_DIR:
+			ctl->data_dir = optarg;
+			break;
+		case OPT_CONFIG:
+			ctl->config = optarg;
 			break;
 		case 'o':
 			ret = add_key_value(ctl, optarg);
@@ -201,6 +226,16 @@ static const struct command *find_command(char **words, int n, int *used)
 	return NULL;
 }
 
+static bool is_group(const char *word)
+{
+	const struct command *c;
+
+	for (c = commands; c < commands + COMMANDS; c++)
+		if (c->group && !strcmp(c->group, word))
+			return true;
+	return false;
+}
+
 static int check_command(const struct ctl *ctl, const struct command *c)
 {
 	if (ctl->n_args < c->min_args)
@@ -210,6 +245,9 @@ static int check_command(const struct ctl *ctl, const struct command *c)
 				   ctl->args[c->max_args]);
 	if ((ctl->store || ctl->n_options) && !(c->takes & TAKES_STORE))
 		return usage_error("a store's settings are only for zone create, not for",
+				   c->name);
+	if ((ctl->data_dir || ctl->config) && !(c->takes & TAKES_DATA))
+		return usage_error("--data-dir and --config are only for what needs no helper, not for",
 				   c->name);
 	if (ctl->prometheus && !(c->takes & TAKES_PROMETHEUS))
 		return usage_error("--prometheus is only for stats, not for",
@@ -244,7 +282,7 @@ int main(int argc, char **argv)
 		if (!command)
 			return usage_error("unknown command",
 					   ctl.n_args > 1 &&
-					   !strcmp(ctl.args[0], "zone") ?
+					   is_group(ctl.args[0]) ?
 					   ctl.args[1] : ctl.args[0]);
 		ctl.args += used;
 		ctl.n_args -= used;

@@ -8,7 +8,7 @@
 
 #include <nexus/nexus.h>
 
-enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
+enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_WRONG = 3 };
 
 #define OPTIONS_MAX	32
 
@@ -19,6 +19,8 @@ struct ctl {
 	bool json;
 	bool prometheus;
 	const char *store;
+	const char *data_dir;		/* of zones looked at without the helper */
+	const char *config;
 	struct nexus_option options[OPTIONS_MAX];
 	size_t n_options;
 	char **args;			/* after the words of the command */
@@ -84,6 +86,10 @@ void module_read(struct module_info *info);
 int cmd_status(struct ctl *ctl);
 int cmd_version(struct ctl *ctl);
 int cmd_stats(struct ctl *ctl);
+int cmd_dump(struct ctl *ctl);
+int cmd_load(struct ctl *ctl);
+int cmd_pack_list(struct ctl *ctl);
+int cmd_pack_verify(struct ctl *ctl);
 int cmd_zone_create(struct ctl *ctl);
 int cmd_zone_list(struct ctl *ctl);
 int cmd_zone_info(struct ctl *ctl);

@@ -3,15 +3,11 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "client.h"
-#include "nexus-proto.h"
+#include "message.h"
 
-#define SERVICE(name)	"nexus.control.v1." name
-
-/* Encode @request, call, decode the answer as @desc. */
-static int call(struct nexus_client *client, const char *service,
-		const char *method, const ProtobufCMessage *request,
-		const ProtobufCMessageDescriptor *desc, void *answer)
+int client_message(struct nexus_client *client, const char *service,
+		   const char *method, const ProtobufCMessage *request,
+		   const ProtobufCMessageDescriptor *desc, void *answer)
 {
 	ProtobufCMessage **msg = answer;
 	size_t len, reply_len;
@@ -124,7 +120,7 @@ NEXUS_EXPORT int nexus_zone_create(struct nexus_client *client,
 		req.store = (char *)store;
 	req.n_options = n;
 	req.options = ptrs;
-	err = call(client, SERVICE("Zones"), "Create", &req.base,
+	err = client_message(client, SERVICE("Zones"), "Create", &req.base,
 		   &nexus__control__v1__zones_create_response__descriptor,
 		   &res);
 	if (err)
@@ -146,7 +142,7 @@ NEXUS_EXPORT int nexus_zone_list(struct nexus_client *client, nexus_zone_fn fn,
 	size_t i;
 	int err;
 
-	err = call(client, SERVICE("Zones"), "List", &req.base,
+	err = client_message(client, SERVICE("Zones"), "List", &req.base,
 		   &nexus__control__v1__zones_list_response__descriptor, &res);
 	if (err)
 		return err;
@@ -165,7 +161,7 @@ NEXUS_EXPORT int nexus_zone_info(struct nexus_client *client, const char *name,
 	int err;
 
 	req.name = (char *)name;
-	err = call(client, SERVICE("Zones"), "Info", &req.base,
+	err = client_message(client, SERVICE("Zones"), "Info", &req.base,
 		   &nexus__control__v1__zones_info_response__descriptor, &res);
 	if (err)
 		return err;
@@ -184,7 +180,7 @@ NEXUS_EXPORT int nexus_zone_upgrade(struct nexus_client *client,
 	int err;
 
 	req.name = (char *)name;
-	err = call(client, SERVICE("Zones"), "Upgrade", &req.base,
+	err = client_message(client, SERVICE("Zones"), "Upgrade", &req.base,
 		   &nexus__control__v1__zones_upgrade_response__descriptor,
 		   &res);
 	if (err)
@@ -231,7 +227,7 @@ NEXUS_EXPORT int nexus_stats(struct nexus_client *client, nexus_stat_fn fn,
 	size_t i;
 	int err;
 
-	err = call(client, SERVICE("Stats"), "Get", &req.base,
+	err = client_message(client, SERVICE("Stats"), "Get", &req.base,
 		   &nexus__control__v1__stats_get_response__descriptor, &res);
 	if (err)
 		return err;
@@ -250,7 +246,7 @@ NEXUS_EXPORT int nexus_status(struct nexus_client *client, nexus_status_fn fn,
 	struct nexus_status status = { .pid = 0 };
 	int err;
 
-	err = call(client, SERVICE("Session"), "Status", &req.base,
+	err = client_message(client, SERVICE("Session"), "Status", &req.base,
 		   &nexus__control__v1__session_status_response__descriptor,
 		   &res);
 	if (err)
@@ -282,7 +278,7 @@ NEXUS_EXPORT int nexus_version(struct nexus_client *client,
 	struct nexus_version version = { .abi = 0 };
 	int err;
 
-	err = call(client, SERVICE("Version"), "Get", &req.base,
+	err = client_message(client, SERVICE("Version"), "Get", &req.base,
 		   &nexus__control__v1__version_get_response__descriptor,
 		   &res);
 	if (err)
@@ -304,7 +300,7 @@ NEXUS_EXPORT int nexus_health(struct nexus_client *client,
 	Nexus__Control__V1__HealthCheckResponse *res;
 	int err;
 
-	err = call(client, SERVICE("Health"), "Check", &req.base,
+	err = client_message(client, SERVICE("Health"), "Check", &req.base,
 		   &nexus__control__v1__health_check_response__descriptor,
 		   &res);
 	if (err)

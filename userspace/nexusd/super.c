@@ -64,20 +64,11 @@ static int check_fields(const struct super *sb, struct errline *err)
 	return 0;
 }
 
-int super_read(struct nexus_metastore *ms, struct super *sb, bool *rdonly,
-	       struct errline *err)
+int super_parse(struct super *sb, bool *rdonly, struct errline *err)
 {
 	struct nexus_zone_val v;
-	struct nexus_key k;
 	int ret;
 
-	nexus_key_zone(&k);
-	ret = read_value(ms, &k, sb->raw, sizeof(sb->raw), &sb->rawlen);
-	if (ret == -ENOENT)
-		return err_set(err, -EUCLEAN, "the index holds no zone superblock");
-	if (ret)
-		return err_set(err, ret, "the zone's superblock cannot be read: %s",
-			       strerror(-ret));
 	/* A foreign or newer format is called so, not damaged. */
 	if (sb->rawlen >= sizeof(v)) {
 		memcpy(&v, sb->raw, sizeof(v));
@@ -95,6 +86,22 @@ int super_read(struct nexus_metastore *ms, struct super *sb, bool *rdonly,
 		return ret;
 	*rdonly = (sb->ro_compat & ~NEXUS_RO_COMPAT_KNOWN) != 0;
 	return 0;
+}
+
+int super_read(struct nexus_metastore *ms, struct super *sb, bool *rdonly,
+	       struct errline *err)
+{
+	struct nexus_key k;
+	int ret;
+
+	nexus_key_zone(&k);
+	ret = read_value(ms, &k, sb->raw, sizeof(sb->raw), &sb->rawlen);
+	if (ret == -ENOENT)
+		return err_set(err, -EUCLEAN, "the index holds no zone superblock");
+	if (ret)
+		return err_set(err, ret, "the zone's superblock cannot be read: %s",
+			       strerror(-ret));
+	return super_parse(sb, rdonly, err);
 }
 
 int alloc_read(struct nexus_metastore *ms, struct alloc *al, struct errline *err)
@@ -118,10 +125,9 @@ int alloc_read(struct nexus_metastore *ms, struct alloc *al, struct errline *err
 	return 0;
 }
 
-int super_put(struct nexus_metastore *ms, struct nexus_ms_batch *batch, struct super *sb)
+void super_encode(struct super *sb)
 {
 	struct nexus_zone_val v;
-	struct nexus_key k;
 
 	if (sb->rawlen < sizeof(v)) {
 		memset(sb->raw, 0, sizeof(v));
@@ -144,6 +150,13 @@ int super_put(struct nexus_metastore *ms, struct nexus_ms_batch *batch, struct s
 	v.pack_size = cpu_to_le32(sb->pack_size);
 	memcpy(sb->raw, &v, sizeof(v));
 	nexus_val_seal(sb->raw, sb->rawlen, NEXUS_KEY_ZONE);
+}
+
+int super_put(struct nexus_metastore *ms, struct nexus_ms_batch *batch, struct super *sb)
+{
+	struct nexus_key k;
+
+	super_encode(sb);
 	nexus_key_zone(&k);
 	return ms->drv->put(batch, k.b, k.len, sb->raw, sb->rawlen);
 }

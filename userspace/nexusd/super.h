@@ -58,6 +58,10 @@ static inline u32 super_segment_blocks(const struct super *sb)
  */
 int super_read(struct nexus_metastore *ms, struct super *sb, bool *rdonly,
 	       struct errline *err);
+/* Likewise of what is in @sb->raw already. */
+int super_parse(struct super *sb, bool *rdonly, struct errline *err);
+/* The fields into @sb->raw, sealed; what stands behind them stays. */
+void super_encode(struct super *sb);
 int alloc_read(struct nexus_metastore *ms, struct alloc *al, struct errline *err);
 int super_put(struct nexus_metastore *ms, struct nexus_ms_batch *batch, struct super *sb);
 int alloc_put(struct nexus_metastore *ms, struct nexus_ms_batch *batch,

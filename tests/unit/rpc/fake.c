@@ -11,6 +11,7 @@ void fake_init(struct fake *fake)
 {
 	memset(fake, 0, sizeof(*fake));
 	pthread_mutex_init(&fake->lock, NULL);
+	atomic_store(&fake->packs, 3);
 }
 
 size_t fake_clear(struct fake *fake)
@@ -138,6 +139,63 @@ static int upgrade(void *ctx, const char *name, struct control_err *err)
 	return ret;
 }
 
+/* Three packs of a zone "packs"; others are not mounted. */
+static int packs_of(const char *zone, struct control_err *err)
+{
+	return strcmp(zone, "packs") ?
+	       control_err(err, -ENXIO, "zone %s is not mounted", zone) : 0;
+}
+
+static int pack_list(void *ctx, const char *zone, uint64_t after,
+		     control_pack_fn fn, void *arg, struct control_err *err)
+{
+	struct fake *fake = ctx;
+	struct control_pack pack;
+	uint64_t i, n;
+	int ret = packs_of(zone, err);
+
+	atomic_fetch_add(&fake->calls, 1);
+	n = (uint64_t)atomic_load(&fake->packs);
+	for (i = after + 1; i <= n && !ret; i++) {
+		pack = (struct control_pack){
+			.pack = i, .state = (enum control_pack_state)(i % 3),
+			.blocks = 256, .table_blocks = 3, .used = 103, .live = 50,
+			.hash_alg = i % 3 == 2,
+		};
+		memset(pack.hash, 0xab, sizeof(pack.hash));
+		ret = fn(arg, &pack);
+	}
+	return ret;
+}
+
+/* Three steps; the second finds something. */
+static int pack_verify(void *ctx, const char *zone,
+		       struct control_verify *verify, control_problem_fn fn,
+		       void *arg, struct control_err *err)
+{
+	const struct control_pack_problem problem = {
+		.pack = 2, .block = 7, .inode = 20, .data_id = 21,
+		.offset = 1ull << 40, .what = "is damaged",
+	};
+	struct fake *fake = ctx;
+	int ret = packs_of(zone, err);
+
+	if (ret)
+		return ret;
+	atomic_fetch_add(&fake->calls, 1);
+	if (verify->cursor_len > 2 ||
+	    (verify->cursor_len && verify->cursor[0] != 'c'))
+		return control_err(err, -EINVAL, "the cursor is none of ours");
+	verify->seen_packs = verify->npacks ? verify->npacks : 3;
+	verify->seen_blocks = 1000;
+	verify->cursor[verify->cursor_len++] = 'c';
+	if (verify->cursor_len == 2)
+		ret = fn(arg, &problem);
+	if (verify->cursor_len == 3)
+		verify->cursor_len = 0;
+	return ret;
+}
+
 static int stats(void *ctx, control_stat_fn fn, void *arg,
 		 struct control_err *err)
 {
@@ -197,6 +255,8 @@ const struct control_ops fake_ops = {
 	.zone_list = list,
 	.zone_info = info,
 	.zone_upgrade = upgrade,
+	.pack_list = pack_list,
+	.pack_verify = pack_verify,
 	.stats = stats,
 	.status = status,
 	.version = version,

@@ -17,6 +17,7 @@ struct fake {
 	size_t n;
 	atomic_int slow_ms;		/* how long an upgrade takes */
 	atomic_int slow;		/* upgrades begun */
+	atomic_int packs;		/* of the zone "packs"; 3 at first */
 	atomic_int calls;		/* of anything */
 	char last_options[512];		/* of the last create: k=v,k=v */
 };

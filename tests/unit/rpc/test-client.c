@@ -91,6 +91,68 @@ static void zones(void **state)
 	assert_int_equal(format, 1);
 }
 
+static int next_pack(void *arg, const struct nexus_pack *pack)
+{
+	uint64_t *n = arg;
+
+	assert_int_equal(pack->pack, ++*n);
+	assert_int_equal(pack->state, *n % 3);
+	assert_int_equal(pack->hash_len, *n % 3 == 2 ? 32 : 0);
+	assert_int_equal(pack->live, 50);
+	return *n == 20001 ? -ECANCELED : 0;
+}
+
+static int check_problem(void *arg, const struct nexus_pack_problem *problem)
+{
+	assert_int_equal(problem->pack, 2);
+	assert_int_equal(problem->block, 7);
+	assert_int_equal(problem->inode, 20);
+	assert_int_equal(problem->data_id, 21);
+	assert_true(problem->offset == 1ull << 40);
+	assert_string_equal(problem->what, "is damaged");
+	return ++*(int *)arg == 5 ? -ECANCELED : 0;
+}
+
+static void packs(void **state)
+{
+	const uint64_t two[] = { 1, 1ull << 63 };
+	struct nexus_verified seen = { 0 };
+	struct both *b = *state;
+	uint64_t n = 0;
+	int problems = 0;
+
+	assert_int_equal(nexus_pack_list(b->client, "packs", next_pack, &n), 0);
+	assert_int_equal(n, 3);
+	/* More than fit into one answer. */
+	n = 0;
+	atomic_store(&b->h->fake.packs, 20000);
+	assert_int_equal(nexus_pack_list(b->client, "packs", next_pack, &n), 0);
+	assert_int_equal(n, 20000);
+	n = 0;
+	atomic_store(&b->h->fake.packs, 20005);
+	assert_int_equal(nexus_pack_list(b->client, "packs", next_pack, &n),
+			 -ECANCELED);
+	assert_int_equal(nexus_pack_list(b->client, "idle", next_pack, &n), -ENXIO);
+	assert_string_equal(nexus_error(b->client), "zone idle is not mounted");
+
+	assert_int_equal(nexus_pack_verify(b->client, "packs", NULL, 0, check_problem,
+					   &problems, &seen), 0);
+	assert_int_equal(problems, 1);
+	assert_int_equal(seen.blocks, 3000);
+	assert_int_equal(seen.packs, 9);
+	assert_int_equal(nexus_pack_verify(b->client, "packs", two, 2, check_problem,
+					   &problems, &seen), 0);
+	assert_int_equal(seen.packs, 9 + 6);
+	problems = 4;
+	assert_int_equal(nexus_pack_verify(b->client, "packs", NULL, 0, check_problem,
+					   &problems, &seen), -ECANCELED);
+	assert_int_equal(nexus_pack_verify(b->client, "idle", NULL, 0, check_problem,
+					   &problems, &seen), -ENXIO);
+	assert_int_equal(nexus_pack_verify(b->client, "\xff", NULL, 0, check_problem,
+					   &problems, &seen), -EILSEQ);
+	assert_int_equal(nexus_health(b->client, NULL), 0);
+}
+
 static void errors_keep_their_errno(void **state)
 {
 	struct both *b = *state;
@@ -289,6 +351,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(zones),
+		TEST(packs),
 		TEST(errors_keep_their_errno),
 		TEST(the_rest),
 		TEST(time_limit),

@@ -75,6 +75,7 @@ static void unknown_method(void **state)
 static void changes_need_the_right(void **state)
 {
 	static const uint8_t name[] = { 0x0a, 0x01, 'z' };
+	static const uint8_t packs[] = { 0x0a, 5, 'p', 'a', 'c', 'k', 's' };
 	struct rpc_reply reply;
 
 	(void)state;
@@ -87,6 +88,18 @@ static void changes_need_the_right(void **state)
 
 	reply = call(&user, "nexus.control.v1.Zones", "Upgrade", name, 3);
 	assert_int_equal(reply.code, RPC_PERMISSION_DENIED);
+	rpc_reply_release(&reply);
+
+	/* It changes nothing, but it keeps the disk busy. */
+	reply = call(&user, "nexus.control.v1.Packs", "Verify", packs, 7);
+	assert_int_equal(reply.code, RPC_PERMISSION_DENIED);
+	rpc_reply_release(&reply);
+	reply = call(&root, "nexus.control.v1.Packs", "Verify", packs, 7);
+	assert_int_equal(reply.code, RPC_OK);
+	rpc_reply_release(&reply);
+
+	reply = call(&user, "nexus.control.v1.Packs", "List", packs, 7);
+	assert_int_equal(reply.code, RPC_OK);
 	rpc_reply_release(&reply);
 
 	reply = call(&user, "nexus.control.v1.Zones", "List", NULL, 0);
@@ -167,6 +180,22 @@ static void too_many_options(void **state)
 	rpc_reply_release(&reply);
 }
 
+static void long_cursors(void **state)
+{
+	uint8_t payload[7 + 2 + 100] = { 0x0a, 5, 'p', 'a', 'c', 'k', 's', 0x1a, 100 };
+	struct rpc_reply reply;
+
+	(void)state;
+	reply = call(&root, "nexus.control.v1.Packs", "Verify", payload, sizeof(payload));
+	assert_int_equal(reply.code, RPC_INVALID_ARGUMENT);
+	rpc_reply_release(&reply);
+	payload[8] = 64;
+	reply = call(&root, "nexus.control.v1.Packs", "Verify", payload, 7 + 2 + 64);
+	assert_int_equal(reply.code, RPC_INVALID_ARGUMENT);
+	assert_string_equal(reply.message, "the cursor is none of ours");
+	rpc_reply_release(&reply);
+}
+
 static void absent_operations(void **state)
 {
 	static const struct control_ops none;
@@ -174,6 +203,7 @@ static void absent_operations(void **state)
 		{ "Health", "Check" }, { "Version", "Get" },
 		{ "Zones", "Create" }, { "Zones", "List" },
 		{ "Zones", "Info" }, { "Zones", "Upgrade" },
+		{ "Packs", "List" }, { "Packs", "Verify" },
 		{ "Stats", "Get" }, { "Session", "Status" },
 	};
 	const struct rpc_service *table = control_services(&none, NULL);
@@ -291,6 +321,7 @@ int main(void)
 		TEST(errors_of_the_core),
 		TEST(bad_payloads),
 		TEST(too_many_options),
+		TEST(long_cursors),
 		TEST(absent_operations),
 		TEST(errno_has_a_code),
 		TEST(replies),

@@ -6,18 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "control.h"
-#include "control_msg.h"
+#include "control_impl.h"
 #include "frame.h"
-#include "rpc.h"
 
 #define REQUEST_MAX	65536u	/* nothing anyone has to say is longer */
 #define OPTIONS_MAX	64
-
-struct control {
-	const struct control_ops *ops;
-	void *ctx;
-};
 
 int control_err(struct control_err *err, int error, const char *fmt, ...)
 {
@@ -32,20 +25,20 @@ int control_err(struct control_err *err, int error, const char *fmt, ...)
 }
 
 /* The core's error, with its line if it wrote one. */
-static int core_error(struct rpc_reply *reply, int error,
+int control_core_error(struct rpc_reply *reply, int error,
 		      const struct control_err *err)
 {
 	return rpc_reply_error(reply, error, err->msg[0] ? "%s" : NULL,
 			       err->msg);
 }
 
-static int no_core(struct rpc_reply *reply)
+int control_no_core(struct rpc_reply *reply)
 {
 	return rpc_reply_error(reply, -EOPNOTSUPP,
 			       "this helper does not offer the operation");
 }
 
-static int unpack(const ProtobufCMessageDescriptor *desc,
+int control_unpack(const ProtobufCMessageDescriptor *desc,
 		  const uint8_t *payload, size_t len, struct rpc_reply *reply,
 		  void *out)
 {
@@ -66,7 +59,7 @@ static int unpack(const ProtobufCMessageDescriptor *desc,
 	return 0;
 }
 
-static int pack(struct rpc_reply *reply, const ProtobufCMessage *msg)
+int control_pack_reply(struct rpc_reply *reply, const ProtobufCMessage *msg)
 {
 	uint8_t *out;
 
@@ -82,7 +75,7 @@ static bool text_ok(const char *text)
 	return frame_utf8((const uint8_t *)text, strlen(text));
 }
 
-static int check_text(struct rpc_reply *reply, const char *what,
+int control_check_text(struct rpc_reply *reply, const char *what,
 		      const char *text)
 {
 	if (text_ok(text))
@@ -101,17 +94,17 @@ static int answer_zone(struct control *c, const char *name,
 	int ret;
 
 	if (!c->ops->zone_info)
-		return no_core(reply);
+		return control_no_core(reply);
 	info = calloc(1, sizeof(*info));
 	if (!info)
 		return -ENOMEM;
 	ret = c->ops->zone_info(c->ctx, name, info, &err);
 	if (ret) {
-		core_error(reply, ret, &err);
+		control_core_error(reply, ret, &err);
 		goto out;
 	}
 	msg.zone = msg_zone(info);
-	ret = msg.zone ? pack(reply, &msg.base) : -ENOMEM;
+	ret = msg.zone ? control_pack_reply(reply, &msg.base) : -ENOMEM;
 	free(msg.zone);
 out:
 	free(info);
@@ -131,8 +124,8 @@ static int zones_create(void *ctx, const struct rpc_peer *peer,
 
 	(void)peer;
 	if (!c->ops->zone_create)
-		return no_core(reply);
-	ret = unpack(&nexus__control__v1__zones_create_request__descriptor,
+		return control_no_core(reply);
+	ret = control_unpack(&nexus__control__v1__zones_create_request__descriptor,
 		     payload, len, reply, &req);
 	if (ret)
 		return ret;
@@ -142,22 +135,22 @@ static int zones_create(void *ctx, const struct rpc_peer *peer,
 				      req->n_options, OPTIONS_MAX);
 		goto out;
 	}
-	ret = check_text(reply, "the name", req->name);
+	ret = control_check_text(reply, "the name", req->name);
 	if (!ret)
-		ret = check_text(reply, "the store", req->store);
+		ret = control_check_text(reply, "the store", req->store);
 	for (i = 0; i < req->n_options && !ret; i++) {
 		opts[i].key = req->options[i]->key;
 		opts[i].value = req->options[i]->value;
-		ret = check_text(reply, "an option", opts[i].key);
+		ret = control_check_text(reply, "an option", opts[i].key);
 		if (!ret)
-			ret = check_text(reply, opts[i].key, opts[i].value);
+			ret = control_check_text(reply, opts[i].key, opts[i].value);
 	}
 	if (ret)
 		goto out;
 	ret = c->ops->zone_create(c->ctx, req->name, req->store, opts,
 				  req->n_options, &err);
 	if (ret)
-		core_error(reply, ret, &err);
+		control_core_error(reply, ret, &err);
 	else
 		ret = answer_zone(c, req->name, reply);
 out:
@@ -185,14 +178,14 @@ static int zones_list(void *ctx, const struct rpc_peer *peer,
 	(void)payload;
 	(void)len;
 	if (!c->ops->zone_list)
-		return no_core(reply);
+		return control_no_core(reply);
 	ret = c->ops->zone_list(c->ctx, collect_zone, &list, &err);
 	if (ret) {
-		core_error(reply, ret, &err);
+		control_core_error(reply, ret, &err);
 	} else {
 		msg.n_zones = list.n;
 		msg.zones = (Nexus__Control__V1__Zone **)list.items;
-		ret = pack(reply, &msg.base);
+		ret = control_pack_reply(reply, &msg.base);
 	}
 	msg_list_free(&list);
 	return ret;
@@ -206,11 +199,11 @@ static int zones_info(void *ctx, const struct rpc_peer *peer,
 	int ret;
 
 	(void)peer;
-	ret = unpack(&nexus__control__v1__zones_info_request__descriptor,
+	ret = control_unpack(&nexus__control__v1__zones_info_request__descriptor,
 		     payload, len, reply, &req);
 	if (ret)
 		return ret;
-	ret = check_text(reply, "the name", req->name);
+	ret = control_check_text(reply, "the name", req->name);
 	if (!ret)
 		ret = answer_zone(ctx, req->name, reply);
 	protobuf_c_message_free_unpacked(&req->base, NULL);
@@ -228,16 +221,16 @@ static int zones_upgrade(void *ctx, const struct rpc_peer *peer,
 
 	(void)peer;
 	if (!c->ops->zone_upgrade)
-		return no_core(reply);
-	ret = unpack(&nexus__control__v1__zones_upgrade_request__descriptor,
+		return control_no_core(reply);
+	ret = control_unpack(&nexus__control__v1__zones_upgrade_request__descriptor,
 		     payload, len, reply, &req);
 	if (ret)
 		return ret;
-	ret = check_text(reply, "the name", req->name);
+	ret = control_check_text(reply, "the name", req->name);
 	if (!ret) {
 		ret = c->ops->zone_upgrade(c->ctx, req->name, &err);
 		if (ret)
-			core_error(reply, ret, &err);
+			control_core_error(reply, ret, &err);
 		else
 			ret = answer_zone(c, req->name, reply);
 	}
@@ -265,14 +258,14 @@ static int stats_get(void *ctx, const struct rpc_peer *peer,
 	(void)payload;
 	(void)len;
 	if (!c->ops->stats)
-		return no_core(reply);
+		return control_no_core(reply);
 	ret = c->ops->stats(c->ctx, collect_stat, &list, &err);
 	if (ret) {
-		core_error(reply, ret, &err);
+		control_core_error(reply, ret, &err);
 	} else {
 		msg.n_stats = list.n;
 		msg.stats = (Nexus__Control__V1__Stat **)list.items;
-		ret = pack(reply, &msg.base);
+		ret = control_pack_reply(reply, &msg.base);
 	}
 	msg_list_free(&list);
 	return ret;
@@ -287,7 +280,7 @@ static struct control_status *get_status(struct control *c,
 	int ret;
 
 	if (!c->ops->status) {
-		no_core(reply);
+		control_no_core(reply);
 		return NULL;
 	}
 	status = calloc(1, sizeof(*status));
@@ -297,7 +290,7 @@ static struct control_status *get_status(struct control *c,
 	}
 	ret = c->ops->status(c->ctx, status, &err);
 	if (ret) {
-		core_error(reply, ret, &err);
+		control_core_error(reply, ret, &err);
 		free(status);
 		return NULL;
 	}
@@ -320,7 +313,7 @@ static int health_check(void *ctx, const struct rpc_peer *peer,
 		return reply->error;
 	msg.state = (Nexus__Control__V1__HealthCheckResponse__State)status->state;
 	msg.attached = status->link == CONTROL_LINK_LIVE;
-	ret = pack(reply, &msg.base);
+	ret = control_pack_reply(reply, &msg.base);
 	free(status);
 	return ret;
 }
@@ -352,7 +345,7 @@ static int session_status(void *ctx, const struct rpc_peer *peer,
 	msg.started = status->started;
 	msg.zones = status->zones;
 	msg.zones_mounted = status->zones_mounted;
-	ret = pack(reply, &msg.base);
+	ret = control_pack_reply(reply, &msg.base);
 	free(status);
 	return ret;
 }
@@ -372,15 +365,15 @@ static int version_get(void *ctx, const struct rpc_peer *peer,
 	(void)payload;
 	(void)len;
 	if (!c->ops->version)
-		return no_core(reply);
+		return control_no_core(reply);
 	ret = c->ops->version(c->ctx, &version, &err);
 	if (ret)
-		return core_error(reply, ret, &err);
+		return control_core_error(reply, ret, &err);
 	msg.version = version.version;
 	msg.module_version = version.module_version;
 	msg.abi = version.abi;
 	msg.format = version.format;
-	return pack(reply, &msg.base);
+	return control_pack_reply(reply, &msg.base);
 }
 
 static const struct rpc_method health_methods[] = {
@@ -415,6 +408,7 @@ static const struct rpc_service service_table[] = {
 	{ "nexus.control.v1.Health", health_methods, NULL },
 	{ "nexus.control.v1.Version", version_methods, NULL },
 	{ "nexus.control.v1.Zones", zones_methods, NULL },
+	{ "nexus.control.v1.Packs", control_pack_methods, NULL },
 	{ "nexus.control.v1.Stats", stats_methods, NULL },
 	{ "nexus.control.v1.Session", session_methods, NULL },
 	{ NULL, NULL, NULL },

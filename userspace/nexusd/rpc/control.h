@@ -15,8 +15,8 @@
  *    the socket goes on being served meanwhile.
  *  - strings passed in are never NULL, valid UTF-8, and live until the return.
  *  - an operation the table leaves NULL is answered with UNIMPLEMENTED.
- *  - who may call what has been checked before (zone_create and zone_upgrade
- *    need uid 0 or group nexusfs).
+ *  - who may call what has been checked before (zone_create, zone_upgrade and
+ *    pack_verify need uid 0 or group nexusfs).
  */
 #ifndef NEXUSD_RPC_CONTROL_H
 #define NEXUSD_RPC_CONTROL_H
@@ -97,6 +97,46 @@ struct control_zone_info {
 	uint64_t packs;
 };
 
+/** enum control_pack_state - values are on the wire */
+enum control_pack_state {
+	CONTROL_PACK_SPARE	= 0,	/* the index does not name it */
+	CONTROL_PACK_OPEN	= 1,
+	CONTROL_PACK_SEALED	= 2,
+};
+
+/** struct control_pack - a pack; sizes in blocks of 4 KiB */
+struct control_pack {
+	uint64_t pack;
+	enum control_pack_state state;
+	uint32_t blocks;		/* of the file, 0 when there is none */
+	uint32_t table_blocks;		/* head and table */
+	uint32_t used;			/* highest ever mapped + 1 */
+	uint32_t live;			/* mapped now */
+	uint8_t hash_alg;		/* 0 none, 1 SHA-256 */
+	uint8_t hash[32];
+};
+
+/** struct control_pack_problem - something a verify found wrong */
+struct control_pack_problem {
+	uint64_t pack;
+	uint32_t block;			/* 0: the pack as a whole */
+	uint64_t inode;			/* 0: not known */
+	uint64_t data_id;		/* 0: no file is concerned */
+	uint64_t offset;		/* bytes */
+	const char *what;
+};
+
+#define CONTROL_CURSOR_MAX	64
+
+/** struct control_verify - a verify in steps: what to look at, and what was */
+struct control_verify {
+	const uint64_t *packs;		/* only these */
+	size_t npacks;			/* 0: all */
+	uint8_t cursor[CONTROL_CURSOR_MAX];	/* in and out */
+	size_t cursor_len;		/* 0: at the start; after a call: done */
+	uint64_t seen_packs, seen_extents, seen_blocks, unchecked;	/* out */
+};
+
 /** enum control_stat_type - as in Prometheus; values are on the wire */
 enum control_stat_type {
 	CONTROL_STAT_COUNTER	= 1,
@@ -169,6 +209,9 @@ struct control_version {
 /** A visitor returns 0 to go on, or a negative errno that ends the walk. */
 typedef int (*control_zone_fn)(void *arg, const struct control_zone_info *info);
 typedef int (*control_stat_fn)(void *arg, const struct control_stat *stat);
+typedef int (*control_pack_fn)(void *arg, const struct control_pack *pack);
+typedef int (*control_problem_fn)(void *arg,
+				  const struct control_pack_problem *problem);
 
 /**
  * struct control_ops - what the core does for the control socket
@@ -179,6 +222,9 @@ typedef int (*control_stat_fn)(void *arg, const struct control_stat *stat);
  *	other than 0 ends the walk and is returned.
  * @zone_info: fill @info for one zone; the caller has zeroed it.
  * @zone_upgrade: bring a zone's on-disk format up to date; may take long.
+ * @pack_list: call @fn for every pack above @after, by id, as zone_list does;
+ *	-ENXIO when the zone is not mounted.
+ * @pack_verify: one bounded step; call @fn for everything wrong; -ENXIO likewise.
  * @stats: call @fn for every counter of helper and module, as zone_list does.
  * @status: the helper and its session; the caller has zeroed @status.
  * @version: versions; the caller has zeroed @version.
@@ -194,6 +240,13 @@ struct control_ops {
 			 struct control_err *err);
 	int (*zone_upgrade)(void *ctx, const char *name,
 			    struct control_err *err);
+	int (*pack_list)(void *ctx, const char *zone, uint64_t after,
+			 control_pack_fn fn, void *arg,
+			 struct control_err *err);
+	int (*pack_verify)(void *ctx, const char *zone,
+			   struct control_verify *verify,
+			   control_problem_fn fn, void *arg,
+			   struct control_err *err);
 	int (*stats)(void *ctx, control_stat_fn fn, void *arg,
 		     struct control_err *err);
 	int (*status)(void *ctx, struct control_status *status,

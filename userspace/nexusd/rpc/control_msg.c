@@ -144,3 +144,46 @@ Nexus__Control__V1__Stat *msg_stat(const struct control_stat *stat)
 	}
 	return msg;
 }
+
+Nexus__Control__V1__Pack *msg_pack(const struct control_pack *pack)
+{
+	Nexus__Control__V1__Pack *msg;
+
+	msg = malloc(sizeof(*msg) + sizeof(pack->hash));
+	if (!msg)
+		return NULL;
+	nexus__control__v1__pack__init(msg);
+	msg->pack = pack->pack;
+	msg->state = (Nexus__Control__V1__Pack__State)pack->state;
+	msg->blocks = pack->blocks;
+	msg->table_blocks = pack->table_blocks;
+	msg->used = pack->used;
+	msg->live = pack->live;
+	msg->hash_alg = pack->hash_alg;
+	if (pack->hash_alg) {
+		msg->hash.data = (uint8_t *)(msg + 1);
+		msg->hash.len = sizeof(pack->hash);
+		memcpy(msg->hash.data, pack->hash, sizeof(pack->hash));
+	}
+	return msg;
+}
+
+Nexus__Control__V1__PackProblem *
+msg_problem(const struct control_pack_problem *problem)
+{
+	Nexus__Control__V1__PackProblem *msg;
+	char *at;
+
+	msg = malloc(sizeof(*msg) + text_len(problem->what) + 1);
+	if (!msg)
+		return NULL;
+	nexus__control__v1__pack_problem__init(msg);
+	at = (char *)(msg + 1);
+	msg->pack = problem->pack;
+	msg->block = problem->block;
+	msg->inode = problem->inode;
+	msg->data_id = problem->data_id;
+	msg->offset = problem->offset;
+	msg->what = put_text(&at, problem->what);
+	return msg;
+}

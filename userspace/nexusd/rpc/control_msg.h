@@ -30,4 +30,11 @@ Nexus__Control__V1__Zone *msg_zone(const struct control_zone_info *info);
 /** msg_stat() - a Stat message in one allocation, or NULL */
 Nexus__Control__V1__Stat *msg_stat(const struct control_stat *stat);
 
+/** msg_pack() - a Pack message in one allocation, or NULL */
+Nexus__Control__V1__Pack *msg_pack(const struct control_pack *pack);
+
+/** msg_problem() - a PackProblem message in one allocation, or NULL */
+Nexus__Control__V1__PackProblem *
+msg_problem(const struct control_pack_problem *problem);
+
 #endif /* NEXUSD_RPC_CONTROL_MSG_H */

@@ -167,6 +167,79 @@ int nexus_zone_info(struct nexus_client *client, const char *name,
 int nexus_zone_upgrade(struct nexus_client *client, const char *name,
 		       nexus_zone_fn fn, void *arg);
 
+/** enum nexus_pack_state - what a pack is */
+enum nexus_pack_state {
+	NEXUS_PACK_IS_SPARE	= 0,	/* the index does not name it */
+	NEXUS_PACK_IS_OPEN	= 1,
+	NEXUS_PACK_IS_SEALED	= 2,
+};
+
+/** struct nexus_pack - a file that content of a zone lies in */
+struct nexus_pack {
+	uint64_t pack;
+	enum nexus_pack_state state;
+	uint32_t blocks;		/* of 4 KiB, of the file; 0: there is none */
+	uint32_t table_blocks;		/* head and table */
+	uint32_t used;			/* highest block ever mapped + 1 */
+	uint32_t live;			/* blocks mapped now */
+	uint32_t hash_alg;		/* 0 none, 1 SHA-256 */
+	const uint8_t *hash;
+	size_t hash_len;
+};
+
+/** typedef nexus_pack_fn - is given a pack; as nexus_zone_fn */
+typedef int (*nexus_pack_fn)(void *arg, const struct nexus_pack *pack);
+
+/**
+ * nexus_pack_list() - the packs of a mounted zone, by id
+ * @client: the client
+ * @zone: its name; -ENXIO when it is not mounted
+ * @fn: is given each
+ * @arg: first argument of @fn
+ */
+int nexus_pack_list(struct nexus_client *client, const char *zone,
+		    nexus_pack_fn fn, void *arg);
+
+/** struct nexus_pack_problem - something nexus_pack_verify() found wrong */
+struct nexus_pack_problem {
+	uint64_t pack;
+	uint32_t block;			/* 0: the pack as a whole */
+	uint64_t inode;			/* 0: not known */
+	uint64_t data_id;		/* 0: no file is concerned */
+	uint64_t offset;		/* in the file, bytes */
+	const char *what;
+};
+
+/** typedef nexus_problem_fn - is given a problem; as nexus_zone_fn */
+typedef int (*nexus_problem_fn)(void *arg,
+				const struct nexus_pack_problem *problem);
+
+/** struct nexus_verified - what a verify looked at */
+struct nexus_verified {
+	uint64_t packs;
+	uint64_t extents;
+	uint64_t blocks;
+	uint64_t unchecked;		/* blocks without a checksum, by now or for good */
+};
+
+/**
+ * nexus_pack_verify() - check blocks of a mounted zone against their checksums;
+ * for root and group nexusfs
+ * @client: the client
+ * @zone: its name; -ENXIO when it is not mounted
+ * @packs: only these
+ * @n: how many; 0 for all packs
+ * @fn: is given everything that is wrong
+ * @arg: first argument of @fn
+ * @seen: is added to; the caller has zeroed it
+ *
+ * Asks for a few MiB at a time and pauses as long as each took, so it leaves the
+ * disk to others half of the time, and ends when the caller does.
+ */
+int nexus_pack_verify(struct nexus_client *client, const char *zone,
+		      const uint64_t *packs, size_t n, nexus_problem_fn fn,
+		      void *arg, struct nexus_verified *seen);
+
 /** enum nexus_stat_type - as in Prometheus */
 enum nexus_stat_type {
 	NEXUS_STAT_COUNTER	= 1,
