@@ -69,7 +69,7 @@ fill_room() {
 	# shellcheck disable=SC2046
 	each $seen fsync $(seq $files) &
 	waiter=$!
-	for i in $(seq 60); do
+	for _ in $(seq 60); do
 		stands_still $seen && break
 		kill -0 "$waiter" 2> /dev/null || { echo "$files fsyncs and always room"; return 1; }
 	done
