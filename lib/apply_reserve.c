@@ -86,7 +86,7 @@ static int reserve_window(struct reserve *r, u64 from, u64 end, u64 window_end)
 			     from % NEXUS_EXT_WINDOW ? from - 1 : from,
 			     &ap->key, ap->val, sizeof(ap->val), &x);
 	while (len > 0 && x.fblock < window_end && x.fblock <= end) {
-		fill_hole(r, from, NEXUS_MIN(x.fblock, end));
+		fill_hole(r, from, x.fblock);
 		ret = pass_extent(r, &x, (size_t)len);
 		if (ret)
 			return ret;

@@ -60,7 +60,6 @@ all_new() {
 
 # $files dirty files, nobody at home, and one who has fsynced until it stands.
 fill_room() {
-	local i
 	mount_room
 	all old
 	sync -f $mnt
