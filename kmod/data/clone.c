@@ -194,22 +194,21 @@ static int nexus_clone_commit(struct nexus_clone *c, u64 from, u64 to, u32 n,
 	return 0;
 }
 
-/* Memory for a step of at most @n extents. */
-static int nexus_clone_remember(struct nexus_clone *c, u32 n)
+/* Memory for a step of at most @n extents; @share: the source's change, too. */
+static int nexus_clone_remember(struct nexus_clone *c, u32 n, bool share)
 {
-	int err;
+	int err = 0;
 
-	err = nexus_map_prepare(NEXUS_I(c->src), n);
+	c->src_changes = share ? n : 0;
+	c->dst_changes = n + 1;
+	if (share)
+		err = nexus_map_prepare(NEXUS_I(c->src), c->src_changes);
 	if (err)
 		return err;
-	err = nexus_map_prepare(NEXUS_I(c->dst), n + 1);
-	if (err) {
-		nexus_map_unprepare(NEXUS_I(c->src), n);
-		return err;
-	}
-	c->src_changes = n;
-	c->dst_changes = n + 1;
-	return 0;
+	err = nexus_map_prepare(NEXUS_I(c->dst), c->dst_changes);
+	if (err)
+		nexus_map_unprepare(NEXUS_I(c->src), c->src_changes);
+	return err;
 }
 
 /*
@@ -222,20 +221,28 @@ static int nexus_clone_step(struct nexus_clone *c, u64 end)
 	u64 to = c->pos_out >> NEXUS_BLOCK_SHIFT;
 	struct nexus_lockset set;
 	loff_t bytes;
+	bool share;
 	u32 max, n;
 	int err;
 
 	end = min(end, from + NEXUS_CLONE_BLOCKS_MAX);
 	end = nexus_clone_gather(c, from, end, NEXUS_CLONE_PIECES);
 	max = max(c->nr, 1);
-	err = nexus_clone_remember(c, max);
+	share = c->fresh;
+	err = nexus_clone_remember(c, max, share);
 	if (err)
 		return err;
 	nexus_lock_inodes(&set, c->src, c->dst, NULL, NULL);
-	/* Again: pages that a device dirtied may have been written meanwhile. */
+	/*
+	 * Again: pages that a device dirtied may have been written meanwhile.  If
+	 * that needs memory that was not taken, the step is tried once more.
+	 */
 	n = nexus_clone_gather(c, from, end, max) - from;
 	bytes = min_t(loff_t, c->len, (loff_t)n << NEXUS_BLOCK_SHIFT);
-	err = nexus_clone_commit(c, from, to, n, c->pos_out + bytes);
+	if (c->fresh && !share)
+		bytes = 0;
+	else
+		err = nexus_clone_commit(c, from, to, n, c->pos_out + bytes);
 	nexus_unlock_inodes(&set);
 	nexus_map_unprepare(NEXUS_I(c->src), c->src_changes);
 	nexus_map_unprepare(NEXUS_I(c->dst), c->dst_changes);

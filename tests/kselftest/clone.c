@@ -112,7 +112,7 @@ TEST_F(share, nothing_is_copied)
 	if (!self->nexus || !nx_stats_read(&before))
 		SKIP(return, "needs the module's counters");
 	nx_stats_free(&before);
-	GET(a, make("a", 64 << 20, 1));
+	GET(a, make("a", 16 << 20, 1));
 	OK(fsync(a));
 	GET(b, open("b", O_RDWR | O_CREAT | O_CLOEXEC, 0644));
 	ASSERT_TRUE(nx_stats_read(&before));
@@ -121,8 +121,8 @@ TEST_F(share, nothing_is_copied)
 	ASSERT_TRUE(nx_stats_read(&after));
 	EXPECT_EQ(0, nx_grew(&before, &after, "pack_write_blocks"));
 	EXPECT_EQ(0, nx_grew(&before, &after, "pack_read_blocks"));
-	/* 16 windows a step of 4 MiB, two records each, and the helper's. */
-	EXPECT_GT(60, nx_grew(&before, &after, "log_records"));
+	/* Two records for 4 MiB each, and what others do meanwhile. */
+	EXPECT_GT(30, nx_grew(&before, &after, "log_records"));
 	nx_stats_free(&before);
 	nx_stats_free(&after);
 }
@@ -218,7 +218,7 @@ TEST_F(share, within_a_file)
 
 TEST_F(share, many_extents)
 {
-	size_t n = 1500, i;
+	size_t n = 700, i;
 	char block[BS];
 	int a, b;
 
@@ -376,21 +376,21 @@ TEST_F(share, deduplicated)
 {
 	int a, b;
 
-	GET(a, make("a", 5000 * BS + 77, 1));
-	GET(b, make("b", 5000 * BS + 77, 1));
-	ASSERT_EQ(1, pwrite(b, "!", 1, 4500 * BS));
-	EXPECT_EQ(0, dedupe(a, 0, b, 0, 4500 * BS));
-	EXPECT_EQ(FILE_DEDUPE_RANGE_DIFFERS, dedupe(a, 4000 * BS, b, 4000 * BS, 600 * BS));
+	GET(a, make("a", 4200 * BS + 77, 1));
+	GET(b, make("b", 4200 * BS + 77, 1));
+	ASSERT_EQ(1, pwrite(b, "!", 1, 4150 * BS));
+	EXPECT_EQ(0, dedupe(a, 0, b, 0, 4150 * BS));
+	EXPECT_EQ(FILE_DEDUPE_RANGE_DIFFERS, dedupe(a, 4000 * BS, b, 4000 * BS, 180 * BS));
 	EXPECT_EQ(FILE_DEDUPE_RANGE_DIFFERS, dedupe(a, 0, b, BS, BS));
 	/* The end of both. */
-	EXPECT_EQ(0, dedupe(a, 4999 * BS, b, 4999 * BS, BS + 77));
+	EXPECT_EQ(0, dedupe(a, 4199 * BS, b, 4199 * BS, BS + 77));
 	FAILS(EINVAL, dedupe(a, 0, b, 0, 6000 * BS));
 	FAILS(EINVAL, dedupe(a, 1, b, 1, BS));
 	FAILS(EINVAL, dedupe(a, 0, a, 2 * BS, 4 * BS));
 	nx_drop_caches();
-	EXPECT_TRUE(holds(a, 0, 5000 * BS + 77, 1, 0));
-	EXPECT_TRUE(holds(b, 0, 4500 * BS, 1, 0));
-	EXPECT_TRUE(holds(b, 4501 * BS, 499 * BS + 77, 1, 4501 * BS));
+	EXPECT_TRUE(holds(a, 0, 4200 * BS + 77, 1, 0));
+	EXPECT_TRUE(holds(b, 0, 4150 * BS, 1, 0));
+	EXPECT_TRUE(holds(b, 4151 * BS, 49 * BS + 77, 1, 4151 * BS));
 	ASSERT_EQ(1, pwrite(b, "?", 1, 10));
 	EXPECT_TRUE(holds(a, 0, BS, 1, 0));
 }
