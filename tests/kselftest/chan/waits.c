@@ -217,7 +217,7 @@ static void test_requests(void)
 	snprintf(cloned_into, sizeof(cloned_into), "%s", name("y"));
 	op_run(op_lstat, cloned_into);
 	pair("a file that is being cloned", op_clone, one, op_clone, one,
-	     "nexus_clone_lock");
+	     "nexus_remap_file_range");
 	pair("a file that is being truncated", op_truncate, one, op_write, one,
 	     "nexus_write_iter");
 	pair("a file to be punched that is being written", op_write, one,
@@ -319,7 +319,7 @@ static void test_supplies(void)
 	helper = begin();
 	ok_err(op_run(op_fsync, name("n-")), 0, "write and fsync");
 	killed("no space kept for a promise", op_start(op_reserve, name("n-")),
-	       "nexus_wait_promise");
+	       "nexus_packs_promise");
 	end(helper);
 
 	ctl->segments = 1;
