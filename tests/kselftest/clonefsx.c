@@ -121,18 +121,20 @@ static void r_clone(struct world *w, int f, size_t at, size_t len, int g, size_t
 
 static void r_copy(struct world *w, int f, size_t at, size_t len, int g, size_t to)
 {
-	loff_t in = at, out = to;
+	loff_t in, out;
 	ssize_t n;
 
 	if (f == g || at >= w->size[f])
 		return;
 	if (nx_below(2)) {
-		at = in = at & ~(BS - 1);
-		to = out = to & ~(BS - 1);
+		at &= ~(BS - 1);
+		to &= ~(BS - 1);
 	}
 	if (to + len > MAX)
 		return;
 	note(w, "copy", f, at, len, g, to);
+	in = at;
+	out = to;
 	n = copy_file_range(w->fd[f], &in, w->fd[g], &out, len, 0);
 	HOLDS(n > 0);
 	m_copy(w, f, at, n, g, to);

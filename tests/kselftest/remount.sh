@@ -130,8 +130,10 @@ test_small_files_without_a_helper() {
 	rm -r "$small"
 }
 
-# Sizes and blocks, too: what is shared counts for each file.
+# Sizes and blocks, too: what is shared counts for each file.  Pages that are dirty
+# count on top of the blocks they are going to replace, so they are written first.
 shared_picture() {
+	sync -f "$1"
 	(cd "$1" && find . -type f -printf '%p %s %b\n' | sort &&
 		find . -type f -print0 | sort -z | xargs -0 -r sha256sum)
 }
