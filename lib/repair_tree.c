@@ -286,14 +286,15 @@ static int names_and_orphans(struct nexus_rp *rp)
 	struct nexus_orphan_val o = {
 		.ino = cpu_to_le64(ino), .kind = cpu_to_le32(NEXUS_ORPHAN_INODE),
 	};
-	bool gone, known;
+	bool gone, known, named;
 
 	if (!in)
 		return -ENOMEM;
 	/* Made in this very walk. */
 	if (ino == rp->lost_found)
 		return 0;
-	gone = !in->names && !nlink && ino != NEXUS_ROOT_INO;
+	named = in->names || ino == NEXUS_ROOT_INO;
+	gone = !named && !nlink;
 	data = nexus_ck_data(rp->ck, data_id);
 	if (!data)
 		return -ENOMEM;
@@ -307,7 +308,7 @@ static int names_and_orphans(struct nexus_rp *rp)
 				      "dropped: orphan record of an inode in use");
 			ret = nexus_rp_del(rp, &rp->k);
 		}
-		if (!ret && !in->names && ino != NEXUS_ROOT_INO)
+		if (!ret && !named)
 			ret = adopt(rp, ino, mode);
 		return ret;
 	}

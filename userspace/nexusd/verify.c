@@ -69,7 +69,7 @@ struct verify *verify_new(struct zone *z, bool served, bool data, verify_report 
 	v->reader = pack_reader_new(z->os);
 	all = calloc(LINE_BLOCKS, NEXUS_BLOCK_SIZE);
 	for (i = 0; all && i < LINE_BLOCKS; i++)
-		v->lines[i].line = all + i * NEXUS_PACK_LINES_PER_BLOCK;
+		v->lines[i].line = all + (size_t)i * NEXUS_PACK_LINES_PER_BLOCK;
 	if (v->reader && all)
 		return v;
 	free(all);
