@@ -35,6 +35,7 @@ static int inode(struct nexus_rp *rp)
 	if (!data)
 		return -ENOMEM;
 	changed = set64(&v->blocks, data->blocks);
+	changed |= set64(&v->unwritten, data->unwritten);
 	changed |= set64(&v->children, dir ? i.d_entries : 0);
 	if (dir && i.d_entries && next <= i.max_pos)
 		changed |= set64(&v->next_pos, i.max_pos + 1);
@@ -92,7 +93,8 @@ static int quota(struct nexus_rp *rp, u8 kind, u64 id, const struct nexus_ck_quo
 		if (!q->inodes && !q->blocks)
 			return 0;
 		made.blocks = cpu_to_le64(q->blocks);
-		nexus_rp_note(rp, NEXUS_KEY_QUOTA, id, kind,
+		nexus_rp_note(rp, NEXUS_KEY_QUOTA, id, kind, kind == NEXUS_QUOTA_UNWRITTEN ?
+			      "sum of unwritten blocks was missing: counted again" :
 			      "usage was missing: counted again, limits are lost");
 		return nexus_rp_put(rp, &rp->k, &made, sizeof(made));
 	}

@@ -2,13 +2,6 @@
 /* Mending a store: extents, and content kept in the index. */
 #include "repair_impl.h"
 
-/* Who claimed blocks of a pack; the key is the pack and the last of them. */
-struct claim {
-	u64	first;
-	u64	data_id;
-	u64	fblock;
-};
-
 static int one_body_each(struct nexus_rp *rp)
 {
 	struct nexus_inode_val *v = (void *)rp->val;
@@ -44,7 +37,7 @@ static int drop_extent(struct nexus_rp *rp, const char *what)
 	return nexus_rp_del(rp, &rp->key);
 }
 
-/* The extent before ends where this one begins. */
+/* The extent before ends where this one begins.  Where it lies in a pack stays. */
 static int cut_last(struct nexus_rp *rp, u64 fblock)
 {
 	struct nexus_extent_val *e = (void *)rp->tmp;
@@ -93,60 +86,11 @@ static int owned_by_file(struct nexus_rp *rp)
 		if (!S_ISREG(in->mode))
 			return drop_extent(rp, "dropped: extent of no regular file");
 	}
-	if (!nexus_ext_parse(&rp->key, rp->val, rp->len, &x) && rp->r->fits &&
-	    !rp->r->fits(rp->r->arg, &x))
+	/* What is unwritten is in no pack. */
+	if (!nexus_ext_parse(&rp->key, rp->val, rp->len, &x) &&
+	    !(x.flags & NEXUS_EF_UNWRITTEN) && rp->r->fits && !rp->r->fits(rp->r->arg, &x))
 		return drop_extent(rp, "dropped: extent that is not in its pack");
 	return 0;
-}
-
-static u64 owner(struct nexus_rp *rp, u64 data_id, u64 pack, u32 block)
-{
-	return rp->r->owner ? rp->r->owner(rp->r->arg, data_id, pack, block) : 0;
-}
-
-static void claim_key(struct nexus_key *k, u64 pack, u64 block)
-{
-	nexus_put_be64(k->b, pack);
-	nexus_put_be64(k->b + 8, block);
-	k->len = 16;
-}
-
-static int one_owner_each(struct nexus_rp *rp)
-{
-	const struct nexus_omap_entry *e;
-	struct nexus_key *k = &rp->k;
-	struct claim old, mine;
-	struct nexus_kext x;
-	int ret;
-
-	if (nexus_ext_parse(&rp->key, rp->val, rp->len, &x))
-		return 0;
-	for (;;) {
-		/* Under their last block, so that the first one from here on decides. */
-		claim_key(k, x.pack, x.block);
-		e = nexus_omap_lower(&rp->claims, k->b, k->len, false);
-		if (!e || memcmp(e->data, k->b, 8))
-			break;
-		memcpy(&old, nexus_omap_val(e), sizeof(old));
-		if (old.first >= (u64)x.block + x.nblocks)
-			break;
-		/* The table knows; else who comes first keeps them. */
-		if (owner(rp, old.data_id, x.pack, (u32)old.first) ||
-		    !owner(rp, nexus_rp_id(rp), x.pack, x.block))
-			return drop_extent(rp, "dropped: its blocks are another file's");
-		memcpy(k->b, e->data, e->klen);
-		nexus_omap_remove(&rp->claims, k->b, k->len);
-		nexus_key_extent(k, old.data_id, old.fblock << NEXUS_BLOCK_SHIFT);
-		nexus_rp_note(rp, NEXUS_KEY_EXTENT, old.data_id,
-			      old.fblock << NEXUS_BLOCK_SHIFT,
-			      "dropped: its blocks are another file's");
-		ret = nexus_rp_del(rp, k);
-		if (ret)
-			return ret;
-	}
-	mine = (struct claim){ x.block, nexus_rp_id(rp), x.fblock };
-	claim_key(k, x.pack, (u64)x.block + x.nblocks - 1);
-	return nexus_omap_put(&rp->claims, k->b, k->len, &mine, sizeof(mine));
 }
 
 /* ---- content ------------------------------------------------------------------- */
@@ -267,7 +211,7 @@ int nexus_rp_data(struct nexus_rp *rp)
 	if (!ret)
 		ret = nexus_rp_walk(rp, NEXUS_KEY_EXTENT, overlap_in_file);
 	if (!ret)
-		ret = nexus_rp_walk(rp, NEXUS_KEY_EXTENT, one_owner_each);
+		ret = nexus_rp_space(rp);
 	if (!ret)
 		ret = nexus_rp_gather(rp);
 	if (!ret)

@@ -5,6 +5,7 @@
  *	repair_value.c	each key by itself
  *	repair_inode.c	inodes that are missing are made again; what belongs to none
  *	repair_data.c	extents and content
+ *	repair_space.c	(within it) owners of blocks, references to shared ones
  *	repair_entry.c	D and L
  *	repair_tree.c	names of inodes, the way up to the root, U, O
  *	repair_count.c	everything that is counted
@@ -33,7 +34,7 @@ struct nexus_rp {
 	struct nexus_key k;
 	u8	*tmp;			/* likewise */
 	struct nexus_key cursor;	/* the walk's own */
-	/* repair_inode.c, repair_data.c: the extent before, the claims on blocks */
+	/* repair_inode.c, repair_data.c: the extent before; repair_space.c: claims */
 	u64	last_data_id;
 	struct nexus_key last;
 	struct nexus_kext last_ext;
@@ -79,6 +80,12 @@ int nexus_rp_inode(struct nexus_rp *rp, u64 ino);
 
 /* repair_inode.c: makes an inode of this type, without names; 0 or -errno. */
 int nexus_rp_make(struct nexus_rp *rp, u64 ino, u32 fmt, u64 data_id, u64 size, u32 flags);
+
+/*
+ * repair_space.c: no block has two owners unless all share it, and R says what the SHARED
+ * extents say.  Needs facts of data ids that are right; 0 or -errno.
+ */
+int nexus_rp_space(struct nexus_rp *rp);
 
 /* repair_entry.c */
 

@@ -6,6 +6,7 @@
  * again, readable by root alone, for owner, mode and times are lost.
  */
 #include "repair_impl.h"
+#include "shared.h"
 
 static const u32 dtype_shift = 12;
 
@@ -93,7 +94,8 @@ static int root(struct nexus_rp *rp)
 
 /* ---- what is left of an inode ---------------------------------------------- */
 
-static int end_of_file(struct nexus_rp *rp, u64 ino, u64 size)
+/* At @size; @written: data was, up to there. */
+static int end_of_file(struct nexus_rp *rp, u64 ino, u64 size, bool written)
 {
 	struct nexus_inode_val *v = (void *)rp->tmp;
 	int len = nexus_rp_inode(rp, ino);
@@ -101,30 +103,67 @@ static int end_of_file(struct nexus_rp *rp, u64 ino, u64 size)
 	if (len <= 0)
 		return len;
 	v->size = cpu_to_le64(size);
-	v->disk_size = v->size;
+	if (written)
+		v->disk_size = v->size;
 	return nexus_rp_put(rp, &rp->k, v, (size_t)len);
+}
+
+/*
+ * Which inode had the data id: the reference of a shared extent knows, and the table
+ * of the pack, in which a shared block is its first owner's.  0: nobody does.
+ */
+static int who_had(struct nexus_rp *rp, u64 data_id, u64 *ino)
+{
+	const struct nexus_shared_val *v = (const void *)rp->tmp;
+	struct nexus_kext x;
+	u64 from = 0;
+	int len;
+
+	*ino = 0;
+	for (; !*ino; from = x.fblock + x.nblocks) {
+		len = nexus_ext_next(rp->kv, data_id, from, &rp->k, rp->tmp,
+				     NEXUS_VALUE_MAX, &x);
+		if (len < 0)
+			return len == -ENOENT || len == -EUCLEAN ? 0 : len;
+		if (x.flags & NEXUS_EF_UNWRITTEN)
+			continue;
+		if (rp->r->owner)
+			*ino = rp->r->owner(rp->r->arg, data_id, x.pack, x.block);
+		if (*ino || !(x.flags & NEXUS_EF_SHARED))
+			continue;
+		nexus_ref_key(&rp->k, data_id, &x);
+		len = nexus_rp_get(rp, sizeof(*v));
+		if (len < 0)
+			return len;
+		if (len)
+			*ino = le64_to_cpu(v->ino);
+	}
+	return 0;
 }
 
 /* Extents of a data id that no inode has. */
 static int extent_owner(struct nexus_rp *rp)
 {
-	u64 data_id = nexus_rp_id(rp), ino = 0, end;
+	u64 data_id = nexus_rp_id(rp), ino, end;
 	const struct nexus_ck_data *data = nexus_ck_data(rp->ck, data_id);
 	struct nexus_kext x;
+	bool written;
 	int ret;
 
 	if (!data)
 		return -ENOMEM;
 	if (nexus_ext_parse(&rp->key, rp->val, rp->len, &x))
 		return 0;
+	written = !(x.flags & NEXUS_EF_UNWRITTEN);
 	end = NEXUS_MIN((x.fblock + x.nblocks) << NEXUS_BLOCK_SHIFT, (u64)NEXUS_SIZE_MAX);
 	/* Made when its first extent was met. */
 	if (rp->last_data_id == data_id)
-		return end_of_file(rp, data->ino, end);
+		return end_of_file(rp, data->ino, end, written);
 	if (data->ino || data->orphan)
 		return 0;
-	if (rp->r->owner)
-		ino = rp->r->owner(rp->r->arg, data_id, x.pack, x.block);
+	ret = who_had(rp, data_id, &ino);
+	if (ret)
+		return ret;
 	if (!ino)
 		ino = data_id;
 	ret = stored(rp, ino);
@@ -135,7 +174,8 @@ static int extent_owner(struct nexus_rp *rp)
 	rp->last_data_id = data_id;
 	nexus_rp_note(rp, NEXUS_KEY_INODE, ino, data_id,
 		      "inode was missing: made again for its extents");
-	return nexus_rp_make(rp, ino, S_IFREG, data_id, end, 0);
+	ret = nexus_rp_make(rp, ino, S_IFREG, data_id, written ? end : 0, 0);
+	return ret || written ? ret : end_of_file(rp, ino, end, false);
 }
 
 static int parent_of_entry(struct nexus_rp *rp)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
 /* Mending a store: what a key and its value say by themselves. */
 #include "repair_impl.h"
+#include "shared.h"
 
 /*
  * A longer value has so many ways to be put right that one fits by chance: of a
@@ -122,6 +123,7 @@ static int other_fields(struct nexus_rp *rp)
 {
 	const struct nexus_setting_val *s = (const void *)rp->val;
 	const struct nexus_orphan_val *o = (const void *)rp->val;
+	struct nexus_ref ref;
 	struct nexus_kext x;
 	size_t pathlen, vallen;
 
@@ -145,6 +147,10 @@ static int other_fields(struct nexus_rp *rp)
 	case NEXUS_KEY_EXTENT:
 		if (nexus_ext_parse(&rp->key, rp->val, rp->len, &x))
 			return drop(rp, "dropped: impossible extent");
+		return 0;
+	case NEXUS_KEY_SHARED:
+		if (nexus_ref_parse(&rp->key, &ref))
+			return drop(rp, "dropped: impossible reference");
 		return 0;
 	case NEXUS_KEY_ORPHAN:
 		if (le32_to_cpu(o->kind) != NEXUS_ORPHAN_INODE &&

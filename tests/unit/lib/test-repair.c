@@ -17,12 +17,28 @@ static void note(void *arg, const struct nexus_repair_note *n)
 		       (int)n->namelen, n->name ? (const char *)n->name : "", n->what);
 }
 
+/* The packs know nothing, and are not asked about what is in none. */
+static bool fits(void *arg, const struct nexus_kext *x)
+{
+	(void)arg;
+	assert_true(x->pack && x->block && !(x->flags & NEXUS_EF_UNWRITTEN));
+	return true;
+}
+
+static u64 owner(void *arg, u64 data_id, u64 pack, u32 block)
+{
+	(void)arg;
+	(void)data_id;
+	assert_true(pack && block);
+	return 0;
+}
+
 static s64 repair(struct store *t)
 {
 	u32 notes = 0;
 	const struct nexus_repair r = {
 		.kv = &t->kv, .now = { 5000, 7 }, .arg = &notes, .note = note,
-		.alloc = true, .min_pack = 2,
+		.alloc = true, .min_pack = 2, .fits = fits, .owner = owner,
 	};
 	s64 ret = nexus_store_repair(&r);
 
@@ -68,6 +84,30 @@ static void put_alloc(void)
 	assert_int_equal(nexus_omap_put(&s.map, "N", 1, &al, sizeof(al)), 0);
 }
 
+/* Blocks of 23 that it shares with others, and what is reserved. */
+static void put_shared(void)
+{
+	struct clone_args a = {
+		.src = 23, .src_id = 23, .from = 7, .ino = 29, .id = 29, .to = 600,
+		.nblocks = 2, .mapped = 2,
+	};
+
+	must(&s, rec_share(23, 23, 7, 2));
+	must(&s, rec_clone(&a));
+	a.ino = 30;
+	a.id = 30;
+	a.to = 12;
+	must(&s, rec_clone(&a));
+	a = (struct clone_args){
+		.src = 23, .src_id = 23, .from = 8, .ino = 29, .id = 29, .to = 700,
+		.nblocks = 1, .mapped = 1,
+	};
+	must(&s, rec_clone(&a));
+	must(&s, rec_range(NEXUS_REC_RESERVE, 23, 23, 20, 3, 0));
+	must(&s, rec_range(NEXUS_REC_RESERVE, 24, 24, 1, 2, 12288));
+	must(&s, rec_range(NEXUS_REC_RESERVE, 30, 30, 20, 4, 0));
+}
+
 static int setup(void **state)
 {
 	struct create_args a = {
@@ -109,6 +149,7 @@ static int setup(void **state)
 	must(&s, rec_extent(29, 29, 500, 3 << 20, 6, 300, 3, 0));
 	must(&s, rec_extent(30, 30, 0, 4096, 6, 400, 1, 0));
 	must(&s, rec_extent(30, 30, 9, 40960, 6, 410, 1, 0));
+	put_shared();
 	must(&s, rec_pack(5, NEXUS_PACK_SEALED, 30));
 	must(&s, rec_setxattr(23, "user.a", "1", 0));
 	must(&s, rec_setting(1, "/a", "1"));
@@ -205,6 +246,8 @@ static u64 target(const u8 *key, const void *val)
 {
 	u64 ino;
 
+	if (key[0] == NEXUS_KEY_SHARED)
+		return nexus_get_be64(key + 15);
 	if (key[0] != NEXUS_KEY_DIRENT && key[0] != NEXUS_KEY_LIST)
 		return nexus_get_be64(key + 1);
 	memcpy(&ino, (const u8 *)val + sizeof(struct nexus_val_head), 8);
@@ -222,6 +265,8 @@ static void relate_to(const struct nexus_omap_entry *e)
 		return;
 	ino = target(e->data, nexus_omap_val(e));
 	relate(ino);
+	if (e->data[0] == NEXUS_KEY_SHARED)
+		return;
 	if (e->data[0] == NEXUS_KEY_DIRENT || e->data[0] == NEXUS_KEY_LIST)
 		relate(nexus_get_be64(e->data + 1));
 	/* Where its names are. */
@@ -243,6 +288,8 @@ static bool may_change(const u8 *key, const void *val)
 	case NEXUS_KEY_DIRENT:
 	case NEXUS_KEY_LIST:
 		return target(key, val) == related[0] || target(key, val) >= 100;
+	case NEXUS_KEY_SHARED:
+		return target(key, val) == related[0];
 	case NEXUS_KEY_SETTING:
 		return false;
 	default:
@@ -274,6 +321,15 @@ static void unchanged(const struct store *a, struct store *b, const u8 *damaged,
 	}
 }
 
+/* What others say completely, so that nothing of it may be lost. */
+static bool said_twice(const struct nexus_key *k)
+{
+	if (k->b[0] == NEXUS_KEY_QUOTA)
+		return k->b[1] == NEXUS_QUOTA_UNWRITTEN;
+	/* Whose the extents were that are being freed nobody says any more. */
+	return k->b[0] == NEXUS_KEY_SHARED && target(k->b, NULL) != 30;
+}
+
 /* Each key removed, and each value made garbage of which nothing can be told. */
 static void test_each_key(void **state)
 {
@@ -291,6 +347,8 @@ static void test_each_key(void **state)
 		assert_true(nexus_omap_remove(&t.map, k.b, k.len));
 		mended(&t, "loss", &k, 0);
 		unchanged(&s, &t, k.b, k.len, "loss");
+		if (said_twice(&k))
+			store_same(&t, &s);
 		store_destroy(&t);
 
 		store_copy(&t, &s);
@@ -299,12 +357,16 @@ static void test_each_key(void **state)
 			v[i] ^= (u8)(0x5a + i);
 		mended(&t, "garbage", &k, 0);
 		unchanged(&s, &t, k.b, k.len, "garbage");
+		if (said_twice(&k))
+			store_same(&t, &s);
 		store_destroy(&t);
 
 		store_copy(&t, &s);
 		assert_int_equal(nexus_omap_put(&t.map, k.b, k.len, nexus_omap_val(e), 5), 0);
 		mended(&t, "cut", &k, 5);
 		unchanged(&s, &t, k.b, k.len, "cut");
+		if (said_twice(&k))
+			store_same(&t, &s);
 		store_destroy(&t);
 	}
 }
@@ -331,6 +393,129 @@ static void test_each_field(void **state)
 			store_destroy(&t);
 		}
 	}
+}
+
+/* ---- shared blocks ---------------------------------------------------------------- */
+
+static void put_extent(struct store *t, u64 data_id, u64 fblock, u64 pack, u32 block,
+		       u32 nblocks, u32 flags)
+{
+	struct nexus_extent_val v = {
+		.pack = cpu_to_le64(pack), .block = cpu_to_le32(block),
+		.nblocks = cpu_to_le32(nblocks), .flags = cpu_to_le32(flags),
+	};
+	struct nexus_key k;
+
+	nexus_key_extent(&k, data_id, fblock << NEXUS_BLOCK_SHIFT);
+	nexus_val_seal(&v, sizeof(v), k.b[0]);
+	assert_int_equal(nexus_omap_put(&t->map, k.b, k.len, &v, sizeof(v)), 0);
+}
+
+/* The extent is there, with these blocks and flags; a SHARED one has its reference. */
+static bool has_extent(struct store *t, u64 data_id, u64 fblock, u32 nblocks, u32 flags)
+{
+	struct nexus_extent_val v;
+	struct nexus_key k;
+	const void *at;
+
+	nexus_key_extent(&k, data_id, fblock << NEXUS_BLOCK_SHIFT);
+	at = store_get(t, &k, NULL);
+	if (!at)
+		return false;
+	memcpy(&v, at, sizeof(v));
+	assert_int_equal(le32_to_cpu(v.nblocks), nblocks);
+	assert_int_equal(le32_to_cpu(v.flags), flags);
+	if (flags & NEXUS_EF_SHARED) {
+		nexus_key_shared(&k, le64_to_cpu(v.pack), le32_to_cpu(v.block), nblocks,
+				 data_id, fblock << NEXUS_BLOCK_SHIFT);
+		assert_non_null(store_get(t, &k, NULL));
+	}
+	return true;
+}
+
+/* Blocks that others share can be had by one more; nobody loses them. */
+static void test_joins_shared(void **state)
+{
+	struct store t;
+
+	(void)state;
+	store_copy(&t, &s);
+	put_extent(&t, 23, 30, 5, 10, 3, 0);
+	/* This one overlaps it alone, and not what was shared. */
+	put_extent(&t, 24, 30, 5, 12, 2, NEXUS_EF_NOCRC);
+	/* Neighbours of shared blocks keep theirs. */
+	put_extent(&t, 24, 40, 5, 14, 2, 0);
+	put_extent(&t, 24, 50, 5, 8, 1, 0);
+	mended(&t, "joins", NULL, 0);
+	assert_true(has_extent(&t, 23, 30, 3, NEXUS_EF_SHARED));
+	assert_true(has_extent(&t, 24, 30, 2, NEXUS_EF_SHARED | NEXUS_EF_NOCRC));
+	assert_true(has_extent(&t, 24, 40, 2, 0));
+	assert_true(has_extent(&t, 24, 50, 1, 0));
+	assert_true(has_extent(&t, 23, 7, 2, NEXUS_EF_SHARED));
+	assert_true(has_extent(&t, 29, 600, 2, NEXUS_EF_SHARED));
+	store_destroy(&t);
+}
+
+/* Where nobody shares, the first keeps the blocks. */
+static void test_one_owner(void **state)
+{
+	struct store t;
+
+	(void)state;
+	store_copy(&t, &s);
+	put_extent(&t, 24, 30, 5, 2, 4, 0);
+	mended(&t, "owner", NULL, 0);
+	assert_true(has_extent(&t, 23, 0, 2, 0));
+	assert_false(has_extent(&t, 24, 30, 4, 0));
+	store_destroy(&t);
+}
+
+/* Cut, and its reference with it; unwritten ones are cut, too, and lie nowhere. */
+static void test_cut(void **state)
+{
+	struct store t;
+
+	(void)state;
+	store_copy(&t, &s);
+	put_extent(&t, 29, 601, 6, 500, 1, 0);
+	put_extent(&t, 23, 22, 6, 510, 4, 0);
+	put_extent(&t, 24, 2, 0, 0, 5, NEXUS_EF_UNWRITTEN);
+	mended(&t, "cut", NULL, 0);
+	assert_true(has_extent(&t, 29, 600, 1, NEXUS_EF_SHARED));
+	assert_true(has_extent(&t, 29, 601, 1, 0));
+	assert_true(has_extent(&t, 23, 20, 2, NEXUS_EF_UNWRITTEN));
+	assert_true(has_extent(&t, 24, 1, 1, NEXUS_EF_UNWRITTEN));
+	assert_true(has_extent(&t, 24, 2, 5, NEXUS_EF_UNWRITTEN));
+	assert_int_equal(le64_to_cpu(store_inode(&t, 23)->unwritten), 2);
+	assert_int_equal(le64_to_cpu(store_inode(&t, 24)->unwritten), 6);
+	store_destroy(&t);
+}
+
+/* No inode of that number had the data id: the reference knows which one did. */
+static void test_owner_of_shared(void **state)
+{
+	struct clone_args a = {
+		.src = 23, .src_id = 23, .from = 7, .ino = 29, .id = 60, .to = 9,
+		.nblocks = 2, .mapped = 2,
+	};
+	struct nexus_key k;
+	struct store t;
+
+	(void)state;
+	store_copy(&t, &s);
+	must(&t, rec_truncate(29, 29, 60, 0, 0, 0));
+	must(&t, rec_range(NEXUS_REC_RESERVE, 29, 60, 1, 1, 8192));
+	must(&t, rec_clone(&a));
+	must(&t, rec_range(NEXUS_REC_RESERVE, 29, 60, 11, 1, 0));
+	nexus_key_inode(&k, 29);
+	assert_true(nexus_omap_remove(&t.map, k.b, k.len));
+	mended(&t, "lost", NULL, 0);
+	assert_int_equal(le64_to_cpu(store_inode(&t, 29)->data_id), 60);
+	assert_int_equal(le64_to_cpu(store_inode(&t, 29)->blocks), 4);
+	assert_int_equal(le64_to_cpu(store_inode(&t, 29)->unwritten), 2);
+	assert_int_equal(le64_to_cpu(store_inode(&t, 29)->size), 12 << 12);
+	assert_int_equal(le64_to_cpu(store_inode(&t, 29)->disk_size), 11 << 12);
+	store_destroy(&t);
 }
 
 /* Many at once, of every sort. */
@@ -379,6 +564,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 		T(test_sound), T(test_each_byte), T(test_each_key), T(test_each_field),
+		T(test_joins_shared), T(test_one_owner), T(test_cut), T(test_owner_of_shared),
 		T(test_random),
 	};
 
