@@ -358,7 +358,7 @@ static int scan_small(struct nexus_ck *ck)
 	}
 }
 
-static void scan_setting(struct nexus_ck *ck)
+static int scan_setting(struct nexus_ck *ck)
 {
 	const struct nexus_setting_val *v = (const void *)ck->val;
 	size_t pathlen = le16_to_cpu(v->pathlen), vallen = le32_to_cpu(v->vallen);
@@ -367,16 +367,10 @@ static void scan_setting(struct nexus_ck *ck)
 	    vallen > NEXUS_SETTING_VALUE_MAX ||
 	    ck->len < sizeof(*v) + pathlen + vallen)
 		nexus_ck_problem(ck, 'S', key_id(ck), 0, "damaged setting");
+	return 0;
 }
 
-struct kind {
-	u8 letter;
-	u16 key_min, key_max;
-	u16 val_min;
-	int (*scan)(struct nexus_ck *ck);
-};
-
-static const struct kind kinds[] = {
+static const struct nexus_ck_kind kinds[] = {
 	{ NEXUS_KEY_ZONE, 1, 1, sizeof(struct nexus_zone_val), NULL },
 	{ NEXUS_KEY_ALLOC, 1, 1, sizeof(struct nexus_alloc_val), NULL },
 	{ NEXUS_KEY_INODE, 9, 9, sizeof(struct nexus_inode_val), scan_inode },
@@ -392,41 +386,44 @@ static const struct kind kinds[] = {
 	  sizeof(struct nexus_shared_val), nexus_ck_scan_shared },
 	{ NEXUS_KEY_ORPHAN, 9, 9, sizeof(struct nexus_orphan_val), scan_small },
 	{ NEXUS_KEY_QUOTA, 10, 10, sizeof(struct nexus_quota_val), scan_small },
-	{ NEXUS_KEY_SETTING, 9, 9, sizeof(struct nexus_setting_val), NULL },
+	{ NEXUS_KEY_SETTING, 9, 9, sizeof(struct nexus_setting_val), scan_setting },
 	{ NEXUS_KEY_NAME, 18, 17 + NEXUS_NAME_MAX,
 	  sizeof(struct nexus_name_val), scan_name },
 };
+
+const struct nexus_ck_kind *nexus_ck_kind(u8 letter)
+{
+	unsigned int i;
+
+	for (i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		if (kinds[i].letter == letter)
+			return &kinds[i];
+	return NULL;
+}
 
 static int scan_one(struct nexus_ck *ck)
 {
 	u8 letter = ck->key.b[0];
 	u64 id = ck->key.len >= 9 ? key_id(ck) : 0;
-	unsigned int i;
+	const struct nexus_ck_kind *k = nexus_ck_kind(letter);
 
-	for (i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-		const struct kind *k = &kinds[i];
-
-		if (k->letter != letter)
-			continue;
-		if (ck->key.len < k->key_min || ck->key.len > k->key_max) {
-			nexus_ck_problem(ck, letter, id, ck->key.len,
-					 "key of a wrong length");
-			return 0;
-		}
-		if (ck->len > NEXUS_VALUE_MAX ||
-		    nexus_val_check(ck->val, ck->len, letter, k->val_min)) {
-			nexus_ck_problem(ck, letter, id, 0, "damaged value");
-			return 0;
-		}
-		if (letter == NEXUS_KEY_SETTING)
-			scan_setting(ck);
-		return k->scan ? k->scan(ck) : 0;
+	if (!k) {
+		nexus_ck_problem(ck, letter, id, 0, "key of an unknown kind");
+		return 0;
 	}
-	nexus_ck_problem(ck, letter, id, 0, "key of an unknown kind");
-	return 0;
+	if (ck->key.len < k->key_min || ck->key.len > k->key_max) {
+		nexus_ck_problem(ck, letter, id, ck->key.len, "key of a wrong length");
+		return 0;
+	}
+	if (ck->len > NEXUS_VALUE_MAX ||
+	    nexus_val_check(ck->val, ck->len, letter, k->val_min)) {
+		nexus_ck_problem(ck, letter, id, 0, "damaged value");
+		return 0;
+	}
+	return k->scan ? k->scan(ck) : 0;
 }
 
-static int scan(struct nexus_ck *ck)
+int nexus_ck_scan(struct nexus_ck *ck)
 {
 	int len, ret;
 
@@ -448,28 +445,45 @@ static int scan(struct nexus_ck *ck)
 	}
 }
 
-s64 nexus_store_check(struct nexus_kv *kv, nexus_check_report report, void *arg)
+struct nexus_ck *nexus_ck_new(struct nexus_kv *kv)
 {
 	struct nexus_ck *ck = nexus_alloc(sizeof(*ck));
-	s64 ret = -ENOMEM;
 
 	if (!ck)
-		return ret;
+		return NULL;
 	memset(ck, 0, sizeof(*ck));
 	ck->kv = kv;
-	ck->report = report;
-	ck->arg = arg;
 	nexus_omap_init(&ck->facts);
 	ck->val = nexus_alloc(NEXUS_VALUE_MAX);
-	if (ck->val) {
-		ret = scan(ck);
-		if (!ret)
-			ret = nexus_ck_judge(ck);
-		if (!ret)
-			ret = ck->problems;
-	}
+	if (ck->val)
+		return ck;
+	nexus_free(ck);
+	return NULL;
+}
+
+void nexus_ck_free(struct nexus_ck *ck)
+{
+	if (!ck)
+		return;
 	nexus_omap_destroy(&ck->facts);
 	nexus_free(ck->val);
 	nexus_free(ck);
+}
+
+s64 nexus_store_check(struct nexus_kv *kv, nexus_check_report report, void *arg)
+{
+	struct nexus_ck *ck = nexus_ck_new(kv);
+	s64 ret;
+
+	if (!ck)
+		return -ENOMEM;
+	ck->report = report;
+	ck->arg = arg;
+	ret = nexus_ck_scan(ck);
+	if (!ret)
+		ret = nexus_ck_judge(ck);
+	if (!ret)
+		ret = ck->problems;
+	nexus_ck_free(ck);
 	return ret;
 }

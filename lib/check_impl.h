@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
-/* Inside of the store check: what is gathered (check.c) and judged (check_facts.c). */
+/*
+ * Inside of the store check: what is gathered (check.c) and judged (check_facts.c).
+ * The repair works on the same facts.
+ */
 #ifndef NEXUS_LIB_CHECK_IMPL_H
 #define NEXUS_LIB_CHECK_IMPL_H
 
@@ -80,6 +83,20 @@ struct nexus_ck_quota {
 	u64	said_blocks;
 };
 
+/* What a kind of key looks like; the one list of them. */
+struct nexus_ck_kind {
+	u8	letter;
+	u16	key_min, key_max;
+	u16	val_min;
+	int	(*scan)(struct nexus_ck *ck);
+};
+
+/* NULL: a kind that this version does not know. */
+const struct nexus_ck_kind *nexus_ck_kind(u8 letter);
+struct nexus_ck *nexus_ck_new(struct nexus_kv *kv);
+void nexus_ck_free(struct nexus_ck *ck);
+/* Gathers the facts; 0 or -errno. */
+int nexus_ck_scan(struct nexus_ck *ck);
 void nexus_ck_problem(struct nexus_ck *ck, u8 letter, u64 id, u64 other,
 		      const char *what);
 /* The fact under this key of the facts, zeros if new; NULL: no memory. */

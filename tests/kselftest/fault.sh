@@ -53,9 +53,10 @@ mount_refused() {
 	grep -qE "$1" "$tap_tmp/why" || grep -qE "$1" <(tail -n 5 $run/nexusd.log)
 }
 
+# fsck_finds WORDS [OPTION]
 fsck_finds() {
 	local status=0
-	fsck.nexusfs fault > "$tap_tmp/fsck" 2>&1 || status=$?
+	fsck.nexusfs "${@:2}" fault > "$tap_tmp/fsck" 2>&1 || status=$?
 	cat "$tap_tmp/fsck"
 	[ $((status & 4)) = 4 ]
 	grep -qE "$1" "$tap_tmp/fsck"
@@ -72,6 +73,8 @@ test_damage_in_the_middle() {
 	flip the-middle
 	before=$(cd $store && find . -type f ! -iname "lock*" -print0 | sort -z | xargs -0 sha256sum)
 	fsck_finds 'damaged at LSN [0-9]+, but was durable'
+	# Nor is it repaired, and nothing is touched by the attempt.
+	fsck_finds '^not repaired: the log is damaged' --repair
 	mount_refused 'damaged at LSN [0-9]+, but was durable'
 	# What is whole can be looked at, also through the next helper.
 	mount -t nexusfs -o ro fault $at

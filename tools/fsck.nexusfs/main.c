@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * fsck.nexusfs: checks a zone that is not in use.  It changes nothing: what the
- * log holds above the index is applied in memory only.
+ * fsck.nexusfs: checks a zone that is not in use.  Without --repair it changes
+ * nothing: what the log holds above the index is applied in memory only.
  */
 #include "fsck.h"
 
@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "lib/check.h"
 
@@ -19,6 +20,7 @@
 /* As in fsck(8). */
 enum {
 	EXIT_OK		= 0,
+	EXIT_REPAIRED	= 1,
 	EXIT_ERRORS	= 4,
 	EXIT_OPERATION	= 8,
 	EXIT_USAGE	= 16,
@@ -48,9 +50,12 @@ static void usage(FILE *out)
 {
 	fputs("usage: fsck.nexusfs [OPTION]... ZONE|DIRECTORY\n"
 	      "\n"
-	      "Checks a zone of nexusfs that is not mounted.  Changes nothing.\n"
+	      "Checks a zone of nexusfs that is not mounted.  Changes nothing, unless told to.\n"
 	      "\n"
-	      "  -n, -a, -p, -y, -f      accepted for fsck(8); the check is the same\n"
+	      "  -y, --repair            mend what can be mended, and say each change\n"
+	      "  -n                      change nothing (the default)\n"
+	      "  -a, -p, -f              accepted for fsck(8), and change nothing either: what\n"
+	      "                          is mended may be lost, and that is for a person to say\n"
 	      "  -q, --quick             do not read the data of files\n"
 	      "  -v, --verbose           say what is looked at\n"
 	      "  -d, --data-dir DIR      where zones are (default /var/lib/nexusfs)\n"
@@ -58,11 +63,13 @@ static void usage(FILE *out)
 	      "  -V, --version           print the version\n"
 	      "  -h, --help              print this\n"
 	      "\n"
-	      "Exit status: 0 no errors, 4 errors found, 8 the check could not be done\n"
-	      "(the zone is in use, or cannot be read), 16 wrong usage.\n", out);
+	      "Exit status: 0 no errors, 1 all errors were mended, 4 errors are left (5: others\n"
+	      "were mended), 8 the check could not be done (the zone is in use, or cannot be\n"
+	      "read), 16 wrong usage.\n", out);
 }
 
 static const struct option long_options[] = {
+	{ "repair",	no_argument,		NULL, 'y' },
 	{ "quick",	no_argument,		NULL, 'q' },
 	{ "verbose",	no_argument,		NULL, 'v' },
 	{ "data-dir",	required_argument,	NULL, 'd' },
@@ -76,6 +83,8 @@ struct args {
 	struct atrest_args zone;
 	bool quick;
 	bool verbose;
+	bool repair;
+	bool no_change;
 };
 
 /* -1: go on; else an exit status. */
@@ -85,6 +94,12 @@ static int parse(int argc, char **argv, struct args *a)
 
 	while ((c = getopt_long(argc, argv, "nafpyqvd:c:Vh", long_options, NULL)) != -1) {
 		switch (c) {
+		case 'y':
+			a->repair = true;
+			break;
+		case 'n':
+			a->no_change = true;
+			break;
 		case 'q':
 			a->quick = true;
 			break;
@@ -110,6 +125,10 @@ static int parse(int argc, char **argv, struct args *a)
 	}
 	if (optind != argc - 1) {
 		fputs("fsck.nexusfs: one zone is expected; try fsck.nexusfs --help\n", stderr);
+		return EXIT_USAGE;
+	}
+	if (a->repair && a->no_change) {
+		fputs("fsck.nexusfs: only one of -n and --repair\n", stderr);
 		return EXIT_USAGE;
 	}
 	a->zone.zone = argv[optind];
@@ -138,32 +157,75 @@ static int check(struct fsck *f, struct errline *err)
 	return ret ? err_set(err, ret, "the store cannot be read: %s", strerror(-ret)) : 0;
 }
 
+/* One look at the zone; what is written wrong is a finding, not a failure. */
+static int look(struct fsck *f, struct atrest *a, struct errline *err)
+{
+	int ret;
+
+	f->problems = 0;
+	f->inodes = 0;
+	err->msg[0] = '\0';
+	ret = atrest_load(a, true, err);
+	f->z = a->z;
+	if (ret == -EUCLEAN) {
+		fsck_problem(f, "%s", err->msg[0] ? err->msg : "the zone cannot be opened");
+		err->msg[0] = '\0';
+		return 0;
+	}
+	return ret ? ret : check(f, err);
+}
+
+/* Mends what look() found, and looks again. */
+static int repair(struct fsck *f, struct atrest *a, struct errline *err)
+{
+	int ret;
+
+	/* It could not even be loaded. */
+	if (f->z->applog.dirfd < 0)
+		return 0;
+	/*
+	 * What a damaged log held is nobody's guess, and a record that does not
+	 * apply belongs to another index than this one.
+	 */
+	if (atrest_log_ok(a, err)) {
+		err->msg[0] = '\0';
+		puts("not repaired: the log is damaged or does not belong to the index");
+		return 0;
+	}
+	atrest_unload(a);
+	ret = atrest_load(a, false, err);
+	f->z = a->z;
+	if (!ret)
+		ret = fsck_repair(f, err);
+	atrest_unload(a);
+	return ret ? ret : look(f, a, err);
+}
+
 static int run(const struct args *args, struct atrest *a, struct errline *err)
 {
 	struct fsck f = { .data = !args->quick, .verbose = args->verbose };
+	char owner[64];
 	int ret;
 
-	ret = atrest_open(a, &args->zone, NULL, err);
-	if (ret)
-		return ret;
-	ret = atrest_load(a, true, err);
-	f.z = a->z;
-	/* What is written wrong is a finding, not a failure of the check. */
-	if (ret == -EUCLEAN) {
-		fsck_problem(&f, "%s", err->msg[0] ? err->msg : "the zone cannot be opened");
-		ret = 0;
-	} else if (!ret) {
-		ret = check(&f, err);
-	}
+	snprintf(owner, sizeof(owner), "fsck.nexusfs (pid %d)", (int)getpid());
+	ret = atrest_open(a, &args->zone, args->repair ? owner : NULL, err);
+	if (!ret && args->repair)
+		ret = fsck_repair_super(&f, a, err);
+	if (!ret)
+		ret = look(&f, a, err);
+	if (!ret && args->repair && f.problems)
+		ret = repair(&f, a, err);
 	if (ret)
 		return ret;
 	printf("%s: %llu inodes, %llu extents, %llu blocks read, %llu packs: ", a->name, f.inodes,
 	       f.extents, f.blocks, f.packs);
+	if (f.changes)
+		printf("%llu changes, ", f.changes);
 	if (f.problems)
 		printf("%llu problems\n", f.problems);
 	else
 		puts("clean");
-	return f.problems ? EXIT_ERRORS : EXIT_OK;
+	return (f.changes ? EXIT_REPAIRED : EXIT_OK) | (f.problems ? EXIT_ERRORS : EXIT_OK);
 }
 
 int main(int argc, char **argv)

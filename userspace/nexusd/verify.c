@@ -296,6 +296,34 @@ static int check_block(struct verify *v, struct look *l)
 	return 0;
 }
 
+static bool in_content(const struct head *h, u32 block, u32 n)
+{
+	return n && block > pack_table_blocks(h->blocks) && block < h->blocks &&
+	       n <= h->blocks - block;
+}
+
+u64 verify_owner(struct verify *v, u64 data_id, u64 pack, u32 block)
+{
+	const struct head *h = get_head(v, pack);
+	const struct nexus_pack_line *line;
+	int error = 0;
+
+	if (!h->usable || !in_content(h, block, 1))
+		return 0;
+	line = get_line(v, pack, block, &error);
+	if (!line || le32_to_cpu(line->pack) != (u32)pack ||
+	    le64_to_cpu(line->data_id) != data_id)
+		return 0;
+	return le64_to_cpu(line->ino);
+}
+
+bool verify_fits(struct verify *v, u64 pack, u32 block, u32 n)
+{
+	const struct head *h = get_head(v, pack);
+
+	return !h->usable || in_content(h, block, n);
+}
+
 int verify_extent(struct verify *v, u64 data_id, u64 offset,
 		  const struct nexus_extent_val *e)
 {
@@ -312,12 +340,11 @@ int verify_extent(struct verify *v, u64 data_id, u64 offset,
 	h = get_head(v, l.pack);
 	if (!h->usable)
 		return 0;
-	if (!n || first <= pack_table_blocks(h->blocks) || first >= h->blocks ||
-	    n > h->blocks - first) {
-		l.offset = offset;
-		l.block = first;
+	if (!in_content(h, first, n)) {
 		struct verify_problem p;
 
+		l.offset = offset;
+		l.block = first;
 		wrong(&l, &p, 0, "does not lie in it, or not all that are mapped with it");
 		v->report(v->arg, &p);
 		return 0;

@@ -43,6 +43,11 @@ int verify_pack(struct verify *v, u64 pack, const struct nexus_pack_val *val);
 int verify_extent(struct verify *v, u64 data_id, u64 offset,
 		  const struct nexus_extent_val *val);
 
+/* The inode that the table names for a block of this data id; 0: it does not. */
+u64 verify_owner(struct verify *v, u64 data_id, u64 pack, u32 block);
+/* False: the pack is there, and these are no blocks of content in it. */
+bool verify_fits(struct verify *v, u64 pack, u32 block, u32 n);
+
 struct verify_counts {
 	u64 packs;
 	u64 extents;
