@@ -11,6 +11,7 @@
 
 #include "core_impl.h"
 #include "helper.h"
+#include "upgrade.h"
 #include "zone.h"
 
 static int to_control(struct control_err *err, int ret, const struct errline *line,
@@ -267,32 +268,33 @@ static int core_zone_list(void *ctx, control_zone_fn fn, void *arg,
 	return ret;
 }
 
-/* Format 1 is all there is: checks that the zone could be changed, changes nothing. */
 static int core_zone_upgrade(void *ctx, const char *name, struct control_err *err)
 {
-	struct control_zone_info *info = calloc(1, sizeof(*info));
 	struct errline line = { "" };
 	struct helper *h = ctx;
+	char dir[PATH_MAX];
 	struct zone *z;
 	char buf[128];
 	int ret;
 
-	if (!info)
-		return -ENOMEM;
 	z = helper_zone_by_name(h, name);
 	if (z) {
 		zone_put(z);
-		ret = control_err(err, -EBUSY, "zone %s is mounted; unmount it first", name);
-		goto out;
+		return control_err(err, -EBUSY, "zone %s is mounted; unmount it first", name);
 	}
-	ret = fill_zone(h, name, info, &line);
+	ret = store_find_zone(&h->cfg, name, dir, &line);
+	if (ret)
+		return control_err(err, ret, "%s", err_text(&line, ret, buf, sizeof(buf)));
+	ret = helper_claim(h, name);
+	if (ret == -EBUSY)
+		return control_err(err, ret, "zone %s is being opened or closed; ask again", name);
+	if (ret)
+		return ret;
+	ret = upgrade_zone(&h->cfg, name, dir, &line);
+	helper_release(h, name);
 	if (ret)
 		ret = control_err(err, ret, "zone %s: %s", name,
 				  err_text(&line, ret, buf, sizeof(buf)));
-	else if (info->format_version == NEXUS_FORMAT_VERSION)
-		log_info("zone %s has format %u already", name, info->format_version);
-out:
-	free(info);
 	return ret;
 }
 
