@@ -411,6 +411,8 @@ int nexus_ap_punch(struct nexus_ap *ap)
 		ret = nexus_ap_blocks(ap, in, 0, m.freed);
 	if (ret)
 		return ret;
+	if (le64_to_cpu(in->v.size) < le64_to_cpu(r->size))
+		in->v.size = r->size;
 	nexus_ap_mtime(ap, in);
 	nexus_ap_gen(in);
 	return 0;

@@ -366,7 +366,7 @@ static bool check_range(const struct nexus_rec_head *rec)
 	if (!flags_ok(rec, 0) || !fits(rec, sizeof(*r)) ||
 	    !le64_to_cpu(r->ino) || !le64_to_cpu(r->data_id))
 		return false;
-	if (le16_to_cpu(rec->type) == NEXUS_REC_PUNCH ? size : size > NEXUS_SIZE_MAX)
+	if (size > NEXUS_SIZE_MAX)
 		return false;
 	return !((offset | len) & (NEXUS_BLOCK_SIZE - 1)) && len &&
 	       len >> NEXUS_BLOCK_SHIFT <= NEXUS_RANGE_BLOCKS_MAX &&

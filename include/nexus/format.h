@@ -612,10 +612,11 @@ struct nexus_rec_clone {
 
 /*
  * PUNCH: what is mapped in [offset, offset + len) goes; what it covers of block
- * 0 ends an inline body.  @size is 0.
- * RESERVE: what is not mapped there becomes unwritten extents; size becomes at
- * least @size.  Requires: no inline body.
- * Both: feature RANGES; mtime and ctime become the head's time.  Requires: a
+ * 0 ends an inline body.
+ * RESERVE: what is not mapped there becomes unwritten extents.  Requires: no
+ * inline body.
+ * Both: feature RANGES; size becomes at least @size; mtime and ctime become the
+ * head's time.  Requires: a
  * regular file with that data id.
  */
 struct nexus_rec_range {

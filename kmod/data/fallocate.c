@@ -242,19 +242,27 @@ static u64 nexus_next_content(struct inode *inode, u64 fblock)
 	return first;
 }
 
-/* log_mutex held: [fblock, end) becomes a hole, or unwritten. */
+/*
+ * log_mutex held: [fblock, end) becomes a hole, or unwritten.  The dirty pages that
+ * went may have been what was going to tell the log of the file's size: it goes with
+ * this record then.
+ */
 static int nexus_punch_log(struct nexus_falloc *fa, struct nexus_resv *resv,
 			   u64 fblock, u64 end)
 {
 	struct nexus_inode *ni = NEXUS_I(fa->inode);
+	loff_t size = i_size_read(fa->inode);
 	struct nexus_ext e;
 	int err;
 
-	if (!nexus_map_next(ni, fblock, &e) || e.fblock >= end) {
+	if (size <= ni->disk_size)
+		size = 0;
+	if (!size && (!nexus_map_next(ni, fblock, &e) || e.fblock >= end)) {
 		nexus_map_unprepare(ni, 1);
 		return 0;
 	}
-	err = nexus_range_log(fa, resv, NEXUS_REC_PUNCH, fblock, end - fblock, 0);
+	err = nexus_range_log(fa, resv, NEXUS_REC_PUNCH, fblock, end - fblock,
+			      size);
 	if (err) {
 		nexus_map_unprepare(ni, 1);
 		return err;

@@ -291,6 +291,33 @@ TEST_F(dir, zero_range)
 	}
 }
 
+/* The last block goes before it was written, and with it what told of the size. */
+TEST_F(dir, punched_end)
+{
+	static const int modes[] = { PUNCH, FALLOC_FL_ZERO_RANGE };
+	struct stat st;
+	size_t i;
+	int fd;
+
+	for (i = 0; i < 2; i++) {
+		GET(fd, open("end", O_RDWR | O_CREAT | O_EXCL, 0644));
+		OK(fill(fd, 'a', 0, 8 * BLOCK + 100));
+		OK(fallocate(fd, modes[i], 8 * BLOCK, 100));
+		OK(fsync(fd));
+		OK(close(fd));
+		/* Out of the index. */
+		sync();
+		nx_drop_caches();
+		OK(stat("end", &st));
+		EXPECT_EQ(8 * BLOCK + 100, st.st_size);
+		GET(fd, open("end", O_RDONLY));
+		EXPECT_EQ(0, differ(fd, 0, 8 * BLOCK, 'a'));
+		EXPECT_EQ(0, differ(fd, 8 * BLOCK, 8 * BLOCK + 100, 0));
+		OK(close(fd));
+		OK(unlink("end"));
+	}
+}
+
 TEST_F(dir, punch_frees)
 {
 	struct stat before, after;

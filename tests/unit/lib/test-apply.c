@@ -363,6 +363,12 @@ static void test_punch(void **state)
 	must(&s, rec_range(NEXUS_REC_PUNCH, 20, 20, 1000, 65536, 0));
 	assert_int_equal(INO(blocks, 20), 46);
 	assert_int_equal(quota(NEXUS_QUOTA_ZONE, 0, true), 46);
+	/* What was to prove the size may be gone unwritten. */
+	must(&s, rec_range(NEXUS_REC_PUNCH, 20, 20, 400, 1, 399 * 4096 + 5));
+	assert_int_equal(INO(size, 20), 399 * 4096 + 5);
+	assert_int_equal(INO(disk_size, 20), 300 * 4096);
+	must(&s, rec_range(NEXUS_REC_PUNCH, 20, 20, 400, 1, 7));
+	assert_int_equal(INO(size, 20), 399 * 4096 + 5);
 	/* An inline body goes with its block only. */
 	must(&s, rec_create(&a));
 	must(&s, rec_range(NEXUS_REC_PUNCH, 21, 21, 1, 5, 0));

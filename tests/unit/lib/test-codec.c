@@ -227,7 +227,7 @@ static void test_content_records(void **state)
 	BAD(nexus_rec_range, PUNCH, r->head.flags = cpu_to_le16(1));
 	BAD(nexus_rec_range, PUNCH, r->ino = 0);
 	BAD(nexus_rec_range, PUNCH, r->data_id = 0);
-	BAD(nexus_rec_range, PUNCH, r->size = cpu_to_le64(1));
+	BAD(nexus_rec_range, PUNCH, r->size = cpu_to_le64((1ull << 63)));
 	BAD(nexus_rec_range, PUNCH, r->len = 0);
 	BAD(nexus_rec_range, PUNCH, r->len = cpu_to_le64(4095));
 	BAD(nexus_rec_range, PUNCH, r->len = cpu_to_le64((NEXUS_RANGE_BLOCKS_MAX + 1) * 4096ull));

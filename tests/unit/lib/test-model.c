@@ -380,16 +380,17 @@ static void op_range(void)
 	if (at + n > M_BLOCKS)
 		n = M_BLOCKS - at;
 	next_at = at + n;
+	if (rnd(2))
+		size = (u64)(at + n) * 4096 - rnd(4096);
 	if (!reserve) {
-		if (!verdict(rec_range(NEXUS_REC_PUNCH, in->ino, id, at, n, 0), legal))
+		if (!verdict(rec_range(NEXUS_REC_PUNCH, in->ino, id, at, n, size), legal))
 			return;
+		in->size = NEXUS_MAX(in->size, size);
 		memset(&in->map[at], 0, n * sizeof(in->map[0]));
 		if (!at)
 			in->contentlen = 0;
 		return;
 	}
-	if (rnd(2))
-		size = (u64)(at + n) * 4096 - rnd(4096);
 	if (!verdict(rec_range(NEXUS_REC_RESERVE, in->ino, id, at, n, size),
 		     legal && !in->contentlen))
 		return;
