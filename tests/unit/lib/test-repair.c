@@ -196,26 +196,25 @@ static void test_sound(void **state)
 /* One wrong byte, wherever it is, is right again, and nothing is lost. */
 static void test_each_byte(void **state)
 {
-	static const u8 bits[] = { 0x01, 0xff };
 	const struct nexus_omap_entry *e = NULL;
 	struct nexus_key k;
 	struct store t;
-	u32 i, n = 0;
+	u32 n = 0;
 	size_t at;
 
 	(void)state;
 	while ((e = next_entry(&s, e))) {
 		key_of(&k, e);
 		for (at = 0; at < e->vlen; at++) {
-			for (i = 0; i < sizeof(bits); i++) {
-				store_copy(&t, &s);
-				((u8 *)store_get(&t, &k, NULL))[at] ^= bits[i];
-				assert_int_equal(repair(&t), 1);
-				if (!store_equal(&t, &s))
-					fail_msg("%c, byte %zu ^ %x", k.b[0], at, bits[i]);
-				store_destroy(&t);
-				n++;
-			}
+			u8 bits = at % 2 ? 0xff : 0x01;
+
+			store_copy(&t, &s);
+			((u8 *)store_get(&t, &k, NULL))[at] ^= bits;
+			assert_int_equal(repair(&t), 1);
+			if (!store_equal(&t, &s))
+				fail_msg("%c, byte %zu ^ %x", k.b[0], at, bits);
+			store_destroy(&t);
+			n++;
 		}
 	}
 	printf("# %u damaged bytes\n", n);
@@ -371,7 +370,10 @@ static void test_each_key(void **state)
 	}
 }
 
-/* Written wrong: the checksum is right, and any one byte is not. */
+/*
+ * Written wrong: the checksum is right, and a byte is not.  A third of the bytes: of
+ * each field of eight, two or three.
+ */
 static void test_each_field(void **state)
 {
 	const struct nexus_omap_entry *e = NULL;
@@ -383,7 +385,7 @@ static void test_each_field(void **state)
 	(void)state;
 	while ((e = next_entry(&s, e))) {
 		key_of(&k, e);
-		for (at = sizeof(struct nexus_val_head); at < e->vlen; at++) {
+		for (at = sizeof(struct nexus_val_head); at < e->vlen; at += 3) {
 			store_copy(&t, &s);
 			memcpy(val, nexus_omap_val(e), e->vlen);
 			val[at] ^= at % 2 ? 0x90 : 0x01;
@@ -525,7 +527,7 @@ static void test_random(void **state)
 
 	(void)state;
 	seed_init(4711);
-	for (round = 0; round < 500; round++) {
+	for (round = 0; round < 200; round++) {
 		struct store t;
 
 		store_copy(&t, &s);
