@@ -107,6 +107,20 @@ else
 	bad=1
 fi
 expect "verify a zone that is not mounted" 1 "" "there is no zone nope" pack verify nope
+expect "scrub" 0 "^running: begun .*, 77 blocks read, 3 without a checksum, 0 problems" "" scrub start packs
+expect "scrub twice" 1 "" "being scrubbed already" scrub start packs
+expect "what scrubs found" 3 "^last: begun .*ended .*, 2 problems" "" scrub status packs
+expect "end of a scrub" 0 "^next: 20" "" scrub stop packs
+expect "no scrub" 1 "" "is not being scrubbed" scrub stop packs
+n=$((n + 1))
+if "$ctl" --json scrub status packs 2>"$err" |
+   python3 -c "import json,sys; d = json.load(sys.stdin); sys.exit(d['running'] or d['last']['problems'] != 2 or d['due'] != 1800000000 or d['zone'] != 'packs')"; then
+	echo "ok $n - scrub as JSON"
+else
+	echo "not ok $n - scrub as JSON"
+	bad=1
+fi
+expect "scrub of a zone that is not mounted" 1 "" "zone nope is not mounted" scrub status nope
 expect "version" 0 "1.2.3-test, channel 4, format 5" "" version
 json "version as JSON" "d['helper']['abi'] == 4 and d['tool']" version
 expect "help" 0 "exit status" "" help

@@ -46,12 +46,14 @@ _nexusctl() {
 
 	local choices
 	case "${words[*]}" in
-	'') choices='status zone pack dump load stats version help --socket --json --help --version' ;;
+	'') choices='status zone pack scrub dump load stats version help --socket --json --help --version' ;;
 	zone) choices='create list info upgrade' ;;
 	'zone create') choices='--store --option --endpoint --region --profile --socket --json' ;;
 	'zone create '*) choices='--store --option --endpoint --region --profile --socket --json' ;;
 	'zone info' | 'zone upgrade') choices="$(_nexusctl_zones) --socket --json" ;;
 	pack) choices='list verify' ;;
+	scrub) choices='status start stop' ;;
+	'scrub status' | 'scrub start' | 'scrub stop') choices="$(_nexusctl_zones) --socket --json" ;;
 	'pack list' | 'pack verify') choices="$(_nexusctl_zones) --data-dir --config --socket --json" ;;
 	dump | load) choices="$(_nexusctl_zones) --data-dir --config --json" ;;
 	'dump '* | 'load '*)

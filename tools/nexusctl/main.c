@@ -40,6 +40,10 @@ static const struct command commands[] = {
 	{ "pack", "verify", "ZONE [PACK...]",
 	  "check their blocks against checksums and index", 1, -1, TAKES_DATA,
 	  cmd_pack_verify },
+	{ "scrub", "status", "ZONE", "how far its regular check is", 1, 1, 0,
+	  cmd_scrub_status },
+	{ "scrub", "start", "ZONE", "check all of it now", 1, 1, 0, cmd_scrub_start },
+	{ "scrub", "stop", "ZONE", "end that", 1, 1, 0, cmd_scrub_stop },
 	{ NULL, "dump", "ZONE [FILE] [--data-dir DIR]",
 	  "the index of a zone at rest, as text", 1, 2, TAKES_DATA, cmd_dump },
 	{ NULL, "load", "ZONE [FILE] [--data-dir DIR]",
@@ -76,8 +80,8 @@ static void print_usage(FILE *out)
 	      "  --data-dir DIR    where zones are that are looked at without the helper;\n"
 	      "                    default as in the helper's settings\n"
 	      "  --config FILE     these settings\n"
-	      "\nexit status: 0 done, 1 failed, 2 wrong usage, 3 pack verify found something\n"
-	      "wrong; see nexusctl(1)\n",
+	      "\nexit status: 0 done, 1 failed, 2 wrong usage, 3 pack verify or a scrub\n"
+	      "found something wrong; see nexusctl(1)\n",
 	      out);
 }
 

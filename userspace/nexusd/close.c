@@ -6,12 +6,15 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "scrub.h"
+
 #define FOLD_TRIES	3
 #define STOP_WAIT_MS	3000u	/* for the log to become durable */
 
 void zone_stop(struct zone *z)
 {
 	atomic_store(&z->stopping, true);
+	zone_scrub_stop(z);
 	zone_make_stop(z);
 	zone_apply_stop(z);
 	zone_fold_stop(z);

@@ -36,6 +36,8 @@ struct config {
 	__u64 segment_size;		/* of new zones */
 	__u64 pack_size;		/* of new zones */
 	__u32 segments;		/* handed over at mount */
+	__u32 scrub_interval;	/* seconds between the begins of two runs, 0: never */
+	__u64 scrub_rate;	/* bytes a second */
 	bool allow_any_host;
 	bool lock_memory;
 };

@@ -11,9 +11,9 @@
 #include "pack.h"
 #include "verify.h"
 
-static int get_zone(struct helper *h, const char *name, struct zone **z,
-		    struct control_err *err)
+int core_get_zone(void *ctx, const char *name, struct zone **z, struct control_err *err)
 {
+	struct helper *h = ctx;
 	struct errline line = { "" };
 	char dir[PATH_MAX];
 	int ret = store_find_zone(&h->cfg, name, dir, &line);
@@ -55,7 +55,7 @@ int core_pack_list(void *ctx, const char *zone, uint64_t after, control_pack_fn 
 {
 	struct list_arg la = { fn, arg };
 	struct zone *z;
-	int ret = get_zone(ctx, zone, &z, err);
+	int ret = core_get_zone(ctx, zone, &z, err);
 
 	if (ret)
 		return ret;
@@ -119,7 +119,7 @@ int core_pack_verify(void *ctx, const char *zone, struct control_verify *verify,
 	struct verify_arg va = { fn, arg, 0 };
 	u64 missing = 0;
 	struct zone *z;
-	int ret = get_zone(ctx, zone, &z, err);
+	int ret = core_get_zone(ctx, zone, &z, err);
 
 	if (ret)
 		return ret;

@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "scrub.h"
+
 #define LOCK_WAIT_MS	3000u	/* the kernel lets go of a file a little later */
 #define NO_SPACE_HINT	"; mount -o ro works without space"
 
@@ -244,6 +246,8 @@ static int start_threads(struct zone *z)
 		ret = zone_fold_start(z);
 	if (!ret && !z->rdonly)
 		ret = zone_make_start(z);
+	if (!ret && !z->rdonly)
+		ret = zone_scrub_start(z);
 	return ret;
 }
 

@@ -21,7 +21,10 @@
 	X(applied_inline,	"times a request applied records itself") \
 	X(zones_opened,		"zones opened for a mount") \
 	X(zones_taken_over,	"zones taken over from another helper") \
-	X(packs_opened,		"packs handed over for reading")
+	X(packs_opened,		"packs handed over for reading") \
+	X(scrub_runs,		"scrubs that came to their end") \
+	X(scrub_blocks,		"blocks scrubs have read") \
+	X(scrub_problems,	"blocks scrubs found damaged or could not read")
 
 enum stats_counter {
 #define X(name, help) STATS_##name,
@@ -32,8 +35,9 @@ enum stats_counter {
 
 extern _Atomic uint64_t stats_values[STATS_MAX];
 
-#define stats_inc(name) \
-	atomic_fetch_add_explicit(&stats_values[STATS_##name], 1, memory_order_relaxed)
+#define stats_add(name, n) \
+	atomic_fetch_add_explicit(&stats_values[STATS_##name], n, memory_order_relaxed)
+#define stats_inc(name)	stats_add(name, 1)
 
 const char *stats_name(enum stats_counter c);
 const char *stats_help(enum stats_counter c);

@@ -20,6 +20,7 @@
 #define STORE_INDEX	"index"
 #define STORE_LOG	"log"
 #define STORE_PACKS	"packs"
+#define STORE_SCRUB	"scrub"		/* where the regular check stands */
 
 /* Makes DATA and DATA/zones, locks DATA for this process, clears leftovers. */
 int store_open_data(const struct config *cfg, int *lock_fd, struct errline *err);

@@ -271,6 +271,7 @@ static bool still_mapped(struct verify *v, const struct look *l, bool *sealed)
 static int check_block(struct verify *v, struct look *l)
 {
 	struct verify_problem p = { .pack = 0 };
+	u64 before = v->counts.blocks;
 	enum verdict ret = look_at(v, l, &p);
 	bool sealed = true;
 
@@ -281,6 +282,7 @@ static int check_block(struct verify *v, struct look *l)
 		if (!v->reader)
 			return -ENOMEM;
 		ret = look_at(v, l, &p);
+		v->counts.blocks = NEXUS_MIN(v->counts.blocks, before + 1);
 		/* And not freed while it was looked at again. */
 		if (ret != FINE && !still_mapped(v, l, &sealed))
 			return 0;

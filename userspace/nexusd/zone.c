@@ -10,7 +10,7 @@
 
 #define SPACE_RESERVE	(64ull << 20)	/* of the host, for the index */
 
-static void cond_init(pthread_cond_t *cond)
+void zone_cond_init(pthread_cond_t *cond)
 {
 	pthread_condattr_t attr;
 
@@ -45,8 +45,9 @@ struct zone *zone_new(struct helper *h, const struct config *cfg, struct chan *c
 	pthread_mutex_init(&z->make_lock, NULL);
 	pthread_mutex_init(&z->reason_lock, NULL);
 	pthread_mutex_init(&z->report_lock, NULL);
-	cond_init(&z->fold_cond);
-	cond_init(&z->make_cond);
+	pthread_mutex_init(&z->scrub_lock, NULL);
+	zone_cond_init(&z->fold_cond);
+	zone_cond_init(&z->make_cond);
 	return z;
 }
 
@@ -78,6 +79,7 @@ void zone_put(struct zone *z)
 	close(z->wake_fd);
 	pthread_cond_destroy(&z->make_cond);
 	pthread_cond_destroy(&z->fold_cond);
+	pthread_mutex_destroy(&z->scrub_lock);
 	pthread_mutex_destroy(&z->report_lock);
 	pthread_mutex_destroy(&z->reason_lock);
 	pthread_mutex_destroy(&z->make_lock);

@@ -4,7 +4,8 @@
  * make spares and clean up.
  *
  * Locks, outermost first: helper.zones_lock > applier.lock > memtable.lock >
- * driver.  fold_lock and make_lock only guard the flags of their threads.
+ * driver.  fold_lock and make_lock only guard the flags of their threads, scrub_lock
+ * the pointer.
  */
 #ifndef NEXUSD_ZONE_H
 #define NEXUSD_ZONE_H
@@ -95,6 +96,9 @@ struct zone {
 	u64 bulk_lsn;			/* after the last step of bulk deletion */
 	u64 cleaned_at;			/* checkpoint of the last look for dead packs */
 
+	pthread_mutex_t scrub_lock;	/* of the pointer; outside of scrub's own */
+	struct scrub *scrub;		/* scrub_lock; NULL: no thread */
+
 	_Atomic u64 checkpoint;
 	pthread_mutex_t report_lock;
 	pthread_mutex_t reason_lock;
@@ -105,6 +109,8 @@ struct zone {
 /* zone.c */
 struct zone *zone_new(struct helper *h, const struct config *cfg, struct chan *chan,
 		      const char *name);
+/* For timed waits on CLOCK_MONOTONIC. */
+void zone_cond_init(pthread_cond_t *cond);
 void zone_get(struct zone *z);
 void zone_put(struct zone *z);
 /* Remembers why the zone is read-only, and tells the kernel if it has the zone. */

@@ -196,6 +196,31 @@ static int pack_verify(void *ctx, const char *zone,
 	return ret;
 }
 
+/* Each call is there in what it tells: runs begun, and stopped. */
+static int scrub(void *ctx, const char *zone, enum control_scrub_do what,
+		 struct control_scrub *out, struct control_err *err)
+{
+	struct fake *fake = ctx;
+	int ret = packs_of(zone, err);
+	bool running;
+
+	if (ret)
+		return ret;
+	atomic_fetch_add(&fake->calls, 1);
+	running = atomic_load(&fake->scrubbing);
+	if (what == CONTROL_SCRUB_START && running)
+		return control_err(err, -EALREADY, "zone %s is being scrubbed already", zone);
+	if (what == CONTROL_SCRUB_STOP && !running)
+		return control_err(err, -EALREADY, "zone %s is not being scrubbed", zone);
+	if (what != CONTROL_SCRUB_LOOK)
+		atomic_store(&fake->scrubbing, !running);
+	out->running = atomic_load(&fake->scrubbing);
+	out->run = (struct control_scrub_run){ 1700000000, 0, 77, 3, 0 };
+	out->last = (struct control_scrub_run){ 1600000000, 1600000100, 1ull << 40, 9, 2 };
+	out->due = 1800000000;
+	return 0;
+}
+
 static int stats(void *ctx, control_stat_fn fn, void *arg,
 		 struct control_err *err)
 {
@@ -257,6 +282,7 @@ const struct control_ops fake_ops = {
 	.zone_upgrade = upgrade,
 	.pack_list = pack_list,
 	.pack_verify = pack_verify,
+	.scrub = scrub,
 	.stats = stats,
 	.status = status,
 	.version = version,

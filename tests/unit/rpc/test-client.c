@@ -113,6 +113,29 @@ static int check_problem(void *arg, const struct nexus_pack_problem *problem)
 	return ++*(int *)arg == 5 ? -ECANCELED : 0;
 }
 
+static void scrub(void **state)
+{
+	struct both *b = *state;
+	struct nexus_scrub s;
+
+	assert_int_equal(nexus_scrub_status(b->client, "packs", &s), 0);
+	assert_false(s.running);
+	assert_int_equal(nexus_scrub_stop(b->client, "packs", &s), -EALREADY);
+	assert_string_equal(nexus_error(b->client), "zone packs is not being scrubbed");
+	assert_int_equal(nexus_scrub_start(b->client, "packs", &s), 0);
+	assert_true(s.running);
+	assert_true(s.run.begun == 1700000000 && !s.run.ended && s.run.blocks == 77 &&
+		    s.run.unchecked == 3 && !s.run.problems);
+	assert_true(s.last.ended == 1600000100 && s.last.blocks == 1ull << 40 &&
+		    s.last.problems == 2);
+	assert_true(s.due == 1800000000);
+	assert_int_equal(nexus_scrub_start(b->client, "packs", &s), -EALREADY);
+	assert_int_equal(nexus_scrub_stop(b->client, "packs", &s), 0);
+	assert_false(s.running);
+	assert_int_equal(nexus_scrub_status(b->client, "idle", &s), -ENXIO);
+	assert_int_equal(nexus_scrub_status(b->client, "\xff", &s), -EILSEQ);
+}
+
 static void packs(void **state)
 {
 	const uint64_t two[] = { 1, 1ull << 63 };
@@ -352,6 +375,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(zones),
 		TEST(packs),
+		TEST(scrub),
 		TEST(errors_keep_their_errno),
 		TEST(the_rest),
 		TEST(time_limit),

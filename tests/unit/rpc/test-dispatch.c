@@ -102,6 +102,16 @@ static void changes_need_the_right(void **state)
 	assert_int_equal(reply.code, RPC_OK);
 	rpc_reply_release(&reply);
 
+	reply = call(&user, "nexus.control.v1.Scrub", "Start", packs, 7);
+	assert_int_equal(reply.code, RPC_PERMISSION_DENIED);
+	rpc_reply_release(&reply);
+	reply = call(&user, "nexus.control.v1.Scrub", "Stop", packs, 7);
+	assert_int_equal(reply.code, RPC_PERMISSION_DENIED);
+	rpc_reply_release(&reply);
+	reply = call(&user, "nexus.control.v1.Scrub", "Status", packs, 7);
+	assert_int_equal(reply.code, RPC_OK);
+	rpc_reply_release(&reply);
+
 	reply = call(&user, "nexus.control.v1.Zones", "List", NULL, 0);
 	assert_int_equal(reply.code, RPC_OK);
 	rpc_reply_release(&reply);
@@ -204,6 +214,7 @@ static void absent_operations(void **state)
 		{ "Zones", "Create" }, { "Zones", "List" },
 		{ "Zones", "Info" }, { "Zones", "Upgrade" },
 		{ "Packs", "List" }, { "Packs", "Verify" },
+		{ "Scrub", "Status" }, { "Scrub", "Start" }, { "Scrub", "Stop" },
 		{ "Stats", "Get" }, { "Session", "Status" },
 	};
 	const struct rpc_service *table = control_services(&none, NULL);

@@ -15,8 +15,8 @@
  *    the socket goes on being served meanwhile.
  *  - strings passed in are never NULL, valid UTF-8, and live until the return.
  *  - an operation the table leaves NULL is answered with UNIMPLEMENTED.
- *  - who may call what has been checked before (zone_create, zone_upgrade and
- *    pack_verify need uid 0 or group nexusfs).
+ *  - who may call what has been checked before (zone_create, zone_upgrade,
+ *    pack_verify and scrub, but to look, need uid 0 or group nexusfs).
  */
 #ifndef NEXUSD_RPC_CONTROL_H
 #define NEXUSD_RPC_CONTROL_H
@@ -137,6 +137,27 @@ struct control_verify {
 	uint64_t seen_packs, seen_extents, seen_blocks, unchecked;	/* out */
 };
 
+/** struct control_scrub_run - a run; times are seconds since 1970, 0: never */
+struct control_scrub_run {
+	uint64_t begun, ended;
+	uint64_t blocks, unchecked, problems;
+};
+
+/** struct control_scrub - where the regular check of a zone stands */
+struct control_scrub {
+	bool running;
+	struct control_scrub_run run;	/* on its way, else the last that was */
+	struct control_scrub_run last;	/* that came to its end */
+	uint64_t due;			/* 0: none begins by itself */
+};
+
+/** enum control_scrub_do - what is wanted of it */
+enum control_scrub_do {
+	CONTROL_SCRUB_LOOK,
+	CONTROL_SCRUB_START,
+	CONTROL_SCRUB_STOP,
+};
+
 /** enum control_stat_type - as in Prometheus; values are on the wire */
 enum control_stat_type {
 	CONTROL_STAT_COUNTER	= 1,
@@ -225,6 +246,8 @@ typedef int (*control_problem_fn)(void *arg,
  * @pack_list: call @fn for every pack above @after, by id, as zone_list does;
  *	-ENXIO when the zone is not mounted.
  * @pack_verify: one bounded step; call @fn for everything wrong; -ENXIO likewise.
+ * @scrub: look at the regular check of a zone, begin or end a run, and fill
+ *	the struct; -ENXIO likewise, -EALREADY when there is one or none.
  * @stats: call @fn for every counter of helper and module, as zone_list does.
  * @status: the helper and its session; the caller has zeroed @status.
  * @version: versions; the caller has zeroed @version.
@@ -247,6 +270,8 @@ struct control_ops {
 			   struct control_verify *verify,
 			   control_problem_fn fn, void *arg,
 			   struct control_err *err);
+	int (*scrub)(void *ctx, const char *zone, enum control_scrub_do what,
+		     struct control_scrub *scrub, struct control_err *err);
 	int (*stats)(void *ctx, control_stat_fn fn, void *arg,
 		     struct control_err *err);
 	int (*status)(void *ctx, struct control_status *status,

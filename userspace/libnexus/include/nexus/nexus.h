@@ -17,6 +17,7 @@
 #ifndef NEXUS_NEXUS_H
 #define NEXUS_NEXUS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -239,6 +240,48 @@ struct nexus_verified {
 int nexus_pack_verify(struct nexus_client *client, const char *zone,
 		      const uint64_t *packs, size_t n, nexus_problem_fn fn,
 		      void *arg, struct nexus_verified *seen);
+
+/** struct nexus_scrub_run - a run; times are seconds since 1970, 0: never */
+struct nexus_scrub_run {
+	uint64_t begun;
+	uint64_t ended;
+	uint64_t blocks;		/* of 4 KiB, read and compared */
+	uint64_t unchecked;		/* without a checksum, by now or for good */
+	uint64_t problems;		/* damaged, or not to be read */
+};
+
+/** struct nexus_scrub - where the regular check of a zone stands */
+struct nexus_scrub {
+	bool running;
+	struct nexus_scrub_run run;	/* on its way, else the last that was */
+	struct nexus_scrub_run last;	/* the last that came to its end */
+	uint64_t due;			/* 0: none begins by itself */
+};
+
+/**
+ * nexus_scrub_status() - how far the regular check of a mounted zone is
+ * @client: the client
+ * @zone: its name; -ENXIO when it is not mounted, -EROFS when read-only
+ * @status: is filled
+ */
+int nexus_scrub_status(struct nexus_client *client, const char *zone,
+		       struct nexus_scrub *status);
+
+/**
+ * nexus_scrub_start() - begin a run now; for root and group nexusfs
+ *
+ * As nexus_scrub_status(), and -EALREADY while one is on its way.
+ */
+int nexus_scrub_start(struct nexus_client *client, const char *zone,
+		      struct nexus_scrub *status);
+
+/**
+ * nexus_scrub_stop() - end the run; for root and group nexusfs
+ *
+ * As nexus_scrub_status(), and -EALREADY without one.
+ */
+int nexus_scrub_stop(struct nexus_client *client, const char *zone,
+		     struct nexus_scrub *status);
 
 /** enum nexus_stat_type - as in Prometheus */
 enum nexus_stat_type {
