@@ -17,10 +17,13 @@
 
 int hostfile_open(int dirfd, const char *path, int flags)
 {
-	int fd = openat(dirfd, path, flags | O_DIRECT | O_CLOEXEC, 0600);
+	int fd;
 
+	/* A store is what is in its directory; a link could lead into another's. */
+	flags |= O_NOFOLLOW | O_CLOEXEC;
+	fd = openat(dirfd, path, flags | O_DIRECT, 0600);
 	if (fd < 0 && errno == EINVAL)
-		fd = openat(dirfd, path, flags | O_CLOEXEC, 0600);
+		fd = openat(dirfd, path, flags, 0600);
 	return fd < 0 ? -errno : fd;
 }
 

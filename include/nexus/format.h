@@ -274,7 +274,8 @@ struct nexus_alloc_val {
 	struct nexus_val_head head;
 	__le64	next_ino;	/* every inode number below was handed out */
 	__le64	next_pack;	/* every pack id below was handed out */
-	__u8	reserved[48];
+	__le32	segment_files;	/* that a zone which was not closed in order has; 0: not known */
+	__u8	reserved[44];
 };
 
 /* ------------------------------------------------------------------ */

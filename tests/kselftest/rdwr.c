@@ -3,6 +3,7 @@
 #include "nx.h"
 
 #include <sys/sendfile.h>
+#include <sys/swap.h>
 
 static unsigned char *pattern(size_t len, unsigned int seed)
 {
@@ -486,6 +487,26 @@ TEST_F(dir, parallel_writes_are_whole)
 		for (j = 1; j < 4096; j++)
 			ASSERT_EQ(block[0], block[j]);
 	}
+	OK(close(fd));
+}
+
+/* Pages swapped out to it would need memory to be written. */
+TEST_F(dir, no_swap)
+{
+	static unsigned char page[4096];
+	int fd, i;
+
+	if (!nx_is_nexus("."))
+		SKIP(return, "needs nexusfs");
+	/* As mkswap writes it: version 1, the number of the last page, the magic. */
+	page[1024] = 1;
+	page[1028] = 255;
+	memcpy(page + 4086, "SWAPSPACE2", 10);
+	GET(fd, open("swap", O_RDWR | O_CREAT, 0600));
+	for (i = 255; i >= 0; i--)
+		ASSERT_EQ(4096, pwrite(fd, page, 4096, 4096 * i));
+	OK(fsync(fd));
+	FAILS(EINVAL, swapon("swap", 0));
 	OK(close(fd));
 }
 

@@ -59,6 +59,27 @@ int zone_take_packs(struct zone *z, u32 n, u64 *first)
 	return ret;
 }
 
+/*
+ * To @n, or by @n @more: how many files a log has that must not get fewer while the
+ * zone is not closed in order.  Counted when they are there, and before they are handed over; 0 while some
+ * are let go.
+ */
+static int count_segment_files(struct zone *z, bool more, u32 n)
+{
+	struct alloc al;
+	int ret = 0;
+
+	pthread_mutex_lock(&z->alloc_lock);
+	al = z->al;
+	al.segment_files = more ? al.segment_files + n : n;
+	if (al.segment_files != z->al.segment_files)
+		ret = alloc_write(z->ms, &al);
+	if (!ret)
+		z->al = al;
+	pthread_mutex_unlock(&z->alloc_lock);
+	return ret;
+}
+
 /* ---- handing over --------------------------------------------------------- */
 
 static int hand(struct zone *z, unsigned long cmd, int fd, u32 flags, u32 blocks, u64 id)
@@ -262,7 +283,9 @@ static int hand_segments(struct zone *z)
 
 		/* All of it is in the index: more than enough are let go. */
 		if (f->size != z->sb.segment_size || have >= 2 * want) {
-			ret = drop_segment(z, f->index);
+			ret = count_segment_files(z, false, 0);
+			if (!ret)
+				ret = drop_segment(z, f->index);
 			continue;
 		}
 		ret = hand_segment(z, f->index);
@@ -276,7 +299,7 @@ static int hand_segments(struct zone *z)
 			ret = hand_segment(z, index);
 	}
 	z->next_segment_file = index;
-	return ret;
+	return ret ? ret : count_segment_files(z, false, have);
 }
 
 int zone_hand_over(struct zone *z, struct errline *err)
@@ -355,7 +378,12 @@ static void serve_segments(struct zone *z)
 		if (ret && ret != -EEXIST)
 			break;
 		z->next_segment_file++;
-		ret = ret ? 0 : hand_segment(z, index);
+		if (ret == -EEXIST)
+			ret = 0;
+		else
+			ret = count_segment_files(z, true, 1);
+		if (!ret)
+			ret = hand_segment(z, index);
 	}
 	complain(z, "a segment cannot be handed over", ret);
 }

@@ -73,6 +73,7 @@ static int apply_stretch(void *arg, const u8 *records, size_t len)
 static int replay_log(struct zone *z, struct errline *err)
 {
 	struct replay *r = &z->replay;
+	u32 have;
 	int ret;
 
 	*r = (struct replay){
@@ -90,6 +91,10 @@ static int replay_log(struct zone *z, struct errline *err)
 	ret = replay_scan(r);
 	if (ret)
 		return err_set(err, ret, "the log cannot be read: %s", strerror(-ret));
+	have = seglog_count(&z->applog, z->sb.segment_size);
+	if (have < z->al.segment_files)
+		replay_corrupt(r, "only %u of the log's %u segment files are there, whole and this zone's",
+			       have, z->al.segment_files);
 	pthread_mutex_lock(&z->applier.lock);
 	ret = replay_records(r, apply_stretch, z);
 	pthread_mutex_unlock(&z->applier.lock);

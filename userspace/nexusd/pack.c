@@ -113,6 +113,27 @@ int pack_check_head(const struct nexus_pack_head *head, const u8 *uuid, u64 pack
 	return 0;
 }
 
+int pack_check_file(int fd, const u8 *uuid, u64 pack, u32 blocks)
+{
+	struct nexus_pack_head head;
+	void *buf;
+	ssize_t n;
+	int ret;
+
+	if (posix_memalign(&buf, NEXUS_BLOCK_SIZE, NEXUS_BLOCK_SIZE))
+		return -ENOMEM;
+	do {
+		n = pread(fd, buf, NEXUS_BLOCK_SIZE, 0);
+	} while (n < 0 && errno == EINTR);
+	ret = n < 0 ? -errno : n < NEXUS_BLOCK_SIZE ? -EUCLEAN : 0;
+	if (!ret) {
+		memcpy(&head, buf, sizeof(head));
+		ret = pack_check_head(&head, uuid, pack, blocks);
+	}
+	free(buf);
+	return ret;
+}
+
 /* ---- reading blocks ---------------------------------------------------- */
 
 struct pack_reader {

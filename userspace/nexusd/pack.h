@@ -18,6 +18,8 @@ u32 pack_table_blocks(u32 blocks);
 /* 0, or -EUCLEAN for a head that is not of this zone and pack. */
 int pack_check_head(const struct nexus_pack_head *head, const u8 *uuid, u64 pack,
 		    u32 blocks);
+/* That of an open file; -EUCLEAN: of another zone or pack, or damaged. */
+int pack_check_file(int fd, const u8 *uuid, u64 pack, u32 blocks);
 
 /* Packs that are open for reading, a few at a time. */
 struct pack_reader;

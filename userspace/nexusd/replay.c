@@ -24,10 +24,7 @@
 
 #define TABLE_LINES	(512u << 10)	/* 24 MiB */
 
-static void corrupt(struct replay *r, const char *fmt, ...)
-	__attribute__((format(printf, 2, 3)));
-
-static void corrupt(struct replay *r, const char *fmt, ...)
+void replay_corrupt(struct replay *r, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -94,7 +91,7 @@ static int follow(struct replay *r)
 
 	while ((ret = seg_cursor_next(&c, &b)) == 1) {
 		if (!records_ok(&b)) {
-			corrupt(r, "log: impossible records in the batch at LSN %llu of segment %llu",
+			replay_corrupt(r, "log: impossible records in the batch at LSN %llu of segment %llu",
 				b.lsn, b.segment);
 			break;
 		}
@@ -149,10 +146,10 @@ int replay_scan(struct replay *r)
 		return ret;
 	/* The segment of the checkpoint is there, and ends below it. */
 	if (!r->reached && r->newest && r->newest >= r->checkpoint_seg)
-		corrupt(r, "the log ends below LSN %llu, up to which the index holds it",
+		replay_corrupt(r, "the log ends below LSN %llu, up to which the index holds it",
 			r->checkpoint);
 	if (r->tail < r->durable)
-		corrupt(r, "log is damaged at LSN %llu, but was durable up to %llu",
+		replay_corrupt(r, "log is damaged at LSN %llu, but was durable up to %llu",
 			r->tail, r->durable);
 	return seglog_walk(r->log, r->incarnation, count_dropped, r);
 }

@@ -32,6 +32,9 @@ struct replay {
 	u64 newest;		/* highest segment number of the incarnation */
 };
 
+/* The first reason counts. */
+void replay_corrupt(struct replay *r, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
 /* Finds the end.  0 (also when corrupt), -ENOMEM, -EIO. */
 int replay_scan(struct replay *r);
 

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "lib/read.h"
+#include "pack.h"
 #include "queue.h"
 #include "stats.h"
 #include "zone.h"
@@ -73,6 +74,14 @@ static int open_pack(struct zone *z, u64 pack)
 	if (ho.fd < 0) {
 		log_error("zone %s: pack %llu cannot be opened: %s", z->name, pack,
 			  strerror(-ho.fd));
+		return -EIO;
+	}
+	/* What another zone or an older pack left under this name is not handed out. */
+	ret = pack_check_file(ho.fd, z->sb.uuid, pack, ho.blocks);
+	if (ret) {
+		log_error("zone %s: pack %llu: %s", z->name, pack, ret == -EUCLEAN ?
+			  "its head is damaged or of another pack" : strerror(-ret));
+		close(ho.fd);
 		return -EIO;
 	}
 	ret = chan_ioctl(z->chan, NEXUS_IOC_PACK, &ho);

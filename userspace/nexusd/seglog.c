@@ -106,14 +106,16 @@ static void read_head(struct seglog *log, struct seg_file *f)
 	struct nexus_batch_head head;
 
 	f->used = false;
+	f->foreign = false;
 	if (log->window_file == f)
 		log->window_file = NULL;
 	if (read_stretch(f->fd, log->window, NEXUS_BLOCK_SIZE, 0) < NEXUS_BLOCK_SIZE)
 		goto out;
 	memcpy(&head, log->window, sizeof(head));
-	if (le64_to_cpu(head.magic) != NEXUS_BATCH_MAGIC ||
-	    memcmp(head.zone, log->uuid, sizeof(head.zone)) ||
-	    le32_to_cpu(head.block))
+	if (le64_to_cpu(head.magic) != NEXUS_BATCH_MAGIC || le32_to_cpu(head.block))
+		goto out;
+	f->foreign = memcmp(head.zone, log->uuid, sizeof(head.zone));
+	if (f->foreign)
 		goto out;
 	f->used = true;
 	f->number = le64_to_cpu(head.segment);
@@ -230,6 +232,16 @@ u64 seglog_max_number(const struct seglog *log)
 		if (log->files[i].used && log->files[i].number > max)
 			max = log->files[i].number;
 	return max;
+}
+
+u32 seglog_count(const struct seglog *log, u64 size)
+{
+	u32 n = 0;
+	size_t i;
+
+	for (i = 0; i < log->nfiles; i++)
+		n += log->files[i].size == size && !log->files[i].foreign;
+	return n;
 }
 
 u32 seglog_next_index(const struct seglog *log)

@@ -18,6 +18,7 @@ struct seg_file {
 	int fd;
 	u64 size;
 	bool used;		/* begins with a batch head of this zone */
+	bool foreign;		/* or with one of another */
 	u64 number;		/* of that head, unchecked */
 	u64 first_lsn;
 	u64 incarnation;
@@ -50,6 +51,8 @@ struct seg_file *seglog_by_number(const struct seglog *log, u64 incarnation, u64
 /* "NNNNNN.seg" */
 void seglog_name(char name[16], u32 index);
 u32 seglog_next_index(const struct seglog *log);
+/* Files that are, or can be, segments of this zone: of @size bytes, and not of another. */
+u32 seglog_count(const struct seglog *log, u64 size);
 
 struct seg_batch {
 	u64 lsn;

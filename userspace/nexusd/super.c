@@ -122,6 +122,7 @@ int alloc_read(struct nexus_metastore *ms, struct alloc *al, struct errline *err
 	memcpy(&v, buf, sizeof(v));
 	al->next_ino = le64_to_cpu(v.next_ino);
 	al->next_pack = le64_to_cpu(v.next_pack);
+	al->segment_files = le32_to_cpu(v.segment_files);
 	return 0;
 }
 
@@ -167,6 +168,7 @@ int alloc_put(struct nexus_metastore *ms, struct nexus_ms_batch *batch,
 	struct nexus_alloc_val v = {
 		.next_ino = cpu_to_le64(al->next_ino),
 		.next_pack = cpu_to_le64(al->next_pack),
+		.segment_files = cpu_to_le32(al->segment_files),
 	};
 	struct nexus_key k;
 

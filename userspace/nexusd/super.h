@@ -32,6 +32,7 @@ struct super {
 struct alloc {
 	u64 next_ino;
 	u64 next_pack;
+	u32 segment_files;	/* 0: not known */
 };
 
 static inline u32 super_pack_blocks(const struct super *sb)
