@@ -113,6 +113,9 @@ static int nexus_quota_ask(struct nexus_zone *zone, struct nexus_quota_id *e)
 	ret = nexus_ms_read(zone, NEXUS_OP_QUOTA, 0, e->index >> 32,
 			    e->index & U32_MAX, NULL, 0, nexus_log_tail(zone),
 			    &r, sizeof(r), &applied);
+	/* What the helper says must not be taken for what we say. */
+	if (ret == -EAGAIN)
+		ret = -EIO;
 	spin_lock(&q->lock);
 	if (ret < 0)
 		e->stale = e->known;

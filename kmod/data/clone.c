@@ -41,6 +41,7 @@ struct nexus_clone {
 	u32 mapped;			/* blocks of all pieces */
 	bool fresh;			/* some are not SHARED yet */
 	u32 src_changes, dst_changes;	/* of the maps, prepared */
+	bool ask;			/* -EAGAIN: for quotas of the destination */
 };
 
 /* ---- locks ---------------------------------------------------------------- */
@@ -241,6 +242,7 @@ static int nexus_clone_step(struct nexus_clone *c, u64 end)
 	share = c->fresh;
 	grow = nexus_clone_growth(c, to, end - from);
 	err = nexus_quota_take(NEXUS_I(c->dst), grow, false);
+	c->ask = err == -EAGAIN;
 	if (err)
 		return err;
 	err = nexus_clone_remember(c, max, share);
@@ -397,8 +399,8 @@ static int nexus_clone_run(struct nexus_clone *c)
 		return -ENOMEM;
 	while (!err && c->len) {
 		err = nexus_clone_chunk(c);
-		/* Without the locks that it has: quotas are to be asked for. */
-		if (err == -EAGAIN)
+		/* Without the locks that it has. */
+		if (err == -EAGAIN && c->ask)
 			err = nexus_quota_load(NEXUS_I(c->dst));
 	}
 	kvfree(c->piece);

@@ -374,6 +374,7 @@ u64 nexus_map_holes(struct nexus_inode *ni, u64 fblock, u64 end)
 		to = min(end, e.fblock + e.nblocks);
 		holes -= to - max(fblock, e.fblock);
 		fblock = to;
+		cond_resched();
 	}
 	return holes;
 }

@@ -230,13 +230,13 @@ static int attach(struct zone *z, u64 ticket, struct errline *err)
 		.segment_blocks = super_segment_blocks(&z->sb),
 		.ticket = ticket,
 	};
-	u64 first = 0, end = 0, unwritten = 0, limits = 0;
-	int ret;
+	u64 first = 0, end = 0, unwritten = 0, limits;
+	int limits_ret = zone_limits(z, &limits), ret;
 
 	if (!z->rdonly) {
 		ret = zone_unwritten(z, &unwritten);
 		if (!ret)
-			ret = zone_limits(z, &limits);
+			ret = limits_ret;
 		if (ret)
 			return err_set(err, ret, "the usage in the index cannot be read: %s",
 				       strerror(-ret));
