@@ -78,6 +78,11 @@ test_nexusctl() {
 	[ "$(of user $user bytes.grace)" = 172800 ]
 	nexusctl quota set root --user --grace=0
 	[ "$(of user $user bytes.grace)" = 604800 ]
+	# Without the helper, and only for oneself.
+	nexusctl quota get "$dir" --user=$user | grep -q '32K *8K'
+	as $user nexusctl quota get "$dir" --user=$user | grep -q '32K *8K'
+	fails as $user nexusctl quota get "$dir" --user=0
+	fails as $user nexusctl quota get "$dir" --project=1
 	nexusctl quota clear root --user=$user
 	nexusctl quota clear root --group=daemon
 	[ "$(of user $user bytes.hard)" = 0 ]

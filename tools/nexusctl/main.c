@@ -44,7 +44,7 @@ static const struct command commands[] = {
 	  cmd_pack_verify },
 	{ "quota", "list", "ZONE [--user|--group|--project|--zone]",
 	  "who uses and may use how much", 1, 1, TAKES_OWNER, cmd_quota_list },
-	{ "quota", "get", "ZONE --user=NAME|...", "the same of one", 1, 1,
+	{ "quota", "get", "ZONE|PATH --user=NAME|...", "the same of one", 1, 1,
 	  TAKES_OWNER, cmd_quota_get },
 	{ "quota", "set", "ZONE --user=NAME|... --blocks=SOFT/HARD ...",
 	  "set limits, or --grace", 1, 1, TAKES_OWNER | TAKES_LIMITS, cmd_quota_set },

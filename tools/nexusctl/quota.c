@@ -1,14 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 /* nexusctl quota list, get, set, clear. */
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <inttypes.h>
+#include <linux/quota.h>
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "nexusctl.h"
+
+#ifndef SYS_quotactl_fd
+#define SYS_quotactl_fd 443
+#endif
 
 #define BLOCK	4096u
 
@@ -205,6 +212,46 @@ int cmd_quota_list(struct ctl *ctl)
 	return EXIT_OK;
 }
 
+/*
+ * Of a mounted filesystem, as the kernel says: everybody may ask for what is their
+ * own, and needs no helper for it.
+ */
+static int get_mounted(const struct ctl *ctl, uint32_t id, struct list_arg *la)
+{
+	static const int types[] = { -1, USRQUOTA, GRPQUOTA, PRJQUOTA };
+	int type = types[ctl->quota_kind], fd, ret;
+	struct nexus_quota q = { .kind = ctl->quota_kind, .id = id };
+	struct if_dqinfo info;
+	struct if_dqblk d;
+
+	if (type < 0)
+		return usage("the zone's quota has no path; give its name, not", ctl->args[0]);
+	fd = open(ctl->args[0], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	ret = fd < 0 ? -1 : 0;
+	if (!ret)
+		ret = (int)syscall(SYS_quotactl_fd, fd, QCMD(Q_GETQUOTA, type), id, &d);
+	if (!ret)
+		ret = (int)syscall(SYS_quotactl_fd, fd, QCMD(Q_GETINFO, type), 0, &info);
+	if (ret)
+		fprintf(stderr, "nexusctl: %s: %s\n", ctl->args[0], strerror(errno));
+	if (fd >= 0)
+		close(fd);
+	if (ret)
+		return EXIT_FAILED;
+	q.inodes = d.dqb_curinodes;
+	q.blocks = d.dqb_curspace / BLOCK;
+	q.inodes_hard = d.dqb_ihardlimit;
+	q.inodes_soft = d.dqb_isoftlimit;
+	q.blocks_hard = d.dqb_bhardlimit / (BLOCK / 1024);
+	q.blocks_soft = d.dqb_bsoftlimit / (BLOCK / 1024);
+	q.inodes_grace = info.dqi_igrace;
+	q.blocks_grace = info.dqi_bgrace;
+	q.inodes_time = d.dqb_itime ? d.dqb_itime - info.dqi_igrace : 0;
+	q.blocks_time = d.dqb_btime ? d.dqb_btime - info.dqi_bgrace : 0;
+	print_quota(la, &q);
+	return EXIT_OK;
+}
+
 int cmd_quota_get(struct ctl *ctl)
 {
 	struct list_arg la = { .json = { .out = stdout }, .as_json = ctl->json };
@@ -216,6 +263,8 @@ int cmd_quota_get(struct ctl *ctl)
 	ret = find_id(ctl, &id);
 	if (ret != EXIT_OK)
 		return ret;
+	if (strchr(ctl->args[0], '/'))
+		return get_mounted(ctl, id, &la);
 	if (ctl_connect(ctl))
 		return EXIT_FAILED;
 	if (nexus_quota_get(ctl->client, ctl->args[0], ctl->quota_kind, id, print_quota, &la))
