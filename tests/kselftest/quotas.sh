@@ -21,6 +21,14 @@ down() {
 	"$supervise" stop
 }
 
+# The helper is done with the zone.
+is_idle() { nexusctl zone info --json root | grep -q '"state": "idle"'; }
+
+at_rest() {
+	umount "$dir"
+	until_true 30 is_idle
+}
+
 up() {
 	"$supervise" start
 	mount -t nexusfs root "$dir"
@@ -116,13 +124,13 @@ test_remount() {
 	mkdir -m 777 "$dir/quotas"
 	fill "$dir/quotas/a" 5
 	nexusctl quota set root --user=$user --blocks=24K
-	umount "$dir"
+	at_rest
 	[ "$(of user $user bytes.hard)" = 24576 ]
 	[ "$(of user $user bytes.used)" = 20480 ]
 	mount -t nexusfs root "$dir"
 	fill "$dir/quotas/b" 1
 	fails fill "$dir/quotas/c" 1
-	umount "$dir"
+	at_rest
 	nexusctl quota set root --user=$user --blocks=28K
 	fsck.nexusfs root
 	mount -t nexusfs root "$dir"

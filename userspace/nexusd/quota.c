@@ -21,12 +21,27 @@ static int ask(struct memview *v, u64 kind, u32 id, struct nexus_quota_reply *q)
 	return ret < 0 ? ret : 0;
 }
 
+/* What was logged before the question is in the answer, unless that is much. */
+static void catch_up(struct zone *z)
+{
+	u64 tail;
+
+	if (!z->ring.ctl)
+		return;
+	tail = __atomic_load_n(&z->ring.ctl->tail, __ATOMIC_ACQUIRE);
+	if (memtable_applied(&z->mt) < tail)
+		applier_run(&z->applier, tail);
+	if (memtable_applied(&z->mt) < tail)
+		applier_wait(&z->applier, tail, APPLY_WAIT_MS);
+}
+
 int quota_list(struct zone *z, u8 kind, u32 from, quota_fn fn, void *arg)
 {
 	struct nexus_quota_reply q;
 	struct memview v;
 	int ret;
 
+	catch_up(z);
 	do {
 		/* A view each: whoever changes the zone must not wait for the list. */
 		ret = memview_begin(&v, &z->mt, NULL);
@@ -49,6 +64,7 @@ int quota_get(struct zone *z, u8 kind, u32 id, struct nexus_quota_reply *q)
 	struct memview v;
 	int ret;
 
+	catch_up(z);
 	ret = memview_begin(&v, &z->mt, NULL);
 	if (ret)
 		return ret;
