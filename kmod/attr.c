@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* stat, and chmod, chown, utimes, truncate. */
+#include <linux/fs.h>
+#include <linux/fileattr.h>	/* needs the types of fs.h */
 #include <linux/mm.h>
 
-#include "nexusfs.h"
+#include "quota.h"
 
 int nexus_getattr(struct mnt_idmap *idmap, const struct path *path,
 		  struct kstat *stat, u32 mask, unsigned int flags)
@@ -48,6 +50,7 @@ struct nexus_newattr {
 	umode_t	mode;
 	kuid_t	uid;
 	kgid_t	gid;
+	u32	projid, iflags;
 	struct timespec64 atime, mtime, ctime;
 };
 
@@ -61,6 +64,8 @@ static void nexus_new_attr(struct mnt_idmap *idmap, struct inode *inode,
 	new->mode = inode->i_mode;
 	new->uid = inode->i_uid;
 	new->gid = inode->i_gid;
+	new->projid = NEXUS_I(inode)->projid;
+	new->iflags = NEXUS_I(inode)->iflags;
 	if ((valid & ATTR_UID) && i_uid_needs_update(idmap, attr, inode)) {
 		new->uid = from_vfsuid(idmap, i_user_ns(inode), attr->ia_vfsuid);
 		new->mask |= NEXUS_SA_UID;
@@ -98,6 +103,10 @@ static void nexus_copy_attr(struct inode *inode,
 	inode->i_mode = new->mode;
 	inode->i_uid = new->uid;
 	inode->i_gid = new->gid;
+	if (new->mask & NEXUS_SA_PROJID)
+		NEXUS_I(inode)->projid = new->projid;
+	if (new->mask & NEXUS_SA_FLAGS)
+		WRITE_ONCE(NEXUS_I(inode)->iflags, new->iflags);
 	if (new->mask & NEXUS_SA_ATIME)
 		inode_set_atime_to_ts(inode, new->atime);
 	if (new->mask & NEXUS_SA_MTIME)
@@ -106,19 +115,13 @@ static void nexus_copy_attr(struct inode *inode,
 		inode_set_ctime_to_ts(inode, new->ctime);
 }
 
-static int nexus_log_attr(struct inode *inode, const struct nexus_newattr *new,
-			  struct timespec64 now)
+static void nexus_attr_record(struct inode *inode,
+			      const struct nexus_newattr *new,
+			      struct timespec64 now,
+			      struct nexus_rec_setattr *r)
 {
-	struct nexus_inode *ni = NEXUS_I(inode);
-	struct nexus_rec_setattr rec;
-	struct nexus_resv resv = {};
-	u64 lsn;
-	int err;
+	struct nexus_rec_setattr rec = {};
 
-	err = nexus_log_reserve(ni->zone, &resv, sizeof(rec), 0);
-	if (err)
-		return err;
-	memset(&rec, 0, sizeof(rec));
 	nexus_rec_init(&rec.head, sizeof(rec), NEXUS_REC_SETATTR, 0,
 		       nexus_ts(now));
 	rec.ino = cpu_to_le64(inode->i_ino);
@@ -126,22 +129,68 @@ static int nexus_log_attr(struct inode *inode, const struct nexus_newattr *new,
 	rec.mode = cpu_to_le32(new->mode & S_IALLUGO);
 	rec.uid = cpu_to_le32(from_kuid(&init_user_ns, new->uid));
 	rec.gid = cpu_to_le32(from_kgid(&init_user_ns, new->gid));
+	rec.projid = cpu_to_le32(new->projid);
+	rec.iflags = cpu_to_le32(new->iflags);
 	rec.atime_s = cpu_to_le64(new->atime.tv_sec);
 	rec.atime_ns = cpu_to_le32(new->atime.tv_nsec);
 	rec.mtime_s = cpu_to_le64(new->mtime.tv_sec);
 	rec.mtime_ns = cpu_to_le32(new->mtime.tv_nsec);
 	rec.ctime_s = cpu_to_le64(new->ctime.tv_sec);
 	rec.ctime_ns = cpu_to_le32(new->ctime.tv_nsec);
+	*r = rec;
+}
 
-	mutex_lock(&ni->log_mutex);
-	err = nexus_mutate(ni->zone, &resv, &rec.head, &lsn);
-	if (!err) {
-		nexus_copy_attr(inode, new);
-		nexus_times_logged(ni, new->mask);
-		ni->version++;
-		nexus_inode_logged(ni, lsn);
-	}
-	mutex_unlock(&ni->log_mutex);
+/* log_mutex held; -EAGAIN as nexus_quota_move_begin(). */
+static int nexus_attr_commit(struct inode *inode, const struct nexus_newattr *new,
+			     struct nexus_quota_move *mv,
+			     struct nexus_resv *resv,
+			     struct nexus_rec_setattr *rec)
+{
+	struct nexus_inode *ni = NEXUS_I(inode);
+	u64 lsn;
+	int err;
+
+	err = nexus_quota_move_begin(ni, mv);
+	if (err)
+		return err;
+	err = nexus_mutate(ni->zone, resv, &rec->head, &lsn);
+	nexus_quota_move_end(ni, mv, err ? 0 : lsn);
+	if (err)
+		return err;
+	nexus_copy_attr(inode, new);
+	nexus_times_logged(ni, new->mask);
+	ni->version++;
+	nexus_inode_logged(ni, lsn);
+	return 0;
+}
+
+static int nexus_log_attr(struct inode *inode, const struct nexus_newattr *new,
+			  struct timespec64 now)
+{
+	struct nexus_inode *ni = NEXUS_I(inode);
+	struct nexus_quota_move mv = {
+		.to = {
+			from_kuid(&init_user_ns, new->uid),
+			from_kgid(&init_user_ns, new->gid),
+			new->projid,
+		},
+	};
+	struct nexus_rec_setattr rec;
+	struct nexus_resv resv = {};
+	int err;
+
+	err = nexus_log_reserve(ni->zone, &resv, sizeof(rec), 0);
+	if (err)
+		return err;
+	nexus_attr_record(inode, new, now, &rec);
+	do {
+		mutex_lock(&ni->log_mutex);
+		err = nexus_attr_commit(inode, new, &mv, &resv, &rec);
+		mutex_unlock(&ni->log_mutex);
+		if (err != -EAGAIN)
+			break;
+		err = nexus_quota_move_load(ni, &mv);
+	} while (!err);
 	nexus_log_unreserve(&resv);
 	return err;
 }
@@ -186,7 +235,75 @@ int nexus_setattr(struct mnt_idmap *idmap, struct dentry *dentry,
 	return err;
 }
 
+/* ---- flags and project ------------------------------------------------------- */
+
+static u32 nexus_xflags(u32 iflags)
+{
+	u32 xflags = 0;
+
+	if (iflags & NEXUS_IF_IMMUTABLE)
+		xflags |= FS_XFLAG_IMMUTABLE;
+	if (iflags & NEXUS_IF_APPEND)
+		xflags |= FS_XFLAG_APPEND;
+	if (iflags & NEXUS_IF_NODUMP)
+		xflags |= FS_XFLAG_NODUMP;
+	if (iflags & NEXUS_IF_NOATIME)
+		xflags |= FS_XFLAG_NOATIME;
+	if (iflags & NEXUS_IF_SYNC)
+		xflags |= FS_XFLAG_SYNC;
+	if (iflags & NEXUS_IF_PROJINHERIT)
+		xflags |= FS_XFLAG_PROJINHERIT;
+	return xflags;
+}
+
+int nexus_fileattr_get(struct dentry *dentry, NEXUS_FILEATTR *fa)
+{
+	struct nexus_inode *ni = NEXUS_I(d_inode(dentry));
+	u32 iflags = READ_ONCE(ni->iflags);
+
+	fileattr_fill_xflags(fa, nexus_xflags(iflags));
+	if (iflags & NEXUS_IF_DIRSYNC)
+		fa->flags |= FS_DIRSYNC_FL;
+	fa->fsx_projid = READ_ONCE(ni->projid);
+	return 0;
+}
+
+/* The project and whether new files inherit it; everything else stays. */
+int nexus_fileattr_set(struct mnt_idmap *idmap, struct dentry *dentry,
+		       NEXUS_FILEATTR *fa)
+{
+	struct inode *inode = d_inode(dentry);
+	struct nexus_inode *ni = NEXUS_I(inode);
+	struct timespec64 now = current_time(inode);
+	struct nexus_newattr new = {
+		.mask = NEXUS_SA_PROJID | NEXUS_SA_FLAGS | NEXUS_SA_CTIME,
+		.mode = inode->i_mode,
+		.uid = inode->i_uid,
+		.gid = inode->i_gid,
+		.projid = fa->fsx_projid,
+		.iflags = ni->iflags & ~NEXUS_IF_PROJINHERIT,
+		.ctime = now,
+	};
+	NEXUS_FILEATTR old = {};
+
+	if (test_bit(NEXUS_I_SYS, &ni->state))
+		return -EPERM;
+	nexus_fileattr_get(dentry, &old);
+	if ((fa->flags ^ old.flags) & ~FS_PROJINHERIT_FL ||
+	    fa->fsx_xflags & ~(FS_XFLAG_COMMON | FS_XFLAG_HASATTR) ||
+	    fa->fsx_extsize || fa->fsx_cowextsize)
+		return -EOPNOTSUPP;
+	/* As with XFS, files that cannot have it are not complained about. */
+	if (fa->flags & FS_PROJINHERIT_FL && S_ISDIR(inode->i_mode))
+		new.iflags |= NEXUS_IF_PROJINHERIT;
+	if (new.projid == ni->projid && new.iflags == ni->iflags)
+		return 0;
+	return nexus_log_attr(inode, &new, now);
+}
+
 const struct inode_operations nexus_special_iops = {
 	.getattr	= nexus_getattr,
 	.setattr	= nexus_setattr,
+	.fileattr_get	= nexus_fileattr_get,
+	.fileattr_set	= nexus_fileattr_set,
 };

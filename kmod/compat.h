@@ -136,6 +136,13 @@ static inline struct file *nexus_shmem_file(const char *name, loff_t size)
 	d_alloc_parallel(parent, name, &(wq))
 #endif
 
+/* What fileattr_get and fileattr_set pass has another name since 6.17. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 17, 0)
+#define NEXUS_FILEATTR	struct file_kattr
+#else
+#define NEXUS_FILEATTR	struct fileattr
+#endif
+
 /* d_revalidate is told directory and name since 6.14. */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 14, 0)
 #define NEXUS_DEFINE_REVALIDATE(op, impl) \

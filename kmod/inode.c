@@ -12,7 +12,7 @@
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
 
-#include "nexusfs.h"
+#include "quota.h"
 
 /* Extents one FORGET frees at most; more become steps of BULK. */
 #define NEXUS_FORGET_MAX	1024u
@@ -77,6 +77,12 @@ struct inode *nexus_alloc_inode(struct super_block *sb)
 	ni->data_resv = (struct nexus_resv){};
 	ni->resv_blocks = 0;
 	ni->delayed = 0;
+	ni->counted = 0;
+	ni->owner = (struct nexus_owner){};
+	ni->quota_held = 0;
+	ni->quota_resv = 0;
+	ni->quota_kinds = 0;
+	ni->quota_new = 0;
 	ni->evict_resv = (struct nexus_resv){};
 	ni->link = NULL;
 	ni->time_resv = (struct nexus_resv){};
@@ -174,6 +180,8 @@ static int nexus_inode_fill(struct inode *inode,
 	ni->gen = a->gen;
 	ni->iflags = a->flags;
 	ni->projid = a->projid;
+	ni->counted = inode->i_blocks;
+	ni->owner = (struct nexus_owner){ a->uid, a->gid, a->projid };
 	memcpy(ni->target, a->target, sizeof(ni->target));
 	nexus_set_flags(inode, a->flags);
 	if (er->flags & NEXUS_ER_NO_XATTRS)
@@ -339,9 +347,17 @@ struct inode *nexus_new_inode(struct mnt_idmap *idmap, struct inode *dir,
 		/* Nothing is in it that the dcache would not know. */
 		set_bit(NEXUS_I_COMPLETE, &ni->state);
 	}
+	ni->owner = (struct nexus_owner){
+		i_uid_read(inode), i_gid_read(inode), ni->projid,
+	};
 	nexus_set_ops(inode);
 	if (S_ISREG(mode))
 		nexus_data_new(inode);
+	err = nexus_quota_new(ni);
+	if (err) {
+		iput(inode);
+		return ERR_PTR(err);
+	}
 	return inode;
 }
 
@@ -363,6 +379,7 @@ static void nexus_forget(struct nexus_inode *ni)
 	err = nexus_mutate(ni->zone, &ni->evict_resv, &rec.head, &lsn);
 	if (!err) {
 		nexus_inode_logged(ni, lsn);
+		nexus_quota_forgotten(ni, lsn);
 		nexus_packs_unpromise(ni->zone, ni->unwritten);
 	}
 	mutex_unlock(&ni->log_mutex);
@@ -382,6 +399,7 @@ void nexus_evict_inode(struct inode *inode)
 	truncate_inode_pages_final(&inode->i_data);
 	if (S_ISREG(inode->i_mode) && !test_bit(NEXUS_I_SYS, &ni->state))
 		nexus_data_evict(inode);
+	nexus_quota_evict(ni);
 	clear_inode(inode);
 	if (test_bit(NEXUS_I_ORPHAN, &ni->state))
 		nexus_forget(ni);

@@ -14,7 +14,7 @@
 #include <linux/slab.h>
 #include <linux/uuid.h>
 
-#include "nexusfs.h"
+#include "memstore.h"
 #include "../lib/omap.h"
 #include "data/data.h"
 

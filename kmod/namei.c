@@ -11,7 +11,7 @@
 #include <linux/namei.h>
 #include <linux/slab.h>
 
-#include "nexusfs.h"
+#include "quota.h"
 
 /* The next position of @dir; i_rwsem. */
 static int nexus_next_pos(const struct inode *dir, u64 *pos)
@@ -130,6 +130,7 @@ static int nexus_make(struct mnt_idmap *idmap, struct inode *dir,
 		di->version++;
 		nexus_inode_logged(di, lsn);
 		nexus_inode_logged(ni, lsn);
+		nexus_quota_created(ni, lsn);
 	}
 	nexus_unlock_inodes(&set);
 	nexus_log_unreserve(&resv);
@@ -218,6 +219,7 @@ static int nexus_tmpfile(struct mnt_idmap *idmap, struct inode *dir,
 	err = nexus_mutate(zone, &resv, &rec->head, &lsn);
 	if (!err) {
 		nexus_inode_logged(ni, lsn);
+		nexus_quota_created(ni, lsn);
 		ni->evict_resv.zone = zone;
 		nexus_resv_move(&ni->evict_resv, &resv,
 				sizeof(struct nexus_rec_forget));
@@ -256,4 +258,6 @@ const struct inode_operations nexus_dir_iops = {
 	.tmpfile	= nexus_tmpfile,
 	.getattr	= nexus_getattr,
 	.setattr	= nexus_setattr,
+	.fileattr_get	= nexus_fileattr_get,
+	.fileattr_set	= nexus_fileattr_set,
 };

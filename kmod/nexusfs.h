@@ -46,9 +46,11 @@ struct nexus_log;
 struct nexus_packs;
 struct nexus_session;
 struct fs_context;
+NEXUS_FILEATTR;
 struct seq_file;
 struct writeback_control;
 struct nexus_memstore;
+struct nexus_quota;
 
 /* ---- messages ------------------------------------------------------ */
 
@@ -152,6 +154,7 @@ struct nexus_zone {
 	struct nexus_log *log;		/* log/: ring, segments, flusher; NULL for mem */
 	struct nexus_packs *packs;	/* data/: packs of the zone */
 	struct nexus_memstore *mem;	/* memstore.c, NULL otherwise */
+	struct nexus_quota *quota;	/* quota.h */
 	struct file *lock_file;		/* LOCK, kept for the life of the superblock */
 	struct nexus_opts opts;
 	bool store_rdonly;
@@ -395,6 +398,11 @@ enum {
 	NEXUS_I_SYS,		/* synthesized (/__sys__/): never in store or log */
 };
 
+/* Whom quotas count an inode for. */
+struct nexus_owner {
+	u32 uid, gid, projid;
+};
+
 struct nexus_inode {
 	struct inode vfs;
 	struct nexus_zone *zone;
@@ -413,7 +421,7 @@ struct nexus_inode {
 	u64 unwritten;		/* blocks in unwritten extents; log_mutex */
 	u64 version, gen;
 	u32 iflags;		/* NEXUS_IF_* */
-	u32 projid;
+	u32 projid;		/* log_mutex to change */
 	u8 target[16];
 	struct timespec64 btime;
 	struct nexus_extmap *map; /* regular files; log_mutex to change; NULL: empty */
@@ -425,6 +433,13 @@ struct nexus_inode {
 	u64 resv_blocks;	/* pack blocks of dirty folios; resv_lock */
 	u64 delayed;		/* blocks that get an extent when they are written; resv_lock */
 	spinlock_t resv_lock;
+	/* Quotas (quota.h). */
+	blkcnt_t counted;	/* i_blocks as quotas have it; log_mutex */
+	struct nexus_owner owner; /* for them; log_mutex and resv_lock to change */
+	u64 quota_held;		/* blocks operations may need; resv_lock */
+	u64 quota_resv;		/* blocks reserved: for those and the delayed ones; resv_lock */
+	u8 quota_kinds;		/* where they are; resv_lock */
+	u8 quota_new;		/* where one inode is reserved; nobody else knows the inode */
 	struct nexus_resv evict_resv; /* for FORGET, taken by the operation that made nlink 0 */
 	char *link;		/* symlink target, NUL-terminated; freed RCU-safely */
 	struct nexus_resv time_resv; /* for the SETATTR of lazy times; resv_lock */
@@ -478,16 +493,27 @@ int nexus_getattr(struct mnt_idmap *idmap, const struct path *path,
 		  struct kstat *stat, u32 mask, unsigned int flags);
 int nexus_setattr(struct mnt_idmap *idmap, struct dentry *dentry,
 		  struct iattr *attr);
+int nexus_fileattr_get(struct dentry *dentry, NEXUS_FILEATTR *fa);
+int nexus_fileattr_set(struct mnt_idmap *idmap, struct dentry *dentry,
+		       NEXUS_FILEATTR *fa);
 static inline struct nexus_time nexus_ts(struct timespec64 ts)
 {
 	return (struct nexus_time){ .s = ts.tv_sec, .ns = ts.tv_nsec };
 }
 
-/* Notes that a record about @ni was appended; log_mutex held. */
+/* quota.c: the record at @lsn has made i_blocks what it is. */
+void nexus_quota_logged(struct nexus_inode *ni, u64 lsn);
+
+/*
+ * Notes that a record about @ni was appended, and that its map is as the record says;
+ * log_mutex held.
+ */
 static inline void nexus_inode_logged(struct nexus_inode *ni, u64 lsn)
 {
 	lockdep_assert_held(&ni->log_mutex);
 	WRITE_ONCE(ni->last_lsn, lsn);
+	if (ni->vfs.i_blocks != ni->counted)
+		nexus_quota_logged(ni, lsn);
 }
 
 /*
@@ -619,31 +645,6 @@ int nexus_write_inode(struct inode *inode, struct writeback_control *wbc);
 /* Room for what write_inode is going to log; waits killably.  0, -EINTR, -EROFS. */
 int nexus_times_reserve(struct inode *inode);
 void nexus_dirty_inode(struct inode *inode, int flags);
-
-/*
- * memstore.c: the in-memory metastore and its pack store, for "mount -o mem".
- *
- * Such a zone has zone->mem, no session and no log (zone->log stays NULL);
- * functions of log/ see that:
- *   nexus_log_reserve	-EROFS on a failed zone, else succeeds at once
- *   nexus_mutate	calls zone->ms->mutate, as for every zone
- *   nexus_log_flush	0, or -EIO on a failed zone
- *   tail, durable, applied	nexus_memstore_lsn()
- *   nexus_log_set_flags	nexus_memstore_want(zone, set)
- *   stop, kick, wake_all, free	nothing
- * Its packs are real ones: memstore hands shmem files to nexus_packs_add(), with
- * NEXUS_HF_ZEROED | NEXUS_HF_SPARE, at the start and whenever
- * NEXUS_LF_WANT_PACK is set.
- */
-int nexus_memstore_start(struct nexus_zone *zone);
-/* Before nexus_packs_free(): no more packs are handed over. */
-void nexus_memstore_stop(struct nexus_zone *zone);
-void nexus_memstore_free(struct nexus_zone *zone);
-u64 nexus_memstore_lsn(struct nexus_zone *zone);
-/* Brings files_used, blocks_used and the space fields of the zone up to date. */
-void nexus_memstore_statfs(struct nexus_zone *zone);
-/* NEXUS_LF_* somebody waits for.  Any context. */
-void nexus_memstore_want(struct nexus_zone *zone, u32 flags);
 
 /* sys.c: inode numbers from here on are synthesized, never stored. */
 #define NEXUS_SYS_INO	BIT_ULL(62)

@@ -8,7 +8,7 @@
  */
 #include <linux/slab.h>
 
-#include "nexusfs.h"
+#include "quota.h"
 
 struct nexus_move {
 	struct inode	*sdir, *ddir;
@@ -155,6 +155,9 @@ int nexus_rename(struct mnt_idmap *idmap, struct inode *old_dir,
 	if (nexus_sys_name(old_dir, &old_dentry->d_name) ||
 	    nexus_sys_name(new_dir, &new_dentry->d_name))
 		return -EPERM;
+	if (nexus_other_project(new_dir, m.inode) ||
+	    (exchange && nexus_other_project(old_dir, m.target)))
+		return -EXDEV;
 	if (m.target && !exchange && S_ISDIR(m.target->i_mode) &&
 	    NEXUS_I(m.target)->children)
 		return -ENOTEMPTY;

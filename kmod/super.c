@@ -13,7 +13,8 @@
 #include <linux/slab.h>
 #include <linux/statfs.h>
 
-#include "nexusfs.h"
+#include "memstore.h"
+#include "quota.h"
 
 #ifndef CONFIG_64BIT
 #error "nexusfs needs a 64-bit kernel: inode numbers and directory positions have 64 bits"
@@ -100,7 +101,7 @@ static int nexus_statfs(struct dentry *dentry, struct kstatfs *buf)
 	buf->f_files = READ_ONCE(zone->files_used) + buf->f_ffree;
 	buf->f_fsid = uuid_to_fsid(zone->uuid);
 	buf->f_namelen = NEXUS_NAME_MAX;
-	return 0;
+	return nexus_quota_statfs(d_inode(dentry), buf);
 }
 
 static int nexus_sync_fs(struct super_block *sb, int wait)
@@ -221,6 +222,7 @@ static int nexus_fill_super(struct super_block *sb, struct fs_context *fc)
 
 	sb->s_magic = NEXUS_SUPER_MAGIC;
 	sb->s_op = &nexus_super_ops;
+	nexus_quota_setup_sb(sb);
 	nexus_set_default_d_op(sb, &nexus_dentry_ops);
 	sb->s_blocksize = NEXUS_BLOCK_SIZE;
 	sb->s_blocksize_bits = NEXUS_BLOCK_SHIFT;
@@ -269,7 +271,10 @@ static int nexus_fill_super(struct super_block *sb, struct fs_context *fc)
 		return -EUCLEAN;
 	}
 	sb->s_root = d_make_root(root);
-	return sb->s_root ? 0 : -ENOMEM;
+	if (!sb->s_root)
+		return -ENOMEM;
+	/* From here on statfs can do without the helper. */
+	return nexus_quota_statfs_load(zone);
 }
 
 static int nexus_test_super(struct super_block *sb, struct fs_context *fc)

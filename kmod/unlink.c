@@ -5,7 +5,7 @@
  * The operation that takes an inode's last name also reserves for the FORGET
  * record, so that eviction, which cannot wait or fail, finds its room paid for.
  */
-#include "nexusfs.h"
+#include "quota.h"
 
 /* Longest LINK or UNLINK record: fits on the stack. */
 #define NEXUS_NAME_REC_MAX \
@@ -34,6 +34,8 @@ int nexus_link(struct dentry *old, struct inode *dir, struct dentry *dentry)
 		return -EPERM;
 	if (pos >= NEXUS_POS_MAX)
 		return -ENOSPC;
+	if (nexus_other_project(dir, inode))
+		return -EXDEV;
 	err = nexus_log_reserve(di->zone, &resv,
 				nexus_rec_name_len(dentry->d_name.len), 0);
 	if (err)

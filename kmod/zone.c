@@ -9,7 +9,8 @@
 #include <linux/slab.h>
 #include <linux/vmalloc.h>
 
-#include "nexusfs.h"
+#include "memstore.h"
+#include "quota.h"
 
 static DEFINE_SPINLOCK(nexus_zone_lock);
 static struct workqueue_struct *nexus_zone_wq;
@@ -23,6 +24,10 @@ struct nexus_zone *nexus_zone_alloc(const char *name)
 	zone = kvzalloc(sizeof(*zone), GFP_KERNEL_ACCOUNT);
 	if (!zone)
 		return NULL;
+	if (nexus_quota_alloc(zone)) {
+		kvfree(zone);
+		return NULL;
+	}
 	kref_init(&zone->ref);
 	strscpy(zone->name, name, sizeof(zone->name));
 	spin_lock_init(&zone->ino_lock);
@@ -47,6 +52,7 @@ static void nexus_zone_release(struct kref *ref)
 		fput(zone->lock_file);
 	if (zone->session)
 		nexus_session_put(zone->session);
+	nexus_quota_free(zone);
 	kvfree(zone);
 }
 

@@ -77,6 +77,9 @@ u32 nexus_crc32c(u32 crc, const void *data, size_t len);
 #ifndef EUCLEAN
 #define EUCLEAN 117
 #endif
+#ifndef S32_MAX
+#define S32_MAX INT32_MAX
+#endif
 #ifndef U32_MAX
 #define U32_MAX UINT32_MAX
 #endif

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
 /* Typed reads: LOOKUP, GETATTR, LIST, GETNAME, STATFS; the rest in read_data.c. */
 #include "read_impl.h"
+#include "record.h"
 
 /* Index value to native fields; both structures are laid out alike in meaning. */
 void nexus_attr_from_val(struct nexus_attr *attr, u64 ino,
@@ -258,7 +259,7 @@ static int read_list(struct nexus_rd *rd, const struct nexus_request *req)
 	}
 }
 
-/* ---- GETNAME and STATFS -------------------------------------------- */
+/* ---- GETNAME, STATFS and QUOTA ------------------------------------- */
 
 static int put_name(struct nexus_rd *rd, u64 parent, u64 pos, const void *name,
 		    size_t len)
@@ -331,6 +332,75 @@ static int read_statfs(struct nexus_rd *rd)
 	return 0;
 }
 
+static u64 grace(__le64 said)
+{
+	return said ? le64_to_cpu(said) : NEXUS_QUOTA_GRACE_TIME;
+}
+
+static int put_grace(struct nexus_rd *rd, u8 kind, struct nexus_quota_reply *rep)
+{
+	const struct nexus_quota_val *q = (const void *)rd->val;
+	int ret;
+
+	nexus_key_quota(&rd->key, NEXUS_QUOTA_GRACE + kind, 0);
+	ret = nexus_rd_get(rd, NEXUS_KEY_QUOTA, sizeof(*q));
+	if (ret < 0 && ret != -ENOENT)
+		return ret;
+	rep->inodes_grace = grace(ret < 0 ? 0 : q->inodes_soft);
+	rep->blocks_grace = grace(ret < 0 ? 0 : q->blocks_soft);
+	return 0;
+}
+
+/* Into rd->val; rd->key says of which id.  0, or -ENOENT: there is none. */
+static int find_quota(struct nexus_rd *rd, u8 kind, u64 id, bool next)
+{
+	int ret;
+
+	nexus_key_quota(&rd->key, kind, id);
+	if (!next) {
+		ret = nexus_rd_get(rd, NEXUS_KEY_QUOTA, sizeof(struct nexus_quota_val));
+		return ret < 0 ? ret : 0;
+	}
+	ret = nexus_rd_seek(rd, 2);
+	if (ret < 0)
+		return ret;
+	if ((size_t)ret > sizeof(rd->val) || rd->key.len != 10 ||
+	    nexus_val_check(rd->val, (size_t)ret, NEXUS_KEY_QUOTA,
+			    sizeof(struct nexus_quota_val)))
+		return -EUCLEAN;
+	return 0;
+}
+
+static int read_quota(struct nexus_rd *rd, const struct nexus_request *req)
+{
+	const struct nexus_quota_val *q = (const void *)rd->val;
+	bool next = req->arg0 & NEXUS_QUOTA_NEXT;
+	u64 kind = req->arg0 & ~(u64)NEXUS_QUOTA_NEXT;
+	struct nexus_quota_reply *rep = rd->out;
+	int ret;
+
+	if (kind >= NEXUS_QUOTA_LIMITED || rd->cap < sizeof(*rep))
+		return -EINVAL;
+	memset(rep, 0, sizeof(*rep));
+	rep->id = req->arg1;
+	ret = find_quota(rd, (u8)kind, req->arg1, next);
+	if (ret < 0 && (next || ret != -ENOENT))
+		return ret;
+	if (!ret) {
+		rep->id = nexus_get_be64(rd->key.b + 2);
+		rep->inodes = le64_to_cpu(q->inodes);
+		rep->blocks = le64_to_cpu(q->blocks);
+		rep->inodes_hard = le64_to_cpu(q->inodes_hard);
+		rep->inodes_soft = le64_to_cpu(q->inodes_soft);
+		rep->blocks_hard = le64_to_cpu(q->blocks_hard);
+		rep->blocks_soft = le64_to_cpu(q->blocks_soft);
+		rep->inodes_time = le64_to_cpu(q->inodes_time);
+		rep->blocks_time = le64_to_cpu(q->blocks_time);
+	}
+	rd->len = sizeof(*rep);
+	return put_grace(rd, (u8)kind, rep);
+}
+
 static int read_op(struct nexus_rd *rd, const struct nexus_request *req,
 		   const void *data)
 {
@@ -356,6 +426,8 @@ static int read_op(struct nexus_rd *rd, const struct nexus_request *req,
 		return read_getname(rd, req);
 	case NEXUS_OP_SETTINGS:
 		return nexus_rd_op_settings(rd, req);
+	case NEXUS_OP_QUOTA:
+		return read_quota(rd, req);
 	}
 	return -EOPNOTSUPP;
 }

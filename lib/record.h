@@ -14,6 +14,9 @@
 #define NEXUS_SETTING_PATH_MAX	4095u
 #define NEXUS_SETTING_VALUE_MAX	8192u	/* path and value fit one reply slot */
 
+#define NEXUS_QUOTA_LIMITED	4u	/* kinds of quotas below can have limits */
+#define NEXUS_QUOTA_GRACE_TIME	604800u	/* seconds, where none is set */
+
 /* Every flag of an inode this version knows; a record with others is refused. */
 #define NEXUS_IF_KNOWN		0x3fffu
 /* Those that SETATTR leaves as they are: they say what the inode is. */

@@ -297,6 +297,13 @@ static bool check_quota(const struct nexus_rec_head *rec)
 		return true;
 	case NEXUS_QUOTA_PROJECT:
 		return id;
+	case NEXUS_QUOTA_GRACE + NEXUS_QUOTA_ZONE:
+	case NEXUS_QUOTA_GRACE + NEXUS_QUOTA_USER:
+	case NEXUS_QUOTA_GRACE + NEXUS_QUOTA_GROUP:
+	case NEXUS_QUOTA_GRACE + NEXUS_QUOTA_PROJECT:
+		return !id && !r->inodes_hard && !r->blocks_hard &&
+		       le64_to_cpu(r->inodes_soft) <= S32_MAX &&
+		       le64_to_cpu(r->blocks_soft) <= S32_MAX;
 	}
 	return false;
 }

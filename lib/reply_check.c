@@ -323,6 +323,24 @@ static int check_settings(const u8 *p, size_t len, const char **field)
 	return 0;
 }
 
+static int check_quota(const struct nexus_request *req, const u8 *p, size_t len,
+		       const char **field)
+{
+	const struct nexus_quota_reply *r = (const void *)p;
+
+	if (len != sizeof(*r))
+		BAD("length");
+	if (req->arg0 & NEXUS_QUOTA_NEXT ?
+	    r->id < req->arg1 || r->id >= U32_MAX : r->id != req->arg1)
+		BAD("id");
+	if (r->inodes > NEXUS_SIZE_MAX || r->blocks > NEXUS_SIZE_MAX >> NEXUS_BLOCK_SHIFT)
+		BAD("usage");
+	if (r->inodes_time > NEXUS_SIZE_MAX || r->blocks_time > NEXUS_SIZE_MAX ||
+	    r->inodes_grace > S32_MAX || r->blocks_grace > S32_MAX)
+		BAD("time");
+	return 0;
+}
+
 bool nexus_reason_ok(const void *text, size_t len)
 {
 	const u8 *p = text;
@@ -381,6 +399,8 @@ int nexus_reply_check(const struct nexus_request *req, const void *data,
 		return check_name(req, p, len, field);
 	case NEXUS_OP_SETTINGS:
 		return check_settings(p, len, field);
+	case NEXUS_OP_QUOTA:
+		return check_quota(req, p, len, field);
 	}
 	BAD("op");
 }

@@ -7,7 +7,6 @@
  * structure is packed by construction (natural alignment, explicit padding),
  * little-endian, and its size and offsets are asserted below.  Keys are
  * big-endian so that byte order is numeric order.
- *
  * Documentation/format.md explains each record in prose.
  */
 #ifndef NEXUS_FORMAT_H
@@ -50,7 +49,9 @@
 #define NEXUS_INCOMPAT_CASEFOLD	(1ull << 3)
 #define NEXUS_INCOMPAT_ENCRYPT	(1ull << 4)
 #define NEXUS_INCOMPAT_RANGES	(1ull << 5) /* PUNCH and RESERVE records, unwritten extents */
-#define NEXUS_INCOMPAT_KNOWN	(NEXUS_INCOMPAT_SHARED | NEXUS_INCOMPAT_RANGES)
+#define NEXUS_INCOMPAT_GRACE	(1ull << 7) /* grace times of quotas */
+#define NEXUS_INCOMPAT_KNOWN	(NEXUS_INCOMPAT_SHARED | NEXUS_INCOMPAT_RANGES | \
+				 NEXUS_INCOMPAT_GRACE)
 
 /* ------------------------------------------------------------------ */
 /* Index keys: one letter, then big-endian fields, then bytes          */
@@ -212,6 +213,7 @@ struct nexus_orphan_val {
 #define NEXUS_QUOTA_GROUP	2u
 #define NEXUS_QUOTA_PROJECT	3u	/* project 0 is not counted */
 #define NEXUS_QUOTA_UNWRITTEN	4u	/* id 0: unwritten blocks of the zone; no limits */
+#define NEXUS_QUOTA_GRACE	8u	/* + kind 0 to 3, id 0: *_soft are grace times, seconds */
 
 struct nexus_quota_val {
 	struct nexus_val_head head;

@@ -6,6 +6,7 @@
 #include <linux/file.h>
 #include <linux/slab.h>
 
+#include "../quota.h"
 #include "chan.h"
 
 /* A LOCK file must be a regular file, and not in a zone of ours. */
@@ -46,6 +47,8 @@ static const char *nexus_zone_attach_bad(const struct nexus_zone_attach *za)
 		return "uuid";
 	if (za->unwritten > NEXUS_SIZE_MAX >> NEXUS_BLOCK_SHIFT)
 		return "unwritten";
+	if (za->limits >> NEXUS_QUOTA_LIMITED)
+		return "limits";
 	return NULL;
 }
 
@@ -79,6 +82,7 @@ static struct nexus_zone *nexus_zone_make(struct nexus_session *s,
 	memcpy(zone->uuid, za->uuid, sizeof(zone->uuid));
 	zone->store_rdonly = za->flags & NEXUS_ZA_RDONLY;
 	zone->features = za->features;
+	nexus_quota_start(zone, za->limits);
 	zone->opts.grace = NEXUS_GRACE_DEFAULT;
 	err = nexus_log_start(zone, &p);
 	if (!err)

@@ -7,6 +7,7 @@
 #include <linux/file.h>
 #include <linux/slab.h>
 
+#include "../quota.h"
 #include "chan.h"
 
 /* The zone @id, referenced; or ERR_PTR.  @mine: this attachment must have attached it. */
@@ -220,6 +221,7 @@ static int nexus_submit_one(struct nexus_zone *zone, struct super_block *sb,
 {
 	const struct nexus_rec_pack *pack = (void *)rec;
 	const struct nexus_rec_forget *forget = (void *)rec;
+	struct nexus_rec_quota *quota = NULL;
 	struct nexus_resv resv = {};
 	int err;
 
@@ -231,7 +233,9 @@ static int nexus_submit_one(struct nexus_zone *zone, struct super_block *sb,
 	case NEXUS_REC_BULK:
 	case NEXUS_REC_PACK:
 	case NEXUS_REC_SETTING:
+		break;
 	case NEXUS_REC_QUOTA:
+		quota = (void *)rec;
 		break;
 	default:
 		return -EPERM;
@@ -244,9 +248,13 @@ static int nexus_submit_one(struct nexus_zone *zone, struct super_block *sb,
 		return err;
 	if (le16_to_cpu(rec->type) == NEXUS_REC_PACK && !pack->state)
 		err = nexus_packs_drop(zone, le64_to_cpu(pack->pack));
-	if (!err)
+	if (!err && quota)
+		err = nexus_quota_mutate(zone, &resv, quota, lsn);
+	else if (!err)
 		err = nexus_mutate(zone, &resv, rec, lsn);
 	nexus_log_unreserve(&resv);
+	if (!err && le16_to_cpu(rec->type) == NEXUS_REC_FORGET)
+		nexus_quota_stale(zone);
 	return err;
 }
 

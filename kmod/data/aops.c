@@ -4,6 +4,7 @@
 #include <linux/pagemap.h>
 #include <linux/writeback.h>
 
+#include "../quota.h"
 #include "data.h"
 
 /* ---- reservations ---------------------------------------------------------- */
@@ -58,29 +59,36 @@ void nexus_folio_unreserve(struct inode *inode)
 #define NEXUS_FOLIO_MARKED	((void *)1)
 #define NEXUS_FOLIO_DELAYED	((void *)2)	/* and its block had no extent */
 
-bool nexus_folio_mark(struct inode *inode, struct folio *folio,
-		      enum nexus_packs_use use)
+int nexus_folio_mark(struct inode *inode, struct folio *folio,
+		     enum nexus_packs_use use)
 {
 	struct nexus_inode *ni = NEXUS_I(inode);
 	bool mapped, unwritten;
+	int err;
 
 	if (folio_test_private(folio)) {
 		nexus_folio_unreserve(inode);
-		return true;
+		return 0;
 	}
 	/* Not under writeback: the map knows what was written of it. */
 	mapped = nexus_map_has(ni, folio->index, &unwritten);
 	if (use == NEXUS_PACKS_PROMISED && !unwritten)
-		return false;
+		return -EAGAIN;
 	if (mapped) {
 		folio_attach_private(folio, NEXUS_FOLIO_MARKED);
-		return true;
+		return 0;
 	}
-	folio_attach_private(folio, NEXUS_FOLIO_DELAYED);
 	spin_lock(&ni->resv_lock);
 	WRITE_ONCE(ni->delayed, ni->delayed + 1);
 	spin_unlock(&ni->resv_lock);
-	return true;
+	/* A full quota can be emptied by punching, too. */
+	err = nexus_quota_delay(ni, use >= NEXUS_PACKS_CUT);
+	if (err) {
+		nexus_folio_landed(inode, 1);
+		return err;
+	}
+	folio_attach_private(folio, NEXUS_FOLIO_DELAYED);
+	return 0;
 }
 
 void nexus_folio_landed(struct inode *inode, u32 n)
@@ -92,6 +100,7 @@ void nexus_folio_landed(struct inode *inode, u32 n)
 	spin_lock(&ni->resv_lock);
 	WRITE_ONCE(ni->delayed, ni->delayed - n);
 	spin_unlock(&ni->resv_lock);
+	nexus_quota_landed(ni);
 }
 
 void nexus_folio_unmark(struct inode *inode, struct folio *folio)
@@ -198,11 +207,12 @@ static struct folio *nexus_folio_try(struct inode *inode, pgoff_t index,
 		nexus_folio_unreserve(inode);
 		return folio;
 	}
-	if (!nexus_folio_mark(inode, folio, use)) {
+	err = nexus_folio_mark(inode, folio, use);
+	if (err) {
 		nexus_folio_unreserve(inode);
 		folio_unlock(folio);
 		folio_put(folio);
-		return NULL;
+		return err == -EAGAIN ? NULL : ERR_PTR(err);
 	}
 	if (folio_test_uptodate(folio) || whole)
 		return folio;
@@ -221,9 +231,15 @@ struct folio *nexus_folio_begin(struct inode *inode, pgoff_t index, bool whole,
 				enum nexus_packs_use use)
 {
 	struct folio *folio;
+	int err;
 
-	while (!(folio = nexus_folio_try(inode, index, whole, use)))
-		use = nexus_folio_use(inode, index);
+	while (!(folio = nexus_folio_try(inode, index, whole, use))) {
+		err = nexus_quota_load(NEXUS_I(inode));
+		if (err)
+			return ERR_PTR(err);
+		if (use < NEXUS_PACKS_CUT)
+			use = nexus_folio_use(inode, index);
+	}
 	return folio;
 }
 

@@ -18,6 +18,7 @@
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 
+#include "../quota.h"
 #include "data.h"
 
 #define NEXUS_CLONE_CHUNK	4096u	/* blocks */
@@ -40,6 +41,7 @@ struct nexus_clone {
 	u32 mapped;			/* blocks of all pieces */
 	bool fresh;			/* some are not SHARED yet */
 	u32 src_changes, dst_changes;	/* of the maps, prepared */
+	bool ask;			/* -EAGAIN: for quotas of the destination */
 };
 
 /* ---- locks ---------------------------------------------------------------- */
@@ -211,6 +213,14 @@ static int nexus_clone_remember(struct nexus_clone *c, u32 n, bool share)
 	return err;
 }
 
+/* What was gathered is more than destination blocks [to, to + n) by so much. */
+static u64 nexus_clone_growth(struct nexus_clone *c, u64 to, u64 n)
+{
+	u64 had = n - nexus_map_holes(NEXUS_I(c->dst), to, to + n);
+
+	return c->mapped > had ? c->mapped - had : 0;
+}
+
 /*
  * Shares what comes next, up to source block @end; both files are frozen and
  * the destination's pages gone (or right, when they were compared).
@@ -222,6 +232,7 @@ static int nexus_clone_step(struct nexus_clone *c, u64 end)
 	struct nexus_lockset set;
 	loff_t bytes;
 	bool share;
+	u64 grow;
 	u32 max, n;
 	int err;
 
@@ -229,9 +240,14 @@ static int nexus_clone_step(struct nexus_clone *c, u64 end)
 	end = nexus_clone_gather(c, from, end, NEXUS_CLONE_PIECES);
 	max = max(c->nr, 1);
 	share = c->fresh;
-	err = nexus_clone_remember(c, max, share);
+	grow = nexus_clone_growth(c, to, end - from);
+	err = nexus_quota_take(NEXUS_I(c->dst), grow, false);
+	c->ask = err == -EAGAIN;
 	if (err)
 		return err;
+	err = nexus_clone_remember(c, max, share);
+	if (err)
+		goto out_quota;
 	nexus_lock_inodes(&set, c->src, c->dst, NULL, NULL);
 	/*
 	 * Again: pages that a device dirtied may have been written meanwhile.  If
@@ -246,12 +262,14 @@ static int nexus_clone_step(struct nexus_clone *c, u64 end)
 	nexus_unlock_inodes(&set);
 	nexus_map_unprepare(NEXUS_I(c->src), c->src_changes);
 	nexus_map_unprepare(NEXUS_I(c->dst), c->dst_changes);
-	if (err)
-		return err;
-	c->pos_in += bytes;
-	c->pos_out += bytes;
-	c->len -= bytes;
-	return 0;
+	if (!err) {
+		c->pos_in += bytes;
+		c->pos_out += bytes;
+		c->len -= bytes;
+	}
+out_quota:
+	nexus_quota_give(NEXUS_I(c->dst), grow);
+	return err;
 }
 
 /* ---- chunks ------------------------------------------------------------------ */
@@ -379,8 +397,12 @@ static int nexus_clone_run(struct nexus_clone *c)
 				  GFP_KERNEL_ACCOUNT);
 	if (!c->piece)
 		return -ENOMEM;
-	while (!err && c->len)
+	while (!err && c->len) {
 		err = nexus_clone_chunk(c);
+		/* Without the locks that it has. */
+		if (err == -EAGAIN && c->ask)
+			err = nexus_quota_load(NEXUS_I(c->dst));
+	}
 	kvfree(c->piece);
 	return err;
 }

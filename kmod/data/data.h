@@ -209,6 +209,8 @@ void nexus_map_punch(struct nexus_inode *ni, u64 fblock, u64 n);
  * promised, gets less by what was not unwritten before.
  */
 void nexus_map_unwrite(struct nexus_inode *ni, u64 fblock, u64 n, u64 *promise);
+/* Blocks of [fblock, end) without an extent. */
+u64 nexus_map_holes(struct nexus_inode *ni, u64 fblock, u64 end);
 /* As nexus_extmap_next(). */
 bool nexus_map_next(struct nexus_inode *ni, u64 fblock, struct nexus_ext *e);
 /*
@@ -234,12 +236,12 @@ void nexus_folio_unreserve(struct inode *inode);
 enum nexus_packs_use nexus_folio_use(struct inode *inode, pgoff_t index);
 /*
  * Marks a folio, locked and not under writeback, as holding a reservation; takes
- * the caller's, or gives it back if there is one.  False: what the reservation
- * was for has been written meanwhile; the caller gives it back and takes
- * another.
+ * the caller's, or gives it back if there is one.  -EAGAIN: what the reservation
+ * was for has been written meanwhile, or nexus_quota_load() is needed; the caller
+ * gives it back and takes another.  -EDQUOT, -ENOSPC: of quotas.
  */
-bool nexus_folio_mark(struct inode *inode, struct folio *folio,
-		      enum nexus_packs_use use);
+int nexus_folio_mark(struct inode *inode, struct folio *folio,
+		     enum nexus_packs_use use);
 void nexus_folio_unmark(struct inode *inode, struct folio *folio);
 /*
  * Moves what a marked folio holds to @resv; false: it was not marked.  With

@@ -29,6 +29,7 @@
 #include <linux/slab.h>
 #include <linux/uio.h>
 
+#include "../quota.h"
 #include "data.h"
 #include "host.h"
 
@@ -261,6 +262,7 @@ struct nexus_batch {
 	u64 fblock;
 	u32 nr;				/* blocks */
 	u32 reserved;			/* of them, not given out yet */
+	u64 quota;			/* of them, taken as new ones */
 	struct nexus_resv resv;		/* log bytes */
 	struct nexus_bounce *data;
 	struct list_head pieces;	/* in the order of the file */
@@ -319,6 +321,11 @@ static int nexus_batch_reserve(struct nexus_batch *b)
 	int err;
 
 	n = min(n, max(zone->packs->pack_blocks / 4, 1));
+	while ((err = nexus_quota_take_holes(b->inode, b->fblock, n, &b->quota))) {
+		if ((err != -EDQUOT && err != -ENOSPC) || n == 1)
+			return err;
+		n /= 2;
+	}
 	while ((err = nexus_packs_reserve(zone, n, use))) {
 		if (err != -ENOSPC || n == 1)
 			return err;
@@ -458,6 +465,7 @@ static void nexus_batch_end(struct nexus_batch *b)
 	}
 	nexus_log_unreserve(&b->resv);
 	nexus_packs_unreserve(ni->zone, b->reserved);
+	nexus_quota_give(ni, b->quota);
 	if (b->data)
 		nexus_bounce_free(b->data);
 }

@@ -364,6 +364,21 @@ bool nexus_map_next(struct nexus_inode *ni, u64 fblock, struct nexus_ext *e)
 	return found;
 }
 
+u64 nexus_map_holes(struct nexus_inode *ni, u64 fblock, u64 end)
+{
+	u64 holes = end - fblock;
+	struct nexus_ext e;
+	u64 to;
+
+	while (fblock < end && nexus_map_next(ni, fblock, &e) && e.fblock < end) {
+		to = min(end, e.fblock + e.nblocks);
+		holes -= to - max(fblock, e.fblock);
+		fblock = to;
+		cond_resched();
+	}
+	return holes;
+}
+
 bool nexus_map_find(struct nexus_inode *ni, u64 fblock, struct nexus_ext *e,
 		    u64 *disk_size)
 {

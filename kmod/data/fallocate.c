@@ -21,6 +21,7 @@
 #include <linux/highmem.h>
 #include <linux/pagemap.h>
 
+#include "../quota.h"
 #include "data.h"
 
 #define NEXUS_FALLOC_MODES	(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | \
@@ -33,6 +34,7 @@ struct nexus_falloc {
 	loff_t size;		/* that the file gets, 0: the one it has */
 	bool punch, zero;
 	u64 promise;		/* blocks still promised to us */
+	u64 quota;		/* blocks taken of quotas */
 };
 
 /* ---- records -------------------------------------------------------------- */
@@ -163,6 +165,8 @@ static int nexus_reserve_step(struct nexus_falloc *fa, u64 fblock, u64 end,
 					  &fa->promise);
 			at = gap.end;
 		}
+		if (n)
+			nexus_inode_logged(ni, ni->last_lsn);
 		if (size)
 			i_size_write(fa->inode, size);
 	} else {
@@ -243,6 +247,30 @@ static u64 nexus_next_content(struct inode *inode, u64 fblock)
 }
 
 /*
+ * The same, behind the PUNCH record, whose blocks come back with this one: nobody
+ * else's quota sees them gone.
+ */
+static int nexus_zero_log(struct nexus_falloc *fa, struct nexus_resv *resv,
+			  u64 fblock, u64 end)
+{
+	struct nexus_inode *ni = NEXUS_I(fa->inode);
+	u64 had = end - fblock - nexus_map_holes(ni, fblock, end);
+	u64 held = nexus_quota_take(ni, had, true) ? 0 : had;
+	int err;
+
+	nexus_quota_gone(ni, had, ni->last_lsn);
+	err = nexus_range_log(fa, resv, NEXUS_REC_RESERVE, fblock, end - fblock,
+			      0);
+	if (!err)
+		nexus_map_unwrite(ni, fblock, end - fblock, &fa->promise);
+	else
+		nexus_map_punch(ni, fblock, end - fblock);
+	nexus_inode_logged(ni, ni->last_lsn);
+	nexus_quota_give(ni, held);
+	return err;
+}
+
+/*
  * log_mutex held: [fblock, end) becomes a hole, or unwritten.  The dirty pages that
  * went may have been what was going to tell the log of the file's size: it goes with
  * this record then.
@@ -267,17 +295,11 @@ static int nexus_punch_log(struct nexus_falloc *fa, struct nexus_resv *resv,
 		nexus_map_unprepare(ni, 1);
 		return err;
 	}
-	if (!fa->zero) {
-		nexus_map_punch(ni, fblock, end - fblock);
-		return 0;
-	}
-	err = nexus_range_log(fa, resv, NEXUS_REC_RESERVE, fblock, end - fblock,
-			      0);
-	if (!err)
-		nexus_map_unwrite(ni, fblock, end - fblock, &fa->promise);
-	else
-		nexus_map_punch(ni, fblock, end - fblock);
-	return err;
+	if (fa->zero)
+		return nexus_zero_log(fa, resv, fblock, end);
+	nexus_map_punch(ni, fblock, end - fblock);
+	nexus_inode_logged(ni, ni->last_lsn);
+	return 0;
 }
 
 /* [fblock, end) is at most one record's. */
@@ -344,15 +366,17 @@ static int nexus_punch_range(struct nexus_falloc *fa)
 static int nexus_falloc_promise(struct nexus_falloc *fa)
 {
 	struct nexus_inode *ni = NEXUS_I(fa->inode);
-	u64 n;
+	u64 from = fa->from >> NEXUS_BLOCK_SHIFT;
+	u64 end = DIV_ROUND_UP_ULL(fa->to, NEXUS_BLOCK_SIZE), n;
 	u32 gaps;
 	int err;
 
 	if (fa->punch)
 		return 0;
-	n = nexus_gap_blocks(ni, fa->from >> NEXUS_BLOCK_SHIFT,
-			     DIV_ROUND_UP_ULL(fa->to, NEXUS_BLOCK_SIZE),
-			     fa->zero, &gaps);
+	err = nexus_quota_take_holes(fa->inode, from, end - from, &fa->quota);
+	if (err)
+		return err;
+	n = nexus_gap_blocks(ni, from, end, fa->zero, &gaps);
 	err = nexus_packs_promise(ni->zone, n);
 	if (!err)
 		fa->promise = n;
@@ -419,6 +443,7 @@ long nexus_fallocate(struct file *file, int mode, loff_t offset, loff_t len)
 		return -EINTR;
 	err = nexus_falloc_locked(&fa, file, mode);
 	nexus_packs_unpromise(zone, fa.promise);
+	nexus_quota_give(NEXUS_I(inode), fa.quota);
 	inode_unlock(inode);
 	if (!err && (file->f_flags & O_DSYNC || IS_SYNC(inode)))
 		err = vfs_fsync_range(file, offset, offset + len - 1, 0);

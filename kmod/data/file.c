@@ -6,6 +6,7 @@
 #include <linux/splice.h>
 #include <linux/writeback.h>
 
+#include "../quota.h"
 #include "data.h"
 
 /* ---- reading and writing --------------------------------------------------- */
@@ -163,11 +164,17 @@ again:
 	}
 	/* Its checksum may be under way. */
 	folio_wait_stable(folio);
-	if (!nexus_folio_mark(inode, folio, use)) {
+	err = nexus_folio_mark(inode, folio, use);
+	if (err) {
 		folio_unlock(folio);
 		filemap_invalidate_unlock_shared(inode->i_mapping);
 		nexus_folio_unreserve(inode);
-		goto again;
+		if (err == -EAGAIN)
+			err = nexus_quota_load(NEXUS_I(inode));
+		if (!err)
+			goto again;
+		ret = nexus_fault_error(err);
+		goto out;
 	}
 	folio_mark_dirty(folio);
 out_invalidate:
@@ -267,4 +274,6 @@ const struct inode_operations nexus_file_iops = {
 	.fiemap		= nexus_fiemap,
 	.getattr	= nexus_getattr,
 	.setattr	= nexus_setattr,
+	.fileattr_get	= nexus_fileattr_get,
+	.fileattr_set	= nexus_fileattr_set,
 };

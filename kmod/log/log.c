@@ -7,6 +7,7 @@
 #include <linux/vmalloc.h>
 
 #include "../data/data.h"
+#include "../memstore.h"
 #include "log.h"
 
 static unsigned long log_ring_size = 4ul << 20;

@@ -46,7 +46,7 @@ _nexusctl() {
 
 	local choices
 	case "${words[*]}" in
-	'') choices='status zone pack scrub dump load stats version help --socket --json --help --version' ;;
+	'') choices='status zone pack scrub quota dump load stats version help --socket --json --help --version' ;;
 	zone) choices='create list info upgrade' ;;
 	'zone create') choices='--store --option --endpoint --region --profile --socket --json' ;;
 	'zone create '*) choices='--store --option --endpoint --region --profile --socket --json' ;;
@@ -55,6 +55,11 @@ _nexusctl() {
 	scrub) choices='status start stop' ;;
 	'scrub status' | 'scrub start' | 'scrub stop') choices="$(_nexusctl_zones) --socket --json" ;;
 	'pack list' | 'pack verify') choices="$(_nexusctl_zones) --data-dir --config --socket --json" ;;
+	quota) choices='list get set clear' ;;
+	'quota set') choices="$(_nexusctl_zones) --user --group --project --zone --blocks --inodes --grace --socket" ;;
+	'quota set '*) choices='--user --group --project --zone --blocks --inodes --grace --socket' ;;
+	'quota list' | 'quota get' | 'quota clear') choices="$(_nexusctl_zones) --user --group --project --zone --socket --json" ;;
+	'quota list '* | 'quota get '* | 'quota clear '*) choices='--user --group --project --zone --socket --json' ;;
 	dump | load) choices="$(_nexusctl_zones) --data-dir --config --json" ;;
 	'dump '* | 'load '*)
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur"; compgen -W '--data-dir --config --json' -- "$cur")

@@ -11,6 +11,8 @@ enum {
 	TAKES_STORE		= 1 << 0,
 	TAKES_PROMETHEUS	= 1 << 1,
 	TAKES_DATA		= 1 << 2,	/* it can do without the helper */
+	TAKES_OWNER		= 1 << 3,	/* of a quota */
+	TAKES_LIMITS		= 1 << 4,
 };
 
 struct command {
@@ -44,6 +46,14 @@ static const struct command commands[] = {
 	  cmd_scrub_status },
 	{ "scrub", "start", "ZONE", "check all of it now", 1, 1, 0, cmd_scrub_start },
 	{ "scrub", "stop", "ZONE", "end that", 1, 1, 0, cmd_scrub_stop },
+	{ "quota", "list", "ZONE [--user|--group|--project|--zone]",
+	  "who uses and may use how much", 1, 1, TAKES_OWNER, cmd_quota_list },
+	{ "quota", "get", "ZONE|PATH --user=NAME|...", "the same of one", 1, 1,
+	  TAKES_OWNER, cmd_quota_get },
+	{ "quota", "set", "ZONE --user=NAME|... --blocks=SOFT/HARD ...",
+	  "set limits, or --grace", 1, 1, TAKES_OWNER | TAKES_LIMITS, cmd_quota_set },
+	{ "quota", "clear", "ZONE --user=NAME|...", "no limits any more", 1, 1,
+	  TAKES_OWNER, cmd_quota_clear },
 	{ NULL, "dump", "ZONE [FILE] [--data-dir DIR]",
 	  "the index of a zone at rest, as text", 1, 2, TAKES_DATA, cmd_dump },
 	{ NULL, "load", "ZONE [FILE] [--data-dir DIR]",
@@ -80,6 +90,12 @@ static void print_usage(FILE *out)
 	      "  --data-dir DIR    where zones are that are looked at without the helper;\n"
 	      "                    default as in the helper's settings\n"
 	      "  --config FILE     these settings\n"
+	      "  --user, --group, --project[=NAME|ID], --zone\n"
+	      "                    whose quota; without a name (quota list, set --grace)\n"
+	      "                    everybody's of the kind\n"
+	      "  --blocks, --inodes [SOFT/]HARD\n"
+	      "                    limits: 10G, 500K, none; an empty one stays\n"
+	      "  --grace TIME      how long a soft limit may be exceeded: 7d, 12h\n"
 	      "\nexit status: 0 done, 1 failed, 2 wrong usage, 3 pack verify or a scrub\n"
 	      "found something wrong; see nexusctl(1)\n",
 	      out);
@@ -138,7 +154,8 @@ static int add_key_value(struct ctl *ctl, char *text)
 }
 
 enum { OPT_SOCKET = 256, OPT_JSON, OPT_PROMETHEUS, OPT_STORE, OPT_ENDPOINT,
-       OPT_REGION, OPT_PROFILE, OPT_DATA_DIR, OPT_CONFIG };
+       OPT_REGION, OPT_PROFILE, OPT_DATA_DIR, OPT_CONFIG, OPT_USER, OPT_GROUP, OPT_PROJECT, OPT_ZONE,
+       OPT_BLOCKS, OPT_INODES, OPT_GRACE };
 
 static const struct option long_options[] = {
 	{ "socket", required_argument, NULL, OPT_SOCKET },
@@ -151,10 +168,28 @@ static const struct option long_options[] = {
 	{ "profile", required_argument, NULL, OPT_PROFILE },
 	{ "data-dir", required_argument, NULL, OPT_DATA_DIR },
 	{ "config", required_argument, NULL, OPT_CONFIG },
+	{ "user", optional_argument, NULL, OPT_USER },
+	{ "group", optional_argument, NULL, OPT_GROUP },
+	{ "project", optional_argument, NULL, OPT_PROJECT },
+	{ "zone", no_argument, NULL, OPT_ZONE },
+	{ "blocks", required_argument, NULL, OPT_BLOCKS },
+	{ "inodes", required_argument, NULL, OPT_INODES },
+	{ "grace", required_argument, NULL, OPT_GRACE },
 	{ "help", no_argument, NULL, 'h' },
 	{ "version", no_argument, NULL, 'V' },
 	{ NULL, 0, NULL, 0 },
 };
+
+/* The name comes with a "=", as it may be missing. */
+static int set_owner(struct ctl *ctl, enum nexus_quota_kind kind)
+{
+	if (ctl->quota_given)
+		return usage_error("only one of --user, --group, --project and --zone", "");
+	ctl->quota_given = true;
+	ctl->quota_kind = kind;
+	ctl->quota_id = optarg;
+	return EXIT_OK;
+}
 
 /* Returns an exit code, or -1 to go on. @word is set by --help, --version. */
 static int parse_options(struct ctl *ctl, int argc, char **argv,
@@ -192,6 +227,27 @@ static int parse_options(struct ctl *ctl, int argc, char **argv,
 			break;
 		case OPT_CONFIG:
 			ctl->config = optarg;
+			break;
+		case OPT_USER:
+			ret = set_owner(ctl, NEXUS_QUOTA_OF_USER);
+			break;
+		case OPT_GROUP:
+			ret = set_owner(ctl, NEXUS_QUOTA_OF_GROUP);
+			break;
+		case OPT_PROJECT:
+			ret = set_owner(ctl, NEXUS_QUOTA_OF_PROJECT);
+			break;
+		case OPT_ZONE:
+			ret = set_owner(ctl, NEXUS_QUOTA_OF_ZONE);
+			break;
+		case OPT_BLOCKS:
+			ctl->quota_blocks = optarg;
+			break;
+		case OPT_INODES:
+			ctl->quota_inodes = optarg;
+			break;
+		case OPT_GRACE:
+			ctl->quota_grace = optarg;
 			break;
 		case 'o':
 			ret = add_key_value(ctl, optarg);
@@ -252,6 +308,13 @@ static int check_command(const struct ctl *ctl, const struct command *c)
 				   c->name);
 	if ((ctl->data_dir || ctl->config) && !(c->takes & TAKES_DATA))
 		return usage_error("--data-dir and --config are only for what needs no helper, not for",
+				   c->name);
+	if (ctl->quota_given && !(c->takes & TAKES_OWNER))
+		return usage_error("--user, --group, --project and --zone are only for quota, not for",
+				   c->name);
+	if ((ctl->quota_blocks || ctl->quota_inodes || ctl->quota_grace) &&
+	    !(c->takes & TAKES_LIMITS))
+		return usage_error("--blocks, --inodes and --grace are only for quota set, not for",
 				   c->name);
 	if (ctl->prometheus && !(c->takes & TAKES_PROMETHEUS))
 		return usage_error("--prometheus is only for stats, not for",

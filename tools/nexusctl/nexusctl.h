@@ -21,6 +21,12 @@ struct ctl {
 	const char *store;
 	const char *data_dir;		/* of zones looked at without the helper */
 	const char *config;
+	bool quota_given;		/* whose */
+	enum nexus_quota_kind quota_kind;
+	const char *quota_id;		/* name or number; NULL: the zone's */
+	char *quota_blocks;		/* limits as given, or NULL */
+	char *quota_inodes;
+	const char *quota_grace;
 	struct nexus_option options[OPTIONS_MAX];
 	size_t n_options;
 	char **args;			/* after the words of the command */
@@ -90,6 +96,10 @@ int cmd_dump(struct ctl *ctl);
 int cmd_load(struct ctl *ctl);
 int cmd_pack_list(struct ctl *ctl);
 int cmd_pack_verify(struct ctl *ctl);
+int cmd_quota_list(struct ctl *ctl);
+int cmd_quota_get(struct ctl *ctl);
+int cmd_quota_set(struct ctl *ctl);
+int cmd_quota_clear(struct ctl *ctl);
 int cmd_scrub_start(struct ctl *ctl);
 int cmd_scrub_status(struct ctl *ctl);
 int cmd_scrub_stop(struct ctl *ctl);

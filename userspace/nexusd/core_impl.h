@@ -16,6 +16,14 @@ int core_pack_verify(void *ctx, const char *zone, struct control_verify *verify,
 		     control_problem_fn fn, void *arg, struct control_err *err);
 int core_scrub(void *ctx, const char *zone, enum control_scrub_do what,
 	       struct control_scrub *out, struct control_err *err);
+int core_quota_list(void *ctx, const char *zone, uint32_t kind, uint32_t from,
+		    control_quota_fn fn, void *arg, struct control_err *err);
+int core_quota_get(void *ctx, const char *zone, struct control_quota *quota,
+		   struct control_err *err);
+int core_quota_set(void *ctx, const char *zone, const struct control_quota *quota,
+		   struct control_err *err);
+int core_quota_grace(void *ctx, const char *zone, uint32_t kind, uint64_t inodes,
+		     uint64_t blocks, struct control_err *err);
 int core_stats(void *ctx, control_stat_fn fn, void *arg, struct control_err *err);
 int core_status(void *ctx, struct control_status *status, struct control_err *err);
 int core_version(void *ctx, struct control_version *version, struct control_err *err);

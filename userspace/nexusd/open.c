@@ -195,6 +195,33 @@ static int begin_incarnation(struct zone *z, struct errline *err)
 	return 0;
 }
 
+/*
+ * The log of a zone at rest is in the index by then, so the record goes there, too, and
+ * the log goes on behind it: as if it had been appended and its segment used again.
+ */
+int zone_append(struct zone *z, struct nexus_rec_head *rec, struct errline *err)
+{
+	char reason[112];
+	int ret;
+
+	ret = begin_incarnation(z, err);
+	if (ret)
+		return ret;
+	rec->lsn = cpu_to_le64(z->replay.tail);
+	pthread_mutex_lock(&z->applier.lock);
+	ret = applier_apply(&z->applier, (const u8 *)rec, le32_to_cpu(rec->len));
+	pthread_mutex_unlock(&z->applier.lock);
+	if (ret)
+		return err_set(err, ret, "%s", zone_error(z, reason) ? reason : strerror(-ret));
+	z->replay.tail += le32_to_cpu(rec->len);
+	ret = zone_fold_open(z);
+	if (!ret)
+		ret = zone_fold(z, 0, true);
+	if (ret)
+		return err_set(err, ret, "the index cannot be written: %s", strerror(-ret));
+	return 0;
+}
+
 static int attach(struct zone *z, u64 ticket, struct errline *err)
 {
 	struct nexus_zone_attach za = {
@@ -210,11 +237,13 @@ static int attach(struct zone *z, u64 ticket, struct errline *err)
 		.segment_blocks = super_segment_blocks(&z->sb),
 		.ticket = ticket,
 	};
-	u64 first = 0, end = 0, unwritten = 0;
-	int ret;
+	u64 first = 0, end = 0, unwritten = 0, limits;
+	int limits_ret = zone_limits(z, &limits), ret;
 
 	if (!z->rdonly) {
 		ret = zone_unwritten(z, &unwritten);
+		if (!ret)
+			ret = limits_ret;
 		if (ret)
 			return err_set(err, ret, "the usage in the index cannot be read: %s",
 				       strerror(-ret));
@@ -229,6 +258,7 @@ static int attach(struct zone *z, u64 ticket, struct errline *err)
 	za.ino_end = end;
 	za.features = z->sb.incompat;
 	za.unwritten = unwritten;
+	za.limits = limits;
 	/* A record that cannot be applied ends what there is to see. */
 	if (za.applied < za.tail)
 		za.tail = za.applied;

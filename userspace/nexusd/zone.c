@@ -212,6 +212,52 @@ int zone_unwritten(struct zone *z, u64 *blocks)
 	return ret;
 }
 
+static bool has_limit(const struct nexus_quota_val *q)
+{
+	return q->inodes_hard || q->inodes_soft || q->blocks_hard || q->blocks_soft;
+}
+
+/* Whether any id of @kind has a limit: 1 or 0. */
+static int kind_limited(struct memview *v, u8 kind)
+{
+	struct nexus_quota_val q;
+	u8 val[512];
+	struct nexus_key k;
+	int len;
+
+	nexus_key_quota(&k, kind, 0);
+	while ((len = nexus_kv_seek(&v->kv, k.b, &k.len, val, sizeof(val))) >= 0) {
+		if (k.b[0] != NEXUS_KEY_QUOTA || k.b[1] != kind)
+			return 0;
+		if (k.len != 10 || len < (int)sizeof(q))
+			return -EUCLEAN;
+		memcpy(&q, val, sizeof(q));
+		if (has_limit(&q))
+			return 1;
+		k.b[k.len++] = 0;	/* the next key there can be */
+	}
+	return len == -ENOENT ? 0 : len;
+}
+
+int zone_limits(struct zone *z, u64 *kinds)
+{
+	struct memview v;
+	int ret;
+	u8 kind;
+
+	*kinds = 0;
+	ret = memview_begin(&v, &z->mt, NULL);
+	if (ret)
+		return ret;
+	for (kind = 0; kind < NEXUS_QUOTA_LIMITED && ret >= 0; kind++) {
+		ret = kind_limited(&v, kind);
+		if (ret > 0)
+			*kinds |= 1ull << kind;
+	}
+	memview_end(&v);
+	return ret < 0 ? ret : 0;
+}
+
 void zone_report(struct zone *z)
 {
 	struct nexus_report rp = { .zone = z->id };

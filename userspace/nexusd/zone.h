@@ -126,11 +126,18 @@ u64 zone_keep(const struct zone *z);
 int zone_usage(struct zone *z, u64 *inodes, u64 *blocks);
 /* Unwritten blocks of files that somebody may still write to. */
 int zone_unwritten(struct zone *z, u64 *blocks);
+/* Kinds of quotas (bits) with a limit anywhere. */
+int zone_limits(struct zone *z, u64 *kinds);
 
 /* open.c: what is needed to read the store: everything but the kernel's side. */
 int zone_load(struct zone *z, bool rdonly, bool reattach, struct errline *err);
 /* Answers OPEN_ZONE: takes the lock, loads, attaches, starts. */
 int zone_open(struct zone *z, bool rdonly, u64 ticket, struct errline *err);
+/*
+ * Makes @rec part of a zone at rest that was loaded for writing; durable, and the
+ * zone is clean afterwards.  Its LSN is filled in.
+ */
+int zone_append(struct zone *z, struct nexus_rec_head *rec, struct errline *err);
 /* Takes a living zone over from a helper that died. */
 int zone_reattach(struct zone *z, const struct nexus_zone_next *zn, struct errline *err);
 

@@ -98,7 +98,14 @@ enum nexus_op {
 	NEXUS_OP_OPEN_PACK	= 0x0b,	/* arg0: pack; the helper hands it over before it replies */
 	NEXUS_OP_SETTINGS	= 0x0c,	/* arg0: cursor -> struct nexus_setting_ent ... */
 	NEXUS_OP_INLINE		= 0x0d,	/* ino -> bytes of inline content */
+	/*
+	 * arg0: kind (NEXUS_QUOTA_ZONE to _PROJECT), with NEXUS_QUOTA_NEXT or not;
+	 * arg1: id -> struct nexus_quota_reply
+	 */
+	NEXUS_OP_QUOTA		= 0x0e,
 };
+
+#define NEXUS_QUOTA_NEXT	(1u << 8) /* of the first id there is at or above arg1, or ENOENT */
 
 #define NEXUS_OPEN_RDONLY	(1u << 0)
 
@@ -234,6 +241,21 @@ struct nexus_statfs_reply {
 	__u64	blocks;		/* 4 KiB in use */
 };
 
+/* Of an id without a record everything is 0. */
+struct nexus_quota_reply {
+	__u64	id;
+	__u64	inodes;		/* in use */
+	__u64	blocks;		/* 4 KiB in use */
+	__u64	inodes_hard;	/* limits; 0: none */
+	__u64	inodes_soft;
+	__u64	blocks_hard;
+	__u64	blocks_soft;
+	__u64	inodes_time;	/* since when above the soft limit, 0: not above */
+	__u64	blocks_time;
+	__u64	inodes_grace;	/* seconds, of the kind */
+	__u64	blocks_grace;
+};
+
 struct nexus_name_reply {
 	__u64	parent;
 	__u64	pos;
@@ -337,7 +359,8 @@ struct nexus_zone_attach {
 	__u64	ticket;		/* arg1 of the OPEN_ZONE it answers; 0 with REATTACH */
 	__u64	features;	/* NEXUS_INCOMPAT_* of the store: what may be logged */
 	__u64	unwritten;	/* blocks promised to files; 0 with REATTACH */
-	__u64	reserved[5];
+	__u64	limits;		/* bit KIND: quotas of that kind have limits; 0 with REATTACH */
+	__u64	reserved[4];
 };
 
 #define NEXUS_HF_ZEROED		(1u << 0) /* written with zeros: a write changes no metadata */
@@ -525,6 +548,7 @@ NEXUS_UAPI_ASSERT(sizeof(struct nexus_entry_reply) == 224);
 NEXUS_UAPI_ASSERT(sizeof(struct nexus_list_reply) == 16);
 NEXUS_UAPI_ASSERT(sizeof(struct nexus_list_ent) == 24);
 NEXUS_UAPI_ASSERT(sizeof(struct nexus_extents_reply) == 16);
+NEXUS_UAPI_ASSERT(sizeof(struct nexus_quota_reply) == 88);
 NEXUS_UAPI_ASSERT(sizeof(struct nexus_log_ctl) == 128);
 NEXUS_UAPI_ASSERT(sizeof(struct nexus_uring_cmd) == 16);
 NEXUS_UAPI_ASSERT(sizeof(struct nexus_attach) == 80);

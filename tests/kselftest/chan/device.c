@@ -506,7 +506,7 @@ static void test_zone(void)
 		"ino_end below ino_first", "ino_end UINT64_MAX", "lock_fd -1",
 		"lock_fd is our device", "REATTACH of no zone",
 		"the ticket before", "the ticket after", "no ticket",
-		"unwritten UINT64_MAX",
+		"unwritten UINT64_MAX", "limits of kind 4",
 	};
 	static const int wants[] = {
 		[0] = -ENOENT, [21] = -EBADF, [23] = -ENOENT,

@@ -139,7 +139,7 @@ static void try_wrong_attaches(struct fake *f)
 	TRY(memset(za.name, 'a', sizeof(za.name)));
 	TRY(za.name[0] = 0);
 	TRY(za.flags = 1 << 9);
-	TRY(za.reserved[4] = 1);
+	TRY(za.reserved[3] = 1);
 	TRY(za.incarnation = 0);
 	TRY(za.tail = 8);
 	TRY(za.tail = FIRST_LSN + 1);
@@ -162,6 +162,7 @@ static void try_wrong_attaches(struct fake *f)
 	TRY(za.ticket++);
 	TRY(za.ticket = 0);
 	TRY(za.unwritten = ~0ull);
+	TRY(za.limits = 1 << 4);
 #undef TRY
 }
 

@@ -6,6 +6,13 @@
 #include "fake.h"
 #include "reply.h"
 
+#include <linux/quota.h>
+#include <sys/syscall.h>
+
+#ifndef SYS_quotactl_fd
+#define SYS_quotactl_fd 443
+#endif
+
 #define H(f)	HEAD, offsetof(struct nexus_reply, f), \
 		sizeof(((struct nexus_reply *)0)->f)
 #define E(f)	DATA, offsetof(struct nexus_entry_reply, f), \
@@ -33,6 +40,8 @@
 		(n) * sizeof(struct nexus_extent) + \
 		offsetof(struct nexus_extent, f), \
 		sizeof(((struct nexus_extent *)0)->f)
+#define Q(f)	DATA, offsetof(struct nexus_quota_reply, f), \
+		sizeof(((struct nexus_quota_reply *)0)->f)
 #define LEN	LENGTH, 0, 0
 
 #define LOOKUP	NEXUS_OP_LOOKUP
@@ -358,6 +367,51 @@ static void test_settings(void)
 	ctl->manner = GOOD;
 }
 
+/* The user is the next one each time, so that the helper is asked. */
+static int op_quota(const char *path)
+{
+	struct if_dqblk d;
+	int fd = open(path, O_RDONLY | O_DIRECTORY), ret;
+
+	if (fd < 0)
+		return -errno;
+	ret = syscall(SYS_quotactl_fd, fd, QCMD(Q_GETQUOTA, USRQUOTA),
+		      100000 + ctl->seen, &d) ? -errno : 0;
+	close(fd);
+	return ret;
+}
+
+static void test_quotas(void)
+{
+	static const struct patch bad[] = {
+		{ NEXUS_OP_QUOTA, "id", Q(id), 5, -EIO },
+		{ NEXUS_OP_QUOTA, "more inodes than numbers", Q(inodes), ~0ull, -EIO },
+		{ NEXUS_OP_QUOTA, "more blocks than bytes", Q(blocks), 1ull << 52, -EIO },
+		{ NEXUS_OP_QUOTA, "a time before 1970", Q(inodes_time), ~0ull, -EIO },
+		{ NEXUS_OP_QUOTA, "grace for ever", Q(blocks_grace), ~0ull, -EIO },
+		{ NEXUS_OP_QUOTA, "too short", LENGTH, 0, 0, -8, -EIO },
+		{ NEXUS_OP_QUOTA, "refused", H(status), -EUCLEAN, -EUCLEAN },
+		/* Strange, and nothing to choke on. */
+		{ NEXUS_OP_QUOTA, "the latest time", Q(blocks_time), INT64_MAX, 0 },
+		{ NEXUS_OP_QUOTA, "the most inodes", Q(inodes), INT64_MAX, 0 },
+		{ NEXUS_OP_QUOTA, "the highest limit", Q(blocks_hard), ~0ull, 0 },
+		{ NEXUS_OP_QUOTA, "the lowest limit", Q(blocks_soft), 1, 0 },
+	};
+	unsigned int i;
+	int err;
+
+	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		ctl->patch = bad[i];
+		ctl->patched = 0;
+		ctl->manner = PATCH;
+		err = op_run(op_quota, ctl->mnt);
+		ctl->manner = GOOD;
+		ok_err(ctl->patched ? err : 1, bad[i].want, "QUOTA: %s",
+		       bad[i].name);
+	}
+	ok_err(op_run(op_quota, ctl->mnt), 0, "and a right one");
+}
+
 int main(void)
 {
 	pid_t helper;
@@ -374,6 +428,7 @@ int main(void)
 	test_patches();
 	test_manners();
 	test_settings();
+	test_quotas();
 	ok_err(fake_umount(), 0, "umount");
 	ok_err(fake_stop(helper), 0, "the helper ends");
 	ok(ctl->detached > 0, "it drained its zones");

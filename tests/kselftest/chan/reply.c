@@ -168,6 +168,16 @@ void make_reply(const struct nexus_request *req, struct nexus_reply *r)
 		memset(r->data, 0, sizeof(struct nexus_statfs_reply));
 		r->len = sizeof(struct nexus_statfs_reply);
 		break;
+	case NEXUS_OP_QUOTA: {
+		struct nexus_quota_reply *q = (void *)r->data;
+
+		memset(q, 0, sizeof(*q));
+		q->id = req->arg1;
+		q->inodes_grace = 604800;
+		q->blocks_grace = 604800;
+		r->len = sizeof(*q);
+		break;
+	}
 	default:
 		r->status = -ENOSYS;
 	}

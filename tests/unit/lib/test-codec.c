@@ -349,6 +349,15 @@ static void test_other_records(void **state)
 	BAD(nexus_rec_quota, rec_quota(1, 5, 0, 0), r->kind = cpu_to_le32(4));
 	BAD(nexus_rec_quota, rec_quota(1, 5, 0, 0), r->kind = 0);
 	BAD(nexus_rec_quota, rec_quota(1, 5, 0, 0), r->id = cpu_to_le64(~0u));
+	BAD(nexus_rec_quota, rec_quota(1, 5, 0, 0), r->kind = cpu_to_le32(7));
+	BAD(nexus_rec_quota, rec_quota(9, 0, 60, 60), r->kind = cpu_to_le32(12));
+	BAD(nexus_rec_quota, rec_quota(9, 0, 60, 60), r->id = cpu_to_le64(1));
+	BAD(nexus_rec_quota, rec_quota(9, 0, 60, 60), r->blocks_hard = cpu_to_le64(1));
+	BAD(nexus_rec_quota, rec_quota(9, 0, 60, 60), r->inodes_hard = cpu_to_le64(1));
+	BAD(nexus_rec_quota, rec_quota(9, 0, 60, 60),
+	    r->blocks_soft = cpu_to_le64(1ull << 31));
+	BAD(nexus_rec_quota, rec_quota(9, 0, 60, 60),
+	    r->inodes_soft = cpu_to_le64(1ull << 31));
 }
 
 /* Three records in a batch; returns its size without padding. */

@@ -198,6 +198,7 @@ static void test_replies(void **state)
 		{ NEXUS_OP_GETNAME, 22, 0, 0, NULL },
 		{ NEXUS_OP_SETTINGS, 0, 0, 0, NULL },
 		{ NEXUS_OP_STATFS, 0, 0, 0, NULL },
+		{ NEXUS_OP_QUOTA, 0, NEXUS_QUOTA_USER | NEXUS_QUOTA_NEXT, 0, NULL },
 	};
 	static u8 out[NEXUS_REPLY_DATA_MAX] __attribute__((aligned(8)));
 	u32 i, passed = 0;

@@ -159,6 +159,40 @@ static void test_content(void **state)
 	assert_true(out64[0] == 205 && out64[1] == 200);
 }
 
+static void test_quota(void **state)
+{
+	const struct nexus_quota_reply *q = (const void *)out;
+	const int len = sizeof(*q);
+
+	(void)state;
+	assert_int_equal(rd(NEXUS_OP_QUOTA, 0, NEXUS_QUOTA_ZONE, 0, NULL), len);
+	assert_true(q->id == 0 && q->blocks == 200 && q->inodes == 205);
+	assert_int_equal(q->blocks_grace, NEXUS_QUOTA_GRACE_TIME);
+	assert_int_equal(rd(NEXUS_OP_QUOTA, 0, NEXUS_QUOTA_USER, 77, NULL), len);
+	assert_true(q->id == 77 && !q->blocks && !q->inodes && !q->inodes_soft);
+	assert_int_equal(rd(NEXUS_OP_QUOTA, 0, NEXUS_QUOTA_USER | NEXUS_QUOTA_NEXT, 77, NULL),
+			 -ENOENT);
+	must(&s, rec_quota(NEXUS_QUOTA_USER, 77, 10, 20));
+	must(&s, rec_quota(NEXUS_QUOTA_PROJECT, 5, 1, 2));
+	must(&s, rec_quota(NEXUS_QUOTA_GRACE + NEXUS_QUOTA_USER, 0, 60, 0));
+	assert_int_equal(rd(NEXUS_OP_QUOTA, 0, NEXUS_QUOTA_USER, 77, NULL), len);
+	assert_true(q->id == 77 && q->inodes_soft == 10 && q->blocks_soft == 20);
+	assert_int_equal(q->inodes_grace, 60);
+	assert_int_equal(q->blocks_grace, NEXUS_QUOTA_GRACE_TIME);
+	assert_int_equal(rd(NEXUS_OP_QUOTA, 0, NEXUS_QUOTA_USER | NEXUS_QUOTA_NEXT, 1, NULL),
+			 len);
+	assert_int_equal(q->id, 77);
+	assert_int_equal(rd(NEXUS_OP_QUOTA, 0, NEXUS_QUOTA_USER | NEXUS_QUOTA_NEXT, 78, NULL),
+			 -ENOENT);
+	assert_int_equal(rd(NEXUS_OP_QUOTA, 0, NEXUS_QUOTA_PROJECT | NEXUS_QUOTA_NEXT, 0, NULL),
+			 len);
+	assert_true(q->id == 5 && q->blocks_soft == 2);
+	assert_int_equal(rd(NEXUS_OP_QUOTA, 0, NEXUS_QUOTA_UNWRITTEN, 0, NULL), -EINVAL);
+	assert_int_equal(rd(NEXUS_OP_QUOTA, 0, NEXUS_QUOTA_GRACE, 0, NULL), -EINVAL);
+	assert_int_equal(rd(NEXUS_OP_QUOTA, 0, 1ull << 40, 0, NULL), -EINVAL);
+	assert_int_equal(store_problems(&s, true), 0);
+}
+
 static void test_xattr(void **state)
 {
 	const struct nexus_xattr_reply *x = (const void *)out;
@@ -343,6 +377,7 @@ static void test_bad_rest(void **state)
 	struct nexus_xattr_reply *x = (void *)out;
 	struct nexus_name_reply *n = (void *)out;
 	struct nexus_setting_ent *st = (void *)out;
+	struct nexus_quota_reply *q = (void *)out;
 
 	(void)state;
 #define BAD_EXT(change, why) BAD(NEXUS_OP_EXTENTS, 22, 22, 8192, NULL, change, why)
@@ -365,6 +400,16 @@ static void test_bad_rest(void **state)
 	BAD(NEXUS_OP_GETNAME, 20, 0, 0, NULL, n->parent = 20, "parent");
 	BAD(NEXUS_OP_GETNAME, 20, 0, 0, NULL, n->pos = 0, "pos");
 	BAD(NEXUS_OP_GETNAME, 20, 0, 0, NULL, n->namelen = ~0u, "length");
+	BAD(NEXUS_OP_QUOTA, 0, 1, 5, NULL, len = 80, "length");
+	BAD(NEXUS_OP_QUOTA, 0, 1, 5, NULL, q->id = 6, "id");
+	BAD(NEXUS_OP_QUOTA, 0, 1, 5, NULL, q->inodes = ~0ull, "usage");
+	BAD(NEXUS_OP_QUOTA, 0, 1, 5, NULL, q->blocks = 1ull << 51, "usage");
+	BAD(NEXUS_OP_QUOTA, 0, 1, 5, NULL, q->inodes_time = ~0ull, "time");
+	BAD(NEXUS_OP_QUOTA, 0, 1, 5, NULL, q->blocks_time = ~0ull, "time");
+	BAD(NEXUS_OP_QUOTA, 0, 1, 5, NULL, q->inodes_grace = 1ull << 31, "time");
+	BAD(NEXUS_OP_QUOTA, 0, 1, 5, NULL, q->blocks_grace = ~0ull, "time");
+	BAD(NEXUS_OP_QUOTA, 0, 1 | NEXUS_QUOTA_NEXT, 0, NULL, q->id = ~0u, "id");
+	BAD(NEXUS_OP_QUOTA, 0, 0 | NEXUS_QUOTA_NEXT, 0, NULL, q->id = 1ull << 40, "id");
 	must(&s, rec_setting(1, "/a", "b"));
 	BAD(NEXUS_OP_SETTINGS, 0, 0, 0, NULL, st->reclen = 8, "reclen");
 	BAD(NEXUS_OP_SETTINGS, 0, 0, 0, NULL, st->reclen = 0, "reclen");
@@ -405,7 +450,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 		T(test_lookup), T(test_list), T(test_list_damage),
-		T(test_extents), T(test_content), T(test_xattr), T(test_names),
+		T(test_extents), T(test_content), T(test_quota), T(test_xattr), T(test_names),
 		T(test_settings), T(test_bad_entry), T(test_bad_list),
 		T(test_bad_rest), T(test_reason),
 	};

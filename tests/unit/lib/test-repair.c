@@ -154,6 +154,7 @@ static int setup(void **state)
 	must(&s, rec_setxattr(23, "user.a", "1", 0));
 	must(&s, rec_setting(1, "/a", "1"));
 	must(&s, rec_quota(NEXUS_QUOTA_USER, 7, 10, 20));
+	must(&s, rec_quota(NEXUS_QUOTA_GRACE + NEXUS_QUOTA_USER, 0, 60, 90));
 	must(&s, rec_unlink(1, 7, 30, "freed"));
 	must(&s, rec_forget(30, 30, 1));
 	must(&s, rec_rmdir(1, 8, 32, "removed"));

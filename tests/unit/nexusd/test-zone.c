@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 #include <sys/stat.h>
 
+#include "quota.h"
 #include "util.h"
 
 static void test_hand_over(void **state)
@@ -211,6 +212,91 @@ static void test_finish(void **state)
 	z = fake_open(&k, &cfg, 1u << 20);
 	assert_false(z->sb.flags & NEXUS_ZF_CLEAN);
 	power_cut(&k, z);
+}
+
+static void limit(struct zone *z, u32 kind, u64 id, u64 blocks_soft)
+{
+	struct nexus_rec_quota rec = {
+		.id = cpu_to_le64(id), .kind = cpu_to_le32(kind),
+		.blocks_soft = cpu_to_le64(blocks_soft),
+	};
+	struct errline err = { "" };
+
+	assert_int_equal(quota_record(z, &rec, &err), 0);
+	assert_int_equal(zone_append(z, &rec.head, &err), 0);
+}
+
+/* A limit set while nobody has the zone mounted, also after a crash. */
+static void test_at_rest(void **state)
+{
+	struct chan none = { .fd = -1 };
+	struct nexus_quota_reply q;
+	struct errline err = { "" };
+	struct config cfg;
+	struct logw w;
+	struct zone *z;
+	struct fake k;
+	struct gen g;
+	u64 kinds, tail, used;
+	u32 i;
+
+	(void)state;
+	test_config(&cfg, &nexus_ms_lmdb);
+	test_zone(&cfg);
+	z = fake_open(&k, &cfg, 1u << 20);
+	gen_init(&g, 100, k.last_pack, 256);
+	g.os = z->os;
+	log_of(z, &w);
+	for (i = 0; i < 100; i++)
+		append_both(&k, &w, gen_next(&g));
+	logw_batch(&w);
+	logw_free(&w);
+	tail = k.tail;
+	/* Nothing of it is in the index. */
+	power_cut(&k, z);
+
+	z = zone_new(NULL, &cfg, &none, "z");
+	assert_int_equal(zone_load(z, false, false, &err), 0);
+	assert_int_equal(zone_limits(z, &kinds), 0);
+	assert_int_equal(kinds, 0);
+	assert_int_equal(quota_get(z, NEXUS_QUOTA_ZONE, 0, &q), 0);
+	used = q.inodes;
+	limit(z, NEXUS_QUOTA_USER, 5, 7);
+	limit(z, NEXUS_QUOTA_GRACE + NEXUS_QUOTA_USER, 0, 60);
+	zone_is_sound(z);
+	zone_put(z);
+
+	z = zone_new(NULL, &cfg, &none, "z");
+	assert_int_equal(zone_load(z, true, false, &err), 0);
+	assert_false(z->unclean);
+	assert_int_equal(z->sb.checkpoint, tail + 2 * sizeof(struct nexus_rec_quota));
+	assert_int_equal(zone_limits(z, &kinds), 0);
+	assert_int_equal(kinds, 1u << NEXUS_QUOTA_USER);
+	assert_int_equal(quota_get(z, NEXUS_QUOTA_USER, 5, &q), 0);
+	assert_int_equal(q.blocks_soft, 7);
+	assert_int_equal(q.blocks_grace, 60);
+	assert_int_equal(quota_get(z, NEXUS_QUOTA_ZONE, 0, &q), 0);
+	assert_int_equal(q.inodes, used);
+	zone_is_sound(z);
+	zone_put(z);
+
+	/* And the log goes on behind it. */
+	z = fake_open(&k, &cfg, 1u << 20);
+	assert_int_equal(k.tail, tail + 2 * sizeof(struct nexus_rec_quota));
+	log_of(z, &w);
+	append_both(&k, &w, gen_next(&g));
+	logw_batch(&w);
+	logw_free(&w);
+	fake_durable(&k, k.tail);
+	assert_int_equal(applier_run(&z->applier, 0), 0);
+	zone_is_sound(z);
+	power_cut(&k, z);
+	z = zone_new(NULL, &cfg, &none, "z");
+	assert_int_equal(zone_load(z, true, false, &err), 0);
+	zone_is_sound(z);
+	assert_int_equal(quota_get(z, NEXUS_QUOTA_USER, 5, &q), 0);
+	assert_int_equal(q.blocks_soft, 7);
+	zone_put(z);
 }
 
 /* An end that was not durable is not clean, and leaves the index where it was. */
@@ -566,6 +652,7 @@ int main(void)
 		T(test_fold_waits),
 		T(test_incarnations),
 		T(test_finish),
+		T(test_at_rest),
 		T(test_finish_undurable),
 		T(test_clean),
 		T(test_clean_busy),

@@ -139,6 +139,72 @@ static int upgrade(void *ctx, const char *name, struct control_err *err)
 	return ret;
 }
 
+/* Every tenth id has a quota; what was set last is kept. */
+static void make_quota(struct control_quota *q, uint32_t kind, uint32_t id)
+{
+	*q = (struct control_quota){
+		.kind = kind, .id = id, .inodes = id + 1, .blocks = id + 2,
+		.inodes_hard = 3, .inodes_soft = 4, .blocks_hard = UINT64_MAX,
+		.blocks_soft = 6, .inodes_time = 7, .blocks_time = 8,
+		.inodes_grace = 9, .blocks_grace = 10,
+	};
+}
+
+static int quota_list(void *ctx, const char *zone, uint32_t kind, uint32_t from,
+		      control_quota_fn fn, void *arg, struct control_err *err)
+{
+	struct control_quota q;
+	uint32_t id;
+	int ret = 0;
+
+	(void)ctx;
+	if (strcmp(zone, "packs"))
+		return control_err(err, -ENOENT, "there is no zone %s", zone);
+	for (id = (from + 9) / 10 * 10; id < 200000 && !ret; id += 10) {
+		make_quota(&q, kind, id);
+		ret = fn(arg, &q);
+	}
+	return ret;
+}
+
+static int quota_get(void *ctx, const char *zone, struct control_quota *q,
+		     struct control_err *err)
+{
+	struct fake *fake = ctx;
+
+	(void)err;
+	(void)zone;
+	if (fake->quota.kind == q->kind && fake->quota.id == q->id)
+		*q = fake->quota;
+	else
+		make_quota(q, q->kind, q->id);
+	return 0;
+}
+
+static int quota_set(void *ctx, const char *zone, const struct control_quota *q,
+		     struct control_err *err)
+{
+	struct fake *fake = ctx;
+
+	if (!strcmp(zone, "idle"))
+		return control_err(err, -EROFS, "it is read-only");
+	fake->quota = *q;
+	return 0;
+}
+
+static int quota_grace(void *ctx, const char *zone, uint32_t kind, uint64_t inodes,
+		       uint64_t blocks, struct control_err *err)
+{
+	struct fake *fake = ctx;
+
+	(void)zone;
+	(void)err;
+	fake->quota = (struct control_quota){
+		.kind = kind, .inodes_grace = inodes, .blocks_grace = blocks,
+	};
+	return 0;
+}
+
 /* Three packs of a zone "packs"; others are not mounted. */
 static int packs_of(const char *zone, struct control_err *err)
 {
@@ -280,6 +346,10 @@ const struct control_ops fake_ops = {
 	.zone_list = list,
 	.zone_info = info,
 	.zone_upgrade = upgrade,
+	.quota_list = quota_list,
+	.quota_get = quota_get,
+	.quota_set = quota_set,
+	.quota_grace = quota_grace,
 	.pack_list = pack_list,
 	.pack_verify = pack_verify,
 	.scrub = scrub,

@@ -176,6 +176,72 @@ static void packs(void **state)
 	assert_int_equal(nexus_health(b->client, NULL), 0);
 }
 
+static int next_quota(void *arg, const struct nexus_quota *q)
+{
+	uint32_t *n = arg;
+
+	assert_int_equal(q->kind, NEXUS_QUOTA_OF_GROUP);
+	assert_int_equal(q->id, *n * 10);
+	assert_int_equal(q->inodes, q->id + 1);
+	assert_int_equal(q->blocks, q->id + 2);
+	++*n;
+	return *n == 20001 ? -ECANCELED : 0;
+}
+
+static int keep_quota(void *arg, const struct nexus_quota *q)
+{
+	*(struct nexus_quota *)arg = *q;
+	return 0;
+}
+
+static void quotas(void **state)
+{
+	const enum nexus_quota_kind none = (enum nexus_quota_kind)4;
+	struct both *b = *state;
+	struct nexus_quota q, want;
+	uint32_t n = 0;
+
+	/* More than fit into one answer. */
+	assert_int_equal(nexus_quota_list(b->client, "packs", NEXUS_QUOTA_OF_GROUP,
+					  next_quota, &n), 0);
+	assert_int_equal(n, 20000);
+	assert_int_equal(nexus_quota_list(b->client, "nope", NEXUS_QUOTA_OF_GROUP,
+					  next_quota, &n), -ENOENT);
+	assert_int_equal(nexus_quota_list(b->client, "packs", none, next_quota, &n),
+			 -EINVAL);
+	assert_string_equal(nexus_error(b->client), "there is no kind 4 of quotas");
+	assert_int_equal(nexus_quota_get(b->client, "packs", NEXUS_QUOTA_OF_USER,
+					 4294967294u, keep_quota, &q), 0);
+	want = (struct nexus_quota){
+		.kind = NEXUS_QUOTA_OF_USER, .id = 4294967294u, .inodes = 4294967295u,
+		.inodes_hard = 3, .inodes_soft = 4, .blocks_hard = UINT64_MAX,
+		.blocks_soft = 6, .inodes_time = 7, .blocks_time = 8,
+		.inodes_grace = 9, .blocks_grace = 10,
+	};
+	assert_memory_equal(&q, &want, sizeof(q));
+	want.id = 5;
+	want.blocks_soft = 1ull << 50;
+	assert_int_equal(nexus_quota_set(b->client, "packs", &want), 0);
+	assert_int_equal(nexus_quota_get(b->client, "packs", NEXUS_QUOTA_OF_USER, 5,
+					 keep_quota, &q), 0);
+	assert_int_equal(q.blocks_soft, 1ull << 50);
+	assert_int_equal(q.inodes_hard, 3);
+	/* Only limits are set. */
+	assert_int_equal(q.inodes_time, 0);
+	assert_int_equal(nexus_quota_set(b->client, "idle", &want), -EROFS);
+	want.kind = none;
+	assert_int_equal(nexus_quota_set(b->client, "packs", &want), -EINVAL);
+	assert_int_equal(nexus_quota_grace(b->client, "packs", NEXUS_QUOTA_OF_PROJECT,
+					   60, 90), 0);
+	assert_int_equal(nexus_quota_get(b->client, "packs", NEXUS_QUOTA_OF_PROJECT, 0,
+					 keep_quota, &q), 0);
+	assert_int_equal(q.inodes_grace, 60);
+	assert_int_equal(q.blocks_grace, 90);
+	assert_int_equal(nexus_quota_grace(b->client, "packs", none, 1, 1), -EINVAL);
+	assert_int_equal(nexus_quota_get(b->client, "\xff", NEXUS_QUOTA_OF_ZONE, 0,
+					 keep_quota, &q), -EILSEQ);
+}
+
 static void errors_keep_their_errno(void **state)
 {
 	struct both *b = *state;
@@ -375,6 +441,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(zones),
 		TEST(packs),
+		TEST(quotas),
 		TEST(scrub),
 		TEST(errors_keep_their_errno),
 		TEST(the_rest),

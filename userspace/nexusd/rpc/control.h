@@ -16,7 +16,8 @@
  *  - strings passed in are never NULL, valid UTF-8, and live until the return.
  *  - an operation the table leaves NULL is answered with UNIMPLEMENTED.
  *  - who may call what has been checked before (zone_create, zone_upgrade,
- *    pack_verify and scrub, but to look, need uid 0 or group nexusfs).
+ *    pack_verify, quota_set, quota_grace and scrub, but to look, need uid 0 or
+ *    group nexusfs).
  */
 #ifndef NEXUSD_RPC_CONTROL_H
 #define NEXUSD_RPC_CONTROL_H
@@ -158,6 +159,17 @@ enum control_scrub_do {
 	CONTROL_SCRUB_STOP,
 };
 
+/** struct control_quota - usage and limits of an id; blocks are of 4 KiB */
+struct control_quota {
+	uint32_t kind;			/* 0 zone, 1 user, 2 group, 3 project */
+	uint32_t id;			/* 0 for the zone */
+	uint64_t inodes, blocks;	/* in use */
+	uint64_t inodes_hard, inodes_soft;	/* 0: no limit */
+	uint64_t blocks_hard, blocks_soft;
+	uint64_t inodes_time, blocks_time;	/* above soft since, 0: not above */
+	uint64_t inodes_grace, blocks_grace;	/* seconds, of the kind */
+};
+
 /** enum control_stat_type - as in Prometheus; values are on the wire */
 enum control_stat_type {
 	CONTROL_STAT_COUNTER	= 1,
@@ -231,6 +243,7 @@ struct control_version {
 typedef int (*control_zone_fn)(void *arg, const struct control_zone_info *info);
 typedef int (*control_stat_fn)(void *arg, const struct control_stat *stat);
 typedef int (*control_pack_fn)(void *arg, const struct control_pack *pack);
+typedef int (*control_quota_fn)(void *arg, const struct control_quota *quota);
 typedef int (*control_problem_fn)(void *arg,
 				  const struct control_pack_problem *problem);
 
@@ -248,6 +261,10 @@ typedef int (*control_problem_fn)(void *arg,
  * @pack_verify: one bounded step; call @fn for everything wrong; -ENXIO likewise.
  * @scrub: look at the regular check of a zone, begin or end a run, and fill
  *	the struct; -ENXIO likewise, -EALREADY when there is one or none.
+ * @quota_list: call @fn for every id of @kind from @from on, as zone_list does.
+ * @quota_get: fill @quota, whose kind and id say which.
+ * @quota_set: set the limits of @quota.
+ * @quota_grace: set the grace times of @kind, in seconds; 0: the default.
  * @stats: call @fn for every counter of helper and module, as zone_list does.
  * @status: the helper and its session; the caller has zeroed @status.
  * @version: versions; the caller has zeroed @version.
@@ -272,6 +289,17 @@ struct control_ops {
 			   struct control_err *err);
 	int (*scrub)(void *ctx, const char *zone, enum control_scrub_do what,
 		     struct control_scrub *scrub, struct control_err *err);
+	int (*quota_list)(void *ctx, const char *zone, uint32_t kind,
+			  uint32_t from, control_quota_fn fn, void *arg,
+			  struct control_err *err);
+	int (*quota_get)(void *ctx, const char *zone,
+			 struct control_quota *quota, struct control_err *err);
+	int (*quota_set)(void *ctx, const char *zone,
+			 const struct control_quota *quota,
+			 struct control_err *err);
+	int (*quota_grace)(void *ctx, const char *zone, uint32_t kind,
+			   uint64_t inodes, uint64_t blocks,
+			   struct control_err *err);
 	int (*stats)(void *ctx, control_stat_fn fn, void *arg,
 		     struct control_err *err);
 	int (*status)(void *ctx, struct control_status *status,

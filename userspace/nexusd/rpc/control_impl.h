@@ -33,5 +33,6 @@ int control_check_text(struct rpc_reply *reply, const char *what,
 
 extern const struct rpc_method control_pack_methods[];
 extern const struct rpc_method control_scrub_methods[];
+extern const struct rpc_method control_quota_methods[];
 
 #endif /* NEXUSD_RPC_CONTROL_IMPL_H */

@@ -283,6 +283,74 @@ int nexus_scrub_start(struct nexus_client *client, const char *zone,
 int nexus_scrub_stop(struct nexus_client *client, const char *zone,
 		     struct nexus_scrub *status);
 
+/** enum nexus_quota_kind - whose a quota is */
+enum nexus_quota_kind {
+	NEXUS_QUOTA_OF_ZONE	= 0,
+	NEXUS_QUOTA_OF_USER	= 1,
+	NEXUS_QUOTA_OF_GROUP	= 2,
+	NEXUS_QUOTA_OF_PROJECT	= 3,
+};
+
+/** struct nexus_quota - usage and limits; blocks are of 4 KiB */
+struct nexus_quota {
+	enum nexus_quota_kind kind;
+	uint32_t id;			/* 0 for the zone */
+	uint64_t inodes, blocks;	/* in use */
+	uint64_t inodes_hard, inodes_soft;	/* 0: no limit */
+	uint64_t blocks_hard, blocks_soft;
+	uint64_t inodes_time, blocks_time; /* above the soft limit since, 0: it is not */
+	uint64_t inodes_grace, blocks_grace; /* seconds it may be; of the kind */
+};
+
+/** typedef nexus_quota_fn - is given a quota; as nexus_zone_fn */
+typedef int (*nexus_quota_fn)(void *arg, const struct nexus_quota *quota);
+
+/**
+ * nexus_quota_list() - everybody of a kind who uses or may use something, by id
+ * @client: the client
+ * @zone: its name
+ * @kind: whose
+ * @fn: is given each
+ * @arg: first argument of @fn
+ */
+int nexus_quota_list(struct nexus_client *client, const char *zone,
+		     enum nexus_quota_kind kind, nexus_quota_fn fn, void *arg);
+
+/**
+ * nexus_quota_get() - one of them
+ * @client: the client
+ * @zone: its name
+ * @kind: whose
+ * @id: of the user, group or project
+ * @fn: is given it
+ * @arg: first argument of @fn
+ */
+int nexus_quota_get(struct nexus_client *client, const char *zone,
+		    enum nexus_quota_kind kind, uint32_t id, nexus_quota_fn fn,
+		    void *arg);
+
+/**
+ * nexus_quota_set() - set all limits of one; for root and group nexusfs
+ * @client: the client
+ * @zone: its name
+ * @quota: kind, id and limits; the rest is not looked at
+ */
+int nexus_quota_set(struct nexus_client *client, const char *zone,
+		    const struct nexus_quota *quota);
+
+/**
+ * nexus_quota_grace() - set how long usage may stay above soft limits; for root
+ * and group nexusfs
+ * @client: the client
+ * @zone: its name
+ * @kind: whose
+ * @inodes: seconds; 0 for seven days
+ * @blocks: the same for blocks
+ */
+int nexus_quota_grace(struct nexus_client *client, const char *zone,
+		      enum nexus_quota_kind kind, uint64_t inodes,
+		      uint64_t blocks);
+
 /** enum nexus_stat_type - as in Prometheus */
 enum nexus_stat_type {
 	NEXUS_STAT_COUNTER	= 1,
