@@ -49,6 +49,12 @@ static struct folio *nexus_folio_try(struct inode *inode, loff_t pos,
 				    mapping_gfp_mask(mapping));
 	if (IS_ERR(folio))
 		return folio;
+	if (nexus_folio_oversize(folio)) {
+		folio_unlock(folio);
+		folio_put(folio);
+		err = nexus_folio_shrink(inode, pos >> PAGE_SHIFT);
+		return err ? ERR_PTR(err) : NULL;
+	}
 	if (!nexus_folio_state(folio)) {
 		err = -ENOMEM;
 		goto out;

@@ -265,6 +265,19 @@ struct nexus_fstate {
 	bool failed;		/* a part of the last read */
 };
 
+/*
+ * khugepaged may make larger folios of what is mapped and not open for writing,
+ * whatever the largest is said to be.  They are clean and have no state; who is
+ * going to write drops them first.
+ */
+static inline bool nexus_folio_oversize(const struct folio *folio)
+{
+	return folio_order(folio) > NEXUS_FOLIO_ORDER;
+}
+
+/* Drops such a folio, neither locked nor dirty.  0 or -errno. */
+int nexus_folio_shrink(struct inode *inode, pgoff_t index);
+
 /* The state, attached if need be; NULL: no memory. */
 struct nexus_fstate *nexus_folio_state(struct folio *folio);
 /* Blocks [first, end) of a folio. */

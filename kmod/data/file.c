@@ -196,6 +196,10 @@ static vm_fault_t nexus_mkwrite(struct inode *inode, struct vm_fault *vmf)
 	vm_fault_t ret;
 	int err;
 
+	if (nexus_folio_oversize(folio)) {
+		err = nexus_folio_shrink(inode, vmf->pgoff);
+		return err ? nexus_fault_error(err) : VM_FAULT_NOPAGE;
+	}
 	do {
 		err = nexus_room_some(inode, at, end - at, &room);
 		if (err)

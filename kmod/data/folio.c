@@ -229,11 +229,12 @@ void nexus_folio_forget(struct inode *inode, struct folio *folio, u32 first,
 			u32 end)
 {
 	struct nexus_fstate *fs = folio_get_private(folio);
-	u64 blocks = nexus_folio_mask(first, end);
+	u64 blocks;
 	bool some;
 
 	if (!fs)
 		return;
+	blocks = nexus_folio_mask(first, end);
 	some = fs->marked & blocks;
 	nexus_folio_unmark(inode, folio, blocks);
 	fs->writing &= ~blocks;
@@ -279,6 +280,11 @@ bool nexus_release_folio(struct folio *folio, gfp_t gfp)
 		return false;
 	nexus_folio_bare(folio->mapping->host, folio);
 	return true;
+}
+
+int nexus_folio_shrink(struct inode *inode, pgoff_t index)
+{
+	return invalidate_inode_pages2_range(inode->i_mapping, index, index);
 }
 
 /* ---- dropping ---------------------------------------------------------------- */
