@@ -55,7 +55,8 @@ int nexus_host_read(struct file *file, const struct bio_vec *bvec,
 		    unsigned int nr, size_t bytes, u64 block);
 /*
  * Starts reading in any task's context.  True: @done is called, or was, with the
- * bytes that were read or -errno, in any context.  False: the host would have to wait
+ * bytes that were read or -errno, in any context; @iocb and @file are looked at until
+ * this has returned, all the same.  False: the host would have to wait
  * for something, or it failed; a worker is to try it.
  */
 bool nexus_host_read_begin(struct kiocb *iocb, struct file *file,

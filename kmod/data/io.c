@@ -22,6 +22,8 @@
 /* A read of contiguous file blocks that are contiguous in a pack. */
 struct nexus_rio {
 	struct work_struct work;
+	/* The read's, and of who starts it: the host looks at the iocb after its end. */
+	refcount_t ref;
 	struct kiocb iocb;
 	struct inode *inode;
 	struct nexus_pack *pack;
@@ -105,6 +107,22 @@ static void nexus_rio_free_work(struct work_struct *work)
 }
 
 /* Any context. */
+static void nexus_rio_put(struct nexus_rio *rio)
+{
+	if (!refcount_dec_and_test(&rio->ref))
+		return;
+	/* The last user of a pack may sleep, and that is not for here. */
+	if (!refcount_dec_not_one(&rio->pack->ref.refcount)) {
+		INIT_WORK(&rio->work, nexus_rio_free_work);
+		queue_work(nexus_read_wq, &rio->work);
+		return;
+	}
+	kfree(rio);
+	if (atomic_dec_and_test(&nexus_reads))
+		wake_up_var(&nexus_reads);
+}
+
+/* Any context; puts the read's reference. */
 static void nexus_rio_end(struct nexus_rio *rio, int err)
 {
 	struct bio_vec *bv;
@@ -128,15 +146,7 @@ static void nexus_rio_end(struct nexus_rio *rio, int err)
 					 !err);
 		}
 	}
-	/* The last user of a pack may sleep, and that is not for here. */
-	if (!refcount_dec_not_one(&rio->pack->ref.refcount)) {
-		INIT_WORK(&rio->work, nexus_rio_free_work);
-		queue_work(nexus_read_wq, &rio->work);
-		return;
-	}
-	kfree(rio);
-	if (atomic_dec_and_test(&nexus_reads))
-		wake_up_var(&nexus_reads);
+	nexus_rio_put(rio);
 }
 
 static int nexus_rio_verify_block(struct nexus_rio *rio, struct page *page, u32 block)
@@ -239,11 +249,13 @@ void nexus_reads_drain(void)
 static void nexus_rio_start(struct nexus_rio *rio)
 {
 	atomic_inc(&nexus_reads);
+	refcount_inc(&rio->ref);
 	if (rio->verify ||
 	    !nexus_host_read_begin(&rio->iocb, rio->pack->file, rio->bvec,
 				   rio->segs, nexus_rio_bytes(rio), rio->block,
 				   nexus_rio_complete))
 		queue_work(nexus_read_wq, &rio->work);
+	nexus_rio_put(rio);
 }
 
 void nexus_reader_submit(struct nexus_reader *r)
@@ -281,6 +293,7 @@ static struct nexus_rio *nexus_rio_new(struct inode *inode, u64 fblock,
 		return ERR_PTR(-ENOMEM);
 	}
 	INIT_WORK(&rio->work, nexus_rio_work);
+	refcount_set(&rio->ref, 1);
 	rio->inode = inode;
 	rio->pack = pack;
 	rio->fblock = fblock;
