@@ -65,12 +65,8 @@ static inline void nexus_set_default_d_op(struct super_block *sb,
 #endif
 }
 
-/* write_begin and write_end take the kiocb since 6.17. */
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 17, 0)
-#define NEXUS_WB_FILE	const struct kiocb *
-#else
-#define NEXUS_WB_FILE	struct file *
-#endif
+/* A fault that writes maps all of a folio writable since 6.18, and not one page. */
+#define NEXUS_MKWRITE_WHOLE (LINUX_VERSION_CODE >= KERNEL_VERSION(6, 18, 0))
 
 /* io_uring_cmd_done lost its second result in 6.18. */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 18, 0)

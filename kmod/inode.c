@@ -109,7 +109,7 @@ void nexus_set_ops(struct inode *inode)
 	case S_IFREG:
 		inode->i_op = &nexus_file_iops;
 		inode->i_fop = &nexus_file_fops;
-		inode->i_mapping->a_ops = &nexus_aops;
+		nexus_data_set_mapping(inode->i_mapping);
 		break;
 	case S_IFDIR:
 		inode->i_op = &nexus_dir_iops;

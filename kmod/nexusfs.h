@@ -362,7 +362,8 @@ void nexus_packs_unpromise(struct nexus_zone *zone, u64 n);
 /* Blocks that can still be reserved, for statfs. */
 u64 nexus_packs_free_blocks(struct nexus_zone *zone);
 
-extern const struct address_space_operations nexus_aops;
+/* A new regular file's page cache. */
+void nexus_data_set_mapping(struct address_space *mapping);
 extern const struct file_operations nexus_file_fops;
 extern const struct inode_operations nexus_file_iops;
 

@@ -255,7 +255,7 @@ static bool nexus_quota_again(int err, enum nexus_quota_right *right)
 
 /* ---- blocks ------------------------------------------------------------------------ */
 
-static int nexus_quota_blocks(struct nexus_inode *ni, u64 n, u64 held, bool force)
+static int nexus_quota_blocks(struct nexus_inode *ni, u64 n, bool force)
 {
 	enum nexus_quota_right right = force ? NEXUS_QR_FORCE : NEXUS_QR_PLAIN;
 	int err;
@@ -264,17 +264,15 @@ static int nexus_quota_blocks(struct nexus_inode *ni, u64 n, u64 held, bool forc
 		spin_lock(&ni->resv_lock);
 		err = nexus_quota_try(ni, n, right);
 		if (!err)
-			ni->quota_held += held;
+			ni->quota_held += n;
 		spin_unlock(&ni->resv_lock);
 	} while (nexus_quota_again(err, &right));
 	return err;
 }
 
-int nexus_quota_delay(struct nexus_inode *ni, bool force)
+bool nexus_quota_any(const struct nexus_zone *zone)
 {
-	if (likely(!READ_ONCE(ni->zone->quota->kinds)))
-		return 0;
-	return nexus_quota_blocks(ni, 1, 0, force);
+	return READ_ONCE(zone->quota->kinds);
 }
 
 int nexus_quota_take(struct nexus_inode *ni, u64 n, bool force)
@@ -285,7 +283,7 @@ int nexus_quota_take(struct nexus_inode *ni, u64 n, bool force)
 		spin_unlock(&ni->resv_lock);
 		return 0;
 	}
-	return nexus_quota_blocks(ni, n, n, force);
+	return nexus_quota_blocks(ni, n, force);
 }
 
 /*

@@ -59,22 +59,19 @@ void nexus_quota_forgotten(struct nexus_inode *ni, u64 lsn);
 /* At eviction: what is still reserved goes. */
 void nexus_quota_evict(struct nexus_inode *ni);
 
-/*
- * Reserves a block that gets its extent later, which nexus_inode.delayed counts
- * already.  Never waits: -EAGAIN, try again after nexus_quota_load().  @force:
- * beyond all limits.  Others: -EDQUOT, -ENOSPC (limit of the zone).
- */
-int nexus_quota_delay(struct nexus_inode *ni, bool force);
-/* nexus_inode.delayed got less: what it held and no record has used goes. */
-void nexus_quota_landed(struct nexus_inode *ni);
-
+/* Whether there are limits at all. */
+bool nexus_quota_any(const struct nexus_zone *zone);
 /*
  * Reserve for new blocks of an operation, to be given back when it is over,
- * whether records have used it or not.  _take() never waits, as
- * nexus_quota_delay().
+ * whether records have used it or not; of those that nexus_inode.delayed counts
+ * by then, it goes on.  _take() never waits: -EAGAIN, try again after
+ * nexus_quota_load().  @force: beyond all limits.  Others: -EDQUOT, -ENOSPC (limit
+ * of the zone).
  */
 int nexus_quota_take(struct nexus_inode *ni, u64 n, bool force);
 void nexus_quota_give(struct nexus_inode *ni, u64 n);
+/* nexus_inode.delayed got less: what it held and no record has used goes. */
+void nexus_quota_landed(struct nexus_inode *ni);
 /*
  * Takes for the holes of [fblock, fblock + n); *@taken is what to give back.  May
  * write back the range to find out what is none; i_rwsem held, no folio lock.
@@ -83,7 +80,7 @@ int nexus_quota_take_holes(struct inode *inode, u64 fblock, u64 n, u64 *taken);
 
 /*
  * @ni is going to belong to mv->to: reserves there.  log_mutex held; as
- * nexus_quota_delay().  _end() with the LSN of the record, or 0: it was not to be.
+ * nexus_quota_take().  _end() with the LSN of the record, or 0: it was not to be.
  */
 int nexus_quota_move_begin(struct nexus_inode *ni, struct nexus_quota_move *mv);
 void nexus_quota_move_end(struct nexus_inode *ni, struct nexus_quota_move *mv,

@@ -10,6 +10,7 @@
 #include <linux/backing-dev.h>
 #include <linux/fs_context.h>
 #include <linux/module.h>
+#include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/statfs.h>
 
@@ -19,6 +20,10 @@
 #ifndef CONFIG_64BIT
 #error "nexusfs needs a 64-bit kernel: inode numbers and directory positions have 64 bits"
 #endif
+
+/* What is read ahead at first, as of a disk, and what one read of a pack can be. */
+#define NEXUS_READAHEAD		SZ_256K
+#define NEXUS_READ_MAX		(NEXUS_EXTENT_BLOCKS_MAX << NEXUS_BLOCK_SHIFT)
 
 static LIST_HEAD(nexus_busy);
 static DEFINE_SPINLOCK(nexus_busy_lock);
@@ -239,6 +244,8 @@ static int nexus_fill_super(struct super_block *sb, struct fs_context *fc)
 	err = super_setup_bdi(sb);
 	if (err)
 		return err;
+	sb->s_bdi->ra_pages = NEXUS_READAHEAD >> PAGE_SHIFT;
+	sb->s_bdi->io_pages = NEXUS_READ_MAX >> PAGE_SHIFT;
 
 	/* The zone's last superblock may still be closing it. */
 	err = wait_event_killable(nexus_busy_wait, !nexus_busy_closing(nsb));

@@ -285,8 +285,9 @@ static int nexus_clone_settle(struct nexus_clone *c, loff_t len)
 		err = filemap_write_and_wait_range(c->dst->i_mapping, c->pos_out,
 						   c->pos_out + len - 1);
 	if (!err)
-		truncate_pagecache_range(c->dst, c->pos_out,
-					 round_up(c->pos_out + len, PAGE_SIZE) - 1);
+		err = nexus_cache_drop(c->dst, c->pos_out >> NEXUS_BLOCK_SHIFT,
+				       DIV_ROUND_UP_ULL(c->pos_out + len,
+							NEXUS_BLOCK_SIZE));
 	return err;
 }
 

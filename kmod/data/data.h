@@ -3,11 +3,11 @@
  * Inside of content: packs, extent maps, and the I/O between them and the page
  * cache.
  *
- * A dirty folio holds one pack block and the log bytes of one EXTENT record of
- * one block (NEXUS_FOLIO_BYTES), counted in its inode; folio private says so.
- * They are taken before the folio is locked, moved to the I/O at writeback, and
- * given back when the folio goes without having been written.  A file with dirty
- * folios has a fully known extent map.
+ * Each block of a folio that is to be written holds one pack block and the log
+ * bytes of one EXTENT record of one block (NEXUS_FOLIO_BYTES), counted in its
+ * inode; folio private says which.  They are taken before the folio is locked,
+ * moved to the I/O at writeback, and given back when the block goes without having
+ * been written.  A file with dirty folios has a fully known extent map.
  *
  * Locks: folio lock > log_mutex > map_sem; load_mutex > log_mutex.  table_mutex
  * is never held while a record is appended.
@@ -19,7 +19,7 @@
 
 #include "../nexusfs.h"
 
-/* Folios are single pages and a page is a block. */
+/* A page is a block. */
 static_assert(PAGE_SIZE == NEXUS_BLOCK_SIZE);
 
 /* Waits for the helper: only a kill ends them, and suspend may freeze them. */
@@ -222,42 +222,152 @@ bool nexus_map_find(struct nexus_inode *ni, u64 fblock, struct nexus_ext *e,
 /* @fblock has an extent; *@unwritten: of that kind. */
 bool nexus_map_has(struct nexus_inode *ni, u64 fblock, bool *unwritten);
 
-/* ---- folios (aops.c) ----------------------------------------------------------- */
+/* ---- folios (folio.c) ---------------------------------------------------------- */
 
 #define NEXUS_FOLIO_BYTES	ALIGN(sizeof(struct nexus_rec_extent) + 4, 8)
+/* The largest folio: 256 KiB.  Larger ones only cost reclaim more. */
+#define NEXUS_FOLIO_ORDER	6
+#define NEXUS_FOLIO_BYTES_MAX	(PAGE_SIZE << NEXUS_FOLIO_ORDER)
 
-/*
- * Takes what a dirty folio holds, for the inode; waits killably.  @use as
- * nexus_folio_use() says, or another one.
- */
-int nexus_folio_reserve(struct inode *inode, enum nexus_packs_use use);
-void nexus_folio_unreserve(struct inode *inode);
+/* Room for blocks that are about to be dirty. */
+struct nexus_room {
+	struct nexus_resv resv;		/* NEXUS_FOLIO_BYTES for each */
+	enum nexus_packs_use use;
+	u32 blocks;
+	u64 quota;			/* taken of quotas, for as long as there is room */
+	bool ask;			/* nexus_quota_load() first */
+};
+
 /* What a block is for that is written at @index. */
 enum nexus_packs_use nexus_folio_use(struct inode *inode, pgoff_t index);
+/* Takes room for @n blocks; waits killably.  0, -EINTR, -ENOSPC, -EROFS. */
+int nexus_room_take(struct inode *inode, u32 n, enum nexus_packs_use use,
+		    struct nexus_room *room);
 /*
- * Marks a folio, locked and not under writeback, as holding a reservation; takes
- * the caller's, or gives it back if there is one.  -EAGAIN: what the reservation
- * was for has been written meanwhile, or nexus_quota_load() is needed; the caller
- * gives it back and takes another.  -EDQUOT, -ENOSPC: of quotas.
+ * The same for 1..@n blocks from @index on: for those that are for the same, and for
+ * less where a disk is nearly full.
  */
-int nexus_folio_mark(struct inode *inode, struct folio *folio,
-		     enum nexus_packs_use use);
-void nexus_folio_unmark(struct inode *inode, struct folio *folio);
+int nexus_room_some(struct inode *inode, pgoff_t index, u32 n,
+		    struct nexus_room *room);
+/* Gives back what is left.  Safe on zeroed room. */
+void nexus_room_give(struct inode *inode, struct nexus_room *room);
+
 /*
- * Moves what a marked folio holds to @resv; false: it was not marked.  With
- * *@delayed nexus_folio_landed() is to follow.
+ * Folio private; a bit for each block.  It changes with the folio locked and not
+ * under writeback; of the parts in flight, only the counts.  It stays until the
+ * folio is released or invalidated.
  */
-bool nexus_folio_take(struct inode *inode, struct folio *folio,
-		      struct nexus_resv *resv, bool *delayed);
+struct nexus_fstate {
+	u64 marked;		/* holding a reservation: to be written */
+	u64 delayed;		/* of them, those that had no extent */
+	union {
+		u64 writing;	/* up to date: those of the last writeback */
+		atomic64_t good; /* not up to date: those that were read */
+	};
+	atomic_t parts;		/* of a read or a writeback in flight */
+	bool pinned;		/* a device may have written to "writing" since */
+	bool failed;		/* a part of the last read */
+};
+
+/*
+ * khugepaged may make larger folios of what is mapped and not open for writing,
+ * whatever the largest is said to be.  They are clean and have no state; who is
+ * going to write drops them first.
+ */
+static inline bool nexus_folio_oversize(const struct folio *folio)
+{
+	return folio_order(folio) > NEXUS_FOLIO_ORDER;
+}
+
+/* Drops such a folio, neither locked nor dirty.  0 or -errno. */
+int nexus_folio_shrink(struct inode *inode, pgoff_t index);
+
+/* The state, attached if need be; NULL: no memory. */
+struct nexus_fstate *nexus_folio_state(struct folio *folio);
+/* Blocks [first, end) of a folio. */
+static inline u64 nexus_folio_mask(u32 first, u32 end)
+{
+	return first < end ? GENMASK_ULL(end - 1, first) : 0;
+}
+
+static inline u64 nexus_folio_all(const struct folio *folio)
+{
+	return nexus_folio_mask(0, folio_nr_pages(folio));
+}
+
+/* What is to be written of a folio that has marks, or where a device may have. */
+static inline u64 nexus_folio_wanted(const struct nexus_fstate *fs)
+{
+	return fs->marked | (fs->pinned ? fs->writing : 0);
+}
+
+/* Blocks of a locked folio that are not on disk. */
+u64 nexus_folio_pending(struct folio *folio);
+/*
+ * Takes quota, for @room, for those of the *@n blocks from @index on that the file
+ * does not have; less of *@n when there is no more.  0 with *@n 0: nexus_quota_load()
+ * is needed, room->ask says so.  -EDQUOT, -ENOSPC.  As for nexus_folio_mark().
+ */
+int nexus_folio_quota(struct inode *inode, struct folio *folio, pgoff_t index,
+		      u32 *n, struct nexus_room *room);
+/*
+ * So many of the @n blocks from @index on can be marked with @room: what it was taken
+ * for may have been written meanwhile.  0: the caller gives it back and takes other
+ * room.  The folio is as for nexus_folio_mark().
+ */
+u32 nexus_folio_fits(struct inode *inode, struct folio *folio, pgoff_t index,
+		     u32 n, const struct nexus_room *room);
+/*
+ * Marks blocks of a folio, locked, not under writeback and with its state; those
+ * that are not marked yet take of @room.  The caller makes the folio dirty.
+ */
+void nexus_folio_mark(struct inode *inode, struct folio *folio, pgoff_t index,
+		      u32 n, struct nexus_room *room);
+/* Those of @blocks that are marked give back what they hold. */
+void nexus_folio_unmark(struct inode *inode, struct folio *folio, u64 blocks);
+/*
+ * Moves what marked blocks hold to @resv and returns which of @blocks that are.
+ * nexus_folio_landed() is to follow for *@delayed.
+ */
+u64 nexus_folio_take(struct inode *inode, struct folio *folio, u64 blocks,
+		     struct nexus_resv *resv, u64 *delayed);
 /* @n blocks that had no extent have one now, or never will. */
 void nexus_folio_landed(struct inode *inode, u32 n);
+/* Blocks [first, end) of a locked folio, not under writeback, need not be written. */
+void nexus_folio_forget(struct inode *inode, struct folio *folio, u32 first,
+			u32 end);
+/* ->is_partially_uptodate, ->invalidate_folio, ->release_folio */
+bool nexus_folio_part_uptodate(struct folio *folio, size_t from, size_t count);
+void nexus_invalidate_folio(struct folio *folio, size_t offset, size_t length);
+bool nexus_release_folio(struct folio *folio, gfp_t gfp);
 /*
- * The folio of @index, locked, up to date, marked and not under writeback; or
- * ERR_PTR.  @whole: the caller overwrites all of it.  Waits killably.
+ * Drops what is cached of blocks [fblock, end), dirty or not, before they get
+ * another content; what else is in their folios is written first.  invalidate_lock
+ * is held for writing, and nobody calls write().  0, or -errno of that writing and
+ * nothing was dropped.
  */
-struct folio *nexus_folio_begin(struct inode *inode, pgoff_t index, bool whole,
-				enum nexus_packs_use use);
-/* Zeroes cached bytes [from, to or end of page) that an extension shows. */
+int nexus_cache_drop(struct inode *inode, u64 fblock, u64 end);
+
+/* ---- writing into the page cache (buffered.c) ------------------------------------ */
+
+/*
+ * The folio that holds @pos, locked, not under writeback, with its state, and room
+ * for what is going to be written there: *@bytes, which may get fewer.  What is not
+ * overwritten is up to date.  @cut: with what is kept for cuts.  Or ERR_PTR.  Waits
+ * killably.  nexus_folio_end() follows.
+ */
+struct folio *nexus_folio_begin(struct inode *inode, loff_t pos, size_t *bytes,
+				bool cut, struct nexus_room *room);
+/*
+ * @copied of the @bytes have been written.  Makes the folio dirty and the file as
+ * long as that, unlocks and puts it, gives back what is left of @room.  Returns how
+ * many bytes count: @copied, or 0 where the rest of a block is not known.
+ */
+size_t nexus_folio_end(struct inode *inode, struct folio *folio, loff_t pos,
+		       size_t bytes, size_t copied, struct nexus_room *room);
+/* As generic_perform_write(); i_rwsem held. */
+ssize_t nexus_perform_write(struct kiocb *iocb, struct iov_iter *from);
+/* Zeroes cached bytes [from, to or end of folio) that an extension shows. */
 void nexus_zero_beyond(struct inode *inode, loff_t from, loff_t to);
 
 /* ---- shared blocks (clone.c) ---------------------------------------------------- */
@@ -289,15 +399,19 @@ struct nexus_reader {
  */
 int nexus_reader_add(struct nexus_reader *r, struct folio *folio);
 void nexus_reader_submit(struct nexus_reader *r);
-/* Fills a locked folio and leaves it locked. */
-int nexus_read_locked(struct inode *inode, struct folio *folio);
-
-#define NEXUS_READ_ASK		BIT(0)	/* may ask the helper for a pack; else -EAGAIN */
-#define NEXUS_READ_UNSTABLE	BIT(1)	/* others may write the pages: no checksums */
-
-/* Fills @nr pages with the blocks from @fblock on; waits for the disk. */
+/*
+ * Fills @nr pages with the blocks from @fblock on; waits for the disk, and not for
+ * the helper: -EAGAIN where a pack is not open.  @unstable: others may write the
+ * pages, so no checksums.
+ */
 int nexus_read_pages(struct inode *inode, u64 fblock, struct page **pages,
-		     u32 nr, unsigned int flags);
+		     u32 nr, bool unstable);
+/* The same for blocks of a locked folio, which stays as it is. */
+int nexus_read_blocks(struct inode *inode, struct folio *folio, u32 first, u32 nr);
+/* A pack was not open: loads what is at [pos, pos + len) as nexus_content_load(). */
+int nexus_content_reload(struct inode *inode, loff_t pos, size_t len);
+/* Waits until no read uses code of the module. */
+void nexus_reads_drain(void);
 
 /* ---- writing (writeback.c) ------------------------------------------------------ */
 
@@ -308,7 +422,8 @@ struct nexus_wio {
 	struct nexus_resv resv;		/* log bytes of its records, at least */
 	u64 fblock;
 	u64 size;			/* end of what is written; zeros behind it */
-	u32 nr;
+	u32 nr;				/* blocks */
+	u32 segs;			/* of bvec: whole blocks each */
 	DECLARE_BITMAP(delayed, NEXUS_EXTENT_BLOCKS_MAX); /* blocks without an extent */
 	/* Not in the record before it is begun: nexus_rec_init() clears there. */
 	__le32 crc[NEXUS_EXTENT_BLOCKS_MAX];
@@ -331,6 +446,8 @@ struct nexus_run {
 	u32 first, nr;			/* of the wio's blocks */
 };
 
+/* Adds @nr blocks at the end. */
+void nexus_wio_add(struct nexus_wio *wio, struct page *page, u32 nr);
 void nexus_wio_checksum(struct nexus_wio *wio);
 /* Writes the blocks; in a worker, between nexus_host_begin() and its end. */
 int nexus_run_write(struct nexus_run *run);

@@ -96,7 +96,7 @@ static int nexus_bounce_add(struct nexus_bounce *b)
 
 /* Pages that hold blocks of the file from @first on; @bytes at @pos are wanted. */
 static ssize_t nexus_direct_fill(struct inode *inode, loff_t pos, size_t bytes,
-				 struct page **pages, u32 nr, unsigned int flags)
+				 struct page **pages, u32 nr, bool unstable)
 {
 	ssize_t ret = 0;
 	loff_t size;
@@ -107,7 +107,7 @@ static ssize_t nexus_direct_fill(struct inode *inode, loff_t pos, size_t bytes,
 	size = i_size_read(inode);
 	if (pos < size)
 		ret = nexus_read_pages(inode, pos >> NEXUS_BLOCK_SHIFT, pages,
-				       nr, flags) ?:
+				       nr, unstable) ?:
 		      min_t(loff_t, bytes, size - pos);
 	inode_dio_end(inode);
 	return ret;
@@ -136,8 +136,7 @@ static ssize_t nexus_read_pinned(struct inode *inode, loff_t pos, u32 nr,
 	}
 	if (got) {
 		bytes = (size_t)got << PAGE_SHIFT;
-		ret = nexus_direct_fill(inode, pos, bytes, pages, got,
-					NEXUS_READ_UNSTABLE);
+		ret = nexus_direct_fill(inode, pos, bytes, pages, got, true);
 		iov_iter_revert(to, bytes - max(ret, 0));
 		if (pinned)
 			unpin_user_pages_dirty_lock(pages, got, true);
@@ -163,7 +162,8 @@ static ssize_t nexus_read_bounced(struct inode *inode, loff_t pos, size_t bytes,
 	while (!ret && b->nr < b->taken)
 		ret = nexus_bounce_add(b);
 	if (!ret)
-		ret = nexus_direct_fill(inode, pos, bytes, b->pages, b->nr, 0);
+		ret = nexus_direct_fill(inode, pos, bytes, b->pages, b->nr,
+					false);
 	for (i = 0; ret > 0 && done < ret; i++) {
 		want = min_t(size_t, ret - done, PAGE_SIZE - offset);
 		got = copy_page_to_iter(b->pages[i], offset, want, to);
@@ -229,9 +229,8 @@ ssize_t nexus_direct_read(struct kiocb *iocb, struct iov_iter *to)
 		ret = nexus_direct_read_some(iocb, to, pinned);
 		if (ret == -EAGAIN) {
 			/* A pack that is not open any more. */
-			clear_bit(NEXUS_I_PACKS, &NEXUS_I(inode)->state);
-			ret = nexus_content_load(inode, iocb->ki_pos,
-						 count - done);
+			ret = nexus_content_reload(inode, iocb->ki_pos,
+						   count - done);
 			if (!ret)
 				continue;
 		}
@@ -261,9 +260,7 @@ struct nexus_batch {
 	struct inode *inode;
 	u64 fblock;
 	u32 nr;				/* blocks */
-	u32 reserved;			/* of them, not given out yet */
-	u64 quota;			/* of them, taken as new ones */
-	struct nexus_resv resv;		/* log bytes */
+	struct nexus_room room;		/* for those not given out yet */
 	struct nexus_bounce *data;
 	struct list_head pieces;	/* in the order of the file */
 };
@@ -296,45 +293,25 @@ static int nexus_batch_copy(struct nexus_batch *b, struct iov_iter *from)
 	return data->nr ? 0 : err;
 }
 
-/* How many of the blocks are like the first, which is for *@use. */
-static u32 nexus_batch_alike(struct nexus_batch *b, enum nexus_packs_use *use)
-{
-	u32 n = 1;
-
-	*use = nexus_folio_use(b->inode, b->fblock);
-	while (n < b->data->nr &&
-	       nexus_folio_use(b->inode, b->fblock + n) == *use)
-		n++;
-	return n;
-}
-
 /*
- * Room for all of it, or for less where a disk is nearly full; nothing is held
- * while waiting but the pages.  What was promised to unwritten blocks goes to
- * them and to no others.
+ * Room for all of it, or for less; nothing is held while waiting but the pages.
+ * What was promised to unwritten blocks goes to them and to no others.
  */
 static int nexus_batch_reserve(struct nexus_batch *b)
 {
-	struct nexus_zone *zone = NEXUS_I(b->inode)->zone;
-	enum nexus_packs_use use;
-	u32 n = nexus_batch_alike(b, &use);
+	u32 n = b->data->nr;
 	int err;
 
-	n = min(n, max(zone->packs->pack_blocks / 4, 1));
-	while ((err = nexus_quota_take_holes(b->inode, b->fblock, n, &b->quota))) {
+	while ((err = nexus_quota_take_holes(b->inode, b->fblock, n,
+					     &b->room.quota))) {
 		if ((err != -EDQUOT && err != -ENOSPC) || n == 1)
 			return err;
 		n /= 2;
 	}
-	while ((err = nexus_packs_reserve(zone, n, use))) {
-		if (err != -ENOSPC || n == 1)
-			return err;
-		n /= 2;
-	}
-	b->reserved = n;
-	b->nr = n;
-	/* As if each block had a record of its own: runs end where packs do. */
-	return nexus_log_reserve(zone, &b->resv, n * NEXUS_FOLIO_BYTES, 0);
+	err = nexus_room_some(b->inode, b->fblock, n, &b->room);
+
+	b->nr = b->room.blocks;
+	return err;
 }
 
 static void nexus_piece_end(struct nexus_piece *p)
@@ -380,18 +357,19 @@ static int nexus_piece_start(struct nexus_batch *b, u32 at)
 		kfree(p);
 		return -ENOSPC;
 	}
-	b->reserved -= p->run.nr;
+	b->room.blocks -= p->run.nr;
 	wio = &p->wio;
 	p->run.wio = wio;
 	p->run.first = 0;
 	wio->inode = b->inode;
 	wio->fblock = b->fblock + at;
-	wio->nr = p->run.nr;
+	wio->nr = 0;
+	wio->segs = 0;
+	for (i = 0; i < p->run.nr; i++)
+		nexus_wio_add(wio, b->data->pages[at + i], 1);
 	wio->size = (wio->fblock + wio->nr) << NEXUS_BLOCK_SHIFT;
 	wio->resv = (struct nexus_resv){};
-	nexus_resv_move(&wio->resv, &b->resv, nexus_rec_extent_len(wio->nr));
-	for (i = 0; i < wio->nr; i++)
-		bvec_set_page(&wio->bvec[i], b->data->pages[at + i], PAGE_SIZE, 0);
+	nexus_resv_move(&wio->resv, &b->room.resv, nexus_rec_extent_len(wio->nr));
 	init_completion(&p->done);
 	INIT_WORK(&wio->work, nexus_piece_work);
 	list_add_tail(&p->list, &b->pieces);
@@ -418,15 +396,13 @@ static int nexus_batch_write(struct nexus_batch *b)
 
 /*
  * Makes it the file's, in order, up to the first that failed; how many blocks.
- * The page cache goes for all of it: folios are single pages, so nothing else
- * does.
  */
 static u32 nexus_batch_commit(struct nexus_batch *b, int *err)
 {
 	struct address_space *mapping = b->inode->i_mapping;
-	loff_t pos = b->fblock << NEXUS_BLOCK_SHIFT;
 	struct nexus_piece *p, *next;
 	u32 done = 0;
+	loff_t pos;
 
 	if (down_write_killable(&mapping->invalidate_lock)) {
 		*err = -EINTR;
@@ -437,8 +413,10 @@ static u32 nexus_batch_commit(struct nexus_batch *b, int *err)
 			*err = p->err;
 			break;
 		}
-		truncate_pagecache_range(b->inode, pos,
-					 (loff_t)p->wio.size - 1);
+		*err = nexus_cache_drop(b->inode, p->wio.fblock,
+					p->wio.fblock + p->run.nr);
+		if (*err)
+			break;
 		*err = nexus_run_commit(&p->run);
 		pos = p->wio.size;
 		if (!*err) {
@@ -463,9 +441,7 @@ static void nexus_batch_end(struct nexus_batch *b)
 		nexus_map_unprepare(ni, 1);
 		nexus_piece_end(p);
 	}
-	nexus_log_unreserve(&b->resv);
-	nexus_packs_unreserve(ni->zone, b->reserved);
-	nexus_quota_give(ni, b->quota);
+	nexus_room_give(b->inode, &b->room);
 	if (b->data)
 		nexus_bounce_free(b->data);
 }

@@ -235,6 +235,12 @@ int nexus_content_load(struct inode *inode, loff_t pos, size_t len)
 	return err;
 }
 
+int nexus_content_reload(struct inode *inode, loff_t pos, size_t len)
+{
+	clear_bit(NEXUS_I_PACKS, &NEXUS_I(inode)->state);
+	return nexus_content_load(inode, pos, len);
+}
+
 /* ---- changes ------------------------------------------------------------------- */
 
 int nexus_map_prepare(struct nexus_inode *ni, u32 n)

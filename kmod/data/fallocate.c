@@ -204,13 +204,18 @@ static int nexus_zero_part(struct nexus_falloc *fa, loff_t from, loff_t to)
 {
 	struct inode *inode = fa->inode;
 	pgoff_t index = from >> PAGE_SHIFT;
+	struct nexus_room room = {};
 	struct folio *folio;
 	struct nexus_ext e;
 	u64 disk_size;
+	size_t bytes;
 	int err;
 
-	if (from >= to || from >= i_size_read(inode))
+	/* What is behind the end needs no zeros, and is not to become content. */
+	to = min(to, i_size_read(inode));
+	if (from >= to)
 		return 0;
+	bytes = to - from;
 	folio = filemap_get_folio(inode->i_mapping, index);
 	if (!IS_ERR(folio))
 		folio_put(folio);
@@ -220,15 +225,11 @@ static int nexus_zero_part(struct nexus_falloc *fa, loff_t from, loff_t to)
 	if (err)
 		return err;
 	/* A full zone can be emptied by punching, too. */
-	folio = nexus_folio_begin(inode, index, false,
-				  fa->punch ? NEXUS_PACKS_CUT :
-					      nexus_folio_use(inode, index));
+	folio = nexus_folio_begin(inode, from, &bytes, fa->punch, &room);
 	if (IS_ERR(folio))
 		return PTR_ERR(folio);
-	folio_zero_range(folio, offset_in_page(from), to - from);
-	folio_mark_dirty(folio);
-	folio_unlock(folio);
-	folio_put(folio);
+	folio_zero_range(folio, offset_in_folio(folio, from), bytes);
+	nexus_folio_end(inode, folio, from, bytes, bytes, &room);
 	return 0;
 }
 

@@ -76,7 +76,7 @@ static ssize_t nexus_buffered_write(struct kiocb *iocb, struct iov_iter *from)
 	ret = generic_write_checks(iocb, from);
 	if (ret > 0) {
 		err = nexus_write_prepare(iocb, ret);
-		ret = err ?: generic_perform_write(iocb, from);
+		ret = err ?: nexus_perform_write(iocb, from);
 	}
 	inode_unlock(inode);
 	return ret;
@@ -126,13 +126,109 @@ static vm_fault_t nexus_fault(struct vm_fault *vmf)
 	return filemap_fault(vmf);
 }
 
-static vm_fault_t nexus_page_mkwrite(struct vm_fault *vmf)
+/* Of what is mapped at a moment, nothing behind the end: stores there are refused. */
+static vm_fault_t nexus_map_pages(struct vm_fault *vmf, pgoff_t start,
+				  pgoff_t end)
+{
+	loff_t size = i_size_read(file_inode(vmf->vma->vm_file));
+	pgoff_t behind = DIV_ROUND_UP_ULL(size, PAGE_SIZE);
+
+	return start < behind ? filemap_map_pages(vmf, start,
+						  min(end, behind - 1)) : 0;
+}
+
+/*
+ * Marks blocks [first, *end) of a folio with @room, as far as that goes, and cuts
+ * *@end to the size.  VM_FAULT_LOCKED and the folio locked when all of them are
+ * marked; 0: there are more.
+ */
+static vm_fault_t nexus_mkwrite_some(struct inode *inode, struct vm_fault *vmf,
+				     pgoff_t first, pgoff_t *end, pgoff_t *at,
+				     struct nexus_room *room)
 {
 	struct folio *folio = page_folio(vmf->page);
+	struct nexus_fstate *fs;
+	vm_fault_t ret = 0;
+	int err;
+	u32 n;
+
+	folio_lock(folio);
+	if (folio->mapping != inode->i_mapping) {
+		ret = VM_FAULT_NOPAGE;
+		goto out;
+	}
+	*end = min_t(pgoff_t, *end,
+		     DIV_ROUND_UP_ULL(i_size_read(inode), PAGE_SIZE));
+	if (vmf->pgoff >= *end) {
+		ret = VM_FAULT_SIGBUS;
+		goto out;
+	}
+	/* Its checksum may be under way. */
+	folio_wait_stable(folio);
+	fs = nexus_folio_state(folio);
+	if (!fs) {
+		ret = VM_FAULT_OOM;
+		goto out;
+	}
+	if (*at < *end) {
+		n = nexus_folio_fits(inode, folio, *at, *end - *at, room);
+		err = n ? nexus_folio_quota(inode, folio, *at, &n, room) : 0;
+		if (err) {
+			ret = nexus_fault_error(err);
+			goto out;
+		}
+		if (n) {
+			nexus_folio_mark(inode, folio, *at, n, room);
+			folio_mark_dirty(folio);
+		}
+	}
+	/* Those marked before may have been written since. */
+	for (*at = first; *at < *end; ++*at)
+		if (!(fs->marked & BIT_ULL(*at - folio->index)))
+			goto out;
+	folio_mark_dirty(folio);
+	return VM_FAULT_LOCKED;
+out:
+	folio_unlock(folio);
+	return ret;
+}
+
+static vm_fault_t nexus_mkwrite(struct inode *inode, struct vm_fault *vmf)
+{
+	struct folio *folio = page_folio(vmf->page);
+	pgoff_t first = NEXUS_MKWRITE_WHOLE ? folio->index : vmf->pgoff;
+	pgoff_t end = NEXUS_MKWRITE_WHOLE ? folio_next_index(folio) : first + 1;
+	struct nexus_room room = {};
+	pgoff_t at = first;
+	vm_fault_t ret;
+	int err;
+
+	if (nexus_folio_oversize(folio)) {
+		err = nexus_folio_shrink(inode, vmf->pgoff);
+		return err ? nexus_fault_error(err) : VM_FAULT_NOPAGE;
+	}
+	do {
+		err = nexus_room_some(inode, at, end - at, &room);
+		if (err)
+			return nexus_fault_error(err);
+		/* Who compares two files under it must see none that changes. */
+		filemap_invalidate_lock_shared(inode->i_mapping);
+		ret = nexus_mkwrite_some(inode, vmf, first, &end, &at, &room);
+		filemap_invalidate_unlock_shared(inode->i_mapping);
+		nexus_room_give(inode, &room);
+		err = room.ask ? nexus_quota_load(NEXUS_I(inode)) : 0;
+		if (err)
+			return nexus_fault_error(err);
+		room.ask = false;
+	} while (!ret);
+	return ret;
+}
+
+static vm_fault_t nexus_page_mkwrite(struct vm_fault *vmf)
+{
 	struct file *file = vmf->vma->vm_file;
 	struct inode *inode = file_inode(file);
-	vm_fault_t ret = VM_FAULT_LOCKED;
-	enum nexus_packs_use use;
+	vm_fault_t ret;
 	int err;
 
 	sb_start_pagefault(inode->i_sb);
@@ -141,52 +237,14 @@ static vm_fault_t nexus_page_mkwrite(struct vm_fault *vmf)
 		err = nexus_extents_load(inode);
 	if (!err)
 		err = file_update_time(file);
-	if (err) {
-		ret = nexus_fault_error(err);
-		goto out;
-	}
-again:
-	use = nexus_folio_use(inode, folio->index);
-	err = nexus_folio_reserve(inode, use);
-	if (err) {
-		ret = nexus_fault_error(err);
-		goto out;
-	}
-	/* Who compares two files under it must see none that changes. */
-	filemap_invalidate_lock_shared(inode->i_mapping);
-	folio_lock(folio);
-	if (folio->mapping != inode->i_mapping ||
-	    folio_pos(folio) >= i_size_read(inode)) {
-		folio_unlock(folio);
-		nexus_folio_unreserve(inode);
-		ret = VM_FAULT_NOPAGE;
-		goto out_invalidate;
-	}
-	/* Its checksum may be under way. */
-	folio_wait_stable(folio);
-	err = nexus_folio_mark(inode, folio, use);
-	if (err) {
-		folio_unlock(folio);
-		filemap_invalidate_unlock_shared(inode->i_mapping);
-		nexus_folio_unreserve(inode);
-		if (err == -EAGAIN)
-			err = nexus_quota_load(NEXUS_I(inode));
-		if (!err)
-			goto again;
-		ret = nexus_fault_error(err);
-		goto out;
-	}
-	folio_mark_dirty(folio);
-out_invalidate:
-	filemap_invalidate_unlock_shared(inode->i_mapping);
-out:
+	ret = err ? nexus_fault_error(err) : nexus_mkwrite(inode, vmf);
 	sb_end_pagefault(inode->i_sb);
 	return ret;
 }
 
 static const struct vm_operations_struct nexus_vm_ops = {
 	.fault		= nexus_fault,
-	.map_pages	= filemap_map_pages,
+	.map_pages	= nexus_map_pages,
 	.page_mkwrite	= nexus_page_mkwrite,
 };
 

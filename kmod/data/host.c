@@ -94,6 +94,7 @@ int nexus_host_check(struct nexus_zone *zone, struct file *file,
 	 */
 	spin_lock(&file->f_lock);
 	file->f_mode |= FMODE_NOCMTIME | FMODE_NONOTIFY;
+	file->f_flags |= O_NOATIME;
 	spin_unlock(&file->f_lock);
 	return 0;
 }
@@ -108,15 +109,16 @@ static void nexus_host_kiocb(struct kiocb *iocb, struct file *file, u64 block)
 		iocb->ki_flags |= IOCB_DIRECT;
 }
 
-int nexus_host_write(struct file *file, const struct bio_vec *bvec,
-		     unsigned int nr, size_t bytes, u64 block)
+int nexus_host_write_part(struct file *file, const struct bio_vec *bvec,
+			  unsigned int nr, size_t skip, size_t bytes, u64 block)
 {
 	struct iov_iter iter;
 	struct kiocb iocb;
 	ssize_t ret;
 
 	nexus_host_kiocb(&iocb, file, block);
-	iov_iter_bvec(&iter, ITER_SOURCE, bvec, nr, bytes);
+	iov_iter_bvec(&iter, ITER_SOURCE, bvec, nr, skip + bytes);
+	iov_iter_advance(&iter, skip);
 	/* Takes and drops the host's freeze protection itself. */
 	ret = vfs_iocb_iter_write(file, &iocb, &iter);
 	if (ret < 0)
@@ -138,6 +140,33 @@ int nexus_host_read(struct file *file, const struct bio_vec *bvec,
 		return ret;
 	/* Whoever cut the file short: zeros would be a lie. */
 	return ret == bytes ? 0 : -EIO;
+}
+
+bool nexus_host_read_begin(struct kiocb *iocb, struct file *file,
+			   const struct bio_vec *bvec, unsigned int nr,
+			   size_t bytes, u64 block,
+			   void (*done)(struct kiocb *iocb, long ret))
+{
+	struct iov_iter iter;
+	unsigned int flags;
+	ssize_t ret;
+
+	nexus_host_kiocb(iocb, file, block);
+	if (!(file->f_mode & FMODE_NOWAIT) || !(iocb->ki_flags & IOCB_DIRECT))
+		return false;
+	iocb->ki_flags |= IOCB_NOWAIT;
+	iocb->ki_complete = done;
+	iov_iter_bvec(&iter, ITER_DEST, bvec, nr, bytes);
+	flags = nexus_host_begin();
+	/* Not vfs_iocb_iter_read(): whether the caller may read packs is no question. */
+	ret = file->f_op->read_iter(iocb, &iter);
+	nexus_host_end(flags);
+	if (ret == -EIOCBQUEUED)
+		return true;
+	if (ret != bytes)
+		return false;
+	done(iocb, ret);
+	return true;
 }
 
 int nexus_host_flush(struct file *file)

@@ -4,7 +4,8 @@
  *
  * Everything here runs in the module's own workers, between nexus_host_begin()
  * and nexus_host_end(): never in the context of a system call, whose RLIMIT_FSIZE
- * and held locks are not ours.
+ * and held locks are not ours.  But for nexus_host_read_begin(), which waits for none
+ * of the host's inode locks.
  */
 #ifndef NEXUS_DATA_HOST_H
 #define NEXUS_DATA_HOST_H
@@ -38,11 +39,30 @@ static inline void nexus_host_end(unsigned int flags)
 int nexus_host_check(struct nexus_zone *zone, struct file *file,
 		     const char *what, u64 id, u32 blocks, bool write);
 
-/* Whole blocks at block @block.  0, or -errno (-EIO when cut short). */
-int nexus_host_write(struct file *file, const struct bio_vec *bvec,
-		     unsigned int nr, size_t bytes, u64 block);
+/*
+ * Whole blocks at block @block: @bytes after the first @skip of @bvec.  0, or -errno
+ * (-EIO when cut short).
+ */
+int nexus_host_write_part(struct file *file, const struct bio_vec *bvec,
+			  unsigned int nr, size_t skip, size_t bytes, u64 block);
+static inline int nexus_host_write(struct file *file, const struct bio_vec *bvec,
+				   unsigned int nr, size_t bytes, u64 block)
+{
+	return nexus_host_write_part(file, bvec, nr, 0, bytes, block);
+}
+
 int nexus_host_read(struct file *file, const struct bio_vec *bvec,
 		    unsigned int nr, size_t bytes, u64 block);
+/*
+ * Starts reading in any task's context.  True: @done is called, or was, with the
+ * bytes that were read or -errno, in any context; @iocb and @file are looked at until
+ * this has returned, all the same.  False: the host would have to wait
+ * for something, or it failed; a worker is to try it.
+ */
+bool nexus_host_read_begin(struct kiocb *iocb, struct file *file,
+			   const struct bio_vec *bvec, unsigned int nr,
+			   size_t bytes, u64 block,
+			   void (*done)(struct kiocb *iocb, long ret));
 /* Data, and what is needed to read it, on stable storage. */
 int nexus_host_flush(struct file *file);
 

@@ -3,11 +3,18 @@
  * Reading pack blocks into the page cache, or into pages of a caller who waits.
  *
  * The reader resolves extents and packs, which nexus_content_load() has brought
- * here; a worker does the I/O and unlocks the folios.
+ * here.  A read is started where it is asked for, if the host can do that without
+ * waiting, and goes to a worker if not, if it failed or came out short, or if
+ * checksums are to be looked at.  Its end is taken care of wherever the host says
+ * so, in an interrupt, too.
+ *
+ * A folio that does not lie in one piece in a pack is several reads; its state
+ * counts them.
  */
 #include <linux/completion.h>
 #include <linux/highmem.h>
 #include <linux/slab.h>
+#include <linux/wait_bit.h>
 
 #include "data.h"
 #include "host.h"
@@ -15,12 +22,16 @@
 /* A read of contiguous file blocks that are contiguous in a pack. */
 struct nexus_rio {
 	struct work_struct work;
+	/* The read's, and of who starts it: the host looks at the iocb after its end. */
+	refcount_t ref;
+	struct kiocb iocb;
 	struct inode *inode;
 	struct nexus_pack *pack;
 	u64 fblock;
 	u64 disk_size;
 	u32 block;
-	u32 nr, max;
+	u32 nr, max;			/* blocks */
+	u32 segs;			/* of bvec: whole blocks each */
 	bool verify;
 	struct nexus_read_wait *wait;	/* NULL: folios, which are unlocked at the end */
 	struct bio_vec bvec[];
@@ -33,6 +44,10 @@ struct nexus_read_wait {
 	struct completion done;
 };
 
+static atomic_t nexus_reads = ATOMIC_INIT(0);
+
+/* ---- the end ----------------------------------------------------------------- */
+
 static void nexus_read_put(struct nexus_read_wait *wait, int err)
 {
 	if (err)
@@ -41,77 +56,212 @@ static void nexus_read_put(struct nexus_read_wait *wait, int err)
 		complete(&wait->done);
 }
 
+/* Of a locked folio, @blocks have been read, or could not be. */
+static void nexus_folio_part(struct folio *folio, u64 blocks, bool ok)
+{
+	struct nexus_fstate *fs = folio_get_private(folio);
+
+	if (fs) {
+		if (ok)
+			atomic64_or(blocks, &fs->good);
+		else
+			WRITE_ONCE(fs->failed, true);
+		if (!atomic_dec_and_test(&fs->parts))
+			return;
+		ok = !READ_ONCE(fs->failed);
+	}
+	folio_end_read(folio, ok);
+}
+
 /* Bytes after the last one ever written are zeros, whatever the block holds. */
 static void nexus_rio_clear_tail(struct nexus_rio *rio)
 {
-	u64 end = (rio->fblock + rio->nr) << NEXUS_BLOCK_SHIFT;
-	u64 at;
-	u32 i;
+	u64 at = rio->fblock << NEXUS_BLOCK_SHIFT, from, i;
+	struct bio_vec *bv;
+	struct page *page;
 
-	if (end <= rio->disk_size)
+	if (at + ((u64)rio->nr << NEXUS_BLOCK_SHIFT) <= rio->disk_size)
 		return;
-	for (i = 0; i < rio->nr; i++) {
-		at = (rio->fblock + i) << NEXUS_BLOCK_SHIFT;
-		if (at + PAGE_SIZE <= rio->disk_size)
-			continue;
-		at = rio->disk_size > at ? rio->disk_size - at : 0;
-		memzero_page(rio->bvec[i].bv_page, at, PAGE_SIZE - at);
+	for (bv = rio->bvec; bv < rio->bvec + rio->segs; bv++) {
+		for (i = 0; i < bv->bv_len; i += PAGE_SIZE, at += PAGE_SIZE) {
+			if (at + PAGE_SIZE <= rio->disk_size)
+				continue;
+			from = rio->disk_size > at ? rio->disk_size - at : 0;
+			page = bv->bv_page + (i >> PAGE_SHIFT);
+			memzero_page(page, from, PAGE_SIZE - from);
+		}
 	}
+}
+
+static void nexus_rio_free(struct nexus_rio *rio)
+{
+	nexus_pack_put(rio->pack);
+	kfree(rio);
+}
+
+static void nexus_rio_free_work(struct work_struct *work)
+{
+	nexus_rio_free(container_of(work, struct nexus_rio, work));
+	if (atomic_dec_and_test(&nexus_reads))
+		wake_up_var(&nexus_reads);
+}
+
+/* Any context. */
+static void nexus_rio_put(struct nexus_rio *rio)
+{
+	if (!refcount_dec_and_test(&rio->ref))
+		return;
+	/* The last user of a pack may sleep, and that is not for here. */
+	if (!refcount_dec_not_one(&rio->pack->ref.refcount)) {
+		INIT_WORK(&rio->work, nexus_rio_free_work);
+		queue_work(nexus_read_wq, &rio->work);
+		return;
+	}
+	kfree(rio);
+	if (atomic_dec_and_test(&nexus_reads))
+		wake_up_var(&nexus_reads);
+}
+
+/* Any context; puts the read's reference. */
+static void nexus_rio_end(struct nexus_rio *rio, int err)
+{
+	struct bio_vec *bv;
+	struct folio *folio;
+	u32 first;
+
+	if (!err)
+		nexus_rio_clear_tail(rio);
+	nexus_count(pack_reads);
+	nexus_count_n(pack_read_blocks, rio->nr);
+	if (rio->wait) {
+		nexus_read_put(rio->wait, err);
+	} else {
+		/* After the last one the inode, and then the zone, may go. */
+		for (bv = rio->bvec; bv < rio->bvec + rio->segs; bv++) {
+			folio = page_folio(bv->bv_page);
+			first = folio_page_idx(folio, bv->bv_page);
+			nexus_folio_part(folio,
+					 nexus_folio_mask(first, first +
+							  (bv->bv_len >> PAGE_SHIFT)),
+					 !err);
+		}
+	}
+	nexus_rio_put(rio);
+}
+
+static int nexus_rio_verify_block(struct nexus_rio *rio, struct page *page, u32 block)
+{
+	void *p = kmap_local_page(page);
+	u32 crc = nexus_crc32c(0, p, PAGE_SIZE);
+
+	kunmap_local(p);
+	return nexus_pack_verify(rio->pack, block, crc, rio->inode->i_ino);
 }
 
 static int nexus_rio_verify(struct nexus_rio *rio)
 {
-	void *p;
-	u32 i, crc;
+	u32 i, at = rio->block;
+	struct bio_vec *bv;
 	int err = 0;
 
-	for (i = 0; i < rio->nr && !err; i++) {
-		p = kmap_local_page(rio->bvec[i].bv_page);
-		crc = nexus_crc32c(0, p, PAGE_SIZE);
-		kunmap_local(p);
-		err = nexus_pack_verify(rio->pack, rio->block + i, crc,
-					rio->inode->i_ino);
-	}
+	for (bv = rio->bvec; bv < rio->bvec + rio->segs; bv++)
+		for (i = 0; i < bv->bv_len >> PAGE_SHIFT && !err; i++, at++)
+			err = nexus_rio_verify_block(rio, bv->bv_page + i, at);
 	return err;
+}
+
+/*
+ * It failed: each block of large folios by itself, so that what is good of them can
+ * be read.  Single ones are going to be tried by whoever wants them.
+ */
+static void nexus_rio_salvage(struct nexus_rio *rio)
+{
+	struct nexus_fstate *fs;
+	struct bio_vec *bv, one;
+	u32 i, at = rio->block;
+	struct page *page;
+	int err;
+
+	for (bv = rio->bvec; bv < rio->bvec + rio->segs; bv++) {
+		fs = folio_get_private(page_folio(bv->bv_page));
+		for (i = 0; i < bv->bv_len >> PAGE_SHIFT; i++, at++) {
+			if (!fs)
+				continue;
+			page = bv->bv_page + i;
+			bvec_set_page(&one, page, PAGE_SIZE, 0);
+			err = nexus_host_read(rio->pack->file, &one, 1, PAGE_SIZE, at);
+			if (!err && rio->verify)
+				err = nexus_rio_verify_block(rio, page, at);
+			if (!err)
+				atomic64_or(BIT_ULL(folio_page_idx(page_folio(page), page)),
+					    &fs->good);
+		}
+	}
+	nexus_rio_clear_tail(rio);
+}
+
+static size_t nexus_rio_bytes(const struct nexus_rio *rio)
+{
+	return (size_t)rio->nr << NEXUS_BLOCK_SHIFT;
 }
 
 static void nexus_rio_work(struct work_struct *work)
 {
 	struct nexus_rio *rio = container_of(work, struct nexus_rio, work);
-	struct nexus_zone *zone = NEXUS_I(rio->inode)->zone;
 	struct nexus_pack *pack = rio->pack;
 	unsigned int flags = nexus_host_begin();
-	u32 i;
 	int err;
 
-	err = nexus_host_read(pack->file, rio->bvec, rio->nr,
-			      (size_t)rio->nr << NEXUS_BLOCK_SHIFT, rio->block);
+	err = nexus_host_read(pack->file, rio->bvec, rio->segs,
+			      nexus_rio_bytes(rio), rio->block);
 	if (err)
-		nexus_err(zone, "reading pack %llu at block %u failed (%pe)",
+		nexus_err(NEXUS_I(rio->inode)->zone, "reading pack %llu at block %u failed (%pe)",
 			  pack->id, rio->block, ERR_PTR(err));
 	else if (rio->verify)
 		err = nexus_rio_verify(rio);
-	if (!err)
-		nexus_rio_clear_tail(rio);
-	nexus_count(pack_reads);
-	nexus_count_n(pack_read_blocks, rio->nr);
+	if (err && !rio->wait)
+		nexus_rio_salvage(rio);
 	nexus_host_end(flags);
+	nexus_rio_end(rio, err);
+}
 
-	if (rio->wait) {
-		nexus_read_put(rio->wait, err);
-	} else {
-		/* After the last one the inode, and then the zone, may go. */
-		for (i = 0; i < rio->nr; i++)
-			folio_end_read(page_folio(rio->bvec[i].bv_page), !err);
-	}
-	nexus_pack_put(pack);
-	kfree(rio);
+static void nexus_rio_complete(struct kiocb *iocb, long ret)
+{
+	struct nexus_rio *rio = container_of(iocb, struct nexus_rio, iocb);
+
+	/* nexus_reads_drain() waits for who is in here, too. */
+	rcu_read_lock();
+	if (ret == nexus_rio_bytes(rio))
+		nexus_rio_end(rio, 0);
+	else
+		queue_work(nexus_read_wq, &rio->work);
+	rcu_read_unlock();
+}
+
+void nexus_reads_drain(void)
+{
+	wait_var_event(&nexus_reads, !atomic_read(&nexus_reads));
+	synchronize_rcu();
+}
+
+/* ---- the start ----------------------------------------------------------------- */
+
+static void nexus_rio_start(struct nexus_rio *rio)
+{
+	atomic_inc(&nexus_reads);
+	refcount_inc(&rio->ref);
+	if (rio->verify ||
+	    !nexus_host_read_begin(&rio->iocb, rio->pack->file, rio->bvec,
+				   rio->segs, nexus_rio_bytes(rio), rio->block,
+				   nexus_rio_complete))
+		queue_work(nexus_read_wq, &rio->work);
+	nexus_rio_put(rio);
 }
 
 void nexus_reader_submit(struct nexus_reader *r)
 {
 	if (r->rio)
-		queue_work(nexus_read_wq, &r->rio->work);
+		nexus_rio_start(r->rio);
 	r->rio = NULL;
 }
 
@@ -143,21 +293,25 @@ static struct nexus_rio *nexus_rio_new(struct inode *inode, u64 fblock,
 		return ERR_PTR(-ENOMEM);
 	}
 	INIT_WORK(&rio->work, nexus_rio_work);
+	refcount_set(&rio->ref, 1);
 	rio->inode = inode;
 	rio->pack = pack;
 	rio->fblock = fblock;
 	rio->disk_size = disk_size;
 	rio->block = e->block;
 	rio->nr = 0;
+	rio->segs = 0;
 	rio->max = max;
 	rio->verify = READ_ONCE(pack->zone->opts.verify) == NEXUS_VERIFY_ALWAYS;
 	rio->wait = NULL;
 	return rio;
 }
 
-static void nexus_rio_add(struct nexus_rio *rio, struct page *page)
+/* @nr blocks in a row. */
+static void nexus_rio_add(struct nexus_rio *rio, struct page *page, u32 nr)
 {
-	bvec_set_page(&rio->bvec[rio->nr++], page, PAGE_SIZE, 0);
+	bvec_set_page(&rio->bvec[rio->segs++], page, nr << PAGE_SHIFT, 0);
+	rio->nr += nr;
 }
 
 /* Whether there is something to read for a block; if not, it is zeros. */
@@ -168,35 +322,77 @@ static bool nexus_read_find(struct inode *inode, u64 fblock,
 	       fblock << NEXUS_BLOCK_SHIFT < *disk_size;
 }
 
-int nexus_reader_add(struct nexus_reader *r, struct folio *folio)
+/*
+ * Blocks of a folio from @first on: adds as many as there are in one piece and
+ * returns how many; 0: there is nothing to read for the first one, which is zeroed;
+ * or -errno.
+ */
+static int nexus_reader_some(struct nexus_reader *r, struct folio *folio,
+			     u32 first)
 {
+	u64 fblock = folio->index + first, disk_size;
+	u32 n = folio_nr_pages(folio) - first;
+	struct nexus_fstate *fs = folio_get_private(folio);
 	struct nexus_rio *rio = r->rio;
-	u64 disk_size;
 	struct nexus_ext e;
 
 	/* rio->max is within one extent. */
-	if (rio && rio->nr < rio->max && folio->index == rio->fblock + rio->nr) {
-		nexus_rio_add(rio, folio_page(folio, 0));
-		return 0;
+	if (!rio || rio->nr == rio->max || fblock != rio->fblock + rio->nr) {
+		nexus_reader_submit(r);
+		if (!nexus_read_find(r->inode, fblock, &e, &disk_size)) {
+			folio_zero_range(folio, first << PAGE_SHIFT, PAGE_SIZE);
+			if (fs)
+				atomic64_or(BIT_ULL(first), &fs->good);
+			return 0;
+		}
+		rio = nexus_rio_new(r->inode, fblock, &e, disk_size,
+				    max(r->hint, n), r->ahead);
+		if (IS_ERR(rio))
+			return PTR_ERR(rio);
+		r->rio = rio;
 	}
-	nexus_reader_submit(r);
+	n = min(n, rio->max - rio->nr);
+	if (fs)
+		atomic_inc(&fs->parts);
+	nexus_rio_add(rio, folio_page(folio, first), n);
+	return n;
+}
 
-	if (!nexus_read_find(r->inode, folio->index, &e, &disk_size)) {
-		folio_zero_range(folio, 0, folio_size(folio));
-		folio_end_read(folio, true);
-		return 0;
+int nexus_reader_add(struct nexus_reader *r, struct folio *folio)
+{
+	struct nexus_fstate *fs = folio_get_private(folio);
+	u32 nr = folio_nr_pages(folio), at = 0;
+	int ret = 0;
+
+	/* A single block is one read; where there is a state it counts. */
+	if (!fs && nr > 1) {
+		fs = nexus_folio_state(folio);
+		if (!fs)
+			return -ENOMEM;
 	}
-	rio = nexus_rio_new(r->inode, folio->index, &e, disk_size, r->hint,
-			    r->ahead);
-	if (IS_ERR(rio))
-		return PTR_ERR(rio);
-	nexus_rio_add(rio, folio_page(folio, 0));
-	r->rio = rio;
+	if (fs) {
+		fs->failed = false;
+		atomic64_set(&fs->good, 0);
+		atomic_set(&fs->parts, 1);
+	}
+	while (at < nr) {
+		ret = nexus_reader_some(r, folio, at);
+		if (ret < 0)
+			break;
+		at += max(ret, 1);
+	}
+	if (ret < 0 && !at)
+		return ret;
+	/* What has been started unlocks it. */
+	if (fs)
+		nexus_folio_part(folio, 0, ret >= 0);
+	else if (!ret)
+		folio_end_read(folio, true);
 	return 0;
 }
 
 int nexus_read_pages(struct inode *inode, u64 fblock, struct page **pages,
-		     u32 nr, unsigned int flags)
+		     u32 nr, bool unstable)
 {
 	struct nexus_read_wait wait = { .left = ATOMIC_INIT(1) };
 	struct nexus_rio *rio;
@@ -212,18 +408,18 @@ int nexus_read_pages(struct inode *inode, u64 fblock, struct page **pages,
 			continue;
 		}
 		rio = nexus_rio_new(inode, fblock + i, &e, disk_size, nr - i,
-				    !(flags & NEXUS_READ_ASK));
+				    true);
 		if (IS_ERR(rio)) {
 			err = PTR_ERR(rio);
 			break;
 		}
 		while (rio->nr < rio->max)
-			nexus_rio_add(rio, pages[i++]);
-		if (flags & NEXUS_READ_UNSTABLE)
+			nexus_rio_add(rio, pages[i++], 1);
+		if (unstable)
 			rio->verify = false;
 		rio->wait = &wait;
 		atomic_inc(&wait.left);
-		queue_work(nexus_read_wq, &rio->work);
+		nexus_rio_start(rio);
 	}
 	nexus_read_put(&wait, err);
 	/* Local disk, so this ends. */
@@ -231,9 +427,18 @@ int nexus_read_pages(struct inode *inode, u64 fblock, struct page **pages,
 	return wait.err;
 }
 
-int nexus_read_locked(struct inode *inode, struct folio *folio)
+int nexus_read_blocks(struct inode *inode, struct folio *folio, u32 first, u32 nr)
 {
-	struct page *page = folio_page(folio, 0);
+	struct page *pages[16];
+	u32 n, i;
+	int err = 0;
 
-	return nexus_read_pages(inode, folio->index, &page, 1, NEXUS_READ_ASK);
+	for (; nr && !err; first += n, nr -= n) {
+		n = min_t(u32, nr, ARRAY_SIZE(pages));
+		for (i = 0; i < n; i++)
+			pages[i] = folio_page(folio, first + i);
+		err = nexus_read_pages(inode, folio->index + first, pages, n,
+				       false);
+	}
+	return err;
 }

@@ -25,44 +25,84 @@ struct nexus_seg {
 	u32 block;
 };
 
-static bool nexus_tagged(struct address_space *mapping, u64 index)
+/* The first folio that holds @index or is above and has @tag, referenced, or NULL. */
+static struct folio *nexus_tagged_folio(struct address_space *mapping, u64 index,
+					xa_mark_t tag)
 {
-	/* A tag goes from the first to the second in one step. */
-	return xa_get_mark(&mapping->i_pages, index, PAGECACHE_TAG_DIRTY) ||
-	       xa_get_mark(&mapping->i_pages, index, PAGECACHE_TAG_WRITEBACK);
-}
+	struct folio *folio;
+	unsigned long at = index;
 
-/* First page at or above @index whose content is not on disk; U64_MAX if none. */
-static u64 nexus_next_tagged(struct address_space *mapping, u64 index)
-{
-	unsigned long dirty = index, writeback = index;
-	u64 first = U64_MAX;
-
-	if (xa_find(&mapping->i_pages, &dirty, ULONG_MAX, PAGECACHE_TAG_DIRTY))
-		first = dirty;
-	if (xa_find(&mapping->i_pages, &writeback, ULONG_MAX,
-		    PAGECACHE_TAG_WRITEBACK))
-		first = min_t(u64, first, writeback);
-	return first;
-}
-
-static u64 nexus_tagged_end(struct address_space *mapping, u64 index, u64 end)
-{
-	while (index < end && nexus_tagged(mapping, index)) {
-		index++;
-		cond_resched();
+	while (xa_find(&mapping->i_pages, &at, ULONG_MAX, tag)) {
+		folio = filemap_get_folio(mapping, at);
+		if (!IS_ERR(folio))
+			return folio;
+		/* It has just gone. */
+		at = max_t(u64, at, index) + 1;
 	}
-	return index;
+	return NULL;
+}
+
+/* Blocks [*first, *end) at or above @index are not on disk. */
+static bool nexus_folio_next(struct folio *folio, u64 index, u64 *first, u64 *end)
+{
+	u64 blocks = 0;
+	u32 at = index > folio->index ? index - folio->index : 0;
+
+	folio_lock(folio);
+	if (folio->mapping && at < folio_nr_pages(folio))
+		blocks = nexus_folio_pending(folio) &
+			 nexus_folio_mask(at, folio_nr_pages(folio));
+	if (blocks) {
+		at = __ffs64(blocks);
+		*first = folio->index + at;
+		blocks >>= at;
+		*end = *first + (~blocks ? __ffs64(~blocks) :
+					   BITS_PER_TYPE(blocks));
+	}
+	folio_unlock(folio);
+	return blocks;
+}
+
+/*
+ * The first blocks at or above @index whose content is not on disk, as far as they
+ * are in one folio.
+ */
+static bool nexus_next_tagged(struct address_space *mapping, u64 index,
+			      u64 *first, u64 *end)
+{
+	struct folio *folio, *other;
+	bool found;
+	u64 next;
+
+	do {
+		folio = nexus_tagged_folio(mapping, index, PAGECACHE_TAG_DIRTY);
+		other = nexus_tagged_folio(mapping, index,
+					   PAGECACHE_TAG_WRITEBACK);
+		if (!folio || (other && other->index < folio->index))
+			swap(folio, other);
+		if (other)
+			folio_put(other);
+		if (!folio)
+			return false;
+		found = nexus_folio_next(folio, index, first, end);
+		next = folio_next_index(folio);
+		folio_put(folio);
+		index = max(next, index + 1);
+		cond_resched();
+	} while (!found);
+	return true;
 }
 
 /* What is at or above @fblock first that is no hole.  False: nothing. */
 static bool nexus_seg_next(struct inode *inode, u64 fblock,
 			   struct nexus_seg *seg)
 {
-	u64 tagged = nexus_next_tagged(inode->i_mapping, fblock);
+	u64 tagged, end, next, next_end;
 	struct nexus_ext e = {};
 	bool found;
 
+	if (!nexus_next_tagged(inode->i_mapping, fblock, &tagged, &end))
+		tagged = U64_MAX;
 	found = nexus_map_next(NEXUS_I(inode), fblock, &e);
 	if (!found && tagged == U64_MAX)
 		return false;
@@ -81,10 +121,11 @@ static bool nexus_seg_next(struct inode *inode, u64 fblock,
 		if (tagged < seg->fblock)
 			seg->end = seg->fblock;
 		seg->fblock = tagged;
-		seg->end = nexus_tagged_end(inode->i_mapping, tagged, seg->end);
-		/* Written since: the map has it the next time. */
-		if (seg->end == tagged)
-			seg->end++;
+		while (end < seg->end &&
+		       nexus_next_tagged(inode->i_mapping, end, &next, &next_end) &&
+		       next == end)
+			end = next_end;
+		seg->end = min(seg->end, end);
 	}
 	return true;
 }

@@ -121,17 +121,41 @@ static bool nexus_tail_needed(struct nexus_cut *cut)
 			      &disk_size) && disk_size > cut->size;
 }
 
-/* The size is the new one already, the folio locked. */
+/*
+ * What is cut off of the folio itself goes, and all that is behind it.  Returns with
+ * writeback of that over.
+ */
+static void nexus_tail_clear(struct nexus_cut *cut)
+{
+	struct inode *inode = cut->inode;
+	struct folio *folio = cut->folio;
+	size_t offset;
+
+	if (!folio) {
+		truncate_pagecache(inode, cut->size);
+		return;
+	}
+	offset = offset_in_folio(folio, cut->size);
+	/* Below, only what is behind the folio is unmapped. */
+	unmap_mapping_range(inode->i_mapping, round_up(cut->size, PAGE_SIZE), 0,
+			    1);
+	nexus_folio_forget(inode, folio, DIV_ROUND_UP(offset, PAGE_SIZE),
+			   folio_nr_pages(folio));
+	folio_zero_segment(folio, offset, folio_size(folio));
+	truncate_pagecache(inode, folio_pos(folio) + folio_size(folio));
+}
+
+/* The size is the new one already, the folio locked and its end cleared. */
 static int nexus_tail_write(struct nexus_cut *cut)
 {
 	struct nexus_inode *ni = NEXUS_I(cut->inode);
 	size_t keep = offset_in_page(cut->size);
 	int err;
 
-	folio_zero_segment(cut->folio, keep, folio_size(cut->folio));
 	if (!nexus_tail_needed(cut))
 		return 0;
-	memcpy_from_folio(page_address(cut->page), cut->folio, 0, keep);
+	memcpy_from_folio(page_address(cut->page), cut->folio,
+			  offset_in_folio(cut->folio, cut->size) - keep, keep);
 	err = nexus_write_block(ni->zone, cut->page, &cut->pack, &cut->block,
 				&cut->crc);
 	/* Taken also when writing it failed. */
@@ -139,7 +163,7 @@ static int nexus_tail_write(struct nexus_cut *cut)
 	if (err)
 		return err;
 	nexus_pack_note(cut->pack, cut->block, cut->inode->i_ino, ni->data_id,
-			(u64)cut->folio->index << NEXUS_BLOCK_SHIFT, cut->crc);
+			round_down(cut->size, NEXUS_BLOCK_SIZE), cut->crc);
 	return 0;
 }
 
@@ -263,7 +287,7 @@ static int nexus_cut_shrink(struct nexus_cut *cut)
 	 */
 	smp_mb();
 	inode_dio_wait(inode);
-	truncate_pagecache(inode, round_up(cut->size, PAGE_SIZE));
+	nexus_tail_clear(cut);
 	if (cut->folio)
 		err = nexus_tail_write(cut);
 	if (!err)

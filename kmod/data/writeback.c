@@ -28,6 +28,7 @@ static mempool_t *nexus_wio_pool;
 struct nexus_writer {
 	struct inode *inode;
 	struct writeback_control *wbc;
+	loff_t size;			/* of the file, when the folio was looked at */
 	struct nexus_wio *wio;
 };
 
@@ -44,21 +45,31 @@ static struct nexus_wio *nexus_wio_new(struct inode *inode, u64 fblock)
 	wio->resv = (struct nexus_resv){ .zone = NEXUS_I(inode)->zone };
 	wio->fblock = fblock;
 	wio->nr = 0;
+	wio->segs = 0;
 	bitmap_zero(wio->delayed, NEXUS_EXTENT_BLOCKS_MAX);
 	return wio;
 }
 
 /* ---- completion --------------------------------------------------------------- */
 
+void nexus_wio_add(struct nexus_wio *wio, struct page *page, u32 nr)
+{
+	bvec_set_page(&wio->bvec[wio->segs++], page, nr << PAGE_SHIFT, 0);
+	wio->nr += nr;
+}
+
 void nexus_wio_checksum(struct nexus_wio *wio)
 {
+	struct bio_vec *bv;
+	u32 i, at = 0;
 	void *p;
-	u32 i;
 
-	for (i = 0; i < wio->nr; i++) {
-		p = kmap_local_page(wio->bvec[i].bv_page);
-		wio->crc[i] = cpu_to_le32(nexus_crc32c(0, p, PAGE_SIZE));
-		kunmap_local(p);
+	for (bv = wio->bvec; bv < wio->bvec + wio->segs; bv++) {
+		for (i = 0; i < bv->bv_len >> PAGE_SHIFT; i++) {
+			p = kmap_local_page(bv->bv_page + i);
+			wio->crc[at++] = cpu_to_le32(nexus_crc32c(0, p, PAGE_SIZE));
+			kunmap_local(p);
+		}
 	}
 }
 
@@ -148,9 +159,10 @@ int nexus_run_write(struct nexus_run *run)
 	struct nexus_pack *pack = run->pack;
 	int err;
 
-	err = nexus_host_write(pack->file, wio->bvec + run->first, run->nr,
-			       (size_t)run->nr << NEXUS_BLOCK_SHIFT,
-			       run->block);
+	err = nexus_host_write_part(pack->file, wio->bvec, wio->segs,
+				    (size_t)run->first << NEXUS_BLOCK_SHIFT,
+				    (size_t)run->nr << NEXUS_BLOCK_SHIFT,
+				    run->block);
 	if (err) {
 		nexus_zone_fail(pack->zone, -EIO, "writing pack %llu failed (%pe)",
 				pack->id, ERR_PTR(err));
@@ -162,9 +174,19 @@ int nexus_run_write(struct nexus_run *run)
 	return 0;
 }
 
+/* A part of a folio is on disk, or never gets there. */
+static void nexus_folio_written(struct folio *folio)
+{
+	struct nexus_fstate *fs = folio_get_private(folio);
+
+	/* Without a state it is one part. */
+	if (!fs || atomic_dec_and_test(&fs->parts))
+		folio_end_writeback(folio);
+}
+
 static void nexus_wio_end(struct nexus_wio *wio, int err)
 {
-	u32 i;
+	struct bio_vec *bv;
 
 	/* fsync tells each open file once. */
 	if (err)
@@ -172,8 +194,8 @@ static void nexus_wio_end(struct nexus_wio *wio, int err)
 				  err == -ENOSPC ? err : -EIO);
 	nexus_log_unreserve(&wio->resv);
 	/* After the last one the inode, and then the zone, may go. */
-	for (i = 0; i < wio->nr; i++)
-		folio_end_writeback(page_folio(wio->bvec[i].bv_page));
+	for (bv = wio->bvec; bv < wio->bvec + wio->segs; bv++)
+		nexus_folio_written(page_folio(bv->bv_page));
 	mempool_free(wio, nexus_wio_pool);
 }
 
@@ -242,65 +264,124 @@ static void nexus_writer_submit(struct nexus_writer *w)
 }
 
 /*
- * A folio that got dirty behind our back (pinned pages written by a device) has
- * nothing reserved: take of what is kept for that.  If it is gone, too, fsync
- * says so and the folio stays dirty until there is room again.
+ * Blocks that got dirty behind our back (pinned pages written by a device) have
+ * nothing reserved: take of what is kept for that.  If it is gone, too, fsync says
+ * so and the folio stays dirty until there is room again.
  */
-static bool nexus_folio_late(struct nexus_zone *zone, struct nexus_resv *to)
+static bool nexus_folio_late(struct nexus_zone *zone, u32 n,
+			     struct nexus_resv *resv)
 {
-	struct nexus_resv resv;
-
-	if (!nexus_packs_try_reserve(zone, 1, NEXUS_PACKS_LATE))
+	if (!nexus_packs_try_reserve(zone, n, NEXUS_PACKS_LATE))
 		return false;
-	if (!nexus_log_reserve_late(zone, &resv, NEXUS_FOLIO_BYTES)) {
-		nexus_packs_unreserve(zone, 1);
+	if (!nexus_log_reserve_late(zone, resv, n * NEXUS_FOLIO_BYTES)) {
+		nexus_packs_unreserve(zone, n);
 		return false;
 	}
-	nexus_resv_move(to, &resv, NEXUS_FOLIO_BYTES);
 	return true;
 }
 
-/* @folio is locked, clean by now, and not under writeback. */
-static int nexus_write_folio(struct nexus_writer *w, struct folio *folio)
+/*
+ * Which of the @blocks of a folio are to be written, in *@blocks: those that are
+ * @wanted, or all if it got dirty behind our back.  @resv gets their log bytes.
+ */
+static int nexus_folio_claim(struct inode *inode, struct folio *folio,
+			     u64 wanted, u64 *blocks, struct nexus_resv *resv,
+			     u64 *delayed)
 {
-	struct inode *inode = w->inode;
-	struct nexus_wio *wio = w->wio;
-	loff_t size = i_size_read(inode), pos = folio_pos(folio);
-	bool delayed;
+	struct nexus_fstate *fs = folio_get_private(folio);
+	u64 late;
 
-	if (pos >= size) {
-		/* Being truncated. */
-		nexus_folio_unmark(inode, folio);
-		folio_unlock(folio);
-		return 0;
+	if (wanted)
+		*blocks &= wanted;
+	late = *blocks & ~(fs ? fs->marked : 0);
+	if (late && !nexus_folio_late(NEXUS_I(inode)->zone, hweight64(late), resv))
+		return -ENOSPC;
+	nexus_folio_take(inode, folio, *blocks, resv, delayed);
+	if (fs) {
+		fs->writing = *blocks;
+		fs->pinned = folio_maybe_dma_pinned(folio);
 	}
-	if (size - pos < folio_size(folio))
-		folio_zero_segment(folio, size - pos, folio_size(folio));
+	return 0;
+}
 
-	if (wio && (wio->nr == NEXUS_EXTENT_BLOCKS_MAX ||
-		    folio->index != wio->fblock + wio->nr)) {
+/* Blocks [first, first + n) of a folio under writeback. */
+static void nexus_write_part(struct nexus_writer *w, struct folio *folio,
+			     u32 first, u32 n, u64 delayed,
+			     struct nexus_resv *resv)
+{
+	u64 fblock = folio->index + first;
+	struct nexus_fstate *fs = folio_get_private(folio);
+	struct nexus_wio *wio = w->wio;
+	u64 end = (fblock + n) << NEXUS_BLOCK_SHIFT;
+	u32 i;
+
+	/* A folio without a state is one part, and does not know of more. */
+	if (wio && (wio->nr + n > NEXUS_EXTENT_BLOCKS_MAX ||
+		    fblock != wio->fblock + wio->nr)) {
 		nexus_writer_submit(w);
 		wio = NULL;
 	}
 	if (!wio) {
-		wio = nexus_wio_new(inode, folio->index);
+		wio = nexus_wio_new(w->inode, fblock);
 		w->wio = wio;
 	}
-	if (!nexus_folio_take(inode, folio, &wio->resv, &delayed) &&
-	    !nexus_folio_late(NEXUS_I(inode)->zone, &wio->resv)) {
+	nexus_resv_move(&wio->resv, resv, n * NEXUS_FOLIO_BYTES);
+	wio->size = max_t(u64, wio->size,
+			  min_t(u64, w->size, end));
+	for (i = 0; i < n; i++)
+		if (delayed & BIT_ULL(first + i))
+			__set_bit(wio->nr + i, wio->delayed);
+	if (fs)
+		atomic_inc(&fs->parts);
+	nexus_wio_add(wio, folio_page(folio, first), n);
+}
+
+/* @folio is locked, clean by now, and not under writeback. */
+static void nexus_write_folio(struct nexus_writer *w, struct folio *folio)
+{
+	struct nexus_fstate *fs = folio_get_private(folio);
+	struct inode *inode = w->inode;
+	struct nexus_resv resv = { .zone = NEXUS_I(inode)->zone };
+	u64 wanted = fs ? nexus_folio_wanted(fs) : 0;
+	u32 nr = folio_nr_pages(folio), first, n;
+	loff_t pos = folio_pos(folio);
+	u64 blocks, delayed;
+
+	w->size = i_size_read(inode);
+	if (w->size < pos + (loff_t)folio_size(folio)) {
+		/* Blocks behind the end: it is being truncated. */
+		n = w->size > pos ? DIV_ROUND_UP(w->size - pos, PAGE_SIZE) : 0;
+		nexus_folio_unmark(inode, folio, nexus_folio_mask(n, nr));
+		nr = n;
+		if (nr)
+			folio_zero_segment(folio, w->size - pos,
+					   folio_size(folio));
+	}
+	blocks = nexus_folio_mask(0, nr);
+	if (nr && nexus_folio_claim(inode, folio, wanted, &blocks, &resv,
+				    &delayed)) {
 		mapping_set_error(inode->i_mapping, -ENOSPC);
 		folio_redirty_for_writepage(w->wbc, folio);
-		folio_unlock(folio);
-		return 0;
+		blocks = 0;
 	}
-	wio->size = max_t(u64, wio->size,
-			  min_t(u64, size, (u64)pos + folio_size(folio)));
-	if (delayed)
-		__set_bit(wio->nr, wio->delayed);
-	bvec_set_folio(&wio->bvec[wio->nr++], folio, folio_size(folio), 0);
+	if (!blocks) {
+		folio_unlock(folio);
+		return;
+	}
+	/* While the parts are counted it does not end. */
+	if (fs)
+		atomic_set(&fs->parts, 1);
 	folio_start_writeback(folio);
+	while (blocks) {
+		first = __ffs64(blocks);
+		/* Up to the first that is not; the bits above the last are not. */
+		n = ~blocks ? __ffs64(~(blocks >> first)) : nr;
+		nexus_write_part(w, folio, first, n, delayed, &resv);
+		blocks &= ~nexus_folio_mask(first, first + n);
+	}
 	folio_unlock(folio);
-	return 0;
+	if (fs)
+		nexus_folio_written(folio);
 }
 
 int nexus_writepages(struct address_space *mapping,
@@ -312,7 +393,7 @@ int nexus_writepages(struct address_space *mapping,
 	int err;
 
 	while ((folio = writeback_iter(mapping, wbc, folio, &err)))
-		err = nexus_write_folio(&w, folio);
+		nexus_write_folio(&w, folio);
 	nexus_writer_submit(&w);
 	memalloc_nofs_restore(nofs);
 	return err;
@@ -412,6 +493,7 @@ void nexus_data_exit(void)
 		destroy_workqueue(nexus_misc_wq);
 	if (nexus_write_wq)
 		destroy_workqueue(nexus_write_wq);
+	nexus_reads_drain();
 	if (nexus_read_wq)
 		destroy_workqueue(nexus_read_wq);
 	mempool_destroy(nexus_wio_pool);
