@@ -87,8 +87,9 @@ static void nexus_rio_work(struct work_struct *work)
 	err = nexus_host_read(pack->file, rio->bvec, rio->nr,
 			      (size_t)rio->nr << NEXUS_BLOCK_SHIFT, rio->block);
 	if (err)
-		nexus_err(zone, "reading pack %llu at block %u failed (%pe)",
-			  pack->id, rio->block, ERR_PTR(err));
+		nexus_err(zone, "inode %llu: reading pack %llu at block %u failed (%pe)",
+			  (u64)rio->inode->i_ino, pack->id, rio->block,
+			  ERR_PTR(err));
 	else if (rio->verify)
 		err = nexus_rio_verify(rio);
 	if (!err)
