@@ -245,7 +245,7 @@ static void test_abort_changes_nothing(void **state)
 	}
 }
 
-/* Nothing of a batch gets in once a part of it was refused. */
+/* Nothing of a batch gets in once a part of it was refused.  Scenario A9. */
 static void test_failed_put_spoils_the_batch(void **state)
 {
 	struct nexus_metastore *ms = open_store(&nexus_ms_lmdb, true, 0);
@@ -311,6 +311,7 @@ static void has(struct nexus_metastore *ms, const char *key, bool there)
 /*
  * The last write of a commit fails.  The store can be read all the time, is as
  * before, and written again when the disk can be.
+ * Scenario A9.
  */
 static void test_last_write_of_a_commit_fails(void **state)
 {
