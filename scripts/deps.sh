@@ -16,7 +16,7 @@ packages=(
 	# The module and the kernels it is tested in.
 	flex bison bc libelf-dev libssl-dev cpio kmod xz-utils zstd perl
 	# The virtual machine.
-	qemu-system-x86 busybox-static e2fsprogs python3 util-linux
+	qemu-system-x86 busybox-static e2fsprogs python3 util-linux dmsetup
 	# The helper, the tools and the library.
 	meson ninja-build pkgconf liburing-dev liblmdb-dev libnl-3-dev libnl-genl-3-dev
 	libyaml-dev libprotobuf-c-dev protobuf-c-compiler protobuf-compiler libsystemd-dev

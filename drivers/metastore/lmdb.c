@@ -7,6 +7,10 @@
  * transaction at all, so snapshots hold @map_lock shared and growth takes it
  * exclusively; the batch that ran into the end is given up and its writer
  * does it again.
+ *
+ * A commit whose last write fails leaves LMDB's environment good for nothing, for
+ * readers too (MDB_PANIC): it is closed and opened again, like growth.  What is on
+ * disk then is the state before or after that commit, and its writer does it again.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -44,8 +48,10 @@ struct lmdb_batch {
 
 struct lmdb_store {
 	struct nexus_metastore base;
-	MDB_env *env;
+	MDB_env *env;			/* NULL: could not be opened again */
 	MDB_dbi dbi;
+	char *dir;
+	u64 map_size;
 	bool rdonly;
 	pthread_rwlock_t map_lock;
 	pthread_mutex_t write_lock;
@@ -202,7 +208,23 @@ static int alloc_lock_file(const char *dir)
 	return rc;
 }
 
-static int open_env(struct lmdb_store *store, const char *dir, u64 map_size)
+static void close_env(struct lmdb_store *store)
+{
+	struct lmdb_snap *snap;
+
+	while ((snap = store->pool)) {
+		store->pool = snap->next;
+		mdb_cursor_close(snap->cursor);
+		mdb_txn_abort(snap->txn);
+		free(snap);
+	}
+	if (store->env)
+		mdb_env_close(store->env);
+	store->env = NULL;
+}
+
+/* On an error the caller closes it. */
+static int open_env(struct lmdb_store *store)
 {
 	unsigned int flags = MDB_NOTLS;
 	MDB_txn *txn;
@@ -210,13 +232,15 @@ static int open_env(struct lmdb_store *store, const char *dir, u64 map_size)
 
 	if (store->rdonly)
 		flags |= MDB_RDONLY | MDB_NOLOCK;
-	rc = store->rdonly ? 0 : alloc_lock_file(dir);
+	rc = mdb_env_create(&store->env);
+	if (!rc && !store->rdonly)
+		rc = alloc_lock_file(store->dir);
 	if (!rc)
-		rc = mdb_env_set_mapsize(store->env, map_size);
+		rc = mdb_env_set_mapsize(store->env, store->map_size);
 	if (!rc)
 		rc = mdb_env_set_maxreaders(store->env, LMDB_READERS);
 	if (!rc)
-		rc = mdb_env_open(store->env, dir, flags, 0600);
+		rc = mdb_env_open(store->env, store->dir, flags, 0600);
 	if (!rc)
 		rc = mdb_txn_begin(store->env, NULL,
 				   store->rdonly ? MDB_RDONLY : 0, &txn);
@@ -247,31 +271,28 @@ static int lmdb_open(const char *dir, const struct nexus_ms_opts *opts,
 	store->base.drv = &nexus_ms_lmdb;
 	store->rdonly = opts->rdonly;
 	store->batch.store = store;
-	ret = init_locks(store);
+	store->map_size = opts->map_size ? opts->map_size : LMDB_MAP_DEFAULT;
+	store->dir = strdup(dir);
+	ret = store->dir ? init_locks(store) : -ENOMEM;
 	if (ret)
 		goto free_store;
-	rc = mdb_env_create(&store->env);
-	if (rc) {
-		ret = lmdb_errno(rc);
-		goto free_locks;
-	}
-	rc = open_env(store, dir, opts->map_size ? opts->map_size : LMDB_MAP_DEFAULT);
+	rc = open_env(store);
 	if (rc) {
 		ret = lmdb_errno(rc);
 		snprintf(err, errlen, "%s/data.mdb: %s", dir, mdb_strerror(rc));
-		goto close_env;
+		goto close;
 	}
 	ret = check_size(store, dir, err, errlen);
 	if (ret)
-		goto close_env;
+		goto close;
 	*ms = &store->base;
 	return 0;
 
-close_env:
-	mdb_env_close(store->env);
-free_locks:
+close:
+	close_env(store);
 	destroy_locks(store);
 free_store:
+	free(store->dir);
 	free(store);
 	return ret;
 }
@@ -279,17 +300,28 @@ free_store:
 static void lmdb_close(struct nexus_metastore *ms)
 {
 	struct lmdb_store *store = to_store(ms);
-	struct lmdb_snap *snap;
 
-	while ((snap = store->pool)) {
-		store->pool = snap->next;
-		mdb_cursor_close(snap->cursor);
-		mdb_txn_abort(snap->txn);
-		free(snap);
-	}
-	mdb_env_close(store->env);
+	close_env(store);
 	destroy_locks(store);
+	free(store->dir);
 	free(store);
+}
+
+/* After MDB_PANIC; write_lock held.  Snapshots are waited for. */
+static int reopen_env(struct lmdb_store *store)
+{
+	MDB_envinfo info;
+	int rc;
+
+	pthread_rwlock_wrlock(&store->map_lock);
+	if (store->env && !mdb_env_info(store->env, &info))
+		store->map_size = info.me_mapsize;
+	close_env(store);
+	rc = open_env(store);
+	if (rc)
+		close_env(store);
+	pthread_rwlock_unlock(&store->map_lock);
+	return lmdb_errno(rc);
 }
 
 /* ---- snapshots ------------------------------------------------------- */
@@ -306,13 +338,14 @@ static struct lmdb_snap *snap_get(struct lmdb_store *store)
 	return snap;
 }
 
+/* An error of LMDB. */
 static int snap_new(struct lmdb_store *store, struct lmdb_snap **out)
 {
 	struct lmdb_snap *snap = calloc(1, sizeof(*snap));
 	int rc;
 
 	if (!snap)
-		return -ENOMEM;
+		return ENOMEM;
 	snap->store = store;
 	rc = mdb_txn_begin(store->env, NULL, MDB_RDONLY, &snap->txn);
 	if (rc)
@@ -327,37 +360,55 @@ abort_txn:
 	mdb_txn_abort(snap->txn);
 free_snap:
 	free(snap);
-	return lmdb_errno(rc);
+	return rc;
+}
+
+/* An error of LMDB. */
+static int try_begin_read(struct lmdb_store *store, struct lmdb_snap **out)
+{
+	struct lmdb_snap *snap;
+	int rc;
+
+	pthread_rwlock_rdlock(&store->map_lock);
+	snap = store->env ? snap_get(store) : NULL;
+	if (!store->env) {
+		rc = MDB_PANIC;
+	} else if (!snap) {
+		rc = snap_new(store, &snap);
+	} else {
+		rc = mdb_txn_renew(snap->txn);
+		if (!rc)
+			rc = mdb_cursor_renew(snap->txn, snap->cursor);
+		if (rc) {
+			mdb_cursor_close(snap->cursor);
+			mdb_txn_abort(snap->txn);
+			free(snap);
+		}
+	}
+	if (rc)
+		pthread_rwlock_unlock(&store->map_lock);
+	else
+		*out = snap;
+	return rc;
 }
 
 static int lmdb_begin_read(struct nexus_metastore *ms, struct nexus_ms_snap **out)
 {
 	struct lmdb_store *store = to_store(ms);
 	struct lmdb_snap *snap;
-	int ret = 0, rc;
+	int rc = try_begin_read(store, &snap);
 
-	pthread_rwlock_rdlock(&store->map_lock);
-	snap = snap_get(store);
-	if (!snap) {
-		ret = snap_new(store, &snap);
-	} else {
-		rc = mdb_txn_renew(snap->txn);
-		if (!rc) {
-			rc = mdb_cursor_renew(snap->txn, snap->cursor);
-		}
-		if (rc) {
-			mdb_cursor_close(snap->cursor);
-			mdb_txn_abort(snap->txn);
-			free(snap);
-			ret = lmdb_errno(rc);
-		}
+	if (rc == MDB_PANIC && !store->rdonly) {
+		pthread_mutex_lock(&store->write_lock);
+		/* Unless somebody has. */
+		rc = try_begin_read(store, &snap);
+		if (rc == MDB_PANIC && !reopen_env(store))
+			rc = try_begin_read(store, &snap);
+		pthread_mutex_unlock(&store->write_lock);
 	}
-	if (ret) {
-		pthread_rwlock_unlock(&store->map_lock);
-		return ret;
-	}
-	*out = (struct nexus_ms_snap *)snap;
-	return 0;
+	if (!rc)
+		*out = (struct nexus_ms_snap *)snap;
+	return lmdb_errno(rc);
 }
 
 static void lmdb_end_read(struct nexus_ms_snap *s)
@@ -419,7 +470,9 @@ static int lmdb_begin_write(struct nexus_metastore *ms, struct nexus_ms_batch **
 	if (store->rdonly)
 		return -EROFS;
 	pthread_mutex_lock(&store->write_lock);
-	rc = mdb_txn_begin(store->env, NULL, 0, &store->batch.txn);
+	rc = store->env ? mdb_txn_begin(store->env, NULL, 0, &store->batch.txn) : MDB_PANIC;
+	if (rc == MDB_PANIC && !reopen_env(store))
+		rc = mdb_txn_begin(store->env, NULL, 0, &store->batch.txn);
 	if (rc) {
 		pthread_mutex_unlock(&store->write_lock);
 		return lmdb_errno(rc);
@@ -513,7 +566,7 @@ static int lmdb_info(struct nexus_metastore *ms, struct nexus_ms_info *out)
 	int rc;
 
 	pthread_rwlock_rdlock(&store->map_lock);
-	rc = mdb_env_info(store->env, &info);
+	rc = store->env ? mdb_env_info(store->env, &info) : MDB_PANIC;
 	if (!rc)
 		rc = mdb_env_stat(store->env, &st);
 	pthread_rwlock_unlock(&store->map_lock);

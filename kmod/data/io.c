@@ -215,8 +215,10 @@ static void nexus_rio_work(struct work_struct *work)
 	err = nexus_host_read(pack->file, rio->bvec, rio->segs,
 			      nexus_rio_bytes(rio), rio->block);
 	if (err)
-		nexus_err(NEXUS_I(rio->inode)->zone, "reading pack %llu at block %u failed (%pe)",
-			  pack->id, rio->block, ERR_PTR(err));
+		nexus_err(NEXUS_I(rio->inode)->zone,
+			  "inode %llu: reading pack %llu at block %u failed (%pe)",
+			  (u64)rio->inode->i_ino, pack->id, rio->block,
+			  ERR_PTR(err));
 	else if (rio->verify)
 		err = nexus_rio_verify(rio);
 	if (err && !rio->wait)

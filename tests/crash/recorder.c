@@ -3,7 +3,8 @@
  * Changes a directory in an order that a seed fixes, reports every fsync that
  * was acknowledged, and can say afterwards whether what a crash left is right.
  *
- *	recorder record DIR SEED		until killed; reports on stdout
+ *	recorder record DIR SEED [DEVICE]	until killed; reports on stdout, or as
+ *						marks of a dm-log-writes device
  *	recorder verify DIR SEED REPORTS	after the crash
  *
  * Each operation changes names in a way that can be told from the disk: an
@@ -15,23 +16,26 @@
  *
  * Every second version of a content has a hole, punched into the one before: what
  * was there does not come back once the hole was fsynced.  Some content is written
- * with O_DIRECT.  Some files are left open without a name: the crash makes orphans
- * of them, which fsck must not find after it.
+ * with O_DIRECT, some is cloned from a file without a name.  Some files are left open
+ * without a name: the crash makes orphans of them, which fsck must not find after it.
+ *
+ * Scenarios A1, A19, B7, B26, B34, M13.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/fsuid.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { DIRS = 4, NAMES = 40, BLOCK = 4096, MAX_OPS = 400000 };
+#include "content.h"
+#include "report.h"
+
+enum { DIRS = 4, NAMES = 40, MAX_OPS = 400000 };
 enum kind { FILE_ = 1, LINK, DIRECTORY };
 
 /* By number, which is the number of the operation that made it. */
@@ -48,25 +52,9 @@ static int slot[DIRS][NAMES];	/* the object of each name, 0: none */
 static int dir_last[DIRS];
 static uint64_t seed, state;
 
-#define die(...)							\
-	do {								\
-		printf("recorder: " __VA_ARGS__);			\
-		printf(": %s\n", strerror(errno));			\
-		fflush(stdout);						\
-		exit(1);						\
-	} while (0)
-
-static uint64_t rnd(void)
-{
-	state ^= state << 13;
-	state ^= state >> 7;
-	state ^= state << 17;
-	return state * 0x2545f4914f6cdd1dull >> 20;
-}
-
 static unsigned int below(unsigned int n)
 {
-	return rnd() % n;
+	return next_random(&state) % n;
 }
 
 static const char *path(int dir, int name)
@@ -77,21 +65,6 @@ static const char *path(int dir, int name)
 	n = (n + 1) % 4;
 	snprintf(text[n], sizeof(text[n]), "d%d/n%d", dir, name);
 	return text[n];
-}
-
-static void fill(unsigned char *block, int id, int index, int version)
-{
-	uint64_t x = ((uint64_t)id << 32) ^ ((uint64_t)index << 20) ^ version ^
-		     seed * 0x9e3779b97f4a7c15ull;
-	uint64_t *word = (uint64_t *)block;
-	int i;
-
-	word[0] = 0x5245434f52444552ull;
-	word[1] = (uint64_t)id << 32 | (uint32_t)version;
-	for (i = 2; i < BLOCK / 8; i++) {
-		x = x * 6364136223846793005ull + 1442695040888963407ull;
-		word[i] = x;
-	}
 }
 
 static size_t size_of(int id)
@@ -121,21 +94,16 @@ static void put_content(int fd, int id)
 				die("punch of object %d", id);
 			continue;
 		}
-		fill(block, id, i, object[id].version);
+		fill_block(block, seed, id, i, object[id].version);
 		if (pwrite(fd, block, len, at) != (ssize_t)len)
 			die("write of object %d", id);
 	}
 }
 
 /* One acknowledged promise: everything up to operation @upto is durable. */
-static void report(int op, int upto, int id)
+static void acknowledge(int op, int upto, int id)
 {
-	char line[96];
-	int len = snprintf(line, sizeof(line), "ack %d %d %d %d\n", op, upto, id,
-			   id > 0 ? object[id].version : 0);
-
-	if (write(1, line, len) != len)
-		exit(1);
+	report("ack %d %d %d %d", op, upto, id, id > 0 ? object[id].version : 0);
 }
 
 static void sync_file(const char *name, int op, int upto, int id)
@@ -144,7 +112,7 @@ static void sync_file(const char *name, int op, int upto, int id)
 
 	if (fd < 0 || fsync(fd) || close(fd))
 		die("fsync of %s", name);
-	report(op, upto, id);
+	acknowledge(op, upto, id);
 }
 
 /* A file that has all its content, durably, before it has its name. */
@@ -160,6 +128,22 @@ static void make_nameless(const char *name, int id)
 	if (fsync(fd) || linkat(AT_FDCWD, link, AT_FDCWD, name, AT_SYMLINK_FOLLOW) ||
 	    close(fd))
 		die("naming object %d", id);
+}
+
+/* A new content in one go, whose blocks two files share for a moment. */
+static void clone_content(int fd, int id)
+{
+	int from = open(".", O_TMPFILE | O_RDWR, 0600);
+
+	if (from < 0)
+		die("O_TMPFILE, object %d", id);
+	if (ftruncate(from, size_of(id)))
+		die("size of object %d", id);
+	put_content(from, id);
+	if (ioctl(fd, FICLONE, from))
+		die("clone into object %d", id);
+	if (close(from))
+		die("close");
 }
 
 /* The last few are open and nameless at any time. */
@@ -267,7 +251,10 @@ static void step(int op, bool real)
 			fd = open(path(d, n), O_WRONLY | (more < 50 ? O_DIRECT : 0));
 			if (fd < 0)
 				die("open of object %d", id);
-			put_content(fd, id);
+			if (more >= 50 && more < 65)
+				clone_content(fd, id);
+			else
+				put_content(fd, id);
 			if (close(fd))
 				die("close");
 		}
@@ -287,13 +274,13 @@ static void step(int op, bool real)
 		if (fd < 0 || syncfs(fd) || close(fd))
 			die("syncfs");
 		/* All objects, too: the number says so. */
-		report(op, op, -1);
+		acknowledge(op, op, -1);
 	}
 }
 
 static int record(void)
 {
-	char name[8], line[32];
+	char name[8];
 	int i, fd;
 
 	for (i = 0; i < DIRS; i++) {
@@ -304,13 +291,13 @@ static int record(void)
 	fd = open(".", O_RDONLY);
 	if (fd < 0 || syncfs(fd))
 		die("syncfs");
+	report("names ready");
 	printf("recording seed %llu\n", (unsigned long long)seed);
 	fflush(stdout);
 	for (i = 1; i <= MAX_OPS; i++) {
 		step(i, true);
-		if (i % 50 == 0 && write(1, line, snprintf(line, sizeof(line),
-							   "op %d\n", i)) < 0)
-			return 1;
+		if (i % 50 == 0)
+			report("op %d", i);
 	}
 	return 0;
 }
@@ -387,11 +374,13 @@ static bool may_be_zeros(int id, int index, int newest)
 static void check_file(int d, int n, const int *newest)
 {
 	unsigned char block[BLOCK], want[BLOCK];
+	uint32_t of, claimed;
 	int id = disk[d][n], i, version;
 	struct object *o = &object[id];
 	uint64_t *word = (uint64_t *)block;
 	size_t len, size = size_of(id);
 	struct stat st;
+	bool claims;
 	int fd = open(path(d, n), O_RDONLY);
 
 	if (fd < 0 || fstat(fd, &st)) {
@@ -412,21 +401,22 @@ static void check_file(int d, int n, const int *newest)
 			bad("object %d, block %d: %s", id, i, strerror(errno));
 			continue;
 		}
-		version = (int)(uint32_t)word[1];
+		claims = block_claims(block, &of, &claimed);
+		version = claimed;
 		memset(want, 0, sizeof(want));
 		if (!word[0] && !word[1] && may_be_zeros(id, i, newest[id])) {
 			if (memcmp(block, want, len))
 				bad("object %d, block %d: garbage behind zeros", id, i);
 			continue;
 		}
-		if (word[1] >> 32 != (uint32_t)id || version > newest[id] ||
+		if (!claims || of != (uint32_t)id || version > newest[id] ||
 		    version < o->promised) {
 			bad("object %d, block %d: of object %u, version %d; promised was %d, written up to %d",
-			    id, i, (unsigned int)(word[1] >> 32), version,
+			    id, i, of, version,
 			    o->promised, newest[id]);
 			continue;
 		}
-		fill(want, id, i, version);
+		fill_block(want, seed, id, i, version);
 		if (memcmp(block, want, len) &&
 		    (size_t)st.st_size == size)
 			bad("object %d, block %d: torn", id, i);
@@ -524,14 +514,16 @@ static int verify(const char *reports)
 int main(int argc, char **argv)
 {
 	if (argc < 4 || (!strcmp(argv[1], "verify") && argc < 5)) {
-		fprintf(stderr, "usage: recorder record DIR SEED | verify DIR SEED REPORTS\n");
+		fprintf(stderr, "usage: recorder record DIR SEED [DEVICE] | verify DIR SEED REPORTS\n");
 		return 2;
 	}
 	seed = strtoull(argv[3], NULL, 0);
 	state = seed = seed ? seed : 1;
 	if (!strcmp(argv[1], "record") && mkdir(argv[2], 0755))
 		die("%s", argv[2]);
-	if (argc > 4) {
+	if (!strcmp(argv[1], "record"))
+		report_to(argv[4]);
+	else {
 		char *full = realpath(argv[4], NULL);
 
 		if (!full || chdir(argv[2]))

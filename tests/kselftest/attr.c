@@ -406,7 +406,7 @@ TEST_F(dir, mapped_write_moves_times)
 	OK(close(fd));
 }
 
-/* Sizes and blocks as du and tar want them. */
+/* Sizes and blocks as du and tar want them.  Scenario B27. */
 TEST_F(dir, blocks)
 {
 	char block[4096];

@@ -221,6 +221,7 @@ TEST_F(cnt, fsync)
 	OK(close(fd));
 }
 
+/* Scenario E8. */
 TEST_F(cnt, creates_and_one_syncfs)
 {
 	char name[32];
@@ -324,7 +325,7 @@ TEST_F(cnt, lookups_are_read_ahead)
 	EXPECT_EQ(1, GREW("look_aheads"));
 }
 
-/* The limit of the caller's own files is not for the host's. */
+/* The limit of the caller's own files is not for the host's.  Scenario M5. */
 TEST_F(cnt, limit_of_the_caller)
 {
 	struct rlimit limit = { 4096, 4096 };
@@ -363,6 +364,7 @@ static long long commits(void)
 	return n;
 }
 
+/* Scenarios A23, M3. */
 TEST_F(cnt, no_journal_commits_of_the_host)
 {
 	long long before;

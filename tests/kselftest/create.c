@@ -436,7 +436,10 @@ TEST_F(dir, one_winner_of_unlink)
 	EXPECT_EQ(300, total);
 }
 
-/* mkdir and rmdir against create inside: no file in a directory that is gone. */
+/*
+ * mkdir and rmdir against create inside: no file in a directory that is gone.
+ * Scenario A29.
+ */
 TEST_F(dir, create_against_rmdir)
 {
 	int i, fd, made = 0;

@@ -270,6 +270,7 @@ static void *scribble(void *arg)
  * Memory that changes while it is written: some of both is there, and its
  * checksums are those of what is there; memory that changes while it is read is
  * no wrong checksum.
+ * Scenario A18.
  */
 TEST_F(dir, memory_that_changes)
 {

@@ -132,6 +132,7 @@ test_damage_under_a_mounted_zone() {
 }
 
 # An old log under a new index, as a host leaves it that does not flush.
+# Scenario M1.
 test_index_ahead_of_the_log() {
 	begin
 	local tail
@@ -156,6 +157,7 @@ test_index_ahead_of_the_log() {
 }
 
 # Two helpers died at the next record already; the third is killed for it here.
+# Scenario B6.
 test_three_deaths() {
 	begin
 	local bad old
@@ -196,6 +198,7 @@ PY
 }
 
 # The kernel holds the zone, whoever else wants it.
+# Scenario M12.
 test_rival_of_a_dead_helper() {
 	begin
 	local rival=/tmp/fault-rival.sock pid status

@@ -54,6 +54,7 @@ test_killed_while_reading() {
 	rm -rf "$dir/helper-read"
 }
 
+# Scenario E10.
 test_away_and_back() {
 	need_helper
 	local work=$dir/helper-away
@@ -112,6 +113,7 @@ test_killed_waiter_of_a_dead_helper() {
 	rm -rf "$dir/helper-kill"
 }
 
+# Scenarios A1, E3.
 test_killed_again_and_again() {
 	need_helper
 	local i old
@@ -141,6 +143,7 @@ test_second_helper_is_refused() {
 	rm "$dir/helper-second"
 }
 
+# Scenario M12.
 test_fsck_refuses_a_zone_in_use() {
 	need_helper
 	command -v fsck.nexusfs || skip "no fsck.nexusfs"

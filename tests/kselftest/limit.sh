@@ -64,6 +64,7 @@ most_memory() {
 	echo "$most"
 }
 
+# Scenarios A3, M8.
 test_full_log() {
 	need_helper
 	local work=$dir/limit writer reached killed most

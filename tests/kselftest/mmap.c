@@ -283,6 +283,7 @@ TEST_F(dir, io_into_its_own_mapping)
 /*
  * A file of another filesystem written from a mapping of one here, and the
  * other way round: on a kernel with lockdep this must stay silent.
+ * Scenario M5.
  */
 TEST_F(dir, across_filesystems)
 {

@@ -4,6 +4,7 @@
  * that it knows by a model, and all of them moving things through one that they
  * share.  In the end the filesystem, also without its caches, holds what the
  * models say.  NEXUS_OPS: steps of each; NEXUS_SEED: which.
+ * Scenario B7.
  */
 #include "nx.h"
 

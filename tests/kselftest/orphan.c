@@ -12,6 +12,7 @@ static char *pattern(size_t len, int seed)
 	return p;
 }
 
+/* Scenario B31. */
 TEST_F(dir, unlinked_file_goes_on)
 {
 	enum { SIZE = 300000 };

@@ -416,7 +416,7 @@ TEST_F(dir, forty_megabytes)
 	free(buf);
 }
 
-/* Every second block: as many extents as blocks. */
+/* Every second block: as many extents as blocks.  Scenarios A13, M10. */
 TEST_F(dir, a_file_in_pieces)
 {
 	enum { PIECES = 3000 };

@@ -164,6 +164,7 @@ TEST_F(dir, ten_thousand)
 	}
 }
 
+/* Scenario A30. */
 TEST_F(dir, tell_and_seek)
 {
 	struct { long at; char name[32]; } mark[502];
@@ -322,7 +323,7 @@ TEST_F(dir, rewind_sees_new_names)
 	closedir(d);
 }
 
-/* A listing ends although names are added as fast as it goes. */
+/* A listing ends although names are added as fast as it goes.  Scenario A30. */
 TEST_F(dir, ends_while_names_move)
 {
 	char buf[512] __attribute__((aligned(8))), from[300], to[300];

@@ -78,6 +78,7 @@ test_everything_is_there() {
 	cmp "$tap_tmp/before" "$tap_tmp/after"
 }
 
+# Scenario E4.
 test_helper_killed_before_the_end() {
 	need
 	make_tree "$dir/remount"
@@ -156,6 +157,7 @@ make_shared() {
 	rm "$d/a" "$d/a4" "$d/large"
 }
 
+# Scenario A22.
 test_shared_blocks() {
 	need
 	local d=$dir/shared i
@@ -234,6 +236,7 @@ test_mounted_again_at_once() {
 	rm "$dir/again"
 }
 
+# Scenario E4.
 test_read_only() {
 	need
 	echo text > "$dir/read-only"

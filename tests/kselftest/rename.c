@@ -428,7 +428,7 @@ TEST_F(dir, replacing_is_atomic)
 	EXPECT_EQ(0, nx_reap());
 }
 
-/* Directories moved about by several never end up in one another. */
+/* Directories moved about by several never end up in one another.  Scenarios A29, B31. */
 TEST_F(dir, no_cycles_by_races)
 {
 	static const char * const name[] = { "a", "b", "c", "d" };

@@ -9,7 +9,8 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 # shellcheck source-path=SCRIPTDIR
 . "$here/supervised.sh"
 supervise=$here/../../tools/vm/supervise
-kept=/var/lib/nexusfs/zones/root/packs/kept
+host=/var/lib/nexusfs
+kept=$host/zones/root/packs/kept
 
 down() {
 	umount "$dir"
@@ -119,10 +120,14 @@ test_helper_killed() {
 	until_true 60 none_kept
 }
 
+# Scenario B25.
 test_full_zone() {
 	need
 	local before size blocks
 	sync -f "$dir"
+	# A smaller disk: writing until it is full takes minutes in emulation.
+	fallocate -l $(($(free_mib) - 1400))M $host/hog
+	until_true 20 eval "[ \$(free_mib) -le 1450 ]"
 	before=$(free_mib)
 	# What is handed over already, and what packs need for themselves, is not.
 	size=$((before - 400))
@@ -153,5 +158,8 @@ test_full_zone() {
 	until_true 60 eval "[ \$(free_mib) -ge $((before - 500)) ]"
 }
 
-tap_cleanup() { release; }
+tap_cleanup() {
+	release
+	rm -f $host/hog
+}
 tap_main "$@"

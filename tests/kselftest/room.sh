@@ -87,6 +87,7 @@ kill_waiters() {
 	done
 }
 
+# Scenario M6.
 test_waiters_can_be_killed() {
 	local waiter waiting=()
 	fill_room
@@ -121,6 +122,7 @@ test_goes_on_with_the_helper() {
 	umount $mnt
 }
 
+# Scenario E4.
 test_sync_and_unmount_without_a_helper() {
 	local waiter pid
 	fill_room

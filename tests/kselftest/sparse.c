@@ -318,6 +318,7 @@ TEST_F(dir, punched_end)
 	}
 }
 
+/* Scenario M10. */
 TEST_F(dir, punch_frees)
 {
 	struct stat before, after;

@@ -4,6 +4,7 @@
 
 #include <sys/vfs.h>
 
+/* Scenario B34. */
 TEST_F(dir, fsync_of_everything)
 {
 	int fd, dir;
@@ -82,6 +83,7 @@ TEST_F(dir, fsync_against_writes)
 	OK(close(fd));
 }
 
+/* Scenario E8. */
 TEST_F(dir, syncfs_against_creates)
 {
 	int proc, i, fd;

@@ -126,7 +126,7 @@ static off_t some_cut(void)
 	return nx_below(3) * PAGE + STORED + nx_below(PAGE - STORED);
 }
 
-/* The block is on disk before it is cut. */
+/* The block is on disk before it is cut.  Scenario A18. */
 TEST_F(dir, stores_against_cuts)
 {
 	int i, n = nx_env("NEXUS_OPS", 1000) / 5;
@@ -160,7 +160,7 @@ TEST_F(dir, stores_against_cuts_of_new_files)
 	}
 }
 
-/* Nobody stores, but the first write of the block is under way. */
+/* Nobody stores, but the first write of the block is under way.  Scenario A19. */
 TEST_F(dir, cut_under_writeback)
 {
 	int fd, i, n = nx_env("NEXUS_OPS", 1000) / 5;

@@ -439,6 +439,7 @@ static int do_all_that_is_known(int dir)
 	return 0;
 }
 
+/* Scenario A4. */
 TEST_F(halt, what_needs_no_helper)
 {
 	double took = 0;

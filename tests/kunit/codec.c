@@ -24,6 +24,7 @@ static void nexus_codec_keys(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, memcmp(a->b, b->b, a->len), 0);
 }
 
+/* Scenario A12. */
 static void nexus_codec_longest_key(struct kunit *test)
 {
 	struct nexus_key k;

@@ -71,7 +71,10 @@ static void nexus_log_start_bad(struct kunit *test)
 	nexus_zone_put(zone);
 }
 
-/* Without a segment there is no room, and whoever may not wait is told so. */
+/*
+ * Without a segment there is no room, and whoever may not wait is told so.
+ * Scenario A4.
+ */
 static void nexus_log_no_room(struct kunit *test)
 {
 	struct nexus_zone *zone = test->priv;
@@ -86,6 +89,7 @@ static void nexus_log_no_room(struct kunit *test)
 			    "a failed zone ends the wait");
 }
 
+/* Scenario C37. */
 static void nexus_log_reports(struct kunit *test)
 {
 	struct nexus_zone *zone = test->priv;
@@ -116,6 +120,7 @@ static void nexus_log_pretend(struct nexus_log *log, u64 bytes)
 	log->spare_room = bytes;
 }
 
+/* Scenario A3. */
 static void nexus_log_admits(struct kunit *test)
 {
 	struct nexus_zone *zone = test->priv;
@@ -146,7 +151,7 @@ static void nexus_log_admits(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, log->outstanding, 0);
 }
 
-/* A small batch may take only what nobody was promised. */
+/* A small batch may take only what nobody was promised.  Scenario M6. */
 static void nexus_log_small_batches(struct kunit *test)
 {
 	struct nexus_zone *zone = test->priv;

@@ -82,6 +82,7 @@ static void nexus_reply_attr(struct kunit *test)
 	BAD(env->req.op = NEXUS_OP_GETATTR);
 }
 
+/* Scenario C38. */
 static void nexus_reply_extents(struct kunit *test)
 {
 	BAD(env->er.nextents = 3);

@@ -13,6 +13,7 @@ static void nexus_zone_exit_test(struct kunit *test)
 	nexus_zone_put(test->priv);
 }
 
+/* Scenarios A33, E10. */
 static void nexus_zone_ranges(struct kunit *test)
 {
 	struct nexus_zone *zone = test->priv;
@@ -74,6 +75,7 @@ static void nexus_zone_fail_errno(struct kunit *test)
 	KUNIT_EXPECT_EQ_MSG(test, zone->error, -EIO, "0 would mean healthy");
 }
 
+/* Scenario M8. */
 static void nexus_zone_buckets(struct kunit *test)
 {
 	struct nexus_zone *zone = test->priv;

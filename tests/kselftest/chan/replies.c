@@ -208,6 +208,7 @@ static void name(char *path, size_t size, char kind)
 	snprintf(path, size, "%s/%c%u", ctl->mnt, kind, ++n);
 }
 
+/* Scenario C38. */
 static void test_patches(void)
 {
 	char path[128];
@@ -235,6 +236,7 @@ static void test_patches(void)
 	}
 }
 
+/* Scenario C37. */
 static void test_manners(void)
 {
 	static const struct { enum manner m; const char *name; int bad; } t[] = {

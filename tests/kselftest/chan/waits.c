@@ -360,6 +360,7 @@ static int op_mount_fake(const char *mnt)
 /*
  * A disk that does not answer.  Nothing needs the helper here: only its files
  * are on that disk.
+ * Scenario E7.
  */
 static void test_disk(void)
 {

@@ -185,6 +185,7 @@ static void metastore(const struct nexus_ms_driver *drv)
 	drv->close(m.ms);
 }
 
+/* Scenarios A10, B15. */
 static void test_metastore_lmdb(void **state)
 {
 	(void)state;

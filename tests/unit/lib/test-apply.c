@@ -281,6 +281,7 @@ static void test_exchange(void **state)
 	assert_true(has_name(21, 1, "d"));
 }
 
+/* Scenario A20. */
 static void test_setattr(void **state)
 {
 	(void)state;
@@ -301,6 +302,7 @@ static void test_setattr(void **state)
 	assert_int_equal(quota(NEXUS_QUOTA_ZONE, 0, true), 2);
 }
 
+/* Scenario A13. */
 static void test_extents(void **state)
 {
 	struct nexus_extent_val e;
@@ -471,6 +473,7 @@ static void test_truncate(void **state)
 	assert_int_equal(orphan_kind(30), 0);
 }
 
+/* Scenarios B14, E9. */
 static void test_truncate_orphan(void **state)
 {
 	(void)state;
@@ -582,7 +585,7 @@ static void test_store_records(void **state)
 	must(&s, rec_data(20, 20, 0, "bytes"));
 }
 
-/* What a later version put behind the known fields stays there. */
+/* What a later version put behind the known fields stays there.  Scenario A36. */
 static void test_unknown_tail(void **state)
 {
 	u8 val[sizeof(struct nexus_inode_val) + 24];

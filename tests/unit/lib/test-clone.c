@@ -146,7 +146,10 @@ static void test_share(void **state)
 	assert_int_equal(refs(), 2);
 }
 
-/* Three files with one body: whichever goes, the blocks stay until the last. */
+/*
+ * Three files with one body: whichever goes, the blocks stay until the last.
+ * Scenario A22.
+ */
 static void test_every_order(void **state)
 {
 	static const u8 order[6][3] = {
@@ -295,7 +298,10 @@ static void test_overwrite(void **state)
 	assert_int_equal(store_problems(&s, true), 0);
 }
 
-/* A body that was given away in steps, by two orphans that share it. */
+/*
+ * A body that was given away in steps, by two orphans that share it.
+ * Scenarios B14, E9.
+ */
 static void test_bulk(void **state)
 {
 	u32 i;

@@ -29,6 +29,7 @@ static void test_crc(void **state)
 	}
 }
 
+/* Scenario A12. */
 static void test_keys(void **state)
 {
 	struct nexus_key k, l;

@@ -77,6 +77,7 @@ static void test_unlink(void **state)
 	refused(&s, rec_rmdir(1, 3, 20, "dir"), "directory not empty");
 }
 
+/* Scenario A29. */
 static void test_rename(void **state)
 {
 	(void)state;

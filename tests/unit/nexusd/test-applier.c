@@ -97,7 +97,7 @@ static void is_sound(struct rig *r)
 	memview_end(&v);
 }
 
-/* A ring so small that records wrap all the time. */
+/* A ring so small that records wrap all the time.  Scenario E2. */
 static void test_wraps(void **state)
 {
 	struct rig r;
@@ -120,7 +120,10 @@ static void test_wraps(void **state)
 	rig_down(&r);
 }
 
-/* Records left the ring before they were applied: the segments have them. */
+/*
+ * Records left the ring before they were applied: the segments have them.
+ * Scenario E2.
+ */
 static void test_overrun(void **state)
 {
 	static const u8 uuid[NEXUS_UUID_SIZE] = "overrun-test-uu";
@@ -343,6 +346,7 @@ static int live(u64 *bad)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 255;
 }
 
+/* Scenario B6. */
 static void test_poisoned_behind_others(void **state)
 {
 	u64 bad = 0;
@@ -406,6 +410,7 @@ static void *crowd_read(void *arg)
 	return NULL;
 }
 
+/* Scenario E6. */
 static void test_crowd(void **state)
 {
 	struct crowd c = { 0 };

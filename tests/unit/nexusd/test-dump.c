@@ -130,7 +130,10 @@ static void test_log_is_in_it(void **state)
 	fclose(again);
 }
 
-/* A million bytes of map are made four, in the middle of the load. */
+/*
+ * A million bytes of map are made four, in the middle of the load.
+ * Scenarios A11, B15.
+ */
 static void test_index_grows(void **state)
 {
 	struct errline err = { "" };

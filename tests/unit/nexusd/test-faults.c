@@ -39,6 +39,7 @@ static void create(struct fake *k, struct logw *w, struct gen *g, u64 ino)
 /*
  * The worst place for an old batch: in the next block of the recycled file,
  * whole, at the very LSN at which the log of the new incarnation goes on.
+ * Scenario M2.
  */
 static void test_recycled_tail(void **state)
 {
@@ -457,6 +458,7 @@ static void from_mark_mem(struct zone *z, const struct mark *mark,
 	ms->drv->close(ms);
 }
 
+/* Scenarios A1, M11. */
 static void test_any_checkpoint(void **state)
 {
 	struct mark marks[MARKS];

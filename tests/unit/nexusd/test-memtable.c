@@ -194,6 +194,7 @@ static void *race_fold(void *arg)
 	return NULL;
 }
 
+/* Scenario A10. */
 static void test_readers_see_whole_records(void **state)
 {
 	struct race r = { .ms = open_ms(&nexus_ms_lmdb) };

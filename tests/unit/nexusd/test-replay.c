@@ -150,6 +150,7 @@ static void test_torn_end(void **state)
 /*
  * M2 a: a torn batch, and one behind it that the disk wrote first.  The next
  * incarnation reuses the LSNs; it must not walk into the old one.
+ * Scenario M2.
  */
 static void test_stale_tail(void **state)
 {
@@ -189,7 +190,10 @@ static void test_stale_tail(void **state)
 	end(&b);
 }
 
-/* M2 b: a bad block in the middle of what was durable is named, never dropped. */
+/*
+ * M2 b: a bad block in the middle of what was durable is named, never dropped.
+ * Scenario M2.
+ */
 static void test_damaged_middle(void **state)
 {
 	struct bench b;
@@ -273,7 +277,7 @@ static void test_cut_everywhere(void **state)
 	end(&b);
 }
 
-/* Garbage and other zones' batches are not ours. */
+/* Garbage and other zones' batches are not ours.  Scenario A2. */
 static void test_foreign(void **state)
 {
 	struct bench b, f;
@@ -336,7 +340,7 @@ static struct gen_file *only_file(struct gen *g)
 	return NULL;
 }
 
-/* Data that did not reach the pack takes its whole batch with it. */
+/* Data that did not reach the pack takes its whole batch with it.  Scenario A23. */
 static void test_data_of_last_batch(void **state)
 {
 	struct nexus_objectstore *os;

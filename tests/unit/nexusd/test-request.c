@@ -287,6 +287,7 @@ static void impossible(struct super *sb)
 	sb->checkpoint = 5;
 }
 
+/* Scenario A36. */
 static void test_formats(void **state)
 {
 	struct nexus_metastore *ms;

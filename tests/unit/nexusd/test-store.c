@@ -238,6 +238,7 @@ static void test_locks(void **state)
 	close(data);
 }
 
+/* Scenario C28. */
 static void test_hosts(void **state)
 {
 	struct errline err = { "" };
@@ -365,6 +366,7 @@ static void forget_root_times(struct nexus_omap *map)
 	nexus_omap_put(map, k.b, k.len, &v, sizeof(v));
 }
 
+/* Scenario M11. */
 static void test_same_store(void **state)
 {
 	struct nexus_omap first, again;

@@ -138,6 +138,7 @@ static struct verify_counts verify(bool served)
 	return sum;
 }
 
+/* Scenario M4. */
 static void test_lines_not_there_yet(void **state)
 {
 	struct verify_counts n;
@@ -160,6 +161,7 @@ static void test_lines_not_there_yet(void **state)
 	assert_int_equal(reported, 0);
 }
 
+/* Scenario A17. */
 static void test_damage(void **state)
 {
 	struct gen_file *f = file();

@@ -85,7 +85,7 @@ static void test_segments_let_go(void **state)
 	power_cut(&k, z);
 }
 
-/* Nothing beyond what is durable gets into the index. */
+/* Nothing beyond what is durable gets into the index.  Scenario M1. */
 static void test_fold_waits(void **state)
 {
 	struct config cfg;
@@ -122,7 +122,10 @@ static void test_fold_waits(void **state)
 	power_cut(&k, z);
 }
 
-/* Power cuts one after the other: what was durable is there, and goes on. */
+/*
+ * Power cuts one after the other: what was durable is there, and goes on.
+ * Scenarios A2, A23.
+ */
 static void test_incarnations(void **state)
 {
 	struct nexus_omap before, after;
@@ -368,6 +371,7 @@ static u64 count_keys(struct zone *z, u8 letter)
 	return n;
 }
 
+/* Scenario M13. */
 static void test_clean(void **state)
 {
 	struct gen_file *f = NULL;
@@ -423,7 +427,7 @@ static void test_clean(void **state)
 	power_cut(&k, z);
 }
 
-/* An orphan that is in use again stays, and nobody insists. */
+/* An orphan that is in use again stays, and nobody insists.  Scenario A5. */
 static void test_clean_busy(void **state)
 {
 	struct config cfg;

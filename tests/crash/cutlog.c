@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Puts a disk into the states that a power cut may have left it in, from the log
+ * of a dm-log-writes device (its format: drivers/md/dm-log-writes.c).
+ *
+ *	cutlog index LOG INDEX			what is where in it, for the others
+ *	cutlog cuts INDEX MARK N SEED		N entries to cut at, of those behind
+ *						the first MARK, evenly
+ *	cutlog replay INDEX DISK FROM TO	entries [FROM, TO), in order
+ *	cutlog lose INDEX DISK CUT SEED		behind CUT: some of what was written
+ *						until the next flush, whole or in part
+ *	cutlog marks INDEX CUT			what was reported until then, a line each
+ *
+ * The target logs a write when a later flush completes, or at once when it bypasses
+ * the disk's cache.  So everything in front of a flush or FUA entry was durable when
+ * that entry was, and a write up to the next one may have got there or not.
+ */
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <unistd.h>
+
+#include "content.h"
+#include "report.h"
+
+#define LOG_MAGIC	0x6a736677736872ull
+#define LOG_VERSION	1
+
+enum { FLUSH = 1, FUA = 2, DISCARD = 4, MARK = 8, BARRIER = FLUSH | FUA };
+
+struct entry {
+	uint64_t sector, sectors, flags, len;
+	uint64_t at;		/* its data, in the log */
+};
+
+static struct head {
+	char log[256];
+	uint64_t entries, sector_size;
+} head;
+
+static struct entry *entry;
+static int log_fd;
+
+static uint64_t le64(const unsigned char *p)
+{
+	uint64_t v = 0;
+	int i;
+
+	for (i = 7; i >= 0; i--)
+		v = v << 8 | p[i];
+	return v;
+}
+
+static void get(void *to, size_t len, uint64_t at)
+{
+	ssize_t n;
+
+	for (; len; len -= n, at += n, to = (char *)to + n) {
+		n = pread(log_fd, to, len, at);
+		if (n <= 0)
+			die("log at %llu", (unsigned long long)at);
+	}
+}
+
+static void open_log(void)
+{
+	log_fd = open(head.log, O_RDONLY);
+	if (log_fd < 0)
+		die("%s", head.log);
+}
+
+/* Takes a look at each entry, and a second or two in an emulated machine. */
+static void write_index(const char *log, const char *index)
+{
+	FILE *f = fopen(index, "w");
+	unsigned char raw[32];
+	struct entry e;
+	uint64_t at, i;
+
+	snprintf(head.log, sizeof(head.log), "%s", log);
+	open_log();
+	/* What is between the heads is not wanted. */
+	posix_fadvise(log_fd, 0, 0, POSIX_FADV_RANDOM);
+	get(raw, sizeof(raw), 0);
+	if (le64(raw) != LOG_MAGIC || le64(raw + 8) != LOG_VERSION)
+		die("%s is no log", log);
+	head.entries = le64(raw + 16);
+	head.sector_size = le64(raw + 24) & 0xffffffff;
+	if (!f || fwrite(&head, sizeof(head), 1, f) != 1)
+		die("%s", index);
+	for (i = 0, at = head.sector_size; i < head.entries; i++) {
+		get(raw, sizeof(raw), at);
+		e = (struct entry){
+			.sector = le64(raw), .sectors = le64(raw + 8),
+			.flags = le64(raw + 16), .len = le64(raw + 24),
+			.at = at + (le64(raw + 16) & MARK ? sizeof(raw) : head.sector_size),
+		};
+		at += head.sector_size;
+		if (!(e.flags & DISCARD))
+			at += e.sectors * head.sector_size;
+		if (fwrite(&e, sizeof(e), 1, f) != 1)
+			die("%s", index);
+	}
+	if (fclose(f))
+		die("%s", index);
+}
+
+static void read_index(const char *index)
+{
+	FILE *f = fopen(index, "r");
+
+	if (!f || fread(&head, sizeof(head), 1, f) != 1)
+		die("%s", index);
+	entry = calloc(head.entries + 1, sizeof(*entry));
+	if (!entry || fread(entry, sizeof(*entry), head.entries, f) != head.entries)
+		die("%s", index);
+	fclose(f);
+	open_log();
+}
+
+static const char *mark_text(const struct entry *e)
+{
+	static char text[512];
+	size_t len = e->len < sizeof(text) ? e->len : sizeof(text) - 1;
+	char *c;
+
+	get(text, len, e->at);
+	text[len] = 0;
+	for (c = text; *c; c++)
+		if (*c == ',')
+			*c = ' ';
+	return text;
+}
+
+/* A cut is the number of the first entry that is not there. */
+static void cuts(const char *word, uint64_t wanted, uint64_t seed)
+{
+	uint64_t *at = calloc(head.entries + 1, sizeof(*at)), n = 0, i, from, to;
+	bool begun = false;
+
+	if (!at)
+		die("cuts");
+	for (i = 0; i < head.entries; i++) {
+		if (entry[i].flags & MARK && !strcmp(mark_text(&entry[i]), word))
+			begun = true;
+		if (begun && entry[i].flags & BARRIER)
+			at[n++] = i + 1;
+	}
+	if (wanted > n)
+		wanted = n;
+	for (i = 0; i < wanted; i++) {
+		from = i * n / wanted;
+		to = (i + 1) * n / wanted;
+		printf("%llu\n", (unsigned long long)at[from + next_random(&seed) % (to - from)]);
+	}
+	fprintf(stderr, "# %llu entries, %llu flushes and FUA writes behind '%s'\n",
+		(unsigned long long)head.entries, (unsigned long long)n, word);
+	free(at);
+}
+
+static void put(int disk, const struct entry *e, uint64_t from, uint64_t len)
+{
+	static char buffer[1 << 20];
+	uint64_t n;
+
+	for (; len; len -= n, from += n) {
+		n = len < sizeof(buffer) ? len : sizeof(buffer);
+		get(buffer, n, e->at + from);
+		if (pwrite(disk, buffer, n, e->sector * head.sector_size + from) != (ssize_t)n)
+			die("disk at %llu", (unsigned long long)(e->sector * head.sector_size + from));
+	}
+}
+
+static void discard(int disk, const struct entry *e)
+{
+	/* What is read there afterwards is nobody's business; here it is zeros. */
+	if (fallocate(disk, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE,
+		      e->sector * head.sector_size, e->sectors * head.sector_size))
+		die("discard");
+}
+
+static void replay(int disk, uint64_t from, uint64_t to)
+{
+	for (; from < to; from++) {
+		if (entry[from].flags & MARK)
+			continue;
+		if (entry[from].flags & DISCARD)
+			discard(disk, &entry[from]);
+		else
+			put(disk, &entry[from], 0, entry[from].sectors * head.sector_size);
+	}
+}
+
+/* Up to the next barrier, which itself is a write that may have got there. */
+static void lose(int disk, uint64_t cut, uint64_t seed)
+{
+	uint64_t state = seed ^ cut << 20, kept = 0, torn = 0, lost = 0, at, len, share;
+	bool last = false;
+	struct entry *e;
+
+	/* Nearly all, nearly nothing or anything between; a block is never torn. */
+	share = next_random(&state) % 101;
+	for (; cut < head.entries && !last; cut++) {
+		e = &entry[cut];
+		last = e->flags & BARRIER;
+		/* One with a flush in front is begun when that is done. */
+		if (e->flags & FLUSH || e->flags & MARK)
+			continue;
+		len = e->sectors * head.sector_size;
+		if (next_random(&state) % 100 >= share) {
+			lost++;
+		} else if (e->flags & DISCARD) {
+			discard(disk, e);
+			kept++;
+		} else if (len > BLOCK && next_random(&state) % 4 == 0) {
+			for (at = 0; at < len; at += BLOCK)
+				if (next_random(&state) % 2)
+					put(disk, e, at, len - at < BLOCK ? len - at : BLOCK);
+			torn++;
+		} else {
+			put(disk, e, 0, len);
+			kept++;
+		}
+	}
+	printf("%llu more writes, %llu torn, %llu lost\n", (unsigned long long)kept,
+	       (unsigned long long)torn, (unsigned long long)lost);
+}
+
+/* What was reported before the next barrier rests on those in front of it. */
+static void marks(uint64_t cut)
+{
+	uint64_t i;
+
+	for (i = 0; i < head.entries && (i < cut || !(entry[i].flags & BARRIER)); i++)
+		if (entry[i].flags & MARK)
+			puts(mark_text(&entry[i]));
+}
+
+int main(int argc, char **argv)
+{
+	uint64_t number[2] = { 0, 0 };
+	int disk;
+
+	if (argc < 4) {
+		fprintf(stderr, "usage: cutlog index LOG INDEX | cuts INDEX MARK N SEED | "
+			"replay INDEX DISK FROM TO | lose INDEX DISK CUT SEED | marks INDEX CUT\n");
+		return 2;
+	}
+	if (!strcmp(argv[1], "index")) {
+		write_index(argv[2], argv[3]);
+		return 0;
+	}
+	read_index(argv[2]);
+	if (argc > 5) {
+		number[0] = strtoull(argv[4], NULL, 0);
+		number[1] = strtoull(argv[5], NULL, 0);
+	}
+	if (!strcmp(argv[1], "cuts")) {
+		cuts(argv[3], number[0], number[1]);
+		return 0;
+	}
+	if (!strcmp(argv[1], "marks")) {
+		marks(strtoull(argv[3], NULL, 0));
+		return 0;
+	}
+	disk = open(argv[3], O_WRONLY);
+	if (disk < 0)
+		die("%s", argv[3]);
+	if (!strcmp(argv[1], "replay"))
+		replay(disk, number[0], number[1] < head.entries ? number[1] : head.entries);
+	else
+		lose(disk, number[0], number[1]);
+	if (fsync(disk) || close(disk))
+		die("%s", argv[3]);
+	return 0;
+}

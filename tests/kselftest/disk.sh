@@ -1,0 +1,346 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# What can happen to the disk under a store: it cannot read or write packs, segments
+# or the index; its filesystem is frozen, or full of what others wrote; and memory is
+# short.  Clear errors, nothing acknowledged is lost, and all goes on when the cause
+# is gone.
+#
+# The store's disk is put behind the device mapper first, which then fails what
+# belongs to chosen files.
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
+# shellcheck source-path=SCRIPTDIR
+. "$here/tap.sh"
+# shellcheck source-path=SCRIPTDIR
+. "$here/supervised.sh"
+supervise=$here/../../tools/vm/supervise
+host=/var/lib/nexusfs
+store=$host/zones/disk
+at=/tmp/disk
+group=/sys/fs/cgroup/nexus-disk
+# There is no udev.
+export DM_DISABLE_UDEV=1
+
+sectors() { blockdev --getsz /dev/vda; }
+
+# The filesystem of the store goes on, on another device.
+on_mapper() {
+	[ ! -e /dev/mapper/disk ] || return 0
+	/sbin/modprobe dm-mod
+	umount "$dir"
+	"$supervise" stop
+	umount $host
+	dmsetup create disk --table "0 $(sectors) linear /dev/vda 0"
+	mount -t ext4 -o discard /dev/mapper/disk $host
+	"$supervise" start
+	mount -t nexusfs root "$dir"
+}
+
+# table FILE...: the disk with errors where the files are.
+table() {
+	filefrag -e -b512 -v "$@" | python3 -c '
+import re, sys
+size = int(sys.argv[1])
+spans = sorted((int(m[1]), int(m[2]) + 1) for m in
+               (re.match(r" *\d+: +\d+\.\. *\d+: +(\d+)\.\. *(\d+):", line) for line in sys.stdin) if m)
+assert spans
+at = 0
+for start, end in spans:
+    if start > at:
+        print(at, start - at, "linear /dev/vda", at)
+    if end > max(at, start):
+        print(max(at, start), end - max(at, start), "error")
+    at = max(at, end)
+print(at, size - at, "linear /dev/vda", at)' "$(sectors)"
+}
+
+load() {
+	dmsetup reload disk
+	dmsetup suspend --nolockfs disk
+	dmsetup resume disk
+}
+
+break_files() {
+	sync -f $host
+	table "$@" > "$tap_tmp/table"
+	load < "$tap_tmp/table"
+}
+
+mend() { echo "0 $(sectors) linear /dev/vda 0" | load; }
+
+# A zone of its own, new for each test, mounted at $at; all is known about $at/d.
+begin() {
+	need_helper
+	[ "$dir" = /mnt/nexus ] || skip "needs /mnt/nexus"
+	on_mapper
+	mkdir -p $at
+	nexusctl zone create disk
+	mount -t nexusfs disk $at
+	mkdir $at/d
+}
+
+write_synced() {
+	for name; do
+		echo "content of $name" > $at/d/"$name"
+		sync $at/d/"$name"
+	done
+}
+
+all_there() {
+	for name; do
+		[ "$(cat $at/d/"$name")" = "content of $name" ]
+	done
+}
+
+count() { find "$1" -mindepth 1 | wc -l; }
+packs() { find $store/packs -name '*.pack'; }
+
+again() {
+	umount $at
+	until_true 60 mount -t nexusfs disk $at
+}
+
+end() {
+	umount $at
+	fsck.nexusfs disk
+}
+
+# Said to the one who wrote, to everybody, and in the log of the kernel.
+read_only() {
+	dmesg | tail -n 200 | grep -E "nexusfs \(disk\): the zone is read-only from now on: .*$1"
+	nexusctl zone info disk | grep -E "$1"
+	fails touch $at/d/more 2> "$tap_tmp/why"
+	grep -q 'Read-only file system' "$tap_tmp/why"
+}
+
+# Every fsync that failed says so, and what was fsynced before is there.
+test_segments_cannot_be_written() {
+	begin
+	write_synced one two
+	break_files $store/log/*.seg
+	echo lost > $at/d/three
+	fails sync $at/d/three 2> "$tap_tmp/why"
+	grep -q 'Input/output error\|Read-only' "$tap_tmp/why"
+	read_only 'writing segment file [0-9]+ failed'
+	# Also to the next who asks.
+	fails sync $at/d/three 2> /dev/null
+	all_there one two
+	mend
+	# It may have lost what it said it had: not before it was opened anew.
+	fails touch $at/d/more 2> /dev/null
+	again
+	all_there one two
+	write_synced four
+	end
+}
+
+test_packs_cannot_be_written() {
+	begin
+	write_synced one two
+	# shellcheck disable=SC2046
+	break_files $(packs)
+	echo lost > $at/d/three
+	fails sync $at/d/three 2> "$tap_tmp/why"
+	grep -q 'Input/output error\|Read-only' "$tap_tmp/why"
+	read_only 'writing pack [0-9]+ failed'
+	mend
+	again
+	all_there one two
+	[ ! -s $at/d/three ]
+	write_synced four
+	end
+}
+
+test_packs_cannot_be_read() {
+	begin
+	write_synced one two
+	ls $at/d > /dev/null
+	# shellcheck disable=SC2046
+	break_files $(packs)
+	echo 3 > /proc/sys/vm/drop_caches
+	fails cat $at/d/one 2> "$tap_tmp/why"
+	grep -q 'Input/output error' "$tap_tmp/why"
+	dmesg | tail -n 100 | grep -E 'nexusfs \(disk\): inode [0-9]+: reading pack [0-9]+ at block [0-9]+ failed'
+	mend
+	# Nothing has changed, so nothing has failed.
+	all_there one two
+	write_synced three
+	again
+	all_there one two three
+	end
+}
+
+index_behind() { [ "$(lsn disk checkpoint)" -lt "$1" ]; }
+indexed() { [ "$(lsn disk checkpoint)" -ge "$1" ]; }
+
+# The log holds what the index cannot take.
+# Scenario A9.
+test_index_cannot_be_written() {
+	local tail
+	begin
+	write_synced one
+	until_true 60 indexed "$(lsn disk tail)"
+	break_files $store/index/data.mdb
+	write_synced two
+	tail=$(lsn disk tail)
+	until_true 60 grep -q 'zone disk: the index cannot be written' $run/nexusd.log
+	index_behind "$tail"
+	# Nobody notices: changes, fsync and what is in memory.
+	write_synced three
+	all_there one two three
+	mend
+	until_true 120 indexed "$tail"
+	write_synced four
+	again
+	all_there one two three four
+	end
+}
+
+# A helper that finds it so says why and leaves the zone alone; it serves the others.
+# Scenario C16.
+test_index_cannot_be_read() {
+	local names=()
+	begin
+	mapfile -t names < <(seq 1 300)
+	for name in "${names[@]}"; do echo "content of $name" > $at/d/"$name"; done
+	sync -f $at
+	again
+	take_helper_away
+	break_files $store/index/data.mdb
+	echo 3 > /proc/sys/vm/drop_caches
+	bring_helper_back
+	read_only 'Input/output error'
+	fails cat $at/d/200 2> "$tap_tmp/why"
+	echo goes on > "$dir/beside"
+	sync "$dir/beside"
+	rm "$dir/beside"
+	umount $at
+	fails mount -t nexusfs disk $at 2> "$tap_tmp/why"
+	grep -q 'Input/output error' "$tap_tmp/why"
+	mend
+	mount -t nexusfs disk $at
+	all_there "${names[@]}"
+	write_synced more
+	end
+}
+
+# fsync waits; for the log it can be killed.  What is known here goes on.
+# Scenarios C28, E7.
+test_host_is_frozen() {
+	local killed waiter
+	begin
+	write_synced one two
+	mkdir $at/d/dirs
+	fsfreeze -f $host
+	(cd $at/d/dirs && mkdir $(seq 200))
+	sync $at/d/dirs &
+	killed=$!
+	echo "content of three" > $at/d/three
+	sync $at/d/three &
+	waiter=$!
+	sleep 3
+	fails dead $waiter
+	fails dead $killed
+	kill -9 $killed
+	until_true 20 dead $killed
+	mv $at/d/dirs/1 $at/d/dirs/first
+	all_there one two three
+	fsfreeze -u $host
+	wait $waiter
+	sync -f $at
+	again
+	all_there one two three
+	[ "$(count $at/d/dirs)" = 200 ]
+	[ -d $at/d/dirs/first ]
+	end
+}
+
+# Others have filled the host.  rm is what helps, and it works.
+# Scenarios A11, E11.
+test_host_is_full() {
+	local names=() free
+	begin
+	mapfile -t names < <(seq 1 50)
+	write_synced "${names[@]}"
+	mkdir $at/d/many
+	(cd $at/d/many && touch $(seq 500))
+	sync -f $at
+	free=$(stat -f -c '%a * %S' $host)
+	fallocate -l $((free)) $host/hog || fallocate -l $((free - (1 << 20))) $host/hog
+	dd if=/dev/zero of=$host/rest bs=4096 conv=fsync 2> /dev/null || true
+	# What was handed over already is used up first.
+	fails dd if=/dev/zero of=$at/d/big bs=1M count=1000 conv=fsync 2> "$tap_tmp/why"
+	grep -q 'No space left' "$tap_tmp/why"
+	all_there "${names[@]}"
+	rm -r $at/d/many $at/d/1
+	rm $at/d/big
+	sync -f $at
+	# What is left can be stopped, and begun with, and emptied.
+	umount $at
+	until_true 60 mount -t nexusfs disk $at
+	all_there "${names[@]:1}"
+	rm $at/d/2
+	sync -f $at
+	rm $host/hog $host/rest
+	until_true 60 dd if=/dev/zero of=$at/d/big bs=1M count=100 conv=fsync
+	all_there "${names[@]:2}"
+	again
+	all_there "${names[@]:2}"
+	end
+}
+
+# A group that may use little memory writes, reads and maps much more.
+test_little_memory() {
+	local sum
+	begin
+	[ -e /sys/fs/cgroup/cgroup.controllers ] || skip "no cgroup2"
+	echo +memory > /sys/fs/cgroup/cgroup.subtree_control
+	mkdir -p $group
+	echo $((24 << 20)) > $group/memory.max
+	(
+		echo $BASHPID > $group/cgroup.procs
+		mkdir $at/d/many
+		python3 - $at/d <<- 'END'
+			import mmap, os, random, sys
+			os.chdir(sys.argv[1])
+			block = random.Random(1).randbytes(1 << 20)
+			with open("large", "wb") as f:
+			    for i in range(80):
+			        f.write(block)
+			    os.fsync(f.fileno())
+			with open("mapped", "w+b") as f:
+			    os.ftruncate(f.fileno(), 40 << 20)
+			    with mmap.mmap(f.fileno(), 0) as m:
+			        for i in range(40):
+			            m[i << 20:(i + 1) << 20] = block
+			        m.flush()
+			for i in range(3000):
+			    with open(f"many/{i}", "w") as f:
+			        f.write(f"content of {i}\n")
+			os.sync()
+			with open("large", "rb") as f:
+			    for i in range(80):
+			        assert f.read(1 << 20) == block, i
+		END
+	)
+	grep -x 'oom_kill 0' $group/memory.events
+	rmdir $group
+	again
+	[ "$(count $at/d/many)" = 3000 ]
+	[ "$(cat $at/d/many/2999)" = "content of 2999" ]
+	sum=$(head -c 41943040 $at/d/large | sha256sum)
+	[ "$(sha256sum < $at/d/mapped)" = "$sum" ]
+	end
+}
+
+tap_cleanup() {
+	fsfreeze -u $host 2> /dev/null || true
+	rm -f $host/hog $host/rest
+	[ ! -e /dev/mapper/disk ] || mend
+	release
+	until_true 60 nexusctl status || true
+	umount $at 2> /dev/null || true
+	rm -rf $store
+	rmdir $group 2> /dev/null || true
+}
+tap_main "$@"
