@@ -145,24 +145,6 @@ test_log_is_written_within_seconds() {
 	umount $at
 }
 
-test_frozen_zone_is_on_disk() {
-	begin
-	local writer
-	mkdir $at/d
-	head -c 1000000 /dev/urandom > $at/d/f
-	fsfreeze -f $at
-	all_durable
-	touch $at/d/g &
-	writer=$!
-	sleep 1
-	fails dead $writer
-	all_durable
-	fsfreeze -u $at
-	wait $writer
-	rm -r $at/d
-	umount $at
-}
-
 # flip WORD: a bit of the byte in front of it, in whichever pack; a second time puts it right.
 flip() {
 	local file off
