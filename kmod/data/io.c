@@ -17,6 +17,7 @@ struct nexus_rio {
 	struct work_struct work;
 	struct inode *inode;
 	struct nexus_pack *pack;
+	int epoch;			/* of nexus_pack_read_begin() */
 	u64 fblock;
 	u64 disk_size;
 	u32 block;
@@ -104,6 +105,7 @@ static void nexus_rio_work(struct work_struct *work)
 		for (i = 0; i < rio->nr; i++)
 			folio_end_read(page_folio(rio->bvec[i].bv_page), !err);
 	}
+	nexus_pack_read_end(pack, rio->epoch);
 	nexus_pack_put(pack);
 	kfree(rio);
 }
@@ -121,6 +123,7 @@ static struct nexus_rio *nexus_rio_new(struct inode *inode, u64 fblock,
 {
 	struct nexus_pack *pack;
 	struct nexus_rio *rio;
+	int epoch;
 
 	pack = nexus_packs_find(NEXUS_I(inode)->zone, e->pack);
 	if (!pack && ahead)
@@ -137,14 +140,21 @@ static struct nexus_rio *nexus_rio_new(struct inode *inode, u64 fblock,
 		return ERR_PTR(-EIO);
 	}
 	max = min3(max, e->nblocks, NEXUS_EXTENT_BLOCKS_MAX);
+	epoch = nexus_pack_read_begin(pack, e->block, &max);
+	if (epoch < 0) {
+		nexus_pack_put(pack);
+		return ERR_PTR(epoch);
+	}
 	rio = kmalloc(struct_size(rio, bvec, max), GFP_NOFS);
 	if (!rio) {
+		nexus_pack_read_end(pack, epoch);
 		nexus_pack_put(pack);
 		return ERR_PTR(-ENOMEM);
 	}
 	INIT_WORK(&rio->work, nexus_rio_work);
 	rio->inode = inode;
 	rio->pack = pack;
+	rio->epoch = epoch;
 	rio->fblock = fblock;
 	rio->disk_size = disk_size;
 	rio->block = e->block;
@@ -168,11 +178,36 @@ static bool nexus_read_find(struct inode *inode, u64 fblock,
 	       fblock << NEXUS_BLOCK_SHIFT < *disk_size;
 }
 
+/*
+ * A read of what the file has at @fblock, of up to @max blocks; NULL: zeros.  A
+ * block that has moved or died since its extent was looked up is looked up again;
+ * one that the map still names must be there.
+ */
+static struct nexus_rio *nexus_rio_at(struct inode *inode, u64 fblock, u32 max,
+				      bool ahead)
+{
+	struct nexus_ext e, old = {};
+	struct nexus_rio *rio;
+	u64 disk_size;
+
+	while (nexus_read_find(inode, fblock, &e, &disk_size)) {
+		rio = nexus_rio_new(inode, fblock, &e, disk_size, max, ahead);
+		if (rio != ERR_PTR(-ESTALE))
+			return rio;
+		if (e.pack == old.pack && e.block == old.block) {
+			nexus_err(NEXUS_I(inode)->zone, "inode %llu: offset %llu is in block %u of pack %llu, which is gone",
+				  (u64)inode->i_ino, fblock << NEXUS_BLOCK_SHIFT,
+				  e.block, e.pack);
+			return ERR_PTR(-EIO);
+		}
+		old = e;
+	}
+	return NULL;
+}
+
 int nexus_reader_add(struct nexus_reader *r, struct folio *folio)
 {
 	struct nexus_rio *rio = r->rio;
-	u64 disk_size;
-	struct nexus_ext e;
 
 	/* rio->max is within one extent. */
 	if (rio && rio->nr < rio->max && folio->index == rio->fblock + rio->nr) {
@@ -181,13 +216,12 @@ int nexus_reader_add(struct nexus_reader *r, struct folio *folio)
 	}
 	nexus_reader_submit(r);
 
-	if (!nexus_read_find(r->inode, folio->index, &e, &disk_size)) {
+	rio = nexus_rio_at(r->inode, folio->index, r->hint, r->ahead);
+	if (!rio) {
 		folio_zero_range(folio, 0, folio_size(folio));
 		folio_end_read(folio, true);
 		return 0;
 	}
-	rio = nexus_rio_new(r->inode, folio->index, &e, disk_size, r->hint,
-			    r->ahead);
 	if (IS_ERR(rio))
 		return PTR_ERR(rio);
 	nexus_rio_add(rio, folio_page(folio, 0));
@@ -200,19 +234,17 @@ int nexus_read_pages(struct inode *inode, u64 fblock, struct page **pages,
 {
 	struct nexus_read_wait wait = { .left = ATOMIC_INIT(1) };
 	struct nexus_rio *rio;
-	struct nexus_ext e;
-	u64 disk_size;
 	int err = 0;
 	u32 i = 0;
 
 	init_completion(&wait.done);
 	while (i < nr) {
-		if (!nexus_read_find(inode, fblock + i, &e, &disk_size)) {
+		rio = nexus_rio_at(inode, fblock + i, nr - i,
+				   !(flags & NEXUS_READ_ASK));
+		if (!rio) {
 			memzero_page(pages[i++], 0, PAGE_SIZE);
 			continue;
 		}
-		rio = nexus_rio_new(inode, fblock + i, &e, disk_size, nr - i,
-				    !(flags & NEXUS_READ_ASK));
 		if (IS_ERR(rio)) {
 			err = PTR_ERR(rio);
 			break;

@@ -9,6 +9,8 @@
  */
 #include "zone.h"
 
+#include "presence.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -231,7 +233,7 @@ struct dead_arg {
 	size_t n;
 };
 
-static bool pending(const struct zone *z, u64 pack)
+bool zone_pack_dying(const struct zone *z, u64 pack)
 {
 	const struct zone_dead_pack *d;
 
@@ -250,7 +252,7 @@ static int note_dead(void *arg, const u8 *key, size_t klen, const u8 *val, size_
 		return 0;
 	memcpy(&p, val, sizeof(p));
 	if (le32_to_cpu(p.state) != NEXUS_PACK_SEALED || le32_to_cpu(p.live) ||
-	    pending(da->z, nexus_get_be64(key + 1)))
+	    zone_pack_dying(da->z, nexus_get_be64(key + 1)))
 		return 0;
 	return push_pair(&da->packs, &da->n, nexus_get_be64(key + 1),
 			 le32_to_cpu(p.used));
@@ -277,6 +279,10 @@ static bool dead_in_index(struct zone *z, u64 pack)
 	return dead;
 }
 
+/*
+ * Nobody reads it any more once it is retired; the kernel lets go of its file with
+ * the record.
+ */
 static int reclaim(struct zone *z, u64 pack, u32 used)
 {
 	struct zone_dead_pack *d = calloc(1, sizeof(*d));
@@ -289,21 +295,26 @@ static int reclaim(struct zone *z, u64 pack, u32 used)
 	nexus_rec_init(&rec.head, sizeof(rec), NEXUS_REC_PACK, 0, wall_time());
 	rec.pack = cpu_to_le64(pack);
 	rec.used = cpu_to_le32(used);
-	ret = submit(z, &rec, sizeof(rec), &d->lsn);
-	if (ret) {
-		free(d);
-		return ret;
+	pthread_mutex_lock(&z->dead_lock);
+	ret = zone_retire_pack(z, pack, super_pack_blocks(&z->sb));
+	if (!ret)
+		ret = submit(z, &rec, sizeof(rec), &d->lsn);
+	if (!ret) {
+		d->pack = pack;
+		d->next = z->dead;
+		z->dead = d;
 	}
-	d->pack = pack;
-	d->next = z->dead;
-	z->dead = d;
-	return 0;
+	pthread_mutex_unlock(&z->dead_lock);
+	if (ret)
+		free(d);
+	return ret;
 }
 
 static int reclaim_dead(struct zone *z)
 {
 	struct dead_arg da = { z, NULL, 0 };
 	struct memview v;
+	bool busy = false;
 	size_t i;
 	int ret;
 
@@ -312,11 +323,16 @@ static int reclaim_dead(struct zone *z)
 		return ret;
 	ret = each(&v, NEXUS_KEY_PACK, note_dead, &da);
 	memview_end(&v);
-	for (i = 0; !ret && i < da.n && !atomic_load(&z->stopping); i++)
-		if (dead_in_index(z, da.packs[i * 2]))
-			ret = reclaim(z, da.packs[i * 2], (u32)da.packs[i * 2 + 1]);
+	for (i = 0; !ret && i < da.n && !atomic_load(&z->stopping); i++) {
+		if (!dead_in_index(z, da.packs[i * 2]))
+			continue;
+		ret = reclaim(z, da.packs[i * 2], (u32)da.packs[i * 2 + 1]);
+		/* Still read, or refused: that one later, the others now. */
+		busy |= ret == -EBUSY;
+		ret = ret == -EBUSY ? 0 : ret;
+	}
 	free(da.packs);
-	return ret;
+	return ret ? ret : busy ? -EBUSY : 0;
 }
 
 /* The files of packs whose record is gone from the index. */
@@ -325,6 +341,7 @@ static void remove_dead(struct zone *z)
 	u64 checkpoint = atomic_load(&z->checkpoint);
 	struct zone_dead_pack **dp = &z->dead;
 
+	pthread_mutex_lock(&z->dead_lock);
 	while (*dp) {
 		struct zone_dead_pack *d = *dp;
 
@@ -338,6 +355,7 @@ static void remove_dead(struct zone *z)
 		*dp = d->next;
 		free(d);
 	}
+	pthread_mutex_unlock(&z->dead_lock);
 }
 
 void zone_clean_step(struct zone *z)

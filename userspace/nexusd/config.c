@@ -54,6 +54,7 @@ static const struct setting settings[] = {
 	{ "segment_size",	KIND_SIZE,	F(segment_size), 2u << 20, 1u << 30 },
 	{ "pack_size",		KIND_SIZE,	F(pack_size), 1u << 20, 2ull << 30 },
 	{ "segments",		KIND_UINT,	F(segments), 2, 64 },
+	{ "compact_rate",	KIND_SIZE,	F(compact_rate), 0, 1ull << 40 },
 	{ "allow_any_host",	KIND_BOOL,	F(allow_any_host), 0, 0 },
 	{ "lock_memory",	KIND_BOOL,	F(lock_memory), 0, 0 },
 };
@@ -79,6 +80,7 @@ void config_defaults(struct config *cfg)
 	cfg->segment_size = NEXUS_SEGMENT_SIZE;
 	cfg->pack_size = NEXUS_PACK_SIZE;
 	cfg->segments = 3;
+	cfg->compact_rate = 32u << 20;
 }
 
 const struct nexus_ms_driver *config_metastore(const char *name)

@@ -36,6 +36,7 @@ struct config {
 	__u64 segment_size;		/* of new zones */
 	__u64 pack_size;		/* of new zones */
 	__u32 segments;		/* handed over at mount */
+	__u64 compact_rate;		/* bytes a second; 0: nothing unless asked for */
 	bool allow_any_host;
 	bool lock_memory;
 };

@@ -244,6 +244,8 @@ static int start_threads(struct zone *z)
 		ret = zone_fold_start(z);
 	if (!ret && !z->rdonly)
 		ret = zone_make_start(z);
+	if (!ret && !z->rdonly)
+		ret = zone_space_start(z);
 	return ret;
 }
 

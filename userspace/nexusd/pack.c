@@ -22,6 +22,11 @@ static u32 head_crc(struct nexus_pack_head head)
 	return nexus_crc32c(0, &head, sizeof(head));
 }
 
+void pack_head_seal(struct nexus_pack_head *head)
+{
+	head->crc = cpu_to_le32(head_crc(*head));
+}
+
 static int write_head(struct nexus_objectstore *os, u64 pack, u32 blocks,
 		      const u8 *uuid)
 {
@@ -37,7 +42,7 @@ static int write_head(struct nexus_objectstore *os, u64 pack, u32 blocks,
 	int fd, ret = 0;
 
 	memcpy(head.zone, uuid, sizeof(head.zone));
-	head.crc = cpu_to_le32(head_crc(head));
+	pack_head_seal(&head);
 	if (posix_memalign(&buf, NEXUS_BLOCK_SIZE, NEXUS_BLOCK_SIZE))
 		return -ENOMEM;
 	memset(buf, 0, NEXUS_BLOCK_SIZE);

@@ -15,6 +15,8 @@ int pack_create_kept(struct nexus_objectstore *os, u64 pack, u32 blocks, const u
 int pack_recycle(struct nexus_objectstore *os, u64 from, u64 to, u32 blocks,
 		 const u8 *uuid);
 u32 pack_table_blocks(u32 blocks);
+/* The checksum of a head that was changed. */
+void pack_head_seal(struct nexus_pack_head *head);
 /* 0, or -EUCLEAN for a head that is not of this zone and pack. */
 int pack_check_head(const struct nexus_pack_head *head, const u8 *uuid, u64 pack,
 		    u32 blocks);

@@ -21,7 +21,10 @@
 	X(applied_inline,	"times a request applied records itself") \
 	X(zones_opened,		"zones opened for a mount") \
 	X(zones_taken_over,	"zones taken over from another helper") \
-	X(packs_opened,		"packs handed over for reading")
+	X(packs_opened,		"packs handed over for reading") \
+	X(packs_surveyed,	"packs looked through for dead blocks") \
+	X(punched_bytes,	"bytes of dead blocks given back to the host") \
+	X(retire_refused,	"times the module refused to give dead blocks up")
 
 enum stats_counter {
 #define X(name, help) STATS_##name,
@@ -34,6 +37,9 @@ extern _Atomic uint64_t stats_values[STATS_MAX];
 
 #define stats_inc(name) \
 	atomic_fetch_add_explicit(&stats_values[STATS_##name], 1, memory_order_relaxed)
+
+#define stats_add(name, n) \
+	atomic_fetch_add_explicit(&stats_values[STATS_##name], n, memory_order_relaxed)
 
 const char *stats_name(enum stats_counter c);
 const char *stats_help(enum stats_counter c);

@@ -45,6 +45,7 @@ struct zone *zone_new(struct helper *h, const struct config *cfg, struct chan *c
 	pthread_mutex_init(&z->make_lock, NULL);
 	pthread_mutex_init(&z->reason_lock, NULL);
 	pthread_mutex_init(&z->report_lock, NULL);
+	pthread_mutex_init(&z->dead_lock, NULL);
 	cond_init(&z->fold_cond);
 	cond_init(&z->make_cond);
 	return z;
@@ -79,6 +80,7 @@ void zone_put(struct zone *z)
 	pthread_cond_destroy(&z->make_cond);
 	pthread_cond_destroy(&z->fold_cond);
 	pthread_mutex_destroy(&z->report_lock);
+	pthread_mutex_destroy(&z->dead_lock);
 	pthread_mutex_destroy(&z->reason_lock);
 	pthread_mutex_destroy(&z->make_lock);
 	pthread_mutex_destroy(&z->fold_lock);

@@ -21,6 +21,7 @@
 #define ZONE_SPARE_PACKS	2u		/* packs handed over at mount */
 
 struct helper;
+struct space;
 
 /* What is to be cleaned up after the last incarnation; found before attach. */
 struct zone_leftovers {
@@ -91,9 +92,11 @@ struct zone {
 	u64 kept;			/* packs' room set aside; report_lock */
 	u64 kept_for;			/* the kernel's wish that led to it; report_lock */
 	struct zone_leftovers leftovers;	/* maker thread */
-	struct zone_dead_pack *dead;	/* maker thread */
+	pthread_mutex_t dead_lock;	/* the kernel forgets packs, or is given them */
+	struct zone_dead_pack *dead;	/* dead_lock; maker thread */
 	u64 bulk_lsn;			/* after the last step of bulk deletion */
 	u64 cleaned_at;			/* checkpoint of the last look for dead packs */
+	struct space *space;		/* its thread; NULL: not running */
 
 	_Atomic u64 checkpoint;
 	pthread_mutex_t report_lock;
@@ -179,5 +182,13 @@ int zone_keep_use(struct zone *z, int (*hand)(struct zone *z, u64 pack, u32 flag
 int zone_find_leftovers(struct zone *z);
 void zone_clean_step(struct zone *z);
 void zone_clean_free(struct zone *z);
+/* dead_lock held: the pack is on its way out. */
+bool zone_pack_dying(const struct zone *z, u64 pack);
+
+/* space.c: what dies inside of packs comes back */
+int zone_space_start(struct zone *z);
+void zone_space_stop(struct zone *z);
+/* Something was folded, and may be dead now. */
+void zone_space_kick(struct zone *z);
 
 #endif /* NEXUSD_ZONE_H */
