@@ -264,10 +264,12 @@ static int nexus_submit_one(struct nexus_zone *zone, struct super_block *sb,
 			return -EBUSY;
 		break;
 	case NEXUS_REC_PACK:
-		/* One that is being written is sealed by who writes it. */
+		/* Who writes one seals it. */
 		if (pack->state && nexus_packs_own(zone, le64_to_cpu(pack->pack)))
 			return -EBUSY;
 		break;
+	case NEXUS_REC_MOVE:
+		return nexus_data_move(zone, sb, (void *)rec, lsn);
 	case NEXUS_REC_BULK:
 	case NEXUS_REC_SETTING:
 	case NEXUS_REC_QUOTA:

@@ -42,6 +42,7 @@ struct nexus_pack {
 	u32 blocks;
 	u32 table_blocks;
 	bool zeroed;			/* writes change no metadata of the host */
+	bool written;			/* by the kernel, since it was handed over */
 
 	/* nexus_packs.lock */
 	enum nexus_pack_state state;
@@ -171,6 +172,8 @@ int nexus_packs_tables_sync(struct nexus_zone *zone);
  */
 void nexus_pack_note(struct nexus_pack *pack, u32 block, u64 ino, u64 data_id,
 		     u64 offset, u32 crc);
+/* Lines of a pack the helper writes: read them again. */
+void nexus_pack_forget_lines(struct nexus_pack *pack, u32 block, u32 n);
 /* Data was written that is not flushed. */
 void nexus_pack_dirtied(struct nexus_pack *pack);
 /* Whether block @block should have this checksum.  0, or -EIO; in a worker. */

@@ -140,6 +140,7 @@ int nexus_packs_add(struct nexus_zone *zone, struct file *file,
 	pack->table_blocks = nexus_pack_table_blocks(ho->blocks);
 	pack->next = nexus_pack_first(pack);
 	pack->zeroed = ho->flags & NEXUS_HF_ZEROED;
+	pack->written = spare;
 	pack->state = spare ? NEXUS_PS_SPARE : NEXUS_PS_SEALED;
 	INIT_LIST_HEAD(&pack->own);
 	INIT_LIST_HEAD(&pack->spare);
@@ -224,7 +225,7 @@ bool nexus_packs_own(struct nexus_zone *zone, u64 id)
 	xa_lock(&packs->packs);
 	pack = xa_load(&packs->packs, id);
 	if (pack)
-		own = READ_ONCE(pack->state) != NEXUS_PS_SEALED;
+		own = pack->written;
 	xa_unlock(&packs->packs);
 	return own;
 }

@@ -5,7 +5,7 @@
 
 #include "../nexusfs.h"
 
-/* Whether pack @id is one the kernel writes to, or is going to. */
+/* Whether pack @id is one that the kernel writes to, or has written to. */
 bool nexus_packs_own(struct nexus_zone *zone, u64 id);
 /*
  * Blocks of pack @r->pack are about to go from its file, see struct nexus_retire;
@@ -13,5 +13,15 @@ bool nexus_packs_own(struct nexus_zone *zone, u64 id);
  */
 int nexus_packs_retire(struct nexus_zone *zone, const struct nexus_retire *r,
 		       const struct nexus_pack_range *range);
+
+/*
+ * Appends a checked MOVE record if the file still has what it says, and changes the
+ * file's map.  May wait for the helper, killably.  0 and *@lsn; -ENODATA: it has
+ * not; -ENXIO, -EBUSY, -EINVAL: the pack it goes to is not at hand, written by the
+ * kernel, or does not have these blocks; -EOPNOTSUPP: the store has no feature MOVES;
+ * -EAGAIN: no room in the log.
+ */
+int nexus_data_move(struct nexus_zone *zone, struct super_block *sb,
+		    struct nexus_rec_move *rec, u64 *lsn);
 
 #endif /* NEXUS_DATA_RETIRE_H */

@@ -92,4 +92,91 @@ test_punch() {
 	until_true 60 at_most $((5 * 4 * 1024))
 }
 
+# Little is left of each pack, in pieces: it is moved.
+test_compact() {
+	need
+	local full moves
+	scatter $mnt/file 24 64 64 1
+	echo small > $mnt/small
+	sync -f $mnt
+	full=$(host_kib)
+	moves=$(counter moves)
+	# Three of four blocks, and never in one piece.
+	scatter $mnt/file 24 12 16 2
+	sums > "$tap_tmp/sums"
+	until_true 60 moved_since "$moves"
+	until_true 60 at_most $((full + full / 50 + 5 * 1024))
+	same_everywhere
+	nexusctl pack verify $zone
+}
+
+moved_since() { [ "$(counter moves)" -gt "$1" ]; }
+
+# Asked for, of everything, while files are written, read, cloned and cut.
+test_compact_under_load() {
+	need
+	local i pids=
+	scatter $mnt/still 12 64 64 5
+	scatter $mnt/still 12 16 32 6
+	for i in 1 2; do
+		scatter $mnt/busy$i 6 64 64 "$i"
+	done
+	sync -f $mnt
+	sums | grep still > "$tap_tmp/still"
+	(
+		n=10
+		while [ ! -e "$tap_tmp/stop" ]; do
+			n=$((n + 1))
+			scatter $mnt/busy1 6 8 32 $n
+			cp --reflink=always $mnt/busy1 $mnt/clone
+			cmp $mnt/busy1 $mnt/clone || echo "clone differs"
+			truncate -s 3M $mnt/busy2
+			scatter $mnt/busy2 6 8 32 $n
+		done
+	) > "$tap_tmp/writer" 2>&1 &
+	pids=$!
+	(
+		while [ ! -e "$tap_tmp/stop" ]; do
+			echo 3 > /proc/sys/vm/drop_caches
+			sums | grep still | diff "$tap_tmp/still" -
+		done
+	) > "$tap_tmp/reader" 2>&1 &
+	pids="$pids $!"
+	readers=$pids
+	for i in 1 2 3; do
+		nexusctl pack compact $zone --all
+	done
+	touch "$tap_tmp/stop"
+	wait $pids
+	readers=
+	diff /dev/null "$tap_tmp/writer"
+	diff /dev/null "$tap_tmp/reader"
+	moved_since 0
+	sums > "$tap_tmp/sums"
+	same_everywhere
+	nexusctl pack verify $zone
+}
+
+# The helper dies while it moves, again and again; the next one goes on.
+test_compact_killed() {
+	need
+	local i
+	scatter $mnt/file 16 64 64 7
+	cp --reflink=always $mnt/file $mnt/clone
+	scatter $mnt/file 16 12 16 8
+	sync -f $mnt
+	sums > "$tap_tmp/sums"
+	for i in 0.2 0.7 1.5; do
+		nexusctl pack compact $zone --all > /dev/null 2>&1 &
+		sleep "$i"
+		kill_helper
+		wait $! || true
+		until_true 60 nexusctl status
+		same
+	done
+	until_true 60 nexusctl pack compact $zone --all
+	same_everywhere
+	nexusctl pack verify $zone
+}
+
 tap_main "$@"

@@ -11,6 +11,7 @@ enum {
 	TAKES_STORE		= 1 << 0,
 	TAKES_PROMETHEUS	= 1 << 1,
 	TAKES_DATA		= 1 << 2,	/* it can do without the helper */
+	TAKES_ALL		= 1 << 3,
 };
 
 struct command {
@@ -40,6 +41,9 @@ static const struct command commands[] = {
 	{ "pack", "verify", "ZONE [PACK...]",
 	  "check their blocks against checksums and index", 1, -1, TAKES_DATA,
 	  cmd_pack_verify },
+	{ "pack", "compact", "ZONE [PACK...|--all]",
+	  "move what is alive out of those mostly dead", 1, -1, TAKES_ALL,
+	  cmd_pack_compact },
 	{ NULL, "dump", "ZONE [FILE] [--data-dir DIR]",
 	  "the index of a zone at rest, as text", 1, 2, TAKES_DATA, cmd_dump },
 	{ NULL, "load", "ZONE [FILE] [--data-dir DIR]",
@@ -134,7 +138,7 @@ static int add_key_value(struct ctl *ctl, char *text)
 }
 
 enum { OPT_SOCKET = 256, OPT_JSON, OPT_PROMETHEUS, OPT_STORE, OPT_ENDPOINT,
-       OPT_REGION, OPT_PROFILE, OPT_DATA_DIR, OPT_CONFIG };
+       OPT_REGION, OPT_PROFILE, OPT_DATA_DIR, OPT_CONFIG, OPT_ALL };
 
 static const struct option long_options[] = {
 	{ "socket", required_argument, NULL, OPT_SOCKET },
@@ -147,6 +151,7 @@ static const struct option long_options[] = {
 	{ "profile", required_argument, NULL, OPT_PROFILE },
 	{ "data-dir", required_argument, NULL, OPT_DATA_DIR },
 	{ "config", required_argument, NULL, OPT_CONFIG },
+	{ "all", no_argument, NULL, OPT_ALL },
 	{ "help", no_argument, NULL, 'h' },
 	{ "version", no_argument, NULL, 'V' },
 	{ NULL, 0, NULL, 0 },
@@ -170,6 +175,9 @@ static int parse_options(struct ctl *ctl, int argc, char **argv,
 			break;
 		case OPT_PROMETHEUS:
 			ctl->prometheus = true;
+			break;
+		case OPT_ALL:
+			ctl->all = true;
 			break;
 		case OPT_STORE:
 			ctl->store = optarg;
@@ -251,6 +259,9 @@ static int check_command(const struct ctl *ctl, const struct command *c)
 				   c->name);
 	if (ctl->prometheus && !(c->takes & TAKES_PROMETHEUS))
 		return usage_error("--prometheus is only for stats, not for",
+				   c->name);
+	if (ctl->all && !(c->takes & TAKES_ALL))
+		return usage_error("--all is only for pack compact, not for",
 				   c->name);
 	if (ctl->prometheus && ctl->json)
 		return usage_error("only one of --json and --prometheus", "");

@@ -20,7 +20,7 @@
 #define STEPS_AT_ONCE	64u
 #define APPLY_WAIT_MS	5000u
 
-static struct nexus_time wall_time(void)
+struct nexus_time zone_now(void)
 {
 	struct timespec ts;
 
@@ -28,7 +28,7 @@ static struct nexus_time wall_time(void)
 	return (struct nexus_time){ .s = ts.tv_sec, .ns = (u32)ts.tv_nsec };
 }
 
-static int submit(struct zone *z, void *rec, size_t len, u64 *lsn)
+int zone_submit(struct zone *z, void *rec, size_t len, u64 *lsn)
 {
 	struct nexus_submit sub = {
 		.zone = z->id,
@@ -132,6 +132,26 @@ int zone_find_leftovers(struct zone *z)
 	return ret;
 }
 
+int zone_adopt_packs(struct zone *z)
+{
+	struct zone_leftovers lo = { 0 };
+	struct memview v;
+	size_t i;
+	int ret;
+
+	ret = memview_begin(&v, &z->mt, NULL);
+	if (ret)
+		return ret;
+	ret = each(&v, NEXUS_KEY_PACK, note_pack, &lo);
+	memview_end(&v);
+	for (i = 0; !ret && i < lo.npacks; i++) {
+		ret = zone_seal_pack(z, lo.packs[i * 2], (u32)lo.packs[i * 2 + 1]);
+		ret = ret == -EBUSY ? 0 : ret;
+	}
+	free(lo.packs);
+	return ret;
+}
+
 static int forget_orphans(struct zone *z)
 {
 	struct zone_leftovers *lo = &z->leftovers;
@@ -141,8 +161,8 @@ static int forget_orphans(struct zone *z)
 	while (lo->norphans && !atomic_load(&z->stopping)) {
 		u64 *pair = &lo->orphans[(lo->norphans - 1) * 2];
 
-		nexus_rec_forget(&rec, pair[0], pair[1], STEP_EXTENTS, wall_time());
-		ret = submit(z, &rec, sizeof(rec), NULL);
+		nexus_rec_forget(&rec, pair[0], pair[1], STEP_EXTENTS, zone_now());
+		ret = zone_submit(z, &rec, sizeof(rec), NULL);
 		if (later(ret))
 			return ret;
 		/* In use again by a file handle: its eviction forgets it. */
@@ -154,6 +174,18 @@ static int forget_orphans(struct zone *z)
 	return 0;
 }
 
+int zone_seal_pack(struct zone *z, u64 pack, u32 used)
+{
+	struct nexus_rec_pack rec;
+
+	memset(&rec, 0, sizeof(rec));
+	nexus_rec_init(&rec.head, sizeof(rec), NEXUS_REC_PACK, 0, zone_now());
+	rec.pack = cpu_to_le64(pack);
+	rec.state = cpu_to_le32(NEXUS_PACK_SEALED);
+	rec.used = cpu_to_le32(used);
+	return zone_submit(z, &rec, sizeof(rec), NULL);
+}
+
 static int seal_packs(struct zone *z)
 {
 	struct zone_leftovers *lo = &z->leftovers;
@@ -161,14 +193,8 @@ static int seal_packs(struct zone *z)
 
 	while (lo->npacks && !atomic_load(&z->stopping)) {
 		u64 *pair = &lo->packs[(lo->npacks - 1) * 2];
-		struct nexus_rec_pack rec;
 
-		memset(&rec, 0, sizeof(rec));
-		nexus_rec_init(&rec.head, sizeof(rec), NEXUS_REC_PACK, 0, wall_time());
-		rec.pack = cpu_to_le64(pair[0]);
-		rec.state = cpu_to_le32(NEXUS_PACK_SEALED);
-		rec.used = cpu_to_le32((u32)pair[1]);
-		ret = submit(z, &rec, sizeof(rec), NULL);
+		ret = zone_seal_pack(z, pair[0], (u32)pair[1]);
 		if (later(ret))
 			return ret;
 		if (ret)
@@ -211,8 +237,8 @@ static int bulk_steps(struct zone *z)
 		memview_end(&v);
 		if (ret || !data_id)
 			return ret;
-		nexus_rec_bulk(&rec, data_id, STEP_EXTENTS, wall_time());
-		ret = submit(z, &rec, sizeof(rec), &lsn);
+		nexus_rec_bulk(&rec, data_id, STEP_EXTENTS, zone_now());
+		ret = zone_submit(z, &rec, sizeof(rec), &lsn);
 		if (!ret)
 			z->bulk_lsn = lsn;
 		if (!ret)
@@ -292,13 +318,13 @@ static int reclaim(struct zone *z, u64 pack, u32 used)
 	if (!d)
 		return -ENOMEM;
 	memset(&rec, 0, sizeof(rec));
-	nexus_rec_init(&rec.head, sizeof(rec), NEXUS_REC_PACK, 0, wall_time());
+	nexus_rec_init(&rec.head, sizeof(rec), NEXUS_REC_PACK, 0, zone_now());
 	rec.pack = cpu_to_le64(pack);
 	rec.used = cpu_to_le32(used);
 	pthread_mutex_lock(&z->dead_lock);
 	ret = zone_retire_pack(z, pack, super_pack_blocks(&z->sb));
 	if (!ret)
-		ret = submit(z, &rec, sizeof(rec), &d->lsn);
+		ret = zone_submit(z, &rec, sizeof(rec), &d->lsn);
 	if (!ret) {
 		d->pack = pack;
 		d->next = z->dead;

@@ -305,6 +305,7 @@ const struct control_ops core_ops = {
 	.zone_upgrade	= core_zone_upgrade,
 	.pack_list	= core_pack_list,
 	.pack_verify	= core_pack_verify,
+	.pack_compact	= core_pack_compact,
 	.stats		= core_stats,
 	.status		= core_status,
 	.version	= core_version,

@@ -87,6 +87,13 @@ int pack_create_kept(struct nexus_objectstore *os, u64 pack, u32 blocks, const u
 	return ret ? ret : begin_pack(os, pack, blocks, uuid);
 }
 
+int pack_create_sparse(struct nexus_objectstore *os, u64 pack, u32 blocks, const u8 *uuid)
+{
+	int ret = os->drv->create_sparse(os, pack, blocks);
+
+	return ret ? ret : begin_pack(os, pack, blocks, uuid);
+}
+
 int pack_recycle(struct nexus_objectstore *os, u64 from, u64 to, u32 blocks,
 		 const u8 *uuid)
 {
@@ -233,6 +240,19 @@ static int check_extent(struct pack_reader *r, const struct nexus_rec_extent *ex
 	return ret;
 }
 
+/* What is moved was flushed before; checked all the same, for it costs little. */
+static int check_move(struct pack_reader *r, const struct nexus_rec_move *mv,
+		      struct pack_bad *bad)
+{
+	u32 i, n = le32_to_cpu(mv->nblocks);
+	int ret = 0;
+
+	for (i = 0; i < n && !ret; i++)
+		ret = check_block(r, le64_to_cpu(mv->to_pack), le32_to_cpu(mv->to_block) + i,
+				  le32_to_cpu(mv->crc[i]), bad);
+	return ret;
+}
+
 int pack_check_data(struct pack_reader *r, const u8 *records, size_t len,
 		    struct pack_bad *bad)
 {
@@ -249,6 +269,8 @@ int pack_check_data(struct pack_reader *r, const u8 *records, size_t len,
 			ret = check_tail(r, (const void *)rec, bad);
 		else if (le16_to_cpu(rec->type) == NEXUS_REC_EXTENT)
 			ret = check_extent(r, (const void *)rec, bad);
+		else if (le16_to_cpu(rec->type) == NEXUS_REC_MOVE)
+			ret = check_move(r, (const void *)rec, bad);
 	}
 	return ret;
 }

@@ -12,6 +12,8 @@
 int pack_create(struct nexus_objectstore *os, u64 pack, u32 blocks, const u8 *uuid);
 /* The same, in room that the store has set aside. */
 int pack_create_kept(struct nexus_objectstore *os, u64 pack, u32 blocks, const u8 *uuid);
+/* The same, which takes no more space than what is written to it. */
+int pack_create_sparse(struct nexus_objectstore *os, u64 pack, u32 blocks, const u8 *uuid);
 int pack_recycle(struct nexus_objectstore *os, u64 from, u64 to, u32 blocks,
 		 const u8 *uuid);
 u32 pack_table_blocks(u32 blocks);
@@ -34,7 +36,7 @@ struct pack_bad {
 };
 
 /*
- * Checks the data that the EXTENT and TRUNCATE records in [records, + len) name.
+ * Checks the data that the EXTENT, TRUNCATE and MOVE records in [records, + len) name.
  * 0; -EUCLEAN when a block is not what its record says, and which one in @bad.
  */
 int pack_check_data(struct pack_reader *r, const u8 *records, size_t len,

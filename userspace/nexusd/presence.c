@@ -72,6 +72,17 @@ static int write_block(struct pack_image *img, u32 block)
 	return n == NEXUS_BLOCK_SIZE ? 0 : n < 0 ? -errno : -EIO;
 }
 
+int pack_image_write_lines(struct pack_image *img, u32 block, u32 n)
+{
+	u32 at = 1 + block / NEXUS_PACK_LINES_PER_BLOCK;
+	u32 last = 1 + (block + n - 1) / NEXUS_PACK_LINES_PER_BLOCK;
+	int ret = 0;
+
+	for (; !ret && at <= last; at++)
+		ret = write_block(img, at);
+	return ret;
+}
+
 static void mark_line(struct nexus_pack_line *line, u64 pack)
 {
 	/* What a file before left there is no owner. */

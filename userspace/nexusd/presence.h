@@ -54,6 +54,8 @@ static inline bool pack_line_absent(const struct nexus_pack_line *line, u64 pack
 	return pack_line_is(line, pack) && le64_to_cpu(line->offset) & NEXUS_PL_ABSENT;
 }
 
+/* Blocks of the table with the lines of blocks [block, block + n); not flushed. */
+int pack_image_write_lines(struct pack_image *img, u32 block, u32 n);
 /* Marks the blocks whose bits are set in @gone absent, in image and file, durably. */
 int pack_image_mark(struct pack_image *img, const u64 *gone);
 /*

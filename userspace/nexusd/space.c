@@ -20,6 +20,8 @@
 #define BATCH		256u	/* pack records of one view */
 #define PASS_MS		1000u	/* between passes, at least */
 #define SLEEP_MAX_NS	2000000000ull
+#define FOLD_WAIT_NS	20000000000ull
+#define FOLD_LOOK_NS	50000000ull
 
 u64 space_clock(void)
 {
@@ -63,7 +65,7 @@ void space_pay(struct space *sp, u64 bytes, u64 ns)
 	u64 rate = sp->z->cfg->compact_rate, due;
 
 	if (!rate)
-		rate = 1u << 20;
+		rate = 8u << 20;
 	if (others_busy(sp)) {
 		rate = rate / 4 + 1;
 		ns *= 4;
@@ -76,7 +78,9 @@ void space_pay(struct space *sp, u64 bytes, u64 ns)
 
 /* ---- one pack ------------------------------------------------------------------ */
 
-static int look_into(struct space *sp, struct space_hint *hint)
+/* work held. */
+static int look_locked(struct space *sp, struct space_hint *hint, bool move,
+		       struct space_done *done)
 {
 	struct zone *z = sp->z;
 	u64 start = space_clock();
@@ -91,9 +95,25 @@ static int look_into(struct space *sp, struct space_hint *hint)
 	if (ret)
 		return ret == -ENOMEM ? ret : 0;
 	space_pay(sp, (u64)s.img.first << NEXUS_BLOCK_SHIFT, space_clock() - start);
-	ret = space_punch(sp, &s);
+	ret = -EOPNOTSUPP;
+	if (move || space_worth_moving(sp, &s))
+		ret = space_compact(sp, &s, done);
+	/* Once that is in the index the pack is dead, or less of it alive. */
+	if (ret == -EOPNOTSUPP || ret == -ENOSPC)
+		ret = space_punch(sp, &s);
 	hint->absent = le32_to_cpu(s.img.head->absent);
 	survey_end(&s);
+	return ret;
+}
+
+static int look_into(struct space *sp, struct space_hint *hint)
+{
+	struct space_done done = { 0 };
+	int ret;
+
+	pthread_mutex_lock(&sp->work);
+	ret = look_locked(sp, hint, false, &done);
+	pthread_mutex_unlock(&sp->work);
 	return ret;
 }
 
@@ -231,30 +251,52 @@ static bool usable_now(struct zone *z)
 {
 	/* What the helper before us submitted must be known first. */
 	return !atomic_load(&z->dropped) && memtable_applied(&z->mt) >= z->floor &&
-	       !(zone_flags(z) & (NEXUS_LF_DETACHED | NEXUS_LF_READONLY)) &&
-	       z->cfg->compact_rate;
+	       !(zone_flags(z) & (NEXUS_LF_DETACHED | NEXUS_LF_READONLY));
+}
+
+/* work held.  What the helper before us was writing is not to be taken for dead. */
+static int get_ready(struct space *sp)
+{
+	int ret = 0;
+
+	if (!sp->ready && sp->z->reattached)
+		ret = zone_adopt_packs(sp->z);
+	sp->ready = !ret;
+	return ret;
+}
+
+static void pass_and_seal(struct space *sp)
+{
+	u64 checkpoint = atomic_load(&sp->z->checkpoint);
+	int ret;
+
+	pthread_mutex_lock(&sp->work);
+	ret = get_ready(sp);
+	pthread_mutex_unlock(&sp->work);
+	if (!ret)
+		ret = pass(sp);
+	pthread_mutex_lock(&sp->work);
+	space_seal(sp);
+	pthread_mutex_unlock(&sp->work);
+	if (!ret)
+		sp->looked_at = checkpoint;
+	else
+		log_debug("zone %s: dead space is looked for again: %s", sp->z->name,
+			  strerror(-ret));
 }
 
 static void *space_main(void *arg)
 {
 	struct space *sp = arg;
 	struct zone *z = sp->z;
-	u64 checkpoint;
-	int ret;
 
 	/* After everybody else's I/O, where the host's scheduler has that. */
 	syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0,
 		IOPRIO_PRIO_VALUE(IOPRIO_CLASS_IDLE, 0));
 	while (!atomic_load(&z->stopping)) {
-		checkpoint = atomic_load(&z->checkpoint);
-		if (checkpoint != sp->looked_at && usable_now(z)) {
-			ret = pass(sp);
-			if (!ret)
-				sp->looked_at = checkpoint;
-			else
-				log_debug("zone %s: dead space is looked for again: %s", z->name,
-					  strerror(-ret));
-		}
+		if (z->cfg->compact_rate && atomic_load(&z->checkpoint) != sp->looked_at &&
+		    usable_now(z))
+			pass_and_seal(sp);
 		sleep_ns(sp, PASS_MS * 1000000ull, false);
 		if (atomic_load(&z->checkpoint) == sp->looked_at)
 			sleep_ns(sp, SLEEP_MAX_NS, true);
@@ -262,14 +304,124 @@ static void *space_main(void *arg)
 	return NULL;
 }
 
-static void space_free(struct space *sp)
+/* ---- when asked to ----------------------------------------------------------------- */
+
+/* So that what is dead by now is dead in the index on disk. */
+static void write_index(struct space *sp)
 {
+	u64 applied = memtable_applied(&sp->z->mt), until = space_clock() + FOLD_WAIT_NS;
+
+	while (atomic_load(&sp->z->checkpoint) < applied && space_clock() < until &&
+	       !atomic_load(&sp->z->stopping)) {
+		zone_fold_kick(sp->z);
+		sleep_ns(sp, FOLD_LOOK_NS, false);
+	}
+}
+
+static bool wanted(struct space *sp, const struct batch *b, u32 i, const uint64_t *packs,
+		   size_t n, bool all)
+{
+	u32 live = le32_to_cpu(b->val[i].live), usable = super_pack_usable(&sp->z->sb);
+	size_t j;
+
+	if (le32_to_cpu(b->val[i].state) != NEXUS_PACK_SEALED || !live ||
+	    b->pack[i] >= sp->asked_end)
+		return false;
+	for (j = 0; j < n; j++)
+		if (packs[j] == b->pack[i])
+			return true;
+	return !n && (all ? live < usable : live * 2 < usable);
+}
+
+/* -ENOENT: none above @after. */
+static int next_wanted(struct space *sp, const uint64_t *packs, size_t n, bool all, u64 after,
+		       struct space_hint *hint)
+{
+	struct batch *b = malloc(sizeof(*b));
+	struct nexus_key key;
+	u32 i;
+	int ret = b ? 0 : -ENOMEM;
+
+	nexus_key_pack(&key, after + 1);
+	while (!ret) {
+		ret = collect(sp, &key, b);
+		if (!ret && !b->n)
+			ret = -ENOENT;
+		for (i = 0; !ret && i < b->n; i++) {
+			if (!wanted(sp, b, i, packs, n, all))
+				continue;
+			hint->pack = b->pack[i];
+			free(b);
+			return 0;
+		}
+	}
+	free(b);
+	return ret;
+}
+
+static int compact_next(struct space *sp, const uint64_t *packs, size_t n, bool all, u64 *after,
+			struct space_done *done)
+{
+	struct space_hint hint = { 0 };
+	int ret = get_ready(sp);
+
+	if (ret)
+		return ret;
+	if (!*after) {
+		write_index(sp);
+		pthread_mutex_lock(&sp->z->alloc_lock);
+		sp->asked_end = sp->z->al.next_pack;
+		pthread_mutex_unlock(&sp->z->alloc_lock);
+	}
+	ret = next_wanted(sp, packs, n, all, *after, &hint);
+	if (!ret)
+		ret = look_locked(sp, &hint, true, done);
+	if (!ret)
+		*after = hint.pack;
+	if (ret != -ENOENT)
+		return ret;
+	*after = 0;
+	return space_seal(sp);
+}
+
+int zone_compact_step(struct zone *z, const uint64_t *packs, size_t n, bool all, u64 *after,
+		      struct space_done *done)
+{
+	struct space *sp = z->space;
+	int ret;
+
+	if (!sp)
+		return -EROFS;
+	if (!(z->sb.incompat & NEXUS_INCOMPAT_MOVES))
+		return -EOPNOTSUPP;
+	pthread_mutex_lock(&sp->work);
+	if (atomic_load(&z->stopping) || atomic_load(&z->dropped))
+		ret = -ESHUTDOWN;
+	else
+		ret = usable_now(z) ? compact_next(sp, packs, n, all, after, done) : -EROFS;
+	pthread_mutex_unlock(&sp->work);
+	return ret;
+}
+
+/* ---- life --------------------------------------------------------------------------- */
+
+void zone_space_free(struct zone *z)
+{
+	struct space *sp = z->space;
+
+	if (!sp)
+		return;
+	if (sp->to_next)
+		pack_image_close(&sp->to);
+	free(sp->buf);
 	memtable_destroy(&sp->index);
+	pthread_mutex_destroy(&sp->work);
 	pthread_mutex_destroy(&sp->lock);
 	pthread_cond_destroy(&sp->cond);
 	free(sp->hints);
 	free(sp->next);
 	free(sp);
+	z->space = NULL;
 }
 
 int zone_space_start(struct zone *z)
@@ -286,29 +438,29 @@ int zone_space_start(struct zone *z)
 	pthread_cond_init(&sp->cond, &attr);
 	pthread_condattr_destroy(&attr);
 	pthread_mutex_init(&sp->lock, NULL);
+	pthread_mutex_init(&sp->work, NULL);
+	z->space = sp;
 	ret = memtable_init(&sp->index, z->ms, 0);
 	if (!ret)
 		ret = -pthread_create(&sp->thread, NULL, space_main, sp);
-	if (ret) {
-		space_free(sp);
-		return ret;
-	}
-	z->space = sp;
-	return 0;
+	if (ret)
+		zone_space_free(z);
+	else
+		sp->running = true;
+	return ret;
 }
 
 void zone_space_stop(struct zone *z)
 {
 	struct space *sp = z->space;
 
-	if (!sp)
+	if (!sp || !sp->running)
 		return;
 	pthread_mutex_lock(&sp->lock);
 	pthread_cond_broadcast(&sp->cond);
 	pthread_mutex_unlock(&sp->lock);
 	pthread_join(sp->thread, NULL);
-	z->space = NULL;
-	space_free(sp);
+	sp->running = false;
 }
 
 void zone_space_kick(struct zone *z)

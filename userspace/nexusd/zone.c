@@ -8,7 +8,6 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#define SPACE_RESERVE	(64ull << 20)	/* of the host, for the index */
 
 static void cond_init(pthread_cond_t *cond)
 {
@@ -61,6 +60,7 @@ void zone_put(struct zone *z)
 {
 	if (!z || atomic_fetch_sub(&z->refs, 1) != 1)
 		return;
+	zone_space_free(z);
 	chan_unmap_ring(&z->ring);
 	applier_destroy(&z->applier);
 	memtable_destroy(&z->mt);
@@ -215,7 +215,7 @@ int zone_unwritten(struct zone *z, u64 *blocks)
 void zone_report(struct zone *z)
 {
 	struct nexus_report rp = { .zone = z->id };
-	u64 avail = 0;
+	u64 avail = 0, reserve = zone_growth_reserve(z);
 	int ret;
 
 	if (!z->id || atomic_load(&z->dropped))
@@ -225,7 +225,7 @@ void zone_report(struct zone *z)
 	rp.applied = memtable_applied(&z->mt);
 	rp.checkpoint = atomic_load(&z->checkpoint);
 	if (!z->os->drv->space(z->os, &rp.space_total, &avail))
-		rp.space_free = avail > SPACE_RESERVE ? avail - SPACE_RESERVE : 0;
+		rp.space_free = avail > reserve ? avail - reserve : 0;
 	if (atomic_load(&z->nospace)) {
 		rp.flags |= NEXUS_RP_NOSPACE;
 		rp.space_free = 0;

@@ -383,10 +383,16 @@ struct nexus_report {
 #define NEXUS_RP_NOSPACE	(1u << 0) /* no further pack can be made */
 
 /*
- * Append a record on behalf of the helper: FORGET, BULK, PACK, SETTING, QUOTA of a
- * mounted zone (of others the helper appends records itself).  Never waits for
- * room: -EAGAIN.  -EBUSY: FORGET of an inode that is in use; -EPERM: any other
- * type; -ENOTCONN: not mounted; -EROFS: the zone is read-only.
+ * Append a record on behalf of the helper: FORGET, BULK, PACK, SETTING, QUOTA, MOVE
+ * of a mounted zone (of others the helper appends records itself).  Never waits for
+ * room: -EAGAIN.  -EBUSY: FORGET of an inode that is in use, PACK of a pack that is
+ * read or was written by the kernel; -EPERM: any other type; -ENOTCONN: not mounted;
+ * -EROFS: the zone is read-only.
+ * MOVE may ask the helper about the file and wait for it, killably: submit it from a
+ * thread that answers nothing.  The pack it goes to was handed over (-ENXIO) with
+ * the blocks in it (-EINVAL), and not as a spare one (-EBUSY).  -ENODATA: the file
+ * does not have the blocks where the record says, or there is no such file; nothing
+ * was appended.  -EOPNOTSUPP: the store has no feature MOVES.
  */
 struct nexus_submit {
 	__u32	zone;

@@ -16,7 +16,7 @@
  *  - strings passed in are never NULL, valid UTF-8, and live until the return.
  *  - an operation the table leaves NULL is answered with UNIMPLEMENTED.
  *  - who may call what has been checked before (zone_create, zone_upgrade and
- *    pack_verify need uid 0 or group nexusfs).
+ *    pack_verify, pack_compact need uid 0 or group nexusfs).
  */
 #ifndef NEXUSD_RPC_CONTROL_H
 #define NEXUSD_RPC_CONTROL_H
@@ -137,6 +137,15 @@ struct control_verify {
 	uint64_t seen_packs, seen_extents, seen_blocks, unchecked;	/* out */
 };
 
+/** struct control_compact - a compaction in steps: of what, and what was done */
+struct control_compact {
+	const uint64_t *packs;		/* only these */
+	size_t npacks;			/* 0: all under half alive */
+	bool all;			/* all of which anything is dead */
+	uint64_t after;			/* in and out; 0: at the start; after a call: done */
+	uint64_t done_packs, blocks, skipped;	/* out, of this call */
+};
+
 /** enum control_stat_type - as in Prometheus; values are on the wire */
 enum control_stat_type {
 	CONTROL_STAT_COUNTER	= 1,
@@ -225,6 +234,8 @@ typedef int (*control_problem_fn)(void *arg,
  * @pack_list: call @fn for every pack above @after, by id, as zone_list does;
  *	-ENXIO when the zone is not mounted.
  * @pack_verify: one bounded step; call @fn for everything wrong; -ENXIO likewise.
+ * @pack_compact: one pack at most; -ENXIO likewise; -EOPNOTSUPP when the zone is
+ *	too old for it.
  * @stats: call @fn for every counter of helper and module, as zone_list does.
  * @status: the helper and its session; the caller has zeroed @status.
  * @version: versions; the caller has zeroed @version.
@@ -247,6 +258,9 @@ struct control_ops {
 			   struct control_verify *verify,
 			   control_problem_fn fn, void *arg,
 			   struct control_err *err);
+	int (*pack_compact)(void *ctx, const char *zone,
+			    struct control_compact *compact,
+			    struct control_err *err);
 	int (*stats)(void *ctx, control_stat_fn fn, void *arg,
 		     struct control_err *err);
 	int (*status)(void *ctx, struct control_status *status,
