@@ -224,6 +224,8 @@ static int submit(struct space *sp, struct nexus_rec_move *rec)
 			nanosleep(&nap, NULL);
 		ret = zone_submit(sp->z, rec, le32_to_cpu(rec->head.len), NULL);
 	}
+	if (!ret)
+		sp->own += le32_to_cpu(rec->head.len);
 	return ret;
 }
 

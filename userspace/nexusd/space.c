@@ -54,9 +54,10 @@ static bool others_busy(struct space *sp)
 {
 	u64 tail = sp->z->ring.ctl ?
 		   __atomic_load_n(&sp->z->ring.ctl->tail, __ATOMIC_ACQUIRE) : 0;
-	bool busy = tail != sp->tail;
+	bool busy = tail - sp->tail > sp->own;
 
 	sp->tail = tail;
+	sp->own = 0;
 	return busy;
 }
 

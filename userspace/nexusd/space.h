@@ -29,6 +29,7 @@ struct space {
 	size_t nhints, nnext, next_cap;
 	u64 looked_at;			/* checkpoint of the last pass */
 	u64 tail;			/* of the log, when we last paid */
+	u64 own;			/* of it since, bytes of our records; work */
 	bool cannot_punch;		/* the host's filesystem has no holes */
 	bool ready;			/* work; nobody else writes packs for us any more */
 
