@@ -23,13 +23,7 @@ need() {
 }
 
 tap_cleanup() {
-	kill_readers
 	umount $mnt 2> /dev/null || true
-}
-
-kill_readers() {
-	[ -z "${readers:-}" ] || kill $readers 2> /dev/null || true
-	readers=
 }
 
 # KiB that the packs have of the host.
@@ -115,7 +109,7 @@ moved_since() { [ "$(counter moves)" -gt "$1" ]; }
 # Asked for, of everything, while files are written, read, cloned and cut.
 test_compact_under_load() {
 	need
-	local i pids=
+	local i pids=()
 	scatter $mnt/still 12 64 64 5
 	scatter $mnt/still 12 16 32 6
 	for i in 1 2; do
@@ -134,21 +128,19 @@ test_compact_under_load() {
 			scatter $mnt/busy2 6 8 32 $n
 		done
 	) > "$tap_tmp/writer" 2>&1 &
-	pids=$!
+	pids+=($!)
 	(
 		while [ ! -e "$tap_tmp/stop" ]; do
 			echo 3 > /proc/sys/vm/drop_caches
 			sums | grep still | diff "$tap_tmp/still" -
 		done
 	) > "$tap_tmp/reader" 2>&1 &
-	pids="$pids $!"
-	readers=$pids
+	pids+=($!)
 	for i in 1 2 3; do
 		nexusctl pack compact $zone --all
 	done
 	touch "$tap_tmp/stop"
-	wait $pids
-	readers=
+	wait "${pids[@]}"
 	diff /dev/null "$tap_tmp/writer"
 	diff /dev/null "$tap_tmp/reader"
 	moved_since 0

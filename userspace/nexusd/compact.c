@@ -236,7 +236,7 @@ static int move(struct space *sp, const struct survey *s, const struct piece *p,
 	size_t len = nexus_rec_move_len(p->n);
 	union {
 		struct nexus_rec_move rec;
-		u8 room[sizeof(struct nexus_rec_move) + 4 * NEXUS_EXTENT_BLOCKS_MAX + 8];
+		u8 room[sizeof(struct nexus_rec_move) + 4ul * NEXUS_EXTENT_BLOCKS_MAX + 8];
 	} m;
 	u32 i;
 	int ret;
