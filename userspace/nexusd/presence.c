@@ -211,12 +211,15 @@ int zone_offer_pack(struct zone *z, u64 pack)
 	ret = any_absent(ho.fd, &any);
 	if (!ret && any)
 		ret = load_absent(z, pack, &bits);
+	/* Its content may be whole; that nobody has what is gone is for fsck to say. */
+	if (ret)
+		log_warn("zone %s: what is gone of pack %llu cannot be read: %s", z->name, pack,
+			 strerror(-ret));
 	if (bits) {
 		ho.flags |= NEXUS_HF_ABSENT;
 		ho.absent = (u64)(uintptr_t)bits;
 	}
-	if (!ret)
-		ret = chan_ioctl(z->chan, NEXUS_IOC_PACK, &ho);
+	ret = chan_ioctl(z->chan, NEXUS_IOC_PACK, &ho);
 	free(bits);
 	close(ho.fd);
 	if (ret == -EEXIST)
