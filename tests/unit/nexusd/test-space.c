@@ -4,6 +4,7 @@
 
 #include "lib/extent_find.h"
 #include "space.h"
+#include "stats.h"
 #include "util.h"
 #include "verify.h"
 
@@ -39,7 +40,7 @@ static void seal(struct made *m, struct logw *w, u64 pack)
  * Files overwritten in places, and with @clones shared; the pack sealed; the log read
  * again, which completes the tables.
  */
-static void make(struct made *m, bool clones)
+static void make_at(struct made *m, bool clones, u64 rate)
 {
 	struct gen_file *f;
 	struct logw w;
@@ -48,7 +49,7 @@ static void make(struct made *m, bool clones)
 
 	memset(m, 0, sizeof(*m));
 	test_config(&m->cfg, &nexus_ms_lmdb);
-	m->cfg.compact_rate = 0;
+	m->cfg.compact_rate = rate;
 	test_zone(&m->cfg);
 	m->z = fake_open(&m->k, &m->cfg, 1u << 20);
 	m->pack = m->k.last_pack;
@@ -75,6 +76,12 @@ static void make(struct made *m, bool clones)
 	assert_int_equal(replay_tables(&m->z->replay, m->z->sb.uuid, &lines), 0);
 	assert_true(lines > 20);
 	assert_int_equal(zone_space_start(m->z), 0);
+}
+
+/* Nothing happens but when asked for. */
+static void make(struct made *m, bool clones)
+{
+	make_at(m, clones, 0);
 }
 
 static void done(struct made *m)
@@ -385,12 +392,46 @@ static void test_adopt(void **state)
 	done(&m);
 }
 
+static u64 counted(void)
+{
+	return atomic_load(&stats_values[STATS_punched_bytes]) +
+	       atomic_load(&stats_values[STATS_moves]);
+}
+
+/* The thread finds out by itself, while the index is written. */
+static void test_by_itself(void **state)
+{
+	u64 before = counted();
+	struct made m;
+	u32 i;
+
+	(void)state;
+	make_at(&m, true, 1ull << 30);
+	for (i = 0; i < 100 && counted() == before; i++) {
+		usleep(100000);
+		settle(&m);
+	}
+	assert_true(counted() > before);
+	/* Once more round, for what it moved. */
+	for (i = 0; i < 15; i++) {
+		usleep(100000);
+		settle(&m);
+		zone_space_kick(m.z);
+	}
+	atomic_store(&m.z->stopping, true);
+	zone_space_stop(m.z);
+	settle(&m);
+	all_there(&m);
+	done(&m);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, test_setup, test_teardown)
 		T(test_punch), T(test_punch_shared), T(test_bad_table), T(test_compact),
 		T(test_compact_some), T(test_compact_damaged), T(test_adopt),
+		T(test_by_itself),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
