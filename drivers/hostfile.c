@@ -78,7 +78,12 @@ static int sync_parent(int dirfd, const char *path)
 	return hostfile_sync_dir(dirfd, dir);
 }
 
-static int create(int dirfd, const char *from, const char *path, uint64_t bytes)
+static int size_sparse(int fd, uint64_t bytes)
+{
+	return ftruncate(fd, (off_t)bytes) || fsync(fd) ? -errno : 0;
+}
+
+static int create(int dirfd, const char *from, const char *path, uint64_t bytes, bool sparse)
 {
 	int flags = from ? O_RDWR : O_RDWR | O_CREAT | O_TRUNC;
 	char tmp[PATH_MAX];
@@ -94,7 +99,9 @@ static int create(int dirfd, const char *from, const char *path, uint64_t bytes)
 	if (fd < 0)
 		return fd;
 	/* One extent where the host can give one; the zeros make it written. */
-	if (posix_fallocate(fd, 0, (off_t)bytes) == ENOSPC)
+	if (sparse)
+		ret = size_sparse(fd, bytes);
+	else if (posix_fallocate(fd, 0, (off_t)bytes) == ENOSPC)
 		ret = -ENOSPC;
 	else
 		ret = hostfile_zero(fd, bytes);
@@ -110,12 +117,17 @@ static int create(int dirfd, const char *from, const char *path, uint64_t bytes)
 
 int hostfile_create(int dirfd, const char *path, uint64_t bytes)
 {
-	return create(dirfd, NULL, path, bytes);
+	return create(dirfd, NULL, path, bytes, false);
+}
+
+int hostfile_create_sparse(int dirfd, const char *path, uint64_t bytes)
+{
+	return create(dirfd, NULL, path, bytes, true);
 }
 
 int hostfile_create_from(int dirfd, const char *from, const char *path, uint64_t bytes)
 {
-	return create(dirfd, from, path, bytes);
+	return create(dirfd, from, path, bytes, false);
 }
 
 int hostfile_allocate(int dirfd, const char *path, uint64_t bytes)

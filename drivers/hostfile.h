@@ -15,7 +15,9 @@ int hostfile_zero(int fd, uint64_t bytes);
  * whole, and makes its name durable.  -EEXIST; -ENOSPC leaves nothing behind.
  */
 int hostfile_create(int dirfd, const char *path, uint64_t bytes);
-/* The same, out of a file that hostfile_allocate() made. */
+/* The same with nothing written: all of it is a hole. */
+int hostfile_create_sparse(int dirfd, const char *path, uint64_t bytes);
+/* As hostfile_create(), out of a file that hostfile_allocate() made. */
 int hostfile_create_from(int dirfd, const char *from, const char *path, uint64_t bytes);
 /*
  * Makes @path with @bytes allocated and not written.  Name and space are durable

@@ -30,6 +30,7 @@ static void nexus_inode_init_once(void *p)
 	mutex_init(&ni->load_mutex);
 	init_rwsem(&ni->map_sem);
 	spin_lock_init(&ni->resv_lock);
+	INIT_LIST_HEAD(&ni->mapped);
 }
 
 int nexus_inode_cache_init(void)

@@ -173,6 +173,10 @@ struct nexus_zone {
 	u64 space_total, space_free, files_used, blocks_used;
 	bool no_space;			/* helper can make no further pack */
 
+	/* Inodes with an extent map; see kmod/data/retire.c. */
+	spinlock_t maps_lock;
+	struct list_head maps;
+
 	/* First error wins; read without a lock.  0 while the zone is healthy. */
 	int error;
 	char reason[112];
@@ -427,6 +431,7 @@ struct nexus_inode {
 	struct timespec64 btime;
 	struct nexus_extmap *map; /* regular files; log_mutex to change; NULL: empty */
 	u32 map_changes;	/* changes of map that are prepared for; map_sem write */
+	struct list_head mapped; /* of nexus_zone.maps, once there is a map; maps_lock */
 	/* Readers of map; write-held around changes inside log_mutex. */
 	struct rw_semaphore map_sem;
 	struct mutex load_mutex; /* one loader of extents */

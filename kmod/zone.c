@@ -31,6 +31,8 @@ struct nexus_zone *nexus_zone_alloc(const char *name)
 	kref_init(&zone->ref);
 	strscpy(zone->name, name, sizeof(zone->name));
 	spin_lock_init(&zone->ino_lock);
+	spin_lock_init(&zone->maps_lock);
+	INIT_LIST_HEAD(&zone->maps);
 	init_waitqueue_head(&zone->ino_wait);
 	INIT_WORK(&zone->fail_work, nexus_zone_fail_work);
 	return zone;

@@ -266,6 +266,8 @@ static int dispatch(struct nexus_ap *ap)
 		return nexus_ap_punch(ap);
 	case NEXUS_REC_RESERVE:
 		return nexus_ap_reserve(ap);
+	case NEXUS_REC_MOVE:
+		return nexus_ap_move(ap);
 	}
 	return nexus_ap_fail(ap, 0, "record of no known type");
 }

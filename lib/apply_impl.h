@@ -257,6 +257,9 @@ int nexus_ap_unmap(struct nexus_ap *ap, u64 data_id, u64 gone,
 /* apply_reserve.c */
 int nexus_ap_reserve(struct nexus_ap *ap);
 
+/* apply_move.c */
+int nexus_ap_move(struct nexus_ap *ap);
+
 /* apply_store.c */
 int nexus_ap_pack(struct nexus_ap *ap);
 int nexus_ap_setting(struct nexus_ap *ap);

@@ -25,6 +25,7 @@ struct nexus_extmap {
 	u64	count;
 	u64	blocks;
 	u64	unwritten;	/* of them */
+	u64	packs;		/* a bit for each that was ever mapped; see pack_bit() */
 };
 
 struct nexus_extmap_spare {
@@ -291,6 +292,7 @@ void nexus_extmap_clear(struct nexus_extmap *map)
 	map->count = 0;
 	map->blocks = 0;
 	map->unwritten = 0;
+	map->packs = 0;
 }
 
 void nexus_extmap_free(struct nexus_extmap *map)
@@ -316,6 +318,17 @@ u64 nexus_extmap_blocks(const struct nexus_extmap *map)
 u64 nexus_extmap_unwritten(const struct nexus_extmap *map)
 {
 	return map->unwritten;
+}
+
+/* Packs that live at one time mostly have ids near each other. */
+static u64 pack_bit(u64 pack)
+{
+	return 1ull << (pack & 63);
+}
+
+bool nexus_extmap_may_name(const struct nexus_extmap *map, u64 pack)
+{
+	return map->packs & pack_bit(pack);
 }
 
 /* ---- changes ------------------------------------------------------- */
@@ -391,6 +404,8 @@ void nexus_extmap_insert(struct nexus_extmap *map, const struct nexus_ext *e,
 	map->blocks += e->nblocks;
 	if (e->flags & NEXUS_EF_UNWRITTEN)
 		map->unwritten += e->nblocks;
+	else
+		map->packs |= pack_bit(e->pack);
 
 	right = search(map, e->fblock);
 	if (right) {

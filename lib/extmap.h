@@ -27,6 +27,11 @@ u64 nexus_extmap_count(const struct nexus_extmap *map);
 u64 nexus_extmap_blocks(const struct nexus_extmap *map);
 /* Of them, those in unwritten extents, whose pack and block are 0. */
 u64 nexus_extmap_unwritten(const struct nexus_extmap *map);
+/*
+ * False: no extent is in @pack.  Cheap, and so it may be wrong the other way: for
+ * packs that extents were in before, or that look like one of them.
+ */
+bool nexus_extmap_may_name(const struct nexus_extmap *map, u64 pack);
 
 /*
  * Memory for changes.  A change (insert or punch) takes at most the memory of

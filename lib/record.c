@@ -25,6 +25,11 @@ size_t nexus_rec_extent_len(u32 nblocks)
 	return sizeof(struct nexus_rec_extent) + PAD8((size_t)nblocks * 4);
 }
 
+size_t nexus_rec_move_len(u32 nblocks)
+{
+	return sizeof(struct nexus_rec_move) + PAD8((size_t)nblocks * 4);
+}
+
 size_t nexus_rec_setxattr_len(size_t namelen, size_t vallen)
 {
 	return sizeof(struct nexus_rec_setxattr) + PAD8(namelen + vallen);

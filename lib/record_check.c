@@ -380,6 +380,23 @@ static bool check_range(const struct nexus_rec_head *rec)
 	       offset <= NEXUS_SIZE_MAX && len - 1 <= NEXUS_SIZE_MAX - offset;
 }
 
+static bool check_move(const struct nexus_rec_head *rec)
+{
+	const struct nexus_rec_move *r = HEAD_AS(nexus_rec_move, rec);
+	u64 offset = le64_to_cpu(r->offset);
+	u32 n = le32_to_cpu(r->nblocks);
+
+	return flags_ok(rec, 0) && n && n <= NEXUS_EXTENT_BLOCKS_MAX &&
+	       fits(rec, sizeof(*r) + (u64)n * 4) &&
+	       le64_to_cpu(r->ino) && le64_to_cpu(r->data_id) &&
+	       !(offset & (NEXUS_BLOCK_SIZE - 1)) && offset <= NEXUS_SIZE_MAX &&
+	       offset + ((u64)n << NEXUS_BLOCK_SHIFT) - 1 <= NEXUS_SIZE_MAX &&
+	       r->from_pack && r->to_pack && r->from_pack != r->to_pack &&
+	       blocks_ok(le32_to_cpu(r->from_block), n) &&
+	       blocks_ok(le32_to_cpu(r->to_block), n) &&
+	       !le32_to_cpu(r->reserved);
+}
+
 struct rec_info {
 	const char *name;
 	u32 size;		/* of the fixed part */
@@ -406,6 +423,7 @@ static const struct rec_info infos[NEXUS_REC_MAX] = {
 	[NEXUS_REC_CLONE]	= { "CLONE", sizeof(struct nexus_rec_clone) },
 	[NEXUS_REC_PUNCH]	= { "PUNCH", sizeof(struct nexus_rec_range) },
 	[NEXUS_REC_RESERVE]	= { "RESERVE", sizeof(struct nexus_rec_range) },
+	[NEXUS_REC_MOVE]	= { "MOVE", sizeof(struct nexus_rec_move) },
 };
 
 const char *nexus_rec_name(u16 type)
@@ -456,6 +474,8 @@ static bool check_body(const struct nexus_rec_head *rec)
 	case NEXUS_REC_PUNCH:
 	case NEXUS_REC_RESERVE:
 		return check_range(rec);
+	case NEXUS_REC_MOVE:
+		return check_move(rec);
 	}
 	return false;
 }

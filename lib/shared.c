@@ -119,6 +119,27 @@ static u64 reach(u32 block, u32 longest)
 	return block > longest ? block - longest + 1 : 1;
 }
 
+/* Every reference that reaches into @c->x. */
+static int see_all(struct cover *c)
+{
+	const struct nexus_kext *x = c->x;
+	u64 end = (u64)x->block + x->nblocks;
+	int ret;
+
+	/* Where files share blocks, they mostly share their beginning. */
+	ret = see_class(c, NEXUS_EXTENT_BLOCKS_MAX, x->block, end);
+	if (!ret)
+		ret = see_class(c, NEXUS_SHARED_SHORT, x->block, end);
+	if (!ret)
+		ret = see_class(c, NEXUS_EXTENT_BLOCKS_MAX,
+				reach(x->block, NEXUS_EXTENT_BLOCKS_MAX),
+				x->block);
+	if (!ret)
+		ret = see_class(c, NEXUS_SHARED_SHORT,
+				reach(x->block, NEXUS_SHARED_SHORT), x->block);
+	return ret;
+}
+
 int nexus_ref_last(struct nexus_kv *kv, struct nexus_key *k, u64 data_id,
 		   u64 gone, const struct nexus_kext *x, u32 *count)
 {
@@ -127,20 +148,19 @@ int nexus_ref_last(struct nexus_kv *kv, struct nexus_key *k, u64 data_id,
 		.gone = gone, .end = x->fblock + x->nblocks,
 		.left = x->nblocks,
 	};
-	u64 end = (u64)x->block + x->nblocks;
-	int ret;
+	int ret = see_all(&c);
 
-	/* Where files share blocks, they mostly share their beginning. */
-	ret = see_class(&c, NEXUS_EXTENT_BLOCKS_MAX, x->block, end);
-	if (!ret)
-		ret = see_class(&c, NEXUS_SHARED_SHORT, x->block, end);
-	if (!ret)
-		ret = see_class(&c, NEXUS_EXTENT_BLOCKS_MAX,
-				reach(x->block, NEXUS_EXTENT_BLOCKS_MAX),
-				x->block);
-	if (!ret)
-		ret = see_class(&c, NEXUS_SHARED_SHORT,
-				reach(x->block, NEXUS_SHARED_SHORT), x->block);
 	*count = c.left;
+	return ret;
+}
+
+int nexus_ref_cover(struct nexus_kv *kv, struct nexus_key *k,
+		    const struct nexus_kext *x, u64 seen[NEXUS_REF_WORDS])
+{
+	/* Nothing is unmapped: everybody counts. */
+	struct cover c = { .kv = kv, .k = k, .x = x, .left = x->nblocks };
+	int ret = see_all(&c);
+
+	memcpy(seen, c.seen, sizeof(c.seen));
 	return ret;
 }

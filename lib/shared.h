@@ -34,4 +34,14 @@ int nexus_ref_parse(const struct nexus_key *k, struct nexus_ref *ref);
 int nexus_ref_last(struct nexus_kv *kv, struct nexus_key *k, u64 data_id,
 		   u64 gone, const struct nexus_kext *x, u32 *count);
 
+/*
+ * Which of the blocks of @x, a place of at most NEXUS_EXTENT_BLOCKS_MAX blocks,
+ * somebody refers to: their bits in @seen, from that of x->block on.  Returns as
+ * above; changes @k.
+ */
+#define NEXUS_REF_WORDS	(NEXUS_EXTENT_BLOCKS_MAX / 64)
+
+int nexus_ref_cover(struct nexus_kv *kv, struct nexus_key *k,
+		    const struct nexus_kext *x, u64 seen[NEXUS_REF_WORDS]);
+
 #endif /* NEXUS_LIB_SHARED_H */

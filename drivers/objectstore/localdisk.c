@@ -90,6 +90,19 @@ static int disk_create(struct nexus_objectstore *os, u64 pack, u32 blocks)
 	return hostfile_create(s->dirfd, path, (u64)blocks * NEXUS_BLOCK_SIZE);
 }
 
+static int disk_create_sparse(struct nexus_objectstore *os, u64 pack, u32 blocks)
+{
+	struct disk_store *s = to_store(os);
+	char path[PACK_PATH_MAX];
+	int ret;
+
+	pack_path(path, pack);
+	ret = make_folder(s, path);
+	if (ret)
+		return ret;
+	return hostfile_create_sparse(s->dirfd, path, (u64)blocks * NEXUS_BLOCK_SIZE);
+}
+
 /*
  * Space set aside is files of a pack's size, kept/0 and on without a gap, whose
  * blocks are allocated and not written.
@@ -176,10 +189,15 @@ static int disk_recycle(struct nexus_objectstore *os, u64 from, u64 to)
 {
 	struct disk_store *s = to_store(os);
 	char src[PACK_PATH_MAX], dst[PACK_PATH_MAX], sub[3];
+	struct stat st;
 	int ret;
 
 	pack_path(src, from);
 	pack_path(dst, to);
+	if (fstatat(s->dirfd, src, &st, AT_SYMLINK_NOFOLLOW))
+		return -errno;
+	if ((off_t)st.st_blocks * 512 < st.st_size)
+		return -EINVAL;
 	snprintf(sub, sizeof(sub), "%.2s", dst);
 	ret = make_folder(s, dst);
 	if (ret)
@@ -334,6 +352,7 @@ const struct nexus_os_driver nexus_os_localdisk = {
 	.open		= disk_open,
 	.close		= disk_close,
 	.create		= disk_create,
+	.create_sparse	= disk_create_sparse,
 	.kept		= disk_kept,
 	.keep		= disk_keep,
 	.create_kept	= disk_create_kept,

@@ -49,9 +49,10 @@
 #define NEXUS_INCOMPAT_CASEFOLD	(1ull << 3)
 #define NEXUS_INCOMPAT_ENCRYPT	(1ull << 4)
 #define NEXUS_INCOMPAT_RANGES	(1ull << 5) /* PUNCH and RESERVE records, unwritten extents */
+#define NEXUS_INCOMPAT_MOVES	(1ull << 6) /* MOVE records */
 #define NEXUS_INCOMPAT_GRACE	(1ull << 7) /* grace times of quotas */
 #define NEXUS_INCOMPAT_KNOWN	(NEXUS_INCOMPAT_SHARED | NEXUS_INCOMPAT_RANGES | \
-				 NEXUS_INCOMPAT_GRACE)
+				 NEXUS_INCOMPAT_MOVES | NEXUS_INCOMPAT_GRACE)
 
 /* ------------------------------------------------------------------ */
 /* Index keys: one letter, then big-endian fields, then bytes          */
@@ -304,6 +305,7 @@ enum nexus_rec_type {
 	NEXUS_REC_CLONE		= 18,
 	NEXUS_REC_PUNCH		= 19,
 	NEXUS_REC_RESERVE	= 20,
+	NEXUS_REC_MOVE		= 21,
 	NEXUS_REC_MAX
 };
 
@@ -611,25 +613,7 @@ struct nexus_rec_clone {
 	__le32	ctime_ns;
 };
 
-#define NEXUS_RANGE_BLOCKS_MAX	65536u	/* blocks of one PUNCH or RESERVE record */
-
-/*
- * PUNCH: what is mapped in [offset, offset + len) goes; what it covers of block
- * 0 ends an inline body.
- * RESERVE: what is not mapped there becomes unwritten extents.  Requires: no
- * inline body.
- * Both: feature RANGES; size becomes at least @size; mtime and ctime become the
- * head's time.  Requires: a
- * regular file with that data id.
- */
-struct nexus_rec_range {
-	struct nexus_rec_head head;
-	__le64	ino;
-	__le64	data_id;
-	__le64	offset;		/* bytes, multiple of NEXUS_BLOCK_SIZE */
-	__le64	len;		/* bytes, 1..NEXUS_RANGE_BLOCKS_MAX blocks */
-	__le64	size;
-};
+#include <nexus/placerec.h>
 
 /* ------------------------------------------------------------------ */
 /* Log batches                                                         */
@@ -695,7 +679,6 @@ NEXUS_STATIC_ASSERT(sizeof(struct nexus_rec_quota) == 80);
 NEXUS_STATIC_ASSERT(sizeof(struct nexus_rec_data) == 72);
 NEXUS_STATIC_ASSERT(sizeof(struct nexus_rec_share) == 64);
 NEXUS_STATIC_ASSERT(sizeof(struct nexus_rec_clone) == 120);
-NEXUS_STATIC_ASSERT(sizeof(struct nexus_rec_range) == 72);
 NEXUS_STATIC_ASSERT(sizeof(struct nexus_batch_head) == 128);
 
 #endif /* NEXUS_FORMAT_H */

@@ -18,14 +18,15 @@
 struct nexus_pack_head {
 	__le64	magic;
 	__le32	version;	/* 1 */
-	__le32	flags;		/* 1 = sealed */
+	__le32	flags;		/* NEXUS_PACK_SEALED_FLAG */
 	__u8	zone[NEXUS_UUID_SIZE];
 	__le64	pack;
 	__le32	blocks;		/* of the whole file, head and table included */
 	__le32	table_blocks;	/* blocks of the table, which starts at block 1 */
 	__le32	used;		/* sealed: highest referenced block + 1 */
 	__le32	crc;		/* CRC32C of this structure with crc 0 */
-	__u8	reserved[64];
+	__le32	absent;		/* at least so many lines say NEXUS_PL_ABSENT */
+	__u8	reserved[60];
 };
 
 #define NEXUS_PACK_SEALED_FLAG	1u
@@ -43,6 +44,12 @@ struct nexus_pack_line {
 	__le32	crc;		/* CRC32C of the block */
 	__le32	pack;
 };
+
+/*
+ * The block is dead and may have been punched out of the file.  A line can say so
+ * without an owner: nothing was ever mapped there.
+ */
+#define NEXUS_PL_ABSENT		1u
 
 #define NEXUS_PACK_LINES_PER_BLOCK (NEXUS_BLOCK_SIZE / 32u)
 

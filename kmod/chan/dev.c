@@ -91,7 +91,7 @@ out_att:
 
 /* ---- ioctl --------------------------------------------------------------- */
 
-/* Every argument has a fixed size and no pointer: one copy in, one out. */
+/* Every argument has a fixed size: one copy in, one out. */
 union nexus_ioc_arg {
 	struct nexus_attach attach;
 	struct nexus_zone_attach zone_attach;
@@ -100,6 +100,7 @@ union nexus_ioc_arg {
 	struct nexus_ino_range ino_range;
 	struct nexus_report report;
 	struct nexus_submit submit;
+	struct nexus_retire retire;
 	struct nexus_zone_fail zone_fail;
 	u32 id;
 };
@@ -126,6 +127,8 @@ static int nexus_ioc_zone(struct nexus_att *att, unsigned int cmd,
 		return nexus_hand_report(att, &a->report);
 	case NEXUS_IOC_SUBMIT:
 		return nexus_hand_submit(att, &a->submit);
+	case NEXUS_IOC_RETIRE:
+		return nexus_hand_retire(att, &a->retire);
 	default:
 		return -ENOTTY;
 	}

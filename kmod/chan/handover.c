@@ -7,6 +7,7 @@
 #include <linux/file.h>
 #include <linux/slab.h>
 
+#include "../data/retire.h"
 #include "../quota.h"
 #include "chan.h"
 
@@ -36,8 +37,8 @@ static int nexus_hand_file(struct nexus_att *att, struct nexus_hand_over *ho,
 	struct file *file;
 	int err;
 
-	if (ho->flags & ~allowed ||
-	    memchr_inv(ho->reserved, 0, sizeof(ho->reserved)))
+	if (ho->flags & ~allowed || ho->reserved ||
+	    (ho->absent && !(ho->flags & NEXUS_HF_ABSENT)))
 		return -EINVAL;
 	cz = nexus_hand_get(att, ho->zone, true);
 	if (IS_ERR(cz))
@@ -78,8 +79,42 @@ int nexus_hand_pack(struct nexus_att *att, struct nexus_hand_over *ho)
 		return -EINVAL;
 	if ((ho->flags & NEXUS_HF_KEPT) && !(ho->flags & NEXUS_HF_SPARE))
 		return -EINVAL;
+	/* Nothing is missing of a pack nobody has written to. */
+	if ((ho->flags & NEXUS_HF_ABSENT) && (ho->flags & NEXUS_HF_SPARE))
+		return -EINVAL;
 	return nexus_hand_file(att, ho, NEXUS_HF_ZEROED | NEXUS_HF_SPARE |
-			       NEXUS_HF_KEPT, true);
+			       NEXUS_HF_KEPT | NEXUS_HF_ABSENT, true);
+}
+
+int nexus_hand_retire(struct nexus_att *att, struct nexus_retire *r)
+{
+	struct nexus_pack_range *range;
+	struct super_block *sb;
+	struct nexus_czone *cz;
+	int err;
+
+	if (r->reserved || !r->nr || r->nr > NEXUS_RETIRE_MAX)
+		return -EINVAL;
+	cz = nexus_hand_get(att, r->zone, true);
+	if (IS_ERR(cz))
+		return PTR_ERR(cz);
+	range = vmemdup_array_user(u64_to_user_ptr(r->ranges), r->nr,
+				   sizeof(*range));
+	if (IS_ERR(range)) {
+		err = PTR_ERR(range);
+		goto out;
+	}
+	/* While it is mounted packs and inodes stay. */
+	sb = nexus_zone_grab_sb(cz->zone);
+	err = -ENOTCONN;
+	if (sb) {
+		err = nexus_packs_retire(cz->zone, r, range);
+		nexus_sb_release(sb);
+	}
+	kvfree(range);
+out:
+	nexus_czone_put(cz);
+	return err;
 }
 
 int nexus_hand_ino_range(struct nexus_att *att, struct nexus_ino_range *r)
@@ -230,8 +265,14 @@ static int nexus_submit_one(struct nexus_zone *zone, struct super_block *sb,
 		if (nexus_inode_cached(sb, le64_to_cpu(forget->ino)))
 			return -EBUSY;
 		break;
-	case NEXUS_REC_BULK:
 	case NEXUS_REC_PACK:
+		/* Who writes one seals it. */
+		if (pack->state && nexus_packs_own(zone, le64_to_cpu(pack->pack)))
+			return -EBUSY;
+		break;
+	case NEXUS_REC_MOVE:
+		return nexus_data_move(zone, sb, (void *)rec, lsn);
+	case NEXUS_REC_BULK:
 	case NEXUS_REC_SETTING:
 		break;
 	case NEXUS_REC_QUOTA:

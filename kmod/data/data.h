@@ -42,6 +42,7 @@ struct nexus_pack {
 	u32 blocks;
 	u32 table_blocks;
 	bool zeroed;			/* writes change no metadata of the host */
+	bool written;			/* by the kernel, since it was handed over */
 
 	/* nexus_packs.lock */
 	enum nexus_pack_state state;
@@ -62,6 +63,13 @@ struct nexus_pack {
 	struct mutex cache_mutex;	/* cache, and lines going away */
 	struct xarray cache;		/* pages of the table of a sealed pack */
 	unsigned int cached;
+
+	/* Presence (retire.c); read_lock, in interrupts, too. */
+	spinlock_t read_lock;
+	unsigned long *absent;		/* a bit for each block; NULL: all are there */
+	u32 reads[2];			/* in flight, by the epoch they began in */
+	unsigned int epoch;		/* 0 or 1 */
+	wait_queue_head_t read_wait;	/* the last read of an epoch ended */
 };
 
 struct nexus_packs {
@@ -81,6 +89,7 @@ struct nexus_packs {
 	wait_queue_head_t wait;		/* for blocks */
 	struct mutex ask_mutex;		/* one OPEN_PACK at a time */
 	struct mutex table_mutex;	/* tables and flushes of packs */
+	struct mutex retire_mutex;	/* one RETIRE at a time */
 	struct workqueue_struct *wq;	/* sealing, tables */
 	struct work_struct tables_work;
 	int tables_err;
@@ -163,10 +172,29 @@ int nexus_packs_tables_sync(struct nexus_zone *zone);
  */
 void nexus_pack_note(struct nexus_pack *pack, u32 block, u64 ino, u64 data_id,
 		     u64 offset, u32 crc);
+/* Lines of a pack the helper writes: read them again. */
+void nexus_pack_forget_lines(struct nexus_pack *pack, u32 block, u32 n);
 /* Data was written that is not flushed. */
 void nexus_pack_dirtied(struct nexus_pack *pack);
 /* Whether block @block should have this checksum.  0, or -EIO; in a worker. */
 int nexus_pack_verify(struct nexus_pack *pack, u32 block, u32 crc, u64 ino);
+
+/* ---- presence (retire.c) ---------------------------------------------------- */
+
+void nexus_presence_init(struct nexus_pack *pack);
+void nexus_presence_free(struct nexus_pack *pack);
+/* The bits of a hand-over with HF_ABSENT.  0, -EFAULT, -EINVAL, -ENOMEM. */
+int nexus_presence_load(struct nexus_pack *pack, const void __user *bits);
+/*
+ * Begins a read of *@nr blocks from @block on, or of less if some of them are
+ * gone: an epoch for nexus_pack_read_end(), or -ESTALE when @block itself is.
+ * What was found in a map before is found to be elsewhere then, if it is anywhere.
+ */
+int nexus_pack_read_begin(struct nexus_pack *pack, u32 block, u32 *nr);
+void nexus_pack_read_end(struct nexus_pack *pack, int epoch);
+/* The inode has an extent map now; and it has none any more. */
+void nexus_mapped_add(struct nexus_inode *ni);
+void nexus_mapped_del(struct nexus_inode *ni);
 
 /* ---- extent maps (extents.c) ----------------------------------------------- */
 
@@ -219,6 +247,9 @@ bool nexus_map_next(struct nexus_inode *ni, u64 fblock, struct nexus_ext *e);
  */
 bool nexus_map_find(struct nexus_inode *ni, u64 fblock, struct nexus_ext *e,
 		    u64 *disk_size);
+/* Whether an extent names a block of @pack that is set in @blocks. */
+bool nexus_map_names(struct nexus_inode *ni, u64 pack,
+		     const unsigned long *blocks);
 /* @fblock has an extent; *@unwritten: of that kind. */
 bool nexus_map_has(struct nexus_inode *ni, u64 fblock, bool *unwritten);
 

@@ -68,6 +68,7 @@ int nexus_data_prime(struct inode *inode, const struct nexus_extent *ext,
 			return err;
 		}
 		ni->map = map;
+		nexus_mapped_add(ni);
 	}
 	set_bit(NEXUS_I_EXTENTS, &ni->state);
 	return 0;
@@ -114,6 +115,7 @@ static bool nexus_extents_publish(struct nexus_inode *ni, u64 data_id,
 		down_write(&ni->map_sem);
 		swap(ni->map, map);
 		up_write(&ni->map_sem);
+		nexus_mapped_add(ni);
 		/* Whoever sees the bit sees the map. */
 		smp_mb__before_atomic();
 		set_bit(NEXUS_I_EXTENTS, &ni->state);
@@ -259,6 +261,8 @@ int nexus_map_prepare(struct nexus_inode *ni, u32 n)
 		ni->map_changes += n;
 	up_write(&ni->map_sem);
 	memalloc_nofs_restore(nofs);
+	if (!err)
+		nexus_mapped_add(ni);
 	return err;
 }
 
@@ -399,6 +403,28 @@ bool nexus_map_find(struct nexus_inode *ni, u64 fblock, struct nexus_ext *e,
 	return found;
 }
 
+bool nexus_map_names(struct nexus_inode *ni, u64 pack,
+		     const unsigned long *blocks)
+{
+	bool found = false;
+	struct nexus_ext e;
+	u64 at = 0;
+
+	down_read(&ni->map_sem);
+	if (ni->map && nexus_extmap_may_name(ni->map, pack)) {
+		while (!found && nexus_extmap_next(ni->map, at, &e)) {
+			at = e.fblock + e.nblocks;
+			if (e.pack == pack && !(e.flags & NEXUS_EF_UNWRITTEN))
+				found = find_next_bit(blocks,
+						      (u64)e.block + e.nblocks,
+						      e.block) <
+					(u64)e.block + e.nblocks;
+		}
+	}
+	up_read(&ni->map_sem);
+	return found;
+}
+
 bool nexus_map_has(struct nexus_inode *ni, u64 fblock, bool *unwritten)
 {
 	struct nexus_ext e = {};
@@ -422,6 +448,7 @@ void nexus_data_evict(struct inode *inode)
 	ni->resv_blocks = 0;
 	ni->delayed = 0;
 	nexus_log_unreserve(&ni->data_resv);
+	nexus_mapped_del(ni);
 	nexus_extmap_free(ni->map);
 	ni->map = NULL;
 	ni->map_changes = 0;

@@ -27,6 +27,7 @@ struct nexus_rio {
 	struct kiocb iocb;
 	struct inode *inode;
 	struct nexus_pack *pack;
+	int epoch;			/* of nexus_pack_read_begin() */
 	u64 fblock;
 	u64 disk_size;
 	u32 block;
@@ -146,6 +147,7 @@ static void nexus_rio_end(struct nexus_rio *rio, int err)
 					 !err);
 		}
 	}
+	nexus_pack_read_end(rio->pack, rio->epoch);
 	nexus_rio_put(rio);
 }
 
@@ -273,6 +275,7 @@ static struct nexus_rio *nexus_rio_new(struct inode *inode, u64 fblock,
 {
 	struct nexus_pack *pack;
 	struct nexus_rio *rio;
+	int epoch;
 
 	pack = nexus_packs_find(NEXUS_I(inode)->zone, e->pack);
 	if (!pack && ahead)
@@ -289,8 +292,14 @@ static struct nexus_rio *nexus_rio_new(struct inode *inode, u64 fblock,
 		return ERR_PTR(-EIO);
 	}
 	max = min3(max, e->nblocks, NEXUS_EXTENT_BLOCKS_MAX);
+	epoch = nexus_pack_read_begin(pack, e->block, &max);
+	if (epoch < 0) {
+		nexus_pack_put(pack);
+		return ERR_PTR(epoch);
+	}
 	rio = kmalloc(struct_size(rio, bvec, max), GFP_NOFS);
 	if (!rio) {
+		nexus_pack_read_end(pack, epoch);
 		nexus_pack_put(pack);
 		return ERR_PTR(-ENOMEM);
 	}
@@ -298,6 +307,7 @@ static struct nexus_rio *nexus_rio_new(struct inode *inode, u64 fblock,
 	refcount_set(&rio->ref, 1);
 	rio->inode = inode;
 	rio->pack = pack;
+	rio->epoch = epoch;
 	rio->fblock = fblock;
 	rio->disk_size = disk_size;
 	rio->block = e->block;
@@ -325,6 +335,33 @@ static bool nexus_read_find(struct inode *inode, u64 fblock,
 }
 
 /*
+ * A read of what the file has at @fblock, of up to @max blocks; NULL: zeros.  A
+ * block that has moved or died since its extent was looked up is looked up again;
+ * one that the map still names must be there.
+ */
+static struct nexus_rio *nexus_rio_at(struct inode *inode, u64 fblock, u32 max,
+				      bool ahead)
+{
+	struct nexus_ext e, old = {};
+	struct nexus_rio *rio;
+	u64 disk_size;
+
+	while (nexus_read_find(inode, fblock, &e, &disk_size)) {
+		rio = nexus_rio_new(inode, fblock, &e, disk_size, max, ahead);
+		if (rio != ERR_PTR(-ESTALE))
+			return rio;
+		if (e.pack == old.pack && e.block == old.block) {
+			nexus_err(NEXUS_I(inode)->zone, "inode %llu: offset %llu is in block %u of pack %llu, which is gone",
+				  (u64)inode->i_ino, fblock << NEXUS_BLOCK_SHIFT,
+				  e.block, e.pack);
+			return ERR_PTR(-EIO);
+		}
+		old = e;
+	}
+	return NULL;
+}
+
+/*
  * Blocks of a folio from @first on: adds as many as there are in one piece and
  * returns how many; 0: there is nothing to read for the first one, which is zeroed;
  * or -errno.
@@ -332,23 +369,21 @@ static bool nexus_read_find(struct inode *inode, u64 fblock,
 static int nexus_reader_some(struct nexus_reader *r, struct folio *folio,
 			     u32 first)
 {
-	u64 fblock = folio->index + first, disk_size;
+	u64 fblock = folio->index + first;
 	u32 n = folio_nr_pages(folio) - first;
 	struct nexus_fstate *fs = folio_get_private(folio);
 	struct nexus_rio *rio = r->rio;
-	struct nexus_ext e;
 
 	/* rio->max is within one extent. */
 	if (!rio || rio->nr == rio->max || fblock != rio->fblock + rio->nr) {
 		nexus_reader_submit(r);
-		if (!nexus_read_find(r->inode, fblock, &e, &disk_size)) {
+		rio = nexus_rio_at(r->inode, fblock, max(r->hint, n), r->ahead);
+		if (!rio) {
 			folio_zero_range(folio, first << PAGE_SHIFT, PAGE_SIZE);
 			if (fs)
 				atomic64_or(BIT_ULL(first), &fs->good);
 			return 0;
 		}
-		rio = nexus_rio_new(r->inode, fblock, &e, disk_size,
-				    max(r->hint, n), r->ahead);
 		if (IS_ERR(rio))
 			return PTR_ERR(rio);
 		r->rio = rio;
@@ -398,19 +433,16 @@ int nexus_read_pages(struct inode *inode, u64 fblock, struct page **pages,
 {
 	struct nexus_read_wait wait = { .left = ATOMIC_INIT(1) };
 	struct nexus_rio *rio;
-	struct nexus_ext e;
-	u64 disk_size;
 	int err = 0;
 	u32 i = 0;
 
 	init_completion(&wait.done);
 	while (i < nr) {
-		if (!nexus_read_find(inode, fblock + i, &e, &disk_size)) {
+		rio = nexus_rio_at(inode, fblock + i, nr - i, true);
+		if (!rio) {
 			memzero_page(pages[i++], 0, PAGE_SIZE);
 			continue;
 		}
-		rio = nexus_rio_new(inode, fblock + i, &e, disk_size, nr - i,
-				    true);
 		if (IS_ERR(rio)) {
 			err = PTR_ERR(rio);
 			break;

@@ -13,6 +13,7 @@
 #include "../log/log.h"
 #include "data.h"
 #include "host.h"
+#include "retire.h"
 
 int nexus_packs_start(struct nexus_zone *zone, u32 pack_blocks, u64 promised)
 {
@@ -35,6 +36,7 @@ int nexus_packs_start(struct nexus_zone *zone, u32 pack_blocks, u64 promised)
 	init_waitqueue_head(&packs->wait);
 	mutex_init(&packs->ask_mutex);
 	mutex_init(&packs->table_mutex);
+	mutex_init(&packs->retire_mutex);
 	INIT_WORK(&packs->tables_work, nexus_packs_tables_work);
 	packs->wq = alloc_workqueue("nexus_pack_%s", WQ_MEM_RECLAIM | WQ_UNBOUND,
 				    0, zone->name);
@@ -58,6 +60,7 @@ static void nexus_pack_release(struct kref *ref)
 	xa_for_each(&pack->cache, index, page)
 		__free_page(page);
 	xa_destroy(&pack->cache);
+	nexus_presence_free(pack);
 	fput(pack->file);
 	kfree(pack);
 }
@@ -137,12 +140,19 @@ int nexus_packs_add(struct nexus_zone *zone, struct file *file,
 	pack->table_blocks = nexus_pack_table_blocks(ho->blocks);
 	pack->next = nexus_pack_first(pack);
 	pack->zeroed = ho->flags & NEXUS_HF_ZEROED;
+	pack->written = spare;
 	pack->state = spare ? NEXUS_PS_SPARE : NEXUS_PS_SEALED;
 	INIT_LIST_HEAD(&pack->own);
 	INIT_LIST_HEAD(&pack->spare);
 	INIT_WORK(&pack->seal_work, nexus_pack_seal_work);
 	mutex_init(&pack->cache_mutex);
 	xa_init(&pack->cache);
+	nexus_presence_init(pack);
+	if (ho->flags & NEXUS_HF_ABSENT) {
+		err = nexus_presence_load(pack, u64_to_user_ptr(ho->absent));
+		if (err)
+			goto out_free;
+	}
 	if (spare) {
 		err = nexus_pack_init_own(pack);
 		if (err)
@@ -175,6 +185,7 @@ out_own:
 	nexus_log_unreserve(&pack->seal_resv);
 	nexus_pack_free_own(pack);
 out_free:
+	nexus_presence_free(pack);
 	kfree(pack);
 	return err;
 }
@@ -201,6 +212,22 @@ int nexus_packs_drop(struct nexus_zone *zone, u64 id)
 	if (pack && !err)
 		nexus_pack_put(pack);
 	return err;
+}
+
+bool nexus_packs_own(struct nexus_zone *zone, u64 id)
+{
+	struct nexus_packs *packs = zone->packs;
+	struct nexus_pack *pack;
+	bool own = false;
+
+	if (!packs)
+		return false;
+	xa_lock(&packs->packs);
+	pack = xa_load(&packs->packs, id);
+	if (pack)
+		own = pack->written;
+	xa_unlock(&packs->packs);
+	return own;
 }
 
 /* ---- lookup --------------------------------------------------------------------- */

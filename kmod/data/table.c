@@ -324,3 +324,20 @@ int nexus_pack_verify(struct nexus_pack *pack, u32 block, u32 crc, u64 ino)
 		  block, pack->id, ino);
 	return -EIO;
 }
+
+void nexus_pack_forget_lines(struct nexus_pack *pack, u32 block, u32 n)
+{
+	u32 i = block / NEXUS_PACK_LINES_PER_BLOCK;
+	u32 last = (block + n - 1) / NEXUS_PACK_LINES_PER_BLOCK;
+	struct page *page;
+
+	mutex_lock(&pack->cache_mutex);
+	for (; i <= last; i++) {
+		page = xa_erase(&pack->cache, i);
+		if (!page)
+			continue;
+		__free_page(page);
+		pack->cached--;
+	}
+	mutex_unlock(&pack->cache_mutex);
+}

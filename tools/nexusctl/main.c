@@ -13,6 +13,7 @@ enum {
 	TAKES_DATA		= 1 << 2,	/* it can do without the helper */
 	TAKES_OWNER		= 1 << 3,	/* of a quota */
 	TAKES_LIMITS		= 1 << 4,
+	TAKES_ALL		= 1 << 5,
 };
 
 struct command {
@@ -42,6 +43,9 @@ static const struct command commands[] = {
 	{ "pack", "verify", "ZONE [PACK...]",
 	  "check their blocks against checksums and index", 1, -1, TAKES_DATA,
 	  cmd_pack_verify },
+	{ "pack", "compact", "ZONE [PACK...|--all]",
+	  "move what is alive out of those mostly dead", 1, -1, TAKES_ALL,
+	  cmd_pack_compact },
 	{ "scrub", "status", "ZONE", "how far its regular check is", 1, 1, 0,
 	  cmd_scrub_status },
 	{ "scrub", "start", "ZONE", "check all of it now", 1, 1, 0, cmd_scrub_start },
@@ -155,7 +159,7 @@ static int add_key_value(struct ctl *ctl, char *text)
 
 enum { OPT_SOCKET = 256, OPT_JSON, OPT_PROMETHEUS, OPT_STORE, OPT_ENDPOINT,
        OPT_REGION, OPT_PROFILE, OPT_DATA_DIR, OPT_CONFIG, OPT_USER, OPT_GROUP, OPT_PROJECT, OPT_ZONE,
-       OPT_BLOCKS, OPT_INODES, OPT_GRACE };
+       OPT_BLOCKS, OPT_INODES, OPT_GRACE, OPT_ALL };
 
 static const struct option long_options[] = {
 	{ "socket", required_argument, NULL, OPT_SOCKET },
@@ -175,6 +179,7 @@ static const struct option long_options[] = {
 	{ "blocks", required_argument, NULL, OPT_BLOCKS },
 	{ "inodes", required_argument, NULL, OPT_INODES },
 	{ "grace", required_argument, NULL, OPT_GRACE },
+	{ "all", no_argument, NULL, OPT_ALL },
 	{ "help", no_argument, NULL, 'h' },
 	{ "version", no_argument, NULL, 'V' },
 	{ NULL, 0, NULL, 0 },
@@ -209,6 +214,9 @@ static int parse_options(struct ctl *ctl, int argc, char **argv,
 			break;
 		case OPT_PROMETHEUS:
 			ctl->prometheus = true;
+			break;
+		case OPT_ALL:
+			ctl->all = true;
 			break;
 		case OPT_STORE:
 			ctl->store = optarg;
@@ -318,6 +326,9 @@ static int check_command(const struct ctl *ctl, const struct command *c)
 				   c->name);
 	if (ctl->prometheus && !(c->takes & TAKES_PROMETHEUS))
 		return usage_error("--prometheus is only for stats, not for",
+				   c->name);
+	if (ctl->all && !(c->takes & TAKES_ALL))
+		return usage_error("--all is only for pack compact, not for",
 				   c->name);
 	if (ctl->prometheus && ctl->json)
 		return usage_error("only one of --json and --prometheus", "");

@@ -18,6 +18,7 @@ struct ctl {
 	const char *socket;		/* NULL: the default */
 	bool json;
 	bool prometheus;
+	bool all;
 	const char *store;
 	const char *data_dir;		/* of zones looked at without the helper */
 	const char *config;
@@ -94,6 +95,7 @@ int cmd_version(struct ctl *ctl);
 int cmd_stats(struct ctl *ctl);
 int cmd_dump(struct ctl *ctl);
 int cmd_load(struct ctl *ctl);
+int cmd_pack_compact(struct ctl *ctl);
 int cmd_pack_list(struct ctl *ctl);
 int cmd_pack_verify(struct ctl *ctl);
 int cmd_quota_list(struct ctl *ctl);

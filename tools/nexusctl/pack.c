@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * nexusctl pack list, verify: by the helper when it serves the zone, else without
- * it.
+ * it; pack compact: by the helper.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -284,6 +284,60 @@ int cmd_pack_verify(struct ctl *ctl)
 	ret = parse_packs(ctl, packs);
 	if (ret == EXIT_OK)
 		ret = verify(ctl, packs, n);
+	free(packs);
+	return ret;
+}
+
+/* ---- compact ----------------------------------------------------------------- */
+
+static void print_compacted(const struct ctl *ctl, const struct nexus_compacted *done)
+{
+	struct json json = { .out = stdout };
+
+	if (!ctl->json) {
+		printf("%" PRIu64 " packs, %" PRIu64 " KiB moved, %" PRIu64 " pieces skipped\n",
+		       done->packs, done->blocks * 4, done->skipped);
+		return;
+	}
+	json_open(&json, NULL, '{');
+	json_string(&json, "zone", ctl->args[0]);
+	json_number(&json, "packs", done->packs);
+	json_number(&json, "blocks", done->blocks);
+	json_number(&json, "skipped", done->skipped);
+	json_close(&json, '}');
+}
+
+static int compact(struct ctl *ctl, const uint64_t *packs, size_t n)
+{
+	struct nexus_compacted done = { 0 };
+	int ret = ctl_connect(ctl);
+
+	if (ret != EXIT_OK)
+		return ret;
+	if (nexus_pack_compact(ctl->client, ctl->args[0], packs, n, ctl->all, &done))
+		return ctl_failed(ctl);
+	print_compacted(ctl, &done);
+	return EXIT_OK;
+}
+
+int cmd_pack_compact(struct ctl *ctl)
+{
+	size_t n = (size_t)ctl->n_args - 1;
+	uint64_t *packs;
+	int ret;
+
+	if (n && ctl->all) {
+		fputs("nexusctl: either packs or --all\n", stderr);
+		return EXIT_USAGE;
+	}
+	packs = calloc(n ? n : 1, sizeof(*packs));
+	if (!packs) {
+		fputs("nexusctl: out of memory\n", stderr);
+		return EXIT_FAILED;
+	}
+	ret = parse_packs(ctl, packs);
+	if (ret == EXIT_OK)
+		ret = compact(ctl, packs, n);
 	free(packs);
 	return ret;
 }

@@ -140,3 +140,42 @@ NEXUS_EXPORT int nexus_pack_verify(struct nexus_client *client,
 	free(req.cursor.data);
 	return err;
 }
+
+static int compact_step(struct nexus_client *client,
+			Nexus__Control__V1__PacksCompactRequest *req,
+			struct nexus_compacted *done)
+{
+	Nexus__Control__V1__PacksCompactResponse *res;
+	int err;
+
+	err = client_message(client, SERVICE("Packs"), "Compact", &req->base,
+			     &nexus__control__v1__packs_compact_response__descriptor,
+			     &res);
+	if (err)
+		return err;
+	done->packs += res->packs;
+	done->blocks += res->blocks;
+	done->skipped += res->skipped;
+	req->after = res->after;
+	protobuf_c_message_free_unpacked(&res->base, NULL);
+	return 0;
+}
+
+NEXUS_EXPORT int nexus_pack_compact(struct nexus_client *client,
+				    const char *zone, const uint64_t *packs,
+				    size_t n, bool all,
+				    struct nexus_compacted *done)
+{
+	Nexus__Control__V1__PacksCompactRequest req =
+		NEXUS__CONTROL__V1__PACKS_COMPACT_REQUEST__INIT;
+	int err;
+
+	req.zone = (char *)zone;
+	req.packs = (uint64_t *)packs;
+	req.n_packs = n;
+	req.all = all;
+	do {
+		err = compact_step(client, &req, done);
+	} while (!err && req.after);
+	return err;
+}

@@ -9,6 +9,8 @@
  */
 #include "zone.h"
 
+#include "presence.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +20,7 @@
 #define STEPS_AT_ONCE	64u
 #define APPLY_WAIT_MS	5000u
 
-static struct nexus_time wall_time(void)
+struct nexus_time zone_now(void)
 {
 	struct timespec ts;
 
@@ -26,7 +28,7 @@ static struct nexus_time wall_time(void)
 	return (struct nexus_time){ .s = ts.tv_sec, .ns = (u32)ts.tv_nsec };
 }
 
-static int submit(struct zone *z, void *rec, size_t len, u64 *lsn)
+int zone_submit(struct zone *z, void *rec, size_t len, u64 *lsn)
 {
 	struct nexus_submit sub = {
 		.zone = z->id,
@@ -130,6 +132,26 @@ int zone_find_leftovers(struct zone *z)
 	return ret;
 }
 
+int zone_adopt_packs(struct zone *z)
+{
+	struct zone_leftovers lo = { 0 };
+	struct memview v;
+	size_t i;
+	int ret;
+
+	ret = memview_begin(&v, &z->mt, NULL);
+	if (ret)
+		return ret;
+	ret = each(&v, NEXUS_KEY_PACK, note_pack, &lo);
+	memview_end(&v);
+	for (i = 0; !ret && i < lo.npacks; i++) {
+		ret = zone_seal_pack(z, lo.packs[i * 2], (u32)lo.packs[i * 2 + 1]);
+		ret = ret == -EBUSY ? 0 : ret;
+	}
+	free(lo.packs);
+	return ret;
+}
+
 static int forget_orphans(struct zone *z)
 {
 	struct zone_leftovers *lo = &z->leftovers;
@@ -139,8 +161,8 @@ static int forget_orphans(struct zone *z)
 	while (lo->norphans && !atomic_load(&z->stopping)) {
 		u64 *pair = &lo->orphans[(lo->norphans - 1) * 2];
 
-		nexus_rec_forget(&rec, pair[0], pair[1], STEP_EXTENTS, wall_time());
-		ret = submit(z, &rec, sizeof(rec), NULL);
+		nexus_rec_forget(&rec, pair[0], pair[1], STEP_EXTENTS, zone_now());
+		ret = zone_submit(z, &rec, sizeof(rec), NULL);
 		if (later(ret))
 			return ret;
 		/* In use again by a file handle: its eviction forgets it. */
@@ -152,6 +174,18 @@ static int forget_orphans(struct zone *z)
 	return 0;
 }
 
+int zone_seal_pack(struct zone *z, u64 pack, u32 used)
+{
+	struct nexus_rec_pack rec;
+
+	memset(&rec, 0, sizeof(rec));
+	nexus_rec_init(&rec.head, sizeof(rec), NEXUS_REC_PACK, 0, zone_now());
+	rec.pack = cpu_to_le64(pack);
+	rec.state = cpu_to_le32(NEXUS_PACK_SEALED);
+	rec.used = cpu_to_le32(used);
+	return zone_submit(z, &rec, sizeof(rec), NULL);
+}
+
 static int seal_packs(struct zone *z)
 {
 	struct zone_leftovers *lo = &z->leftovers;
@@ -159,14 +193,8 @@ static int seal_packs(struct zone *z)
 
 	while (lo->npacks && !atomic_load(&z->stopping)) {
 		u64 *pair = &lo->packs[(lo->npacks - 1) * 2];
-		struct nexus_rec_pack rec;
 
-		memset(&rec, 0, sizeof(rec));
-		nexus_rec_init(&rec.head, sizeof(rec), NEXUS_REC_PACK, 0, wall_time());
-		rec.pack = cpu_to_le64(pair[0]);
-		rec.state = cpu_to_le32(NEXUS_PACK_SEALED);
-		rec.used = cpu_to_le32((u32)pair[1]);
-		ret = submit(z, &rec, sizeof(rec), NULL);
+		ret = zone_seal_pack(z, pair[0], (u32)pair[1]);
 		if (later(ret))
 			return ret;
 		if (ret)
@@ -209,8 +237,8 @@ static int bulk_steps(struct zone *z)
 		memview_end(&v);
 		if (ret || !data_id)
 			return ret;
-		nexus_rec_bulk(&rec, data_id, STEP_EXTENTS, wall_time());
-		ret = submit(z, &rec, sizeof(rec), &lsn);
+		nexus_rec_bulk(&rec, data_id, STEP_EXTENTS, zone_now());
+		ret = zone_submit(z, &rec, sizeof(rec), &lsn);
 		if (!ret)
 			z->bulk_lsn = lsn;
 		if (!ret)
@@ -231,7 +259,7 @@ struct dead_arg {
 	size_t n;
 };
 
-static bool pending(const struct zone *z, u64 pack)
+bool zone_pack_dying(const struct zone *z, u64 pack)
 {
 	const struct zone_dead_pack *d;
 
@@ -250,7 +278,7 @@ static int note_dead(void *arg, const u8 *key, size_t klen, const u8 *val, size_
 		return 0;
 	memcpy(&p, val, sizeof(p));
 	if (le32_to_cpu(p.state) != NEXUS_PACK_SEALED || le32_to_cpu(p.live) ||
-	    pending(da->z, nexus_get_be64(key + 1)))
+	    zone_pack_dying(da->z, nexus_get_be64(key + 1)))
 		return 0;
 	return push_pair(&da->packs, &da->n, nexus_get_be64(key + 1),
 			 le32_to_cpu(p.used));
@@ -277,6 +305,10 @@ static bool dead_in_index(struct zone *z, u64 pack)
 	return dead;
 }
 
+/*
+ * Nobody reads it any more once it is retired; the kernel lets go of its file with
+ * the record.
+ */
 static int reclaim(struct zone *z, u64 pack, u32 used)
 {
 	struct zone_dead_pack *d = calloc(1, sizeof(*d));
@@ -286,24 +318,29 @@ static int reclaim(struct zone *z, u64 pack, u32 used)
 	if (!d)
 		return -ENOMEM;
 	memset(&rec, 0, sizeof(rec));
-	nexus_rec_init(&rec.head, sizeof(rec), NEXUS_REC_PACK, 0, wall_time());
+	nexus_rec_init(&rec.head, sizeof(rec), NEXUS_REC_PACK, 0, zone_now());
 	rec.pack = cpu_to_le64(pack);
 	rec.used = cpu_to_le32(used);
-	ret = submit(z, &rec, sizeof(rec), &d->lsn);
-	if (ret) {
-		free(d);
-		return ret;
+	pthread_mutex_lock(&z->dead_lock);
+	ret = zone_retire_pack(z, pack, super_pack_blocks(&z->sb));
+	if (!ret)
+		ret = zone_submit(z, &rec, sizeof(rec), &d->lsn);
+	if (!ret) {
+		d->pack = pack;
+		d->next = z->dead;
+		z->dead = d;
 	}
-	d->pack = pack;
-	d->next = z->dead;
-	z->dead = d;
-	return 0;
+	pthread_mutex_unlock(&z->dead_lock);
+	if (ret)
+		free(d);
+	return ret;
 }
 
 static int reclaim_dead(struct zone *z)
 {
 	struct dead_arg da = { z, NULL, 0 };
 	struct memview v;
+	bool busy = false;
 	size_t i;
 	int ret;
 
@@ -312,11 +349,16 @@ static int reclaim_dead(struct zone *z)
 		return ret;
 	ret = each(&v, NEXUS_KEY_PACK, note_dead, &da);
 	memview_end(&v);
-	for (i = 0; !ret && i < da.n && !atomic_load(&z->stopping); i++)
-		if (dead_in_index(z, da.packs[i * 2]))
-			ret = reclaim(z, da.packs[i * 2], (u32)da.packs[i * 2 + 1]);
+	for (i = 0; !ret && i < da.n && !atomic_load(&z->stopping); i++) {
+		if (!dead_in_index(z, da.packs[i * 2]))
+			continue;
+		ret = reclaim(z, da.packs[i * 2], (u32)da.packs[i * 2 + 1]);
+		/* Still read, or refused: that one later, the others now. */
+		busy |= ret == -EBUSY;
+		ret = ret == -EBUSY ? 0 : ret;
+	}
 	free(da.packs);
-	return ret;
+	return ret ? ret : busy ? -EBUSY : 0;
 }
 
 /* The files of packs whose record is gone from the index. */
@@ -325,6 +367,7 @@ static void remove_dead(struct zone *z)
 	u64 checkpoint = atomic_load(&z->checkpoint);
 	struct zone_dead_pack **dp = &z->dead;
 
+	pthread_mutex_lock(&z->dead_lock);
 	while (*dp) {
 		struct zone_dead_pack *d = *dp;
 
@@ -338,6 +381,7 @@ static void remove_dead(struct zone *z)
 		*dp = d->next;
 		free(d);
 	}
+	pthread_mutex_unlock(&z->dead_lock);
 }
 
 void zone_clean_step(struct zone *z)

@@ -18,6 +18,8 @@ void zone_stop(struct zone *z)
 	zone_make_stop(z);
 	zone_apply_stop(z);
 	zone_fold_stop(z);
+	/* Last of those that the others wake. */
+	zone_space_stop(z);
 	applier_stop(&z->applier);
 }
 

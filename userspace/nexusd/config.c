@@ -56,6 +56,7 @@ static const struct setting settings[] = {
 	{ "segments",		KIND_UINT,	F(segments), 2, 64 },
 	{ "scrub_interval",	KIND_UINT,	F(scrub_interval), 0, 315360000 },
 	{ "scrub_rate",		KIND_SIZE,	F(scrub_rate), 64u << 10, 1ull << 40 },
+	{ "compact_rate",	KIND_SIZE,	F(compact_rate), 0, 1ull << 40 },
 	{ "allow_any_host",	KIND_BOOL,	F(allow_any_host), 0, 0 },
 	{ "lock_memory",	KIND_BOOL,	F(lock_memory), 0, 0 },
 };
@@ -83,6 +84,7 @@ void config_defaults(struct config *cfg)
 	cfg->segments = 3;
 	cfg->scrub_interval = 30 * 86400;
 	cfg->scrub_rate = 16u << 20;
+	cfg->compact_rate = 32u << 20;
 }
 
 const struct nexus_ms_driver *config_metastore(const char *name)

@@ -305,6 +305,7 @@ const struct control_ops core_ops = {
 	.zone_upgrade	= core_zone_upgrade,
 	.pack_list	= core_pack_list,
 	.pack_verify	= core_pack_verify,
+	.pack_compact	= core_pack_compact,
 	.quota_list	= core_quota_list,
 	.quota_get	= core_quota_get,
 	.quota_set	= core_quota_set,

@@ -9,6 +9,7 @@
 #include "core_impl.h"
 #include "helper.h"
 #include "pack.h"
+#include "space.h"
 #include "verify.h"
 
 int core_get_zone(void *ctx, const char *name, struct zone **z, struct control_err *err)
@@ -133,6 +134,38 @@ int core_pack_verify(void *ctx, const char *zone, struct control_verify *verify,
 		ret = verify_one_step(z, verify, &va);
 		pthread_mutex_unlock(&one_at_a_time);
 	}
+	zone_put(z);
+	return ret;
+}
+
+/* ---- compact ----------------------------------------------------------------- */
+
+int core_pack_compact(void *ctx, const char *zone, struct control_compact *compact,
+		      struct control_err *err)
+{
+	struct space_done done = { 0 };
+	u64 missing = 0, after = compact->after;
+	struct zone *z;
+	int ret = core_get_zone(ctx, zone, &z, err);
+
+	if (ret)
+		return ret;
+	if (!compact->after)
+		ret = verify_known(z, compact->packs, compact->npacks, &missing);
+	if (ret == -ENOENT)
+		control_err(err, ret, "zone %s has no pack %llu with content", zone, missing);
+	if (!ret)
+		ret = zone_compact_step(z, compact->packs, compact->npacks, compact->all,
+					&after, &done);
+	if (ret == -EOPNOTSUPP)
+		control_err(err, ret, "zone %s is too old for blocks to be moved; nexusctl zone upgrade changes that",
+			    zone);
+	if (ret == -EROFS)
+		control_err(err, ret, "zone %s is read-only", zone);
+	compact->after = after;
+	compact->done_packs = done.packs;
+	compact->blocks = done.moved;
+	compact->skipped = done.skipped;
 	zone_put(z);
 	return ret;
 }

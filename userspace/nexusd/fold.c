@@ -196,6 +196,7 @@ static void fold_done(struct zone *z)
 	zone_report(z);
 	/* Something may have died with it. */
 	zone_make_kick(z);
+	zone_space_kick(z);
 }
 
 static bool due(struct zone *z, bool kick, u64 last)

@@ -9,8 +9,6 @@
 #include <errno.h>
 #include <string.h>
 
-#define SPACE_RESERVE	(64ull << 20)	/* of the host, for the index */
-
 int zone_keep_open(struct zone *z)
 {
 	return z->os->drv->kept(z->os, super_pack_blocks(&z->sb), &z->kept);
@@ -19,11 +17,11 @@ int zone_keep_open(struct zone *z)
 /* All of it or nothing more: a wish too large must not fill the disk on its way. */
 static u64 affordable(struct zone *z, u64 want)
 {
-	u64 total, avail, more;
+	u64 total, avail, more, reserve = zone_growth_reserve(z);
 
 	if (want <= z->kept || z->os->drv->space(z->os, &total, &avail))
 		return want;
-	more = avail > SPACE_RESERVE ? (avail - SPACE_RESERVE) / z->sb.pack_size : 0;
+	more = avail > reserve ? (avail - reserve) / z->sb.pack_size : 0;
 	return want - z->kept > more ? z->kept : want;
 }
 

@@ -18,7 +18,6 @@
 
 #include "drivers/hostfile.h"
 
-#define SPACE_RESERVE	(64ull << 20)
 #define AT_ONCE		4u	/* of a kind, before the kernel is asked again */
 #define TICK_S		1
 
@@ -128,13 +127,17 @@ static int hand_pack(struct zone *z, u64 pack, u32 flags)
 	return ret;
 }
 
-static bool have_space(struct zone *z)
+static bool space_above(struct zone *z, u64 bytes)
 {
 	u64 total, avail;
 
-	if (z->os->drv->space(z->os, &total, &avail))
-		return true;
-	return avail >= SPACE_RESERVE + z->sb.pack_size;
+	return z->os->drv->space(z->os, &total, &avail) || avail >= bytes;
+}
+
+/* For another pack to grow into. */
+static bool have_space(struct zone *z)
+{
+	return space_above(z, zone_growth_reserve(z) + z->sb.pack_size);
 }
 
 /* A pack under a number never used: an unused file of before, or a new one. */
@@ -368,8 +371,8 @@ static void serve_segments(struct zone *z)
 	int ret = 0;
 
 	for (i = 0; !ret && i < AT_ONCE && wants(z, NEXUS_LF_WANT_SEGMENT); i++) {
-		/* The logs of applier and folder are theirs. */
-		if (!have_space(z)) {
+		/* Deleting takes log, too: it may go further than growth. */
+		if (!space_above(z, ZONE_INDEX_SPACE + z->sb.segment_size)) {
 			ret = -ENOSPC;
 			break;
 		}

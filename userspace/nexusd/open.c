@@ -277,6 +277,9 @@ static int start_threads(struct zone *z)
 {
 	int ret = zone_apply_start(z);
 
+	/* The others wake it. */
+	if (!ret && !z->rdonly)
+		ret = zone_space_start(z);
 	if (!ret && !z->rdonly)
 		ret = zone_fold_start(z);
 	if (!ret && !z->rdonly)

@@ -22,6 +22,11 @@ static u32 head_crc(struct nexus_pack_head head)
 	return nexus_crc32c(0, &head, sizeof(head));
 }
 
+void pack_head_seal(struct nexus_pack_head *head)
+{
+	head->crc = cpu_to_le32(head_crc(*head));
+}
+
 static int write_head(struct nexus_objectstore *os, u64 pack, u32 blocks,
 		      const u8 *uuid)
 {
@@ -37,7 +42,7 @@ static int write_head(struct nexus_objectstore *os, u64 pack, u32 blocks,
 	int fd, ret = 0;
 
 	memcpy(head.zone, uuid, sizeof(head.zone));
-	head.crc = cpu_to_le32(head_crc(head));
+	pack_head_seal(&head);
 	if (posix_memalign(&buf, NEXUS_BLOCK_SIZE, NEXUS_BLOCK_SIZE))
 		return -ENOMEM;
 	memset(buf, 0, NEXUS_BLOCK_SIZE);
@@ -82,6 +87,13 @@ int pack_create_kept(struct nexus_objectstore *os, u64 pack, u32 blocks, const u
 	return ret ? ret : begin_pack(os, pack, blocks, uuid);
 }
 
+int pack_create_sparse(struct nexus_objectstore *os, u64 pack, u32 blocks, const u8 *uuid)
+{
+	int ret = os->drv->create_sparse(os, pack, blocks);
+
+	return ret ? ret : begin_pack(os, pack, blocks, uuid);
+}
+
 int pack_recycle(struct nexus_objectstore *os, u64 from, u64 to, u32 blocks,
 		 const u8 *uuid)
 {
@@ -113,9 +125,9 @@ int pack_check_head(const struct nexus_pack_head *head, const u8 *uuid, u64 pack
 	return 0;
 }
 
-int pack_check_file(int fd, const u8 *uuid, u64 pack, u32 blocks)
+int pack_read_head(int fd, const u8 *uuid, u64 pack, u32 blocks,
+		   struct nexus_pack_head *head)
 {
-	struct nexus_pack_head head;
 	void *buf;
 	ssize_t n;
 	int ret;
@@ -127,8 +139,8 @@ int pack_check_file(int fd, const u8 *uuid, u64 pack, u32 blocks)
 	} while (n < 0 && errno == EINTR);
 	ret = n < 0 ? -errno : n < NEXUS_BLOCK_SIZE ? -EUCLEAN : 0;
 	if (!ret) {
-		memcpy(&head, buf, sizeof(head));
-		ret = pack_check_head(&head, uuid, pack, blocks);
+		memcpy(head, buf, sizeof(*head));
+		ret = pack_check_head(head, uuid, pack, blocks);
 	}
 	free(buf);
 	return ret;
@@ -249,6 +261,19 @@ static int check_extent(struct pack_reader *r, const struct nexus_rec_extent *ex
 	return ret;
 }
 
+/* What is moved was flushed before; checked all the same, for it costs little. */
+static int check_move(struct pack_reader *r, const struct nexus_rec_move *mv,
+		      struct pack_bad *bad)
+{
+	u32 i, n = le32_to_cpu(mv->nblocks);
+	int ret = 0;
+
+	for (i = 0; i < n && !ret; i++)
+		ret = check_block(r, le64_to_cpu(mv->to_pack), le32_to_cpu(mv->to_block) + i,
+				  le32_to_cpu(mv->crc[i]), bad);
+	return ret;
+}
+
 int pack_check_data(struct pack_reader *r, const u8 *records, size_t len,
 		    struct pack_bad *bad)
 {
@@ -265,6 +290,8 @@ int pack_check_data(struct pack_reader *r, const u8 *records, size_t len,
 			ret = check_tail(r, (const void *)rec, bad);
 		else if (le16_to_cpu(rec->type) == NEXUS_REC_EXTENT)
 			ret = check_extent(r, (const void *)rec, bad);
+		else if (le16_to_cpu(rec->type) == NEXUS_REC_MOVE)
+			ret = check_move(r, (const void *)rec, bad);
 	}
 	return ret;
 }

@@ -12,14 +12,19 @@
 int pack_create(struct nexus_objectstore *os, u64 pack, u32 blocks, const u8 *uuid);
 /* The same, in room that the store has set aside. */
 int pack_create_kept(struct nexus_objectstore *os, u64 pack, u32 blocks, const u8 *uuid);
+/* The same, which takes no more space than what is written to it. */
+int pack_create_sparse(struct nexus_objectstore *os, u64 pack, u32 blocks, const u8 *uuid);
 int pack_recycle(struct nexus_objectstore *os, u64 from, u64 to, u32 blocks,
 		 const u8 *uuid);
 u32 pack_table_blocks(u32 blocks);
+/* The checksum of a head that was changed. */
+void pack_head_seal(struct nexus_pack_head *head);
 /* 0, or -EUCLEAN for a head that is not of this zone and pack. */
 int pack_check_head(const struct nexus_pack_head *head, const u8 *uuid, u64 pack,
 		    u32 blocks);
-/* That of an open file; -EUCLEAN: of another zone or pack, or damaged. */
-int pack_check_file(int fd, const u8 *uuid, u64 pack, u32 blocks);
+/* That of an open file.  -EUCLEAN: of another zone or pack, or damaged; -EIO. */
+int pack_read_head(int fd, const u8 *uuid, u64 pack, u32 blocks,
+		   struct nexus_pack_head *head);
 
 /* Packs that are open for reading, a few at a time. */
 struct pack_reader;
@@ -34,7 +39,7 @@ struct pack_bad {
 };
 
 /*
- * Checks the data that the EXTENT and TRUNCATE records in [records, + len) name.
+ * Checks the data that the EXTENT, TRUNCATE and MOVE records in [records, + len) name.
  * 0; -EUCLEAN when a block is not what its record says, and which one in @bad.
  */
 int pack_check_data(struct pack_reader *r, const u8 *records, size_t len,

@@ -105,6 +105,25 @@ static int add_tail(struct pack_tables *t, const struct nexus_rec_truncate *tr)
 	return add_line(t, &line);
 }
 
+static int add_move(struct pack_tables *t, const struct nexus_rec_move *mv)
+{
+	struct tab_line line = {
+		.pack = le64_to_cpu(mv->to_pack),
+		.ino = le64_to_cpu(mv->ino),
+		.data_id = le64_to_cpu(mv->data_id),
+	};
+	u32 i, n = le32_to_cpu(mv->nblocks);
+	int ret = 0;
+
+	for (i = 0; i < n && !ret; i++) {
+		line.offset = le64_to_cpu(mv->offset) + ((u64)i << NEXUS_BLOCK_SHIFT);
+		line.block = le32_to_cpu(mv->to_block) + i;
+		line.crc = le32_to_cpu(mv->crc[i]);
+		ret = add_line(t, &line);
+	}
+	return ret;
+}
+
 int pack_tables_add(struct pack_tables *t, const u8 *records, size_t len)
 {
 	size_t off;
@@ -120,6 +139,8 @@ int pack_tables_add(struct pack_tables *t, const u8 *records, size_t len)
 			ret = add_extent(t, (const void *)rec);
 		else if (le16_to_cpu(rec->type) == NEXUS_REC_TRUNCATE)
 			ret = add_tail(t, (const void *)rec);
+		else if (le16_to_cpu(rec->type) == NEXUS_REC_MOVE)
+			ret = add_move(t, (const void *)rec);
 	}
 	return ret;
 }

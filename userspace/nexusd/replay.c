@@ -95,7 +95,11 @@ static int follow(struct replay *r)
 				b.lsn, b.segment);
 			break;
 		}
-		if (r->os && b.end > r->durable) {
+		/*
+		 * Batches become durable as a whole.  The checkpoint may lie inside
+		 * of one, and what died below it may have been given back since.
+		 */
+		if (r->os && b.lsn >= r->durable) {
 			if (!reader)
 				reader = pack_reader_new(r->os);
 			if (!reader)

@@ -2,10 +2,9 @@
 /* One request, whatever thread it is answered on. */
 #include <errno.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "lib/read.h"
-#include "pack.h"
+#include "presence.h"
 #include "queue.h"
 #include "stats.h"
 #include "zone.h"
@@ -62,37 +61,6 @@ static int open_zone(struct helper *h, const struct nexus_request *req,
 		log_error("zone %s cannot be opened: %s", name, why);
 		*len = put_reason(req, reply, why);
 	}
-	return ret;
-}
-
-static int open_pack(struct zone *z, u64 pack)
-{
-	struct nexus_hand_over ho = { .zone = z->id, .id = pack };
-	int ret;
-
-	ho.fd = z->os->drv->open_pack(z->os, pack, false, &ho.blocks);
-	if (ho.fd < 0) {
-		log_error("zone %s: pack %llu cannot be opened: %s", z->name, pack,
-			  strerror(-ho.fd));
-		return -EIO;
-	}
-	/* What another zone or an older pack left under this name is not handed out. */
-	ret = pack_check_file(ho.fd, z->sb.uuid, pack, ho.blocks);
-	if (ret) {
-		log_error("zone %s: pack %llu: %s", z->name, pack, ret == -EUCLEAN ?
-			  "its head is damaged or of another pack" : strerror(-ret));
-		close(ho.fd);
-		return -EIO;
-	}
-	ret = chan_ioctl(z->chan, NEXUS_IOC_PACK, &ho);
-	close(ho.fd);
-	if (ret == -EEXIST)
-		ret = 0;
-	if (ret)
-		log_error("zone %s: pack %llu is refused: %s", z->name, pack,
-			  strerror(-ret));
-	else
-		stats_inc(packs_opened);
 	return ret;
 }
 
@@ -167,7 +135,7 @@ int request_answer(struct helper *h, const struct nexus_request *req,
 		return 0;
 	}
 	if (req->op == NEXUS_OP_OPEN_PACK) {
-		ret = open_pack(z, req->arg0);
+		ret = zone_offer_pack(z, req->arg0);
 		applied = memtable_applied(&z->mt);
 	} else {
 		ret = read_zone(z, req, reply, may_block, &applied);

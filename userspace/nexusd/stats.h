@@ -24,7 +24,14 @@
 	X(packs_opened,		"packs handed over for reading") \
 	X(scrub_runs,		"scrubs that came to their end") \
 	X(scrub_blocks,		"blocks scrubs have read") \
-	X(scrub_problems,	"blocks scrubs found damaged or could not read")
+	X(scrub_problems,	"blocks scrubs found damaged or could not read") \
+	X(packs_surveyed,	"packs looked through for dead blocks") \
+	X(punched_bytes,	"bytes of dead blocks given back to the host") \
+	X(compacted_packs,	"packs whose live blocks were moved") \
+	X(compacted_bytes,	"bytes of live blocks moved") \
+	X(moves,		"records that moved blocks") \
+	X(moves_skipped,	"pieces that had changed before they were moved, or are damaged") \
+	X(retire_refused,	"times the module refused to give dead blocks up")
 
 enum stats_counter {
 #define X(name, help) STATS_##name,

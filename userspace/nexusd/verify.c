@@ -210,9 +210,12 @@ static enum verdict find_crc(struct verify *v, struct look *l, struct verify_pro
 	line = get_line(v, l->pack, l->block, &error);
 	if (!line)
 		return wrong(l, p, error, "has a line that cannot be read");
-	if (le32_to_cpu(line->pack) != (u32)l->pack || !line->ino)
+	if (le32_to_cpu(line->pack) != (u32)l->pack ||
+	    (!line->ino && !(le64_to_cpu(line->offset) & NEXUS_PL_ABSENT)))
 		return v->logged && pack_tables_find(v->logged, l->pack, l->block, crc) ?
 		       FINE : NO_LINE;
+	if (le64_to_cpu(line->offset) & NEXUS_PL_ABSENT)
+		return wrong(l, p, 0, "is in use, and was given up as dead");
 	if (le64_to_cpu(line->data_id) == l->data_id)
 		l->ino = le64_to_cpu(line->ino);
 	/* The first owner; of a shared block there are others. */

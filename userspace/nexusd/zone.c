@@ -8,7 +8,6 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#define SPACE_RESERVE	(64ull << 20)	/* of the host, for the index */
 
 void zone_cond_init(pthread_cond_t *cond)
 {
@@ -45,6 +44,7 @@ struct zone *zone_new(struct helper *h, const struct config *cfg, struct chan *c
 	pthread_mutex_init(&z->make_lock, NULL);
 	pthread_mutex_init(&z->reason_lock, NULL);
 	pthread_mutex_init(&z->report_lock, NULL);
+	pthread_mutex_init(&z->dead_lock, NULL);
 	pthread_mutex_init(&z->scrub_lock, NULL);
 	zone_cond_init(&z->fold_cond);
 	zone_cond_init(&z->make_cond);
@@ -61,6 +61,7 @@ void zone_put(struct zone *z)
 {
 	if (!z || atomic_fetch_sub(&z->refs, 1) != 1)
 		return;
+	zone_space_free(z);
 	chan_unmap_ring(&z->ring);
 	applier_destroy(&z->applier);
 	memtable_destroy(&z->mt);
@@ -81,6 +82,7 @@ void zone_put(struct zone *z)
 	pthread_cond_destroy(&z->fold_cond);
 	pthread_mutex_destroy(&z->scrub_lock);
 	pthread_mutex_destroy(&z->report_lock);
+	pthread_mutex_destroy(&z->dead_lock);
 	pthread_mutex_destroy(&z->reason_lock);
 	pthread_mutex_destroy(&z->make_lock);
 	pthread_mutex_destroy(&z->fold_lock);
@@ -261,7 +263,7 @@ int zone_limits(struct zone *z, u64 *kinds)
 void zone_report(struct zone *z)
 {
 	struct nexus_report rp = { .zone = z->id };
-	u64 avail = 0;
+	u64 avail = 0, reserve = zone_growth_reserve(z);
 	int ret;
 
 	if (!z->id || atomic_load(&z->dropped))
@@ -271,7 +273,7 @@ void zone_report(struct zone *z)
 	rp.applied = memtable_applied(&z->mt);
 	rp.checkpoint = atomic_load(&z->checkpoint);
 	if (!z->os->drv->space(z->os, &rp.space_total, &avail))
-		rp.space_free = avail > SPACE_RESERVE ? avail - SPACE_RESERVE : 0;
+		rp.space_free = avail > reserve ? avail - reserve : 0;
 	if (atomic_load(&z->nospace)) {
 		rp.flags |= NEXUS_RP_NOSPACE;
 		rp.space_free = 0;

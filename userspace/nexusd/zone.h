@@ -20,8 +20,15 @@
 
 #define ZONE_INO_RANGE		(1ull << 20)	/* inode numbers handed over at once */
 #define ZONE_SPARE_PACKS	2u		/* packs handed over at mount */
+/*
+ * Space of the host that growth leaves alone: for the index, and for compaction,
+ * which needs room to make room.
+ */
+#define ZONE_INDEX_SPACE	(64ull << 20)
+#define ZONE_COMPACT_PACKS	2u
 
 struct helper;
+struct space;
 
 /* What is to be cleaned up after the last incarnation; found before attach. */
 struct zone_leftovers {
@@ -92,9 +99,11 @@ struct zone {
 	u64 kept;			/* packs' room set aside; report_lock */
 	u64 kept_for;			/* the kernel's wish that led to it; report_lock */
 	struct zone_leftovers leftovers;	/* maker thread */
-	struct zone_dead_pack *dead;	/* maker thread */
+	pthread_mutex_t dead_lock;	/* the kernel forgets packs, or is given them */
+	struct zone_dead_pack *dead;	/* dead_lock; maker thread */
 	u64 bulk_lsn;			/* after the last step of bulk deletion */
 	u64 cleaned_at;			/* checkpoint of the last look for dead packs */
+	struct space *space;		/* until the last reference goes; NULL: read-only */
 
 	pthread_mutex_t scrub_lock;	/* of the pointer; outside of scrub's own */
 	struct scrub *scrub;		/* scrub_lock; NULL: no thread */
@@ -105,6 +114,11 @@ struct zone {
 	int error;			/* reason_lock */
 	char reason[112];		/* reason_lock: why read-only */
 };
+
+static inline u64 zone_growth_reserve(const struct zone *z)
+{
+	return ZONE_INDEX_SPACE + (u64)ZONE_COMPACT_PACKS * z->sb.pack_size;
+}
 
 /* zone.c */
 struct zone *zone_new(struct helper *h, const struct config *cfg, struct chan *chan,
@@ -191,6 +205,25 @@ int zone_keep_use(struct zone *z, int (*hand)(struct zone *z, u64 pack, u32 flag
 /* clean.c, on the maker thread */
 int zone_find_leftovers(struct zone *z);
 void zone_clean_step(struct zone *z);
+/*
+ * Taken over from another helper, and its records known: seals the packs that it was
+ * writing.  The kernel says which are its own.
+ */
+int zone_adopt_packs(struct zone *z);
+/* Submits a record; *lsn is that behind it (may be NULL).  As the ioctl. */
+int zone_submit(struct zone *z, void *rec, size_t len, u64 *lsn);
+int zone_seal_pack(struct zone *z, u64 pack, u32 used);
+struct nexus_time zone_now(void);
 void zone_clean_free(struct zone *z);
+/* dead_lock held: the pack is on its way out. */
+bool zone_pack_dying(const struct zone *z, u64 pack);
+
+/* space.c: what dies inside of packs comes back */
+int zone_space_start(struct zone *z);
+/* Whoever was asking for compaction may still be on its way out afterwards. */
+void zone_space_stop(struct zone *z);
+void zone_space_free(struct zone *z);
+/* Something was folded, and may be dead now. */
+void zone_space_kick(struct zone *z);
 
 #endif /* NEXUSD_ZONE_H */

@@ -366,6 +366,7 @@ struct nexus_zone_attach {
 #define NEXUS_HF_ZEROED		(1u << 0) /* written with zeros: a write changes no metadata */
 #define NEXUS_HF_SPARE		(1u << 1) /* pack: empty, for new data */
 #define NEXUS_HF_KEPT		(1u << 2) /* spare, made of what was kept, now less by it */
+#define NEXUS_HF_ABSENT		(1u << 3) /* pack, not spare: blocks are missing, see @absent */
 
 struct nexus_hand_over {
 	__u32	zone;
@@ -373,7 +374,12 @@ struct nexus_hand_over {
 	__u32	flags;		/* NEXUS_HF_* */
 	__u32	blocks;		/* size of the file */
 	__u64	id;		/* pack id; segments: file index, for messages */
-	__u64	reserved[2];
+	/*
+	 * With HF_ABSENT a user pointer to a bit for each of @blocks, in __u64s from
+	 * the lowest bit on: 1 for a block of content that is not there any more.
+	 */
+	__u64	absent;
+	__u64	reserved;
 };
 
 struct nexus_ino_range {
@@ -400,10 +406,16 @@ struct nexus_report {
 #define NEXUS_RP_NOSPACE	(1u << 0) /* no further pack can be made */
 
 /*
- * Append a record on behalf of the helper: FORGET, BULK, PACK, SETTING, QUOTA of a
- * mounted zone (of others the helper appends records itself).  Never waits for
- * room: -EAGAIN.  -EBUSY: FORGET of an inode that is in use; -EPERM: any other
- * type; -ENOTCONN: not mounted; -EROFS: the zone is read-only.
+ * Append a record on behalf of the helper: FORGET, BULK, PACK, SETTING, QUOTA, MOVE
+ * of a mounted zone (of others the helper appends records itself).  Never waits for
+ * room: -EAGAIN.  -EBUSY: FORGET of an inode that is in use, PACK of a pack that is
+ * read or was written by the kernel; -EPERM: any other type; -ENOTCONN: not mounted;
+ * -EROFS: the zone is read-only.
+ * MOVE may ask the helper about the file and wait for it, killably: submit it from a
+ * thread that answers nothing.  The pack it goes to was handed over (-ENXIO) with
+ * the blocks in it (-EINVAL), and not as a spare one (-EBUSY).  -ENODATA: the file
+ * does not have the blocks where the record says, or there is no such file; nothing
+ * was appended.  -EOPNOTSUPP: the store has no feature MOVES.
  */
 struct nexus_submit {
 	__u32	zone;
@@ -411,6 +423,29 @@ struct nexus_submit {
 	__u64	record;		/* user pointer */
 	__u64	lsn;		/* out: after the record */
 };
+
+/*
+ * RETIRE: blocks of a sealed pack are about to go.  The kernel marks them absent,
+ * waits killably for reads in flight, and returns 0; from then on whoever reads
+ * them gets an error.  Ranges that were retired before are fine.  Nothing changes
+ * with -EINVAL (a range is empty, outside of the pack's content, or too many),
+ * -ENXIO (the kernel does not have the pack: hand it over first) and -EBUSY (the
+ * pack is not sealed, or a file's map in memory names a block of a range).
+ */
+struct nexus_retire {
+	__u32	zone;
+	__u32	nr;		/* of ranges, 1..NEXUS_RETIRE_MAX */
+	__u64	pack;
+	__u64	ranges;		/* user pointer: struct nexus_pack_range[nr] */
+	__u64	reserved;
+};
+
+struct nexus_pack_range {
+	__u32	block;
+	__u32	nblocks;
+};
+
+#define NEXUS_RETIRE_MAX	8192u
 
 struct nexus_zone_fail {
 	__u32	zone;
@@ -457,6 +492,7 @@ struct nexus_zone_next {
 #define NEXUS_IOC_INO_RANGE	_IOW(0xE6, 0x07, struct nexus_ino_range)
 #define NEXUS_IOC_REPORT	_IOW(0xE6, 0x08, struct nexus_report)
 #define NEXUS_IOC_SUBMIT	_IOWR(0xE6, 0x09, struct nexus_submit)
+#define NEXUS_IOC_RETIRE	_IOW(0xE6, 0x0a, struct nexus_retire)
 
 /* ---- generic netlink ------------------------------------------------ */
 /* Documentation/netlink/nexusfs.yaml is the specification. */
@@ -557,6 +593,8 @@ NEXUS_UAPI_ASSERT(sizeof(struct nexus_hand_over) == 40);
 NEXUS_UAPI_ASSERT(sizeof(struct nexus_ino_range) == 24);
 NEXUS_UAPI_ASSERT(sizeof(struct nexus_report) == 88);
 NEXUS_UAPI_ASSERT(sizeof(struct nexus_submit) == 24);
+NEXUS_UAPI_ASSERT(sizeof(struct nexus_retire) == 32);
+NEXUS_UAPI_ASSERT(sizeof(struct nexus_pack_range) == 8);
 NEXUS_UAPI_ASSERT(sizeof(struct nexus_zone_fail) == 128);
 NEXUS_UAPI_ASSERT(sizeof(struct nexus_zone_next) == 144);
 

@@ -353,6 +353,9 @@ static int call_handover(int dev, uint32_t zone, void *arg)
 	struct nexus_zone_fail zf;
 	struct nexus_zone_attach za;
 	char record[256];
+	uint64_t bits[1024 / 64] = { 0 };
+	struct nexus_pack_range range;
+	struct nexus_retire rt;
 	int file = host_file("other", 1024, O_RDWR | O_DIRECT);
 	int small = host_file("small", 1, O_RDWR | O_DIRECT);
 
@@ -368,12 +371,44 @@ static int call_handover(int dev, uint32_t zone, void *arg)
 	HO(NEXUS_IOC_SEGMENT, ho.fd = small);
 	HO(NEXUS_IOC_SEGMENT, ho.blocks = 0);
 	HO(NEXUS_IOC_SEGMENT, ho.flags = 1 << 20);
-	HO(NEXUS_IOC_SEGMENT, ho.reserved[1] = 1);
+	HO(NEXUS_IOC_SEGMENT, ho.reserved = 1);
 	HO(NEXUS_IOC_PACK, ho.id = 0);
 	HO(NEXUS_IOC_PACK, ho.blocks = 1);
 	HO(NEXUS_IOC_PACK, ho.blocks = ~0u);
 	HO(NEXUS_IOC_PACK, ho.fd = small);
 	HO(NEXUS_IOC_PACK, ho.fd = dev);
+	HO(NEXUS_IOC_PACK, ho.absent = 4096);
+	HO(NEXUS_IOC_PACK, ho.flags = NEXUS_HF_ABSENT);
+	HO(NEXUS_IOC_PACK, ho.flags = NEXUS_HF_ABSENT | NEXUS_HF_SPARE;
+	   ho.absent = (uintptr_t)bits);
+	bits[0] = 2;
+	HO(NEXUS_IOC_PACK, ho.flags = NEXUS_HF_ABSENT; ho.absent = (uintptr_t)bits);
+	bits[0] = 1ull << 60;
+	HO(NEXUS_IOC_PACK, ho.flags = NEXUS_HF_ABSENT; ho.absent = (uintptr_t)bits);
+	HO(NEXUS_IOC_PACK, ho.id = 51; ho.flags = NEXUS_HF_SPARE);
+
+#define RT(change) do {							\
+	rt = (struct nexus_retire){ .zone = zone, .nr = 1, .pack = 50,	\
+		.ranges = (uintptr_t)&range };				\
+	range = (struct nexus_pack_range){ 100, 5 };			\
+	change;								\
+	r[i++] = sys(ioctl(dev, NEXUS_IOC_RETIRE, &rt));		\
+} while (0)
+	RT(rt.zone = 99);
+	RT(rt.nr = 0);
+	RT(rt.nr = NEXUS_RETIRE_MAX + 1);
+	RT(rt.reserved = 1);
+	RT(rt.ranges = 0);
+	RT(rt.pack = 77);
+	RT(rt.pack = 51);
+	RT(range.block = 0);
+	RT(range.block = 8);
+	RT(range.block = 1024);
+	RT(range.nblocks = 0);
+	RT(range.nblocks = 925);
+	RT(range.nblocks = ~0u);
+	RT((void)0);
+	RT(range.nblocks = 924);
 
 	ir = (struct nexus_ino_range){ zone, 0, 5 << 20, 4 << 20 };
 	r[i++] = sys(ioctl(dev, NEXUS_IOC_INO_RANGE, &ir));
@@ -433,6 +468,27 @@ static const struct { int want; const char *name; } handover[] = {
 	{ -EINVAL, "PACK of 4 Gi blocks" },
 	{ -EINVAL, "PACK shorter than it says" },
 	{ -EINVAL, "PACK that is our own device" },
+	{ -EINVAL, "PACK with a bitmap and no flag" },
+	{ -EFAULT, "PACK with a flag and no bitmap" },
+	{ -EINVAL, "PACK that is spare, with blocks absent" },
+	{ -EINVAL, "PACK without its table" },
+	{ 0, "PACK with a block absent" },
+	{ 0, "PACK that is spare" },
+	{ -ENOENT, "RETIRE for no zone" },
+	{ -EINVAL, "RETIRE of nothing" },
+	{ -EINVAL, "RETIRE of too much" },
+	{ -EINVAL, "RETIRE, reserved" },
+	{ -EFAULT, "RETIRE without ranges" },
+	{ -ENXIO, "RETIRE in no pack" },
+	{ -EBUSY, "RETIRE in a pack that is not sealed" },
+	{ -EINVAL, "RETIRE of a head" },
+	{ -EINVAL, "RETIRE of a table" },
+	{ -EINVAL, "RETIRE beyond the end" },
+	{ -EINVAL, "RETIRE of an empty range" },
+	{ -EINVAL, "RETIRE of more than there is" },
+	{ -EINVAL, "RETIRE that wraps" },
+	{ 0, "RETIRE" },
+	{ 0, "RETIRE of the same and more" },
 	{ -EINVAL, "INO_RANGE that ends before it begins" },
 	{ -EINVAL, "INO_RANGE given twice" },
 	{ -EINVAL, "INO_RANGE, reserved" },

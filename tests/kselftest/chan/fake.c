@@ -86,8 +86,8 @@ void zone_params(struct nexus_zone_attach *za, int lock_fd)
 	za->lock_fd = lock_fd;
 	za->pack_blocks = 1024;
 	za->segment_blocks = 1024;
-	/* NEXUS_INCOMPAT_RANGES and _SHARED */
-	za->features = ctl->unshared ? 0x20 : 0x22;
+	/* NEXUS_INCOMPAT_MOVES, _RANGES and _SHARED */
+	za->features = ctl->unshared ? 0x60 : 0x62;
 }
 
 static int hand_over(struct fake *f, unsigned long cmd, const char *name,

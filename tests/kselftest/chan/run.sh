@@ -13,7 +13,7 @@ bin=$(cd "$here/../../.." && pwd -P)/build/kselftest/chan
 out=${NEXUS_OUT:-/tmp}
 status=0
 
-[ $# != 0 ] || set -- device replies waits life control unload
+[ $# != 0 ] || set -- device retire replies waits life control unload
 for name; do
 	tap=$out/chan-$name.tap
 	begun=$SECONDS

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The model tree, and its comparison with a store through typed reads. */
+#include "lib/extent_find.h"
 #include "model.h"
 
 void model_init(struct model *m)
@@ -349,5 +350,55 @@ void model_compare(struct model *m, struct store *s)
 		compare_quota(m, s, NEXUS_QUOTA_GROUP, i);
 		if (i)
 			compare_quota(m, s, NEXUS_QUOTA_PROJECT, i);
+	}
+}
+
+u32 model_same_place(const struct m_inode *in, u32 at)
+{
+	u32 n = 1;
+
+	while (at + n < M_BLOCKS && n < 256 && in->map[at + n].pack == in->map[at].pack &&
+	       in->map[at + n].block == in->map[at].block + n &&
+	       in->map[at + n].flags == in->map[at].flags)
+		n++;
+	return n;
+}
+
+bool store_any_shared(struct store *s, u64 data_id, u32 at, u32 n)
+{
+	u64 end = (u64)at + n, i = at, val[64];
+	struct nexus_kext x;
+	struct nexus_key k;
+
+	while (i < end && nexus_ext_seek(&s->kv, data_id, i, &k, val, sizeof(val), &x) > 0 &&
+	       x.fblock < end) {
+		if (x.flags & NEXUS_EF_SHARED)
+			return true;
+		i = x.fblock + x.nblocks;
+	}
+	return false;
+}
+
+void store_joined(struct store *s)
+{
+	const struct nexus_omap_entry *e;
+	struct nexus_extent_val v;
+	struct nexus_key k;
+	u64 id = 0, end = 0;
+
+	nexus_key_extent(&k, 0, 0);
+	for (e = nexus_omap_lower(&s->map, k.b, 1, false); e && e->data[0] == 'E';
+	     e = nexus_omap_lower(&s->map, e->data, e->klen, true)) {
+		u64 at = nexus_get_be64(e->data + 9) / 4096;
+
+		memcpy(&v, nexus_omap_val(e), sizeof(v));
+		if (!(le32_to_cpu(v.flags) & NEXUS_EF_UNWRITTEN)) {
+			end = 0;
+			continue;
+		}
+		assert_false(id == nexus_get_be64(e->data + 1) && at == end &&
+			     at % 256);
+		id = nexus_get_be64(e->data + 1);
+		end = at + le32_to_cpu(v.nblocks);
 	}
 }

@@ -68,4 +68,14 @@ void model_queue_bulk(struct model *m, u64 data_id);
 /* Asserts that every read of the store says what the model says. */
 void model_compare(struct model *m, struct store *s);
 
+/* Blocks that the file has at @at in one place, up to 256. */
+u32 model_same_place(const struct m_inode *in, u32 at);
+/* SHARE takes whole extents, which the model does not know: the store says it. */
+bool store_any_shared(struct store *s, u64 data_id, u32 at, u32 n);
+/*
+ * Unwritten extents of one window that touch are one, whatever the order in
+ * which they came to be.
+ */
+void store_joined(struct store *s);
+
 #endif

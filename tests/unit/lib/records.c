@@ -285,3 +285,23 @@ void *rec_nop(void)
 	nexus_rec_init(r, sizeof(*r), NEXUS_REC_NOP, 0, NOW);
 	return r;
 }
+
+void *rec_move(const struct move_args *a)
+{
+	size_t len = nexus_rec_move_len(a->nblocks);
+	struct nexus_rec_move *r = fresh(len);
+	u32 i;
+
+	nexus_rec_init(&r->head, len, NEXUS_REC_MOVE, 0, NOW);
+	r->ino = cpu_to_le64(a->ino);
+	r->data_id = cpu_to_le64(a->id);
+	r->offset = cpu_to_le64(a->at << NEXUS_BLOCK_SHIFT);
+	r->from_pack = cpu_to_le64(a->from_pack);
+	r->from_block = cpu_to_le32(a->from_block);
+	r->to_pack = cpu_to_le64(a->to_pack);
+	r->to_block = cpu_to_le32(a->to_block);
+	r->nblocks = cpu_to_le32(a->nblocks);
+	for (i = 0; i < a->nblocks; i++)
+		r->crc[i] = cpu_to_le32(i);
+	return r;
+}

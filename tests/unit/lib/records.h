@@ -43,6 +43,12 @@ struct clone_args {
 void *rec_clone(const struct clone_args *a);
 /* PUNCH (size 0) and RESERVE; in blocks. */
 void *rec_range(u16 type, u64 ino, u64 data_id, u64 fblock, u64 nblocks, u64 size);
+struct move_args {
+	u64 ino, id, at;	/* a file block */
+	u64 from_pack, to_pack;
+	u32 from_block, to_block, nblocks;
+};
+void *rec_move(const struct move_args *a);
 void *rec_nop(void);
 
 #endif

@@ -379,6 +379,71 @@ static void test_punch(void **state)
 	assert_false(INO32(flags, 21) & NEXUS_IF_INLINE);
 }
 
+static void test_move(void **state)
+{
+	struct move_args a = {
+		.ino = 20, .id = 20, .at = 250, .from_pack = 5, .from_block = 350,
+		.to_pack = 6, .to_block = 40, .nblocks = 12,
+	};
+	struct nexus_extent_val e;
+	u64 gen, version;
+	u32 i;
+
+	(void)state;
+	must(&s, rec_mk(1, 3, 20, "f", FILE_MODE));
+	must(&s, rec_extent(20, 20, 0, 0, 5, 100, 256, 0));
+	must(&s, rec_extent(20, 20, 256, 4096, 5, 356, 20, 0));
+	must(&s, rec_pack(5, NEXUS_PACK_SEALED, 376));
+	gen = INO(gen, 20);
+	version = INO(version, 20);
+	/* Over the border of a window. */
+	must(&s, rec_move(&a));
+	assert_int_equal(extents(20, &e), 4);
+	assert_int_equal(le32_to_cpu(pack_of(5).live), 264);
+	assert_int_equal(le32_to_cpu(pack_of(6).live), 12);
+	assert_int_equal(le32_to_cpu(pack_of(6).used), 52);
+	assert_int_equal(le32_to_cpu(pack_of(6).state), NEXUS_PACK_OPEN);
+	assert_int_equal(INO(blocks, 20), 276);
+	assert_int_equal(INO(gen, 20), gen);
+	assert_int_equal(INO(version, 20), version);
+	assert_int_equal(store_problems(&s, true), 0);
+	/* Again: it is not there any more.  Nor is what was never so. */
+	must(&s, rec_move(&a));
+	a.at = 249;
+	a.from_block = 349;
+	must(&s, rec_move(&a));
+	a.at = 270;
+	a.from_block = 370;
+	a.nblocks = 7;
+	must(&s, rec_move(&a));
+	a.nblocks = 6;
+	a.ino = 21;
+	must(&s, rec_move(&a));
+	a.ino = 1;
+	must(&s, rec_move(&a));
+	a.ino = 20;
+	a.id = 21;
+	must(&s, rec_move(&a));
+	assert_int_equal(le32_to_cpu(pack_of(6).live), 12);
+	a.id = 20;
+	a.to_block = 60;
+	must(&s, rec_move(&a));
+	assert_int_equal(le32_to_cpu(pack_of(6).live), 18);
+	/* Neither what is shared nor what is reserved. */
+	must(&s, rec_share(20, 20, 0, 10));
+	must(&s, rec_range(NEXUS_REC_RESERVE, 20, 20, 300, 5, 0));
+	for (i = 0; i < 2; i++) {
+		a = (struct move_args) {
+			.ino = 20, .id = 20, .at = i ? 300 : 0, .from_pack = 5,
+			.from_block = i ? 1 : 100, .to_pack = 6, .to_block = 70,
+			.nblocks = 2,
+		};
+		must(&s, rec_move(&a));
+	}
+	assert_int_equal(le32_to_cpu(pack_of(6).live), 18);
+	assert_int_equal(store_problems(&s, true), 0);
+}
+
 static void test_reserve(void **state)
 {
 	struct nexus_extent_val e;
@@ -614,7 +679,7 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 		T(test_mkfs), T(test_create), T(test_links), T(test_tmpfile),
 		T(test_tmpfile_named), T(test_rename), T(test_exchange), T(test_setattr),
-		T(test_extents), T(test_punch), T(test_reserve), T(test_truncate),
+		T(test_extents), T(test_punch), T(test_move), T(test_reserve), T(test_truncate),
 		T(test_truncate_orphan),
 		T(test_inline), T(test_xattr), T(test_store_records),
 		T(test_unknown_tail),

@@ -240,6 +240,27 @@ static void test_content_records(void **state)
 #define RESERVE rec_range(NEXUS_REC_RESERVE, 20, 20, 5, 7, 9)
 	BAD(nexus_rec_range, RESERVE, r->size = cpu_to_le64(1ull << 63));
 	BAD(nexus_rec_range, RESERVE, r->len = cpu_to_le64(~0ull << 12));
+#define MOVE rec_move(&(struct move_args) { .ino = 20, .id = 20, .at = 5, .from_pack = 5, \
+	.from_block = 6, .to_pack = 7, .to_block = 8, .nblocks = 3 })
+	GOOD(MOVE);
+	BAD(nexus_rec_move, MOVE, r->head.flags = cpu_to_le16(1));
+	BAD(nexus_rec_move, MOVE, r->ino = 0);
+	BAD(nexus_rec_move, MOVE, r->data_id = 0);
+	BAD(nexus_rec_move, MOVE, r->offset = cpu_to_le64(1));
+	BAD(nexus_rec_move, MOVE, r->offset = cpu_to_le64((1ull << 63) - 4096));
+	BAD(nexus_rec_move, MOVE, r->offset = cpu_to_le64(~0xfffull));
+	BAD(nexus_rec_move, MOVE, r->from_pack = 0);
+	BAD(nexus_rec_move, MOVE, r->to_pack = 0);
+	BAD(nexus_rec_move, MOVE, r->to_pack = r->from_pack);
+	BAD(nexus_rec_move, MOVE, r->from_block = 0);
+	BAD(nexus_rec_move, MOVE, r->from_block = cpu_to_le32(~0u));
+	BAD(nexus_rec_move, MOVE, r->to_block = 0);
+	BAD(nexus_rec_move, MOVE, r->to_block = cpu_to_le32(NEXUS_PACK_BLOCKS_MAX - 2));
+	BAD(nexus_rec_move, MOVE, r->nblocks = 0);
+	BAD(nexus_rec_move, MOVE, r->nblocks = cpu_to_le32(5));
+	BAD(nexus_rec_move, MOVE, r->nblocks = cpu_to_le32(~0u));
+	BAD(nexus_rec_move, MOVE, r->reserved = cpu_to_le32(1));
+	BAD(nexus_rec_move, MOVE, r->crc[3] = cpu_to_le32(1));	/* padding */
 }
 
 static void test_references(void **state)

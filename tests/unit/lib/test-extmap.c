@@ -127,7 +127,15 @@ static void test_reserve(void **state)
 		nexus_extmap_punch(map, 2 + i * 5, 1, NULL);
 	assert_true(nexus_extmap_count(map) == 1001);
 	assert_true(nexus_extmap_blocks(map) == 4000);
+	assert_true(nexus_extmap_may_name(map, 1));
+	assert_false(nexus_extmap_may_name(map, 2));
+	e.pack = 66;
+	e.nblocks = 1;
+	nexus_extmap_insert(map, &e, NULL);
+	/* 66 it is, but it looks like 2. */
+	assert_true(nexus_extmap_may_name(map, 66) && nexus_extmap_may_name(map, 2));
 	nexus_extmap_clear(map);
+	assert_false(nexus_extmap_may_name(map, 1));
 	assert_true(nexus_extmap_count(map) == 0);
 	assert_false(nexus_extmap_next(map, 0, &e));
 

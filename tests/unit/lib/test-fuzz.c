@@ -77,6 +77,9 @@ static void *sample(u32 i)
 	case 20: return rec_extent(22, 22, 252, 4096, 7, 400, 20, 0);
 	case 21: return rec_range(NEXUS_REC_PUNCH, 21, 21, 190, 120, 0);
 	case 22: return rec_range(NEXUS_REC_RESERVE, 21, 21, 190, 400, 5000);
+	case 23: return rec_move(&(struct move_args) {
+		.ino = 22, .id = 22, .at = 200, .from_pack = 5, .from_block = 400,
+		.to_pack = 8, .to_block = 20, .nblocks = 60 });
 	default: return rec_nop();
 	}
 }

@@ -400,31 +400,47 @@ static void op_range(void)
 	in->size = NEXUS_MAX(in->size, size);
 }
 
-/*
- * Unwritten extents of one window that touch are one, whatever the order in
- * which they came to be.
- */
-static void joined(void)
+static void op_move(void)
 {
-	const struct nexus_omap_entry *e;
-	struct nexus_extent_val v;
-	struct nexus_key k;
-	u64 id = 0, end = 0;
+	struct m_inode *in = some_inode();
+	u32 at = rnd(M_BLOCKS), n, i, block;
+	struct move_args a;
+	bool right;
+	u64 pack;
 
-	nexus_key_extent(&k, 0, 0);
-	for (e = nexus_omap_lower(&s.map, k.b, 1, false); e && e->data[0] == 'E';
-	     e = nexus_omap_lower(&s.map, e->data, e->klen, true)) {
-		u64 at = nexus_get_be64(e->data + 9) / 4096;
-
-		memcpy(&v, nexus_omap_val(e), sizeof(v));
-		if (!(le32_to_cpu(v.flags) & NEXUS_EF_UNWRITTEN)) {
-			end = 0;
-			continue;
+	for (i = 0; i < 20 && !in->map[at].pack; i++)
+		at = rnd(M_BLOCKS);
+	if (!in->map[at].pack)
+		return;
+	n = 1 + rnd(model_same_place(in, at));
+	model_alloc(&m, n, &pack, &block);
+	a = (struct move_args) {
+		.ino = in->ino, .id = in->data_id, .at = at, .nblocks = n,
+		.from_pack = in->map[at].pack, .from_block = in->map[at].block,
+		.to_pack = pack, .to_block = block,
+	};
+	if (a.from_pack == a.to_pack)
+		return;
+	right = S_ISREG(in->mode) && !in->map[at].flags && !store_any_shared(&s, in->data_id, at, n);
+	/* Wrong in one way or another: nothing happens. */
+	switch (rnd(12)) {
+	case 0: a.ino += 1000000; right = false; break;
+	case 1: a.id += 1000000; right = false; break;
+	case 2: a.from_block++; right = false; break;
+	case 3: a.at++; right = false; break;
+	case 4:
+		/* One more than is there. */
+		if (model_same_place(in, at) < 256 && at + model_same_place(in, at) < M_BLOCKS) {
+			a.nblocks = model_same_place(in, at) + 1;
+			right = false;
 		}
-		assert_false(id == nexus_get_be64(e->data + 1) && at == end &&
-			     at % 256);
-		id = nexus_get_be64(e->data + 1);
-		end = at + le32_to_cpu(v.nblocks);
+		break;
+	}
+	if (!verdict(rec_move(&a), true) || !right)
+		return;
+	for (i = 0; i < n; i++) {
+		in->map[at + i].pack = pack;
+		in->map[at + i].block = block + i;
 	}
 }
 
@@ -585,7 +601,7 @@ static void step(void)
 	static void (*const ops[])(void) = {
 		op_create, op_create, op_create, op_link, op_unlink, op_unlink,
 		op_rename, op_rename, op_rename, op_setattr, op_truncate, op_extent,
-		op_extent, op_extent, op_clone, op_clone, op_range, op_range,
+		op_extent, op_extent, op_clone, op_clone, op_range, op_range, op_move, op_move,
 		op_xattr, op_xattr, op_forget, op_bulk, op_bulk, op_other,
 	};
 
@@ -635,7 +651,7 @@ static void test_random(void **state)
 			if (i % 64 == 0)
 				compare_live();
 			if (i % 128 == 0)
-				joined();
+				store_joined(&s);
 		}
 	}
 	for (i = NEXUS_REC_CREATE; i < NEXUS_REC_MAX; i++) {

@@ -253,6 +253,9 @@ static void *sample(int i)
 	case 18: return rec_truncate(41, 41, 0, 5 * 4096, 0, 0);
 	case 19: return rec_range(NEXUS_REC_PUNCH, 23, 23, 0, 300, 0);
 	case 20: return rec_range(NEXUS_REC_RESERVE, 23, 23, 1, 300, 0);
+	case 21: return rec_move(&(struct move_args) {
+		.ino = 23, .id = 23, .from_pack = 5, .from_block = 1,
+		.to_pack = 9, .to_block = 5, .nblocks = 2 });
 	default: return NULL;
 	}
 }

@@ -36,6 +36,20 @@ static int fake_report(struct fake *k, const struct nexus_report *rp)
 	return ret;
 }
 
+/* Every pack is at hand and sealed. */
+static int fake_retire(struct fake *k, const struct nexus_retire *r)
+{
+	const struct nexus_pack_range *range = (const void *)(uintptr_t)r->ranges;
+	u32 i;
+
+	if (!r->nr || r->nr > NEXUS_RETIRE_MAX || r->reserved)
+		return -EINVAL;
+	k->retires++;
+	for (i = 0; !k->retire_error && i < r->nr; i++)
+		k->retired += range[i].nblocks;
+	return k->retire_error;
+}
+
 static int fake_ioctl(struct chan *c, unsigned long cmd, void *arg)
 {
 	struct fake *k = c->ctx;
@@ -63,6 +77,8 @@ static int fake_ioctl(struct chan *c, unsigned long cmd, void *arg)
 			return -EINVAL;
 		k->last_ino_end = range->end;
 		return 0;
+	case NEXUS_IOC_RETIRE:
+		return fake_retire(k, arg);
 	case NEXUS_IOC_ZONE_FAIL:
 		k->fails++;
 		memcpy(k->reason, ((struct nexus_zone_fail *)arg)->reason, sizeof(k->reason));

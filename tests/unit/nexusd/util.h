@@ -104,6 +104,9 @@ struct fake {
 	u64 last_ino_end;
 	u64 last_pack;
 	int submit_error;
+	int retire_error;
+	u32 retires;
+	u64 retired;		/* blocks */
 	char reason[112];
 	u64 kept, kept_for;	/* as last reported */
 	u32 reports;

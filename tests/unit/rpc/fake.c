@@ -262,6 +262,24 @@ static int pack_verify(void *ctx, const char *zone,
 	return ret;
 }
 
+/* Three packs, one a step, or those that are named. */
+static int pack_compact(void *ctx, const char *zone, struct control_compact *compact,
+			struct control_err *err)
+{
+	struct fake *fake = ctx;
+	uint64_t n = compact->npacks ? compact->npacks : compact->all ? 5 : 3;
+	int ret = packs_of(zone, err);
+
+	if (ret)
+		return ret;
+	atomic_fetch_add(&fake->calls, 1);
+	compact->done_packs = 1;
+	compact->blocks = 100;
+	compact->skipped = compact->after == 1;
+	compact->after = compact->after + 1 < n ? compact->after + 1 : 0;
+	return 0;
+}
+
 /* Each call is there in what it tells: runs begun, and stopped. */
 static int scrub(void *ctx, const char *zone, enum control_scrub_do what,
 		 struct control_scrub *out, struct control_err *err)
@@ -352,6 +370,7 @@ const struct control_ops fake_ops = {
 	.quota_grace = quota_grace,
 	.pack_list = pack_list,
 	.pack_verify = pack_verify,
+	.pack_compact = pack_compact,
 	.scrub = scrub,
 	.stats = stats,
 	.status = status,

@@ -139,6 +139,7 @@ static void scrub(void **state)
 static void packs(void **state)
 {
 	const uint64_t two[] = { 1, 1ull << 63 };
+	struct nexus_compacted done = { 0 };
 	struct nexus_verified seen = { 0 };
 	struct both *b = *state;
 	uint64_t n = 0;
@@ -173,6 +174,16 @@ static void packs(void **state)
 					   &problems, &seen), -ENXIO);
 	assert_int_equal(nexus_pack_verify(b->client, "\xff", NULL, 0, check_problem,
 					   &problems, &seen), -EILSEQ);
+
+	assert_int_equal(nexus_pack_compact(b->client, "packs", NULL, 0, false, &done), 0);
+	assert_int_equal(done.packs, 3);
+	assert_int_equal(done.blocks, 300);
+	assert_int_equal(done.skipped, 1);
+	assert_int_equal(nexus_pack_compact(b->client, "packs", NULL, 0, true, &done), 0);
+	assert_int_equal(done.packs, 8);
+	assert_int_equal(nexus_pack_compact(b->client, "packs", two, 2, false, &done), 0);
+	assert_int_equal(done.packs, 10);
+	assert_int_equal(nexus_pack_compact(b->client, "idle", NULL, 0, false, &done), -ENXIO);
 	assert_int_equal(nexus_health(b->client, NULL), 0);
 }
 

@@ -16,8 +16,8 @@
  *  - strings passed in are never NULL, valid UTF-8, and live until the return.
  *  - an operation the table leaves NULL is answered with UNIMPLEMENTED.
  *  - who may call what has been checked before (zone_create, zone_upgrade,
- *    pack_verify, quota_set, quota_grace and scrub, but to look, need uid 0 or
- *    group nexusfs).
+ *    pack_verify, pack_compact, quota_set, quota_grace and scrub, but to look,
+ *    need uid 0 or group nexusfs).
  */
 #ifndef NEXUSD_RPC_CONTROL_H
 #define NEXUSD_RPC_CONTROL_H
@@ -136,6 +136,15 @@ struct control_verify {
 	uint8_t cursor[CONTROL_CURSOR_MAX];	/* in and out */
 	size_t cursor_len;		/* 0: at the start; after a call: done */
 	uint64_t seen_packs, seen_extents, seen_blocks, unchecked;	/* out */
+};
+
+/** struct control_compact - a compaction in steps: of what, and what was done */
+struct control_compact {
+	const uint64_t *packs;		/* only these */
+	size_t npacks;			/* 0: all under half alive */
+	bool all;			/* all of which anything is dead */
+	uint64_t after;			/* in and out; 0: at the start; after a call: done */
+	uint64_t done_packs, blocks, skipped;	/* out, of this call */
 };
 
 /** struct control_scrub_run - a run; times are seconds since 1970, 0: never */
@@ -259,6 +268,8 @@ typedef int (*control_problem_fn)(void *arg,
  * @pack_list: call @fn for every pack above @after, by id, as zone_list does;
  *	-ENXIO when the zone is not mounted.
  * @pack_verify: one bounded step; call @fn for everything wrong; -ENXIO likewise.
+ * @pack_compact: one pack at most; -ENXIO likewise; -EOPNOTSUPP when the zone is
+ *	too old for it.
  * @scrub: look at the regular check of a zone, begin or end a run, and fill
  *	the struct; -ENXIO likewise, -EALREADY when there is one or none.
  * @quota_list: call @fn for every id of @kind from @from on, as zone_list does.
@@ -287,6 +298,9 @@ struct control_ops {
 			   struct control_verify *verify,
 			   control_problem_fn fn, void *arg,
 			   struct control_err *err);
+	int (*pack_compact)(void *ctx, const char *zone,
+			    struct control_compact *compact,
+			    struct control_err *err);
 	int (*scrub)(void *ctx, const char *zone, enum control_scrub_do what,
 		     struct control_scrub *scrub, struct control_err *err);
 	int (*quota_list)(void *ctx, const char *zone, uint32_t kind,

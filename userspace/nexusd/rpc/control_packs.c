@@ -127,8 +127,49 @@ out:
 	return ret;
 }
 
+static int packs_compact(void *ctx, const struct rpc_peer *peer,
+			 const uint8_t *payload, size_t len,
+			 struct rpc_reply *reply)
+{
+	Nexus__Control__V1__PacksCompactResponse msg =
+		NEXUS__CONTROL__V1__PACKS_COMPACT_RESPONSE__INIT;
+	Nexus__Control__V1__PacksCompactRequest *req;
+	struct control_compact cc = { .npacks = 0 };
+	struct control_err err = { "" };
+	struct control *c = ctx;
+	int ret;
+
+	(void)peer;
+	if (!c->ops->pack_compact)
+		return control_no_core(reply);
+	ret = control_unpack(&nexus__control__v1__packs_compact_request__descriptor,
+			     payload, len, reply, &req);
+	if (ret)
+		return ret;
+	ret = control_check_text(reply, "the zone", req->zone);
+	if (ret)
+		goto out;
+	cc.packs = req->packs;
+	cc.npacks = req->n_packs;
+	cc.all = req->all;
+	cc.after = req->after;
+	ret = c->ops->pack_compact(c->ctx, req->zone, &cc, &err);
+	msg.after = cc.after;
+	msg.packs = cc.done_packs;
+	msg.blocks = cc.blocks;
+	msg.skipped = cc.skipped;
+	if (ret)
+		control_core_error(reply, ret, &err);
+	else
+		ret = control_pack_reply(reply, &msg.base);
+out:
+	protobuf_c_message_free_unpacked(&req->base, NULL);
+	return ret;
+}
+
 const struct rpc_method control_pack_methods[] = {
 	{ "List", packs_list, 0 },
 	{ "Verify", packs_verify, RPC_METHOD_CHANGES | RPC_METHOD_LONG },
+	{ "Compact", packs_compact, RPC_METHOD_CHANGES | RPC_METHOD_LONG },
 	{ NULL, NULL, 0 },
 };

@@ -241,6 +241,30 @@ int nexus_pack_verify(struct nexus_client *client, const char *zone,
 		      const uint64_t *packs, size_t n, nexus_problem_fn fn,
 		      void *arg, struct nexus_verified *seen);
 
+/** struct nexus_compacted - what a compaction did */
+struct nexus_compacted {
+	uint64_t packs;			/* out of which blocks were moved */
+	uint64_t blocks;
+	uint64_t skipped;		/* pieces changed meanwhile, or damaged */
+};
+
+/**
+ * nexus_pack_compact() - move what is alive out of packs of a mounted zone, so
+ * that they can go; for root and group nexusfs
+ * @client: the client
+ * @zone: its name; -ENXIO when it is not mounted
+ * @packs: only these, however little of them is dead
+ * @n: how many; 0 for those of which less than half is alive
+ * @all: all of which anything is dead
+ * @done: is added to; the caller has zeroed it
+ *
+ * Asks for a pack at a time, and the helper takes the pace that it was told to take.
+ * The space is back some seconds later.
+ */
+int nexus_pack_compact(struct nexus_client *client, const char *zone,
+		       const uint64_t *packs, size_t n, bool all,
+		       struct nexus_compacted *done);
+
 /** struct nexus_scrub_run - a run; times are seconds since 1970, 0: never */
 struct nexus_scrub_run {
 	uint64_t begun;

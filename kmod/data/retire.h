@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What the channel asks of packs on the helper's behalf, once their content dies. */
+#ifndef NEXUS_DATA_RETIRE_H
+#define NEXUS_DATA_RETIRE_H
+
+#include "../nexusfs.h"
+
+/* Whether pack @id is one that the kernel writes to, or has written to. */
+bool nexus_packs_own(struct nexus_zone *zone, u64 id);
+/*
+ * Blocks of pack @r->pack are about to go from its file, see struct nexus_retire;
+ * @range is a copy of what it points to.  Mounted; process context; waits killably.
+ */
+int nexus_packs_retire(struct nexus_zone *zone, const struct nexus_retire *r,
+		       const struct nexus_pack_range *range);
+
+/*
+ * Appends a checked MOVE record if the file still has what it says, and changes the
+ * file's map.  May wait for the helper, killably.  0 and *@lsn; -ENODATA: it has
+ * not; -ENXIO, -EBUSY, -EINVAL: the pack it goes to is not at hand, written by the
+ * kernel, or does not have these blocks; -EOPNOTSUPP: the store has no feature MOVES;
+ * -EAGAIN: no room in the log.
+ */
+int nexus_data_move(struct nexus_zone *zone, struct super_block *sb,
+		    struct nexus_rec_move *rec, u64 *lsn);
+
+#endif /* NEXUS_DATA_RETIRE_H */

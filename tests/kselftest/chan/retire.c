@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * RETIRE and MOVE from a helper that may be wrong: what a file has is not given up,
+ * what was given up is not read, and a move is believed only if it can be.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <linux/nexusfs.h>
+
+#include "fake.h"
+
+#define OLD	9	/* the pack that reply.c names: block 100, and 200 at 8192 */
+#define NEW	10
+#define SPARE	11
+
+/* MOVE (21) of one block, as in placerec.h. */
+struct move {
+	__u32 len;
+	__u16 type, flags;
+	__u64 lsn, time_s;
+	__u32 time_ns, reserved;
+	__u64 ino, data_id, offset, from_pack, to_pack;
+	__u32 from_block, to_block, nblocks, reserved2;
+	__u32 crc, pad;
+};
+
+_Static_assert(sizeof(struct move) == 96, "MOVE of one block");
+
+static struct {
+	struct nexus_pack_range range;
+	__u64 pack;
+	struct move move;
+} *arg;
+
+static int sys(int ret)
+{
+	return ret < 0 ? -errno : 0;
+}
+
+static void put(int fd, unsigned int block, char what)
+{
+	char *buf;
+
+	if (posix_memalign((void **)&buf, 4096, 4096))
+		return;
+	memset(buf, what, 4096);
+	if (pwrite(fd, buf, 4096, (off_t)block * 4096) != 4096)
+		perror("pwrite");
+	free(buf);
+}
+
+/* In the helper. */
+static int call_packs(int dev, uint32_t zone, void *unused)
+{
+	struct nexus_hand_over ho = { .zone = zone, .blocks = 1024 };
+	int i, ret = 0;
+
+	for (i = OLD; !ret && i <= SPARE; i++) {
+		char name[16];
+
+		snprintf(name, sizeof(name), "pack%d", i);
+		ho.fd = host_file(name, 1024, O_RDWR | O_DIRECT);
+		ho.id = i;
+		ho.flags = i == SPARE ? NEXUS_HF_SPARE : 0;
+		if (i == OLD) {
+			put(ho.fd, 100, 'a');
+			put(ho.fd, 200, 'b');
+		} else if (i == NEW) {
+			put(ho.fd, 20, 'c');
+		}
+		ret = sys(ioctl(dev, NEXUS_IOC_PACK, &ho));
+		close(ho.fd);
+	}
+	return ret;
+}
+
+static int call_retire(int dev, uint32_t zone, void *unused)
+{
+	struct nexus_retire r = {
+		.zone = zone, .nr = 1, .pack = arg->pack, .ranges = (uintptr_t)&arg->range,
+	};
+
+	return sys(ioctl(dev, NEXUS_IOC_RETIRE, &r));
+}
+
+static int call_move(int dev, uint32_t zone, void *unused)
+{
+	struct nexus_submit s = {
+		.zone = zone, .len = sizeof(arg->move), .record = (uintptr_t)&arg->move,
+	};
+
+	return sys(ioctl(dev, NEXUS_IOC_SUBMIT, &s));
+}
+
+static int retire(__u64 pack, __u32 block, __u32 n)
+{
+	arg->pack = pack;
+	arg->range = (struct nexus_pack_range){ block, n };
+	return fake_call(call_retire);
+}
+
+/* A byte of what the file has there, around the page cache; or -errno. */
+static int look(const char *name, off_t at)
+{
+	char path[128], *buf;
+	int fd, ret;
+
+	snprintf(path, sizeof(path), "%s/%s", ctl->mnt, name);
+	fd = open(path, O_RDONLY | O_DIRECT);
+	if (fd < 0 || posix_memalign((void **)&buf, 4096, 4096))
+		return -errno;
+	ret = pread(fd, buf, 4096, at) == 4096 ? buf[77] : -errno;
+	free(buf);
+	close(fd);
+	return ret;
+}
+
+static void begin(struct move *m)
+{
+	char path[128];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "%s/x1", ctl->mnt);
+	if (stat(path, &st))
+		perror(path);
+	*m = (struct move){
+		.len = sizeof(*m), .type = 21, .ino = st.st_ino, .data_id = st.st_ino,
+		.from_pack = OLD, .to_pack = NEW, .from_block = 100, .to_block = 20,
+		.nblocks = 1,
+	};
+}
+
+#define MOVE(want, what, change) do {				\
+	begin(&arg->move);					\
+	change;							\
+	ok_err(fake_call(call_move), want, "MOVE %s", what);	\
+} while (0)
+
+int main(void)
+{
+	pid_t helper;
+
+	fake_init();
+	arg = mmap(NULL, sizeof(*arg), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	helper = fake_start();
+	ok_err(fake_mount(NULL), 0, "mount");
+	ok_err(fake_call(call_packs), 0, "packs");
+	ok(look("x1", 0) == 'a' && look("x1", 8192) == 'b', "what is in the file");
+
+	ok_err(retire(OLD, 100, 1), -EBUSY, "RETIRE of a block that is in use");
+	ok_err(retire(OLD, 20, 181), -EBUSY, "RETIRE of many, the last of which is");
+	ok_err(retire(OLD, 20, 80), 0, "RETIRE of what is not");
+	ok_err(retire(OLD, 101, 99), 0, "RETIRE of what lies between");
+	ok(look("x1", 0) == 'a' && look("x1", 8192) == 'b', "the file is as it was");
+
+	MOVE(-ENXIO, "to a pack that is not there", arg->move.to_pack = 77);
+	MOVE(-EBUSY, "to a pack that the kernel writes", arg->move.to_pack = SPARE);
+	MOVE(-EINVAL, "to a head", arg->move.to_block = 1);
+	MOVE(-EINVAL, "beyond the end", arg->move.to_block = 1024);
+	MOVE(-EINVAL, "of nothing", arg->move.nblocks = 0);
+	MOVE(-EINVAL, "within a pack", arg->move.to_pack = OLD);
+	MOVE(-ENODATA, "of another block", arg->move.from_block = 101);
+	MOVE(-ENODATA, "of a hole", arg->move.offset = 4096);
+	MOVE(-ENODATA, "of another data id", arg->move.data_id++);
+	MOVE(-ENODATA, "of a directory", arg->move.ino = 1);
+	ok_err(retire(NEW, 21, 1), 0, "RETIRE in the other pack");
+	MOVE(-EINVAL, "to a block that was given up", arg->move.to_block = 21);
+	ok(look("x1", 0) == 'a', "the file is as it was");
+	MOVE(0, "as it should be", (void)0);
+	ok(look("x1", 0) == 'c' && look("x1", 8192) == 'b', "the file has the new block");
+	MOVE(-ENODATA, "again", (void)0);
+
+	ok_err(retire(OLD, 100, 1), 0, "RETIRE of the old place");
+	ok_err(retire(NEW, 20, 1), -EBUSY, "RETIRE of the new one");
+	ok(look("x1", 0) == 'c' && look("x1", 8192) == 'b', "the file is as it was");
+	/* The helper says that another file has it: an error, and no zeros. */
+	ok_err(look("x2", 0), -EIO, "a read of what was given up");
+	ok(look("x2", 8192) == 'b', "a read of what was not");
+
+	ok_err(fake_umount(), 0, "umount");
+	fake_stop(helper);
+	fake_exit();
+	return done();
+}

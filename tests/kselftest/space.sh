@@ -1,0 +1,174 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# Space that dies inside of packs comes back to the host, while files are read,
+# written and cloned, while the helper dies, and over remounts.
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
+# shellcheck source-path=SCRIPTDIR
+. "$here/tap.sh"
+# shellcheck source-path=SCRIPTDIR
+. "$here/supervised.sh"
+zone=space
+mnt=/mnt/space
+packs=/var/lib/nexusfs/zones/$zone/packs
+
+# A zone of small packs, made once.
+need() {
+	need_helper
+	[ "$dir" = /mnt/nexus ] || skip "needs /mnt/nexus"
+	mkdir -p $mnt
+	[ -e /var/lib/nexusfs/zones/$zone ] || nexusctl zone create $zone --option pack_size=4M
+	mountpoint -q $mnt || mount -t nexusfs $zone $mnt
+	rm -rf ${mnt:?}/*
+}
+
+tap_cleanup() {
+	umount $mnt 2> /dev/null || true
+}
+
+# KiB that the packs have of the host.
+host_kib() { du -sk $packs | cut -f 1; }
+at_most() { [ "$(host_kib)" -le "$1" ]; }
+counter() { nexusctl stats | awk -v n="nexus_helper_$1_total" '$1 == n { print $2 }'; }
+
+# scatter FILE MIB EACH STEP SEED: writes EACH KiB at every STEP KiB, or all of it
+# in order where they are equal; what it writes follows from place and seed.
+scatter() {
+	python3 - "$@" <<- 'END'
+		import os, random, sys
+		name, (mib, each, step, seed) = sys.argv[1], map(int, sys.argv[2:])
+		fd = os.open(name, os.O_RDWR | os.O_CREAT, 0o600)
+		at = list(range(0, mib << 10, step))
+		if each != step:
+		    random.Random(seed).shuffle(at)
+		for k in at:
+		    os.pwrite(fd, (b"%15d\n" % (k + seed)) * (each << 6), k << 10)
+		    if each != step and k % 64 == 0:
+		        os.sync_file_range(fd, 0, 0, 2) if hasattr(os, "sync_file_range") else None
+		os.fsync(fd)
+	END
+}
+
+sums() { (cd $mnt && find . -type f -print0 | sort -z | xargs -0 sha256sum); }
+
+same() {
+	sums > "$tap_tmp/after"
+	diff "$tap_tmp/sums" "$tap_tmp/after"
+}
+
+same_everywhere() {
+	same
+	echo 3 > /proc/sys/vm/drop_caches
+	same
+	umount $mnt
+	fsck.nexusfs $zone
+	mount -t nexusfs $zone $mnt
+	same
+	echo 3 > /proc/sys/vm/drop_caches
+	same
+}
+
+test_punch() {
+	need
+	local full
+	scatter $mnt/file 24 64 64 1
+	sync -f $mnt
+	full=$(host_kib)
+	scatter $mnt/file 24 32 64 2
+	scatter $mnt/file 24 32 64 3
+	sums > "$tap_tmp/sums"
+	[ "$(host_kib)" -gt $((full + 8000)) ]
+	until_true 60 at_most $((full + full / 50 + 4 * 1024))
+	[ "$(counter punched_bytes)" -gt $((8 << 20)) ]
+	same_everywhere
+	nexusctl pack verify $zone
+	rm $mnt/file
+	until_true 60 at_most $((5 * 4 * 1024))
+}
+
+# Little is left of each pack, in pieces: it is moved.
+test_compact() {
+	need
+	local full moves
+	scatter $mnt/file 24 64 64 1
+	echo small > $mnt/small
+	sync -f $mnt
+	full=$(host_kib)
+	moves=$(counter moves)
+	# Three of four blocks, and never in one piece.
+	scatter $mnt/file 24 12 16 2
+	sums > "$tap_tmp/sums"
+	until_true 60 moved_since "$moves"
+	until_true 60 at_most $((full + full / 50 + 5 * 1024))
+	same_everywhere
+	nexusctl pack verify $zone
+}
+
+moved_since() { [ "$(counter moves)" -gt "$1" ]; }
+
+# Asked for, of everything, while files are written, read, cloned and cut.
+test_compact_under_load() {
+	need
+	local i pids=()
+	scatter $mnt/still 12 64 64 5
+	scatter $mnt/still 12 16 32 6
+	for i in 1 2; do
+		scatter $mnt/busy$i 6 64 64 "$i"
+	done
+	sync -f $mnt
+	sums | grep still > "$tap_tmp/still"
+	(
+		n=10
+		while [ ! -e "$tap_tmp/stop" ]; do
+			n=$((n + 1))
+			scatter $mnt/busy1 6 8 32 $n
+			cp --reflink=always $mnt/busy1 $mnt/clone
+			cmp $mnt/busy1 $mnt/clone || echo "clone differs"
+			truncate -s 3M $mnt/busy2
+			scatter $mnt/busy2 6 8 32 $n
+		done
+	) > "$tap_tmp/writer" 2>&1 &
+	pids+=($!)
+	(
+		while [ ! -e "$tap_tmp/stop" ]; do
+			echo 3 > /proc/sys/vm/drop_caches
+			sums | grep still | diff "$tap_tmp/still" -
+		done
+	) > "$tap_tmp/reader" 2>&1 &
+	pids+=($!)
+	for i in 1 2 3; do
+		nexusctl pack compact $zone --all
+	done
+	touch "$tap_tmp/stop"
+	wait "${pids[@]}"
+	diff /dev/null "$tap_tmp/writer"
+	diff /dev/null "$tap_tmp/reader"
+	moved_since 0
+	sums > "$tap_tmp/sums"
+	same_everywhere
+	nexusctl pack verify $zone
+}
+
+# The helper dies while it moves, again and again; the next one goes on.
+test_compact_killed() {
+	need
+	local i
+	scatter $mnt/file 16 64 64 7
+	cp --reflink=always $mnt/file $mnt/clone
+	scatter $mnt/file 16 12 16 8
+	sync -f $mnt
+	sums > "$tap_tmp/sums"
+	for i in 0.2 0.7 1.5; do
+		nexusctl pack compact $zone --all > /dev/null 2>&1 &
+		sleep "$i"
+		kill_helper
+		wait $! || true
+		until_true 60 nexusctl status
+		same
+	done
+	until_true 60 nexusctl pack compact $zone --all
+	same_everywhere
+	nexusctl pack verify $zone
+}
+
+tap_main "$@"

@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "presence.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "stats.h"
+
+/* ---- the file ------------------------------------------------------------- */
+
+static int read_all(int fd, void *buf, size_t len)
+{
+	size_t done = 0;
+
+	while (done < len) {
+		ssize_t n = pread(fd, (u8 *)buf + done, len - done, (off_t)done);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return -EIO;
+		done += (size_t)n;
+	}
+	return 0;
+}
+
+int pack_image_open(struct nexus_objectstore *os, u64 pack, const u8 *uuid, bool writable,
+		    struct pack_image *img)
+{
+	void *buf;
+	int ret;
+
+	memset(img, 0, sizeof(*img));
+	img->pack = pack;
+	img->fd = os->drv->open_pack(os, pack, writable, &img->blocks);
+	if (img->fd < 0)
+		return img->fd;
+	img->first = 1 + pack_table_blocks(img->blocks);
+	ret = -EUCLEAN;
+	if (img->blocks <= img->first)
+		goto close_fd;
+	ret = -ENOMEM;
+	if (posix_memalign(&buf, NEXUS_BLOCK_SIZE, (size_t)img->first << NEXUS_BLOCK_SHIFT))
+		goto close_fd;
+	img->head = buf;
+	img->table = (void *)((u8 *)buf + NEXUS_BLOCK_SIZE);
+	ret = read_all(img->fd, buf, (size_t)img->first << NEXUS_BLOCK_SHIFT);
+	if (!ret)
+		ret = pack_check_head(img->head, uuid, pack, img->blocks);
+	if (!ret)
+		return 0;
+	free(buf);
+close_fd:
+	close(img->fd);
+	return ret;
+}
+
+void pack_image_close(struct pack_image *img)
+{
+	free(img->head);
+	close(img->fd);
+}
+
+static int write_block(struct pack_image *img, u32 block)
+{
+	const u8 *buf = (const u8 *)img->head + ((size_t)block << NEXUS_BLOCK_SHIFT);
+	ssize_t n = pwrite(img->fd, buf, NEXUS_BLOCK_SIZE, (off_t)block << NEXUS_BLOCK_SHIFT);
+
+	return n == NEXUS_BLOCK_SIZE ? 0 : n < 0 ? -errno : -EIO;
+}
+
+int pack_image_write_lines(struct pack_image *img, u32 block, u32 n)
+{
+	u32 at = 1 + block / NEXUS_PACK_LINES_PER_BLOCK;
+	u32 last = 1 + (block + n - 1) / NEXUS_PACK_LINES_PER_BLOCK;
+	int ret = 0;
+
+	for (; !ret && at <= last; at++)
+		ret = write_block(img, at);
+	return ret;
+}
+
+static void mark_line(struct nexus_pack_line *line, u64 pack)
+{
+	/* What a file before left there is no owner. */
+	if (!pack_line_is(line, pack))
+		memset(line, 0, sizeof(*line));
+	line->pack = cpu_to_le32((u32)pack);
+	line->offset |= cpu_to_le64(NEXUS_PL_ABSENT);
+}
+
+static int mark_lines(struct pack_image *img, const u64 *gone)
+{
+	u32 i, end, block;
+	int ret = 0;
+
+	for (block = 1; !ret && block < img->first; block++) {
+		bool changed = false;
+
+		i = (block - 1) * NEXUS_PACK_LINES_PER_BLOCK;
+		end = NEXUS_MIN(i + NEXUS_PACK_LINES_PER_BLOCK, img->blocks);
+		for (; i < end; i++) {
+			if (!bit_get(gone, i) || pack_line_absent(&img->table[i], img->pack))
+				continue;
+			mark_line(&img->table[i], img->pack);
+			changed = true;
+		}
+		if (changed)
+			ret = write_block(img, block);
+	}
+	return ret;
+}
+
+int pack_image_mark(struct pack_image *img, const u64 *gone)
+{
+	u32 i, n = 0;
+	int ret = mark_lines(img, gone);
+
+	for (i = img->first; i < img->blocks; i++)
+		n += pack_line_absent(&img->table[i], img->pack);
+	/* Never too many: what the head does not count is looked for again. */
+	if (!ret && fdatasync(img->fd))
+		ret = -errno;
+	if (ret || le32_to_cpu(img->head->absent) == n)
+		return ret;
+	img->head->absent = cpu_to_le32(n);
+	pack_head_seal(img->head);
+	ret = write_block(img, 0);
+	if (!ret && fdatasync(img->fd))
+		ret = -errno;
+	return ret;
+}
+
+int pack_image_punch(struct pack_image *img, const u64 *gone, u64 *blocks)
+{
+	u32 i, from;
+
+	*blocks = 0;
+	for (i = img->first; i < img->blocks; i++) {
+		if (!bit_get(gone, i))
+			continue;
+		for (from = i; i < img->blocks && bit_get(gone, i); i++)
+			;
+		if (fallocate(img->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+			      (off_t)from << NEXUS_BLOCK_SHIFT,
+			      (off_t)(i - from) << NEXUS_BLOCK_SHIFT))
+			return -errno;
+		*blocks += i - from;
+	}
+	return 0;
+}
+
+/* ---- the kernel ------------------------------------------------------------ */
+
+/* The bits of what is absent; NULL with 0: everything is there. */
+static int load_absent(struct zone *z, u64 pack, u64 **bits)
+{
+	struct pack_image img;
+	u32 i;
+	int ret;
+
+	*bits = NULL;
+	ret = pack_image_open(z->os, pack, z->sb.uuid, false, &img);
+	if (ret)
+		return ret;
+	if (img.head->absent) {
+		*bits = calloc(bit_words(img.blocks), sizeof(u64));
+		if (!*bits)
+			ret = -ENOMEM;
+		for (i = img.first; !ret && i < img.blocks; i++)
+			if (pack_line_absent(&img.table[i], pack))
+				bit_set(*bits, i);
+	}
+	pack_image_close(&img);
+	return ret;
+}
+
+int zone_offer_pack(struct zone *z, u64 pack)
+{
+	struct nexus_hand_over ho = { .zone = z->id, .id = pack };
+	struct nexus_pack_head head = { .absent = 0 };
+	u64 *bits = NULL;
+	int ret;
+
+	ho.fd = z->os->drv->open_pack(z->os, pack, false, &ho.blocks);
+	if (ho.fd < 0) {
+		log_error("zone %s: pack %llu cannot be opened: %s", z->name, pack,
+			  strerror(-ho.fd));
+		return -EIO;
+	}
+	/* What another zone or an older pack left under this name is not handed out. */
+	ret = pack_read_head(ho.fd, z->sb.uuid, pack, ho.blocks, &head);
+	if (ret == -EUCLEAN) {
+		log_error("zone %s: pack %llu: its head is damaged or of another pack", z->name,
+			  pack);
+		close(ho.fd);
+		return -EIO;
+	}
+	if (!ret && head.absent)
+		ret = load_absent(z, pack, &bits);
+	/* Its content may be whole; that nobody has what is gone is for fsck to say. */
+	if (ret)
+		log_warn("zone %s: what is gone of pack %llu cannot be read: %s", z->name, pack,
+			 strerror(-ret));
+	if (bits) {
+		ho.flags |= NEXUS_HF_ABSENT;
+		ho.absent = (u64)(uintptr_t)bits;
+	}
+	ret = chan_ioctl(z->chan, NEXUS_IOC_PACK, &ho);
+	free(bits);
+	close(ho.fd);
+	if (ret == -EEXIST)
+		return 0;
+	if (ret)
+		log_error("zone %s: pack %llu is refused: %s", z->name, pack,
+			  strerror(-ret));
+	else
+		stats_inc(packs_opened);
+	return ret;
+}
+
+static int retire(struct zone *z, u64 pack, const struct nexus_pack_range *range, u32 nr)
+{
+	struct nexus_retire r = {
+		.zone = z->id, .nr = nr, .pack = pack, .ranges = (u64)(uintptr_t)range,
+	};
+
+	return nr ? chan_ioctl(z->chan, NEXUS_IOC_RETIRE, &r) : 0;
+}
+
+int zone_retire(struct zone *z, u64 pack, const u64 *gone, u32 blocks)
+{
+	struct nexus_pack_range *range = calloc(NEXUS_RETIRE_MAX, sizeof(*range));
+	u32 i, from, nr = 0;
+	int ret = range ? 0 : -ENOMEM;
+
+	for (i = 0; !ret && i < blocks; i++) {
+		if (!bit_get(gone, i))
+			continue;
+		for (from = i; i < blocks && bit_get(gone, i); i++)
+			;
+		range[nr++] = (struct nexus_pack_range){ from, i - from };
+		if (nr < NEXUS_RETIRE_MAX)
+			continue;
+		ret = retire(z, pack, range, nr);
+		nr = 0;
+	}
+	if (!ret)
+		ret = retire(z, pack, range, nr);
+	free(range);
+	return ret;
+}
+
+int zone_retire_pack(struct zone *z, u64 pack, u32 blocks)
+{
+	u32 first = 1 + pack_table_blocks(blocks);
+	const struct nexus_pack_range all = { first, blocks - first };
+	int ret = blocks > first ? retire(z, pack, &all, 1) : 0;
+
+	return ret == -ENXIO ? 0 : ret;
+}

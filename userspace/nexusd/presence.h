@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Which blocks of a pack file are there.  A dead block is marked in its line of the
+ * pack's table (NEXUS_PL_ABSENT), durably, before it is punched out; that is local to
+ * the file, outside of the log.  Holes of the file say nothing.
+ */
+#ifndef NEXUSD_PRESENCE_H
+#define NEXUSD_PRESENCE_H
+
+#include "pack.h"
+#include "zone.h"
+
+/* A bit for each block of a pack. */
+static inline bool bit_get(const u64 *bits, u32 i)
+{
+	return bits[i / 64] >> (i % 64) & 1;
+}
+
+static inline void bit_set(u64 *bits, u32 i)
+{
+	bits[i / 64] |= 1ull << (i % 64);
+}
+
+static inline size_t bit_words(u32 n)
+{
+	return ((size_t)n + 63) / 64;
+}
+
+/* A pack file that is open, with its head and table. */
+struct pack_image {
+	u64 pack;
+	int fd;
+	u32 blocks;
+	u32 first;			/* first block of content */
+	struct nexus_pack_head *head;	/* a block; the table is behind it */
+	struct nexus_pack_line *table;	/* a line for each block */
+};
+
+/*
+ * 0; -ENOENT: no such pack; -EUCLEAN: its head is of another one or damaged; -EIO.
+ * On success it is closed with pack_image_close().
+ */
+int pack_image_open(struct nexus_objectstore *os, u64 pack, const u8 *uuid, bool writable,
+		    struct pack_image *img);
+void pack_image_close(struct pack_image *img);
+
+static inline bool pack_line_is(const struct nexus_pack_line *line, u64 pack)
+{
+	return le32_to_cpu(line->pack) == (u32)pack;
+}
+
+static inline bool pack_line_absent(const struct nexus_pack_line *line, u64 pack)
+{
+	return pack_line_is(line, pack) && le64_to_cpu(line->offset) & NEXUS_PL_ABSENT;
+}
+
+/* Blocks of the table with the lines of blocks [block, block + n); not flushed. */
+int pack_image_write_lines(struct pack_image *img, u32 block, u32 n);
+/* Marks the blocks whose bits are set in @gone absent, in image and file, durably. */
+int pack_image_mark(struct pack_image *img, const u64 *gone);
+/*
+ * Gives their space back to the host.  -EOPNOTSUPP: it has no way to.  *blocks:
+ * those that were given back.
+ */
+int pack_image_punch(struct pack_image *img, const u64 *gone, u64 *blocks);
+
+/*
+ * Hands a pack over that is to be read, with what is absent of it.  0 also when the
+ * kernel has it already.
+ */
+int zone_offer_pack(struct zone *z, u64 pack);
+/* RETIREs the blocks whose bits are set.  As the ioctl. */
+int zone_retire(struct zone *z, u64 pack, const u64 *gone, u32 blocks);
+/* All content of a pack; 0 also when the kernel does not have it. */
+int zone_retire_pack(struct zone *z, u64 pack, u32 blocks);
+
+#endif /* NEXUSD_PRESENCE_H */

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Punching: retire, mark, punch, in this order, so that neither a reader nor a
+ * crash ever finds zeros where content is said to be.
+ *
+ * The kernel has to have the pack, so that it knows what is absent from before
+ * anything is.  That it is not handed a pack whose record it has just dropped is
+ * what dead_lock is for: it would keep the file for as long as the zone is mounted.
+ */
+#include "space.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "stats.h"
+
+static int retire(struct zone *z, struct survey *s)
+{
+	u64 pack = s->img.pack;
+	int ret = -ENOENT;
+
+	pthread_mutex_lock(&z->dead_lock);
+	if (!zone_pack_dying(z, pack))
+		ret = zone_offer_pack(z, pack);
+	if (!ret)
+		ret = zone_retire(z, pack, s->gone, s->img.blocks);
+	pthread_mutex_unlock(&z->dead_lock);
+	return ret;
+}
+
+/* Marked before, and perhaps not punched: a crash may come between. */
+static void add_marked(struct survey *s)
+{
+	u32 i;
+
+	for (i = s->img.first; i < s->img.blocks; i++)
+		if (pack_line_absent(&s->img.table[i], s->img.pack))
+			bit_set(s->gone, i);
+}
+
+int space_punch(struct space *sp, struct survey *s)
+{
+	struct zone *z = sp->z;
+	u64 blocks = 0, start = space_clock();
+	u32 dead = survey_dead(s);
+	int ret;
+
+	if (sp->cannot_punch || (!dead && !(z->unclean && s->nabsent)))
+		return 0;
+	ret = dead ? retire(z, s) : 0;
+	if (ret == -EBUSY) {
+		stats_inc(retire_refused);
+		return 0;
+	}
+	if (ret == -ENOENT)
+		return 0;
+	if (!ret && dead)
+		ret = pack_image_mark(&s->img, s->gone);
+	if (z->unclean)
+		add_marked(s);
+	if (!ret)
+		ret = pack_image_punch(&s->img, s->gone, &blocks);
+	if (ret == -EOPNOTSUPP) {
+		log_info("zone %s: the host's filesystem cannot punch holes; dead blocks come back with whole packs",
+			 z->name);
+		sp->cannot_punch = true;
+		ret = 0;
+	}
+	stats_add(punched_bytes, blocks << NEXUS_BLOCK_SHIFT);
+	if (blocks)
+		log_debug("zone %s: %llu dead blocks of pack %llu given back", z->name, blocks,
+			  s->img.pack);
+	/* Of metadata of the host, as far as we can tell. */
+	space_pay(sp, NEXUS_BLOCK_SIZE, space_clock() - start);
+	return ret;
+}

@@ -1,0 +1,477 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * A pass goes over the records of all packs, as the index on disk has them.  A pack
+ * is looked into if more of it is dead than is known to be absent, and if more has
+ * died than when it was looked into last.  What that needs to remember are a few
+ * bytes a pack; a pass that finds nothing reads the pack records and nothing else.
+ */
+#include "space.h"
+
+#include <errno.h>
+#include <linux/ioprio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "stats.h"
+
+#define BATCH		256u	/* pack records of one view */
+#define PASS_MS		1000u	/* between passes, at least */
+#define SLEEP_MAX_NS	2000000000ull
+#define FOLD_WAIT_NS	20000000000ull
+#define FOLD_LOOK_NS	50000000ull
+
+u64 space_clock(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (u64)ts.tv_sec * 1000000000ull + (u64)ts.tv_nsec;
+}
+
+/* ---- sleeping ----------------------------------------------------------------- */
+
+/* Until then, or until the zone ends, or @kick: until something was folded. */
+static void sleep_ns(struct space *sp, u64 ns, bool kick)
+{
+	u64 at = space_clock() + ns;
+	const struct timespec until = {
+		.tv_sec = (time_t)(at / 1000000000ull), .tv_nsec = (long)(at % 1000000000ull),
+	};
+
+	pthread_mutex_lock(&sp->lock);
+	while (!atomic_load(&sp->z->stopping) && !(kick && sp->kick) && space_clock() < at)
+		pthread_cond_timedwait(&sp->cond, &sp->lock, &until);
+	if (kick)
+		sp->kick = false;
+	pthread_mutex_unlock(&sp->lock);
+}
+
+/* Others change things; who only reads what is cached needs no disk. */
+static bool others_busy(struct space *sp)
+{
+	u64 tail = sp->z->ring.ctl ?
+		   __atomic_load_n(&sp->z->ring.ctl->tail, __ATOMIC_ACQUIRE) : 0;
+	bool busy = tail - sp->tail > sp->own;
+
+	sp->tail = tail;
+	sp->own = 0;
+	return busy;
+}
+
+void space_pay(struct space *sp, u64 bytes, u64 ns)
+{
+	u64 rate = sp->z->cfg->compact_rate, due;
+
+	if (!rate)
+		rate = 8u << 20;
+	if (others_busy(sp)) {
+		rate = rate / 4 + 1;
+		ns *= 4;
+	}
+	due = (u64)((double)bytes * 1e9 / (double)rate);
+	/* The disk is others' for as long as it was ours, and more while they need it. */
+	due = NEXUS_MIN(NEXUS_MAX(due, ns), SLEEP_MAX_NS);
+	sleep_ns(sp, due, false);
+}
+
+/* ---- one pack ------------------------------------------------------------------ */
+
+/* work held. */
+static int look_locked(struct space *sp, struct space_hint *hint, bool move,
+		       struct space_done *done)
+{
+	struct zone *z = sp->z;
+	u64 start = space_clock();
+	struct survey s;
+	int ret = survey_begin(&s, z, &sp->index, hint->pack);
+
+	stats_inc(packs_surveyed);
+	if (ret == -EUCLEAN)
+		log_warn("zone %s: what is live in pack %llu cannot be told from its table, so nothing of it is given back; nexusctl pack verify may say more",
+			 z->name, hint->pack);
+	/* Gone meanwhile, or to be left alone: until something else dies in it. */
+	if (ret)
+		return ret == -ENOMEM ? ret : 0;
+	space_pay(sp, (u64)s.img.first << NEXUS_BLOCK_SHIFT, space_clock() - start);
+	ret = -EOPNOTSUPP;
+	if (move || space_worth_moving(sp, &s))
+		ret = space_compact(sp, &s, done);
+	/* Once that is in the index the pack is dead, or less of it alive. */
+	if (ret == -EOPNOTSUPP || ret == -ENOSPC)
+		ret = space_punch(sp, &s);
+	hint->absent = le32_to_cpu(s.img.head->absent);
+	survey_end(&s);
+	return ret;
+}
+
+static int look_into(struct space *sp, struct space_hint *hint)
+{
+	struct space_done done = { 0 };
+	int ret;
+
+	pthread_mutex_lock(&sp->work);
+	ret = look_locked(sp, hint, false, &done);
+	pthread_mutex_unlock(&sp->work);
+	return ret;
+}
+
+/* What its head says is absent of a pack that was not looked at before. */
+static u32 head_absent(struct zone *z, u64 pack)
+{
+	struct pack_reader *r = pack_reader_new(z->os);
+	struct nexus_pack_head head;
+	u8 block[NEXUS_BLOCK_SIZE];
+	u32 absent = 0;
+
+	if (r && !pack_read_block(r, pack, 0, block)) {
+		memcpy(&head, block, sizeof(head));
+		if (!pack_check_head(&head, z->sb.uuid, pack, super_pack_blocks(&z->sb)))
+			absent = le32_to_cpu(head.absent);
+	}
+	pack_reader_free(r);
+	return absent;
+}
+
+static int visit(struct space *sp, u64 pack, const struct nexus_pack_val *val)
+{
+	u32 usable = super_pack_usable(&sp->z->sb), live = le32_to_cpu(val->live);
+	/* Less is not worth reading the table for. */
+	u32 min = super_pack_blocks(&sp->z->sb) - usable;
+	struct space_hint hint = { .pack = pack, .live = live };
+	size_t i = 0, end = sp->nhints;
+	bool known;
+	int ret = 0;
+
+	if (le32_to_cpu(val->state) != NEXUS_PACK_SEALED || !live)
+		return 0;
+	while (i < end) {
+		size_t mid = (i + end) / 2;
+
+		if (sp->hints[mid].pack < pack)
+			i = mid + 1;
+		else
+			end = mid;
+	}
+	known = i < sp->nhints && sp->hints[i].pack == pack;
+	if (known)
+		hint = sp->hints[i];
+	else
+		hint.absent = head_absent(sp->z, pack);
+	/* A crash may have come between the mark and the punch. */
+	if ((!known && sp->z->unclean && hint.absent) ||
+	    ((!known || hint.live != live) && (u64)live + hint.absent + min <= usable)) {
+		hint.live = live;
+		ret = look_into(sp, &hint);
+	}
+	if (!ret)
+		sp->next[sp->nnext++] = hint;
+	return ret;
+}
+
+/* ---- passes ---------------------------------------------------------------------- */
+
+struct batch {
+	u64 pack[BATCH];
+	struct nexus_pack_val val[BATCH];
+	u32 n;
+};
+
+/* The next records from @key on. */
+static int collect(struct space *sp, struct nexus_key *key, struct batch *b)
+{
+	struct memview v;
+	int ret = memview_begin(&v, &sp->index, NULL);
+
+	b->n = 0;
+	if (ret)
+		return ret;
+	while (b->n < BATCH) {
+		ret = nexus_kv_seek(&v.kv, key->b, &key->len, &b->val[b->n],
+				    sizeof(b->val[0]));
+		if (ret < 0 || key->b[0] != NEXUS_KEY_PACK)
+			break;
+		if (key->len == 9 && ret >= (int)sizeof(b->val[0]))
+			b->pack[b->n++] = nexus_get_be64(key->b + 1);
+		if (key->len == NEXUS_KEY_MAX)
+			break;
+		key->b[key->len++] = 0;
+	}
+	memview_end(&v);
+	return ret < 0 && ret != -ENOENT ? ret : 0;
+}
+
+static int room_for(struct space *sp, size_t n)
+{
+	struct space_hint *more;
+	size_t cap = (sp->nnext + n) * 2;
+
+	if (sp->nnext + n <= sp->next_cap)
+		return 0;
+	more = realloc(sp->next, cap * sizeof(*more));
+	if (!more)
+		return -ENOMEM;
+	sp->next = more;
+	sp->next_cap = cap;
+	return 0;
+}
+
+static int pass(struct space *sp)
+{
+	struct batch *b = malloc(sizeof(*b));
+	struct nexus_key key;
+	u32 i;
+	int ret = b ? 0 : -ENOMEM;
+
+	sp->nnext = 0;
+	nexus_key_pack(&key, 0);
+	while (!ret) {
+		ret = collect(sp, &key, b);
+		if (!ret && !b->n)
+			break;
+		if (!ret)
+			ret = room_for(sp, b->n);
+		for (i = 0; !ret && i < b->n; i++)
+			ret = atomic_load(&sp->z->stopping) ? -ESHUTDOWN :
+			      visit(sp, b->pack[i], &b->val[i]);
+	}
+	free(b);
+	if (ret)
+		return ret;
+	free(sp->hints);
+	sp->hints = sp->next;
+	sp->nhints = sp->nnext;
+	sp->next = NULL;
+	sp->next_cap = 0;
+	return 0;
+}
+
+static bool usable_now(struct zone *z)
+{
+	/* What the helper before us submitted must be known first. */
+	return !atomic_load(&z->dropped) && memtable_applied(&z->mt) >= z->floor &&
+	       !(zone_flags(z) & (NEXUS_LF_DETACHED | NEXUS_LF_READONLY));
+}
+
+/* work held.  What the helper before us was writing is not to be taken for dead. */
+static int get_ready(struct space *sp)
+{
+	int ret = 0;
+
+	if (!sp->ready && sp->z->reattached)
+		ret = zone_adopt_packs(sp->z);
+	sp->ready = !ret;
+	return ret;
+}
+
+static void pass_and_seal(struct space *sp)
+{
+	u64 checkpoint = atomic_load(&sp->z->checkpoint);
+	int ret;
+
+	pthread_mutex_lock(&sp->work);
+	ret = get_ready(sp);
+	pthread_mutex_unlock(&sp->work);
+	if (!ret)
+		ret = pass(sp);
+	pthread_mutex_lock(&sp->work);
+	space_seal(sp);
+	pthread_mutex_unlock(&sp->work);
+	if (!ret)
+		sp->looked_at = checkpoint;
+	else
+		log_debug("zone %s: dead space is looked for again: %s", sp->z->name,
+			  strerror(-ret));
+}
+
+static void *space_main(void *arg)
+{
+	struct space *sp = arg;
+	struct zone *z = sp->z;
+
+	/* After everybody else's I/O, where the host's scheduler has that. */
+	syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0,
+		IOPRIO_PRIO_VALUE(IOPRIO_CLASS_IDLE, 0));
+	while (!atomic_load(&z->stopping)) {
+		if (z->cfg->compact_rate && atomic_load(&z->checkpoint) != sp->looked_at &&
+		    usable_now(z))
+			pass_and_seal(sp);
+		sleep_ns(sp, PASS_MS * 1000000ull, false);
+		if (atomic_load(&z->checkpoint) == sp->looked_at)
+			sleep_ns(sp, SLEEP_MAX_NS, true);
+	}
+	return NULL;
+}
+
+/* ---- when asked to ----------------------------------------------------------------- */
+
+/* So that what is dead by now is dead in the index on disk. */
+static void write_index(struct space *sp)
+{
+	u64 applied = memtable_applied(&sp->z->mt), until = space_clock() + FOLD_WAIT_NS;
+
+	while (atomic_load(&sp->z->checkpoint) < applied && space_clock() < until &&
+	       !atomic_load(&sp->z->stopping)) {
+		zone_fold_kick(sp->z);
+		sleep_ns(sp, FOLD_LOOK_NS, false);
+	}
+}
+
+static bool wanted(struct space *sp, const struct batch *b, u32 i, const uint64_t *packs,
+		   size_t n, bool all)
+{
+	u32 live = le32_to_cpu(b->val[i].live), usable = super_pack_usable(&sp->z->sb);
+	size_t j;
+
+	if (le32_to_cpu(b->val[i].state) != NEXUS_PACK_SEALED || !live ||
+	    b->pack[i] >= sp->asked_end)
+		return false;
+	for (j = 0; j < n; j++)
+		if (packs[j] == b->pack[i])
+			return true;
+	return !n && (all ? live < usable : live * 2 < usable);
+}
+
+/* -ENOENT: none above @after. */
+static int next_wanted(struct space *sp, const uint64_t *packs, size_t n, bool all, u64 after,
+		       struct space_hint *hint)
+{
+	struct batch *b = malloc(sizeof(*b));
+	struct nexus_key key;
+	u32 i;
+	int ret = b ? 0 : -ENOMEM;
+
+	nexus_key_pack(&key, after + 1);
+	while (!ret) {
+		ret = collect(sp, &key, b);
+		if (!ret && !b->n)
+			ret = -ENOENT;
+		for (i = 0; !ret && i < b->n; i++) {
+			if (!wanted(sp, b, i, packs, n, all))
+				continue;
+			hint->pack = b->pack[i];
+			free(b);
+			return 0;
+		}
+	}
+	free(b);
+	return ret;
+}
+
+static int compact_next(struct space *sp, const uint64_t *packs, size_t n, bool all, u64 *after,
+			struct space_done *done)
+{
+	struct space_hint hint = { 0 };
+	int ret = get_ready(sp);
+
+	if (ret)
+		return ret;
+	if (!*after) {
+		write_index(sp);
+		pthread_mutex_lock(&sp->z->alloc_lock);
+		sp->asked_end = sp->z->al.next_pack;
+		pthread_mutex_unlock(&sp->z->alloc_lock);
+	}
+	ret = next_wanted(sp, packs, n, all, *after, &hint);
+	if (!ret)
+		ret = look_locked(sp, &hint, true, done);
+	if (!ret)
+		*after = hint.pack;
+	if (ret != -ENOENT)
+		return ret;
+	*after = 0;
+	return space_seal(sp);
+}
+
+int zone_compact_step(struct zone *z, const uint64_t *packs, size_t n, bool all, u64 *after,
+		      struct space_done *done)
+{
+	struct space *sp = z->space;
+	int ret;
+
+	if (!sp)
+		return -EROFS;
+	if (!(z->sb.incompat & NEXUS_INCOMPAT_MOVES))
+		return -EOPNOTSUPP;
+	pthread_mutex_lock(&sp->work);
+	if (atomic_load(&z->stopping) || atomic_load(&z->dropped))
+		ret = -ESHUTDOWN;
+	else
+		ret = usable_now(z) ? compact_next(sp, packs, n, all, after, done) : -EROFS;
+	pthread_mutex_unlock(&sp->work);
+	return ret;
+}
+
+/* ---- life --------------------------------------------------------------------------- */
+
+void zone_space_free(struct zone *z)
+{
+	struct space *sp = z->space;
+
+	if (!sp)
+		return;
+	if (sp->to_next)
+		pack_image_close(&sp->to);
+	free(sp->buf);
+	memtable_destroy(&sp->index);
+	pthread_mutex_destroy(&sp->work);
+	pthread_mutex_destroy(&sp->lock);
+	pthread_cond_destroy(&sp->cond);
+	free(sp->hints);
+	free(sp->next);
+	free(sp);
+	z->space = NULL;
+}
+
+int zone_space_start(struct zone *z)
+{
+	struct space *sp = calloc(1, sizeof(*sp));
+	pthread_condattr_t attr;
+	int ret;
+
+	if (!sp)
+		return -ENOMEM;
+	sp->z = z;
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&sp->cond, &attr);
+	pthread_condattr_destroy(&attr);
+	pthread_mutex_init(&sp->lock, NULL);
+	pthread_mutex_init(&sp->work, NULL);
+	z->space = sp;
+	ret = memtable_init(&sp->index, z->ms, 0);
+	if (!ret)
+		ret = -pthread_create(&sp->thread, NULL, space_main, sp);
+	if (ret)
+		zone_space_free(z);
+	else
+		sp->running = true;
+	return ret;
+}
+
+void zone_space_stop(struct zone *z)
+{
+	struct space *sp = z->space;
+
+	if (!sp || !sp->running)
+		return;
+	pthread_mutex_lock(&sp->lock);
+	pthread_cond_broadcast(&sp->cond);
+	pthread_mutex_unlock(&sp->lock);
+	pthread_join(sp->thread, NULL);
+	sp->running = false;
+}
+
+void zone_space_kick(struct zone *z)
+{
+	struct space *sp = z->space;
+
+	if (!sp)
+		return;
+	pthread_mutex_lock(&sp->lock);
+	sp->kick = true;
+	pthread_cond_broadcast(&sp->cond);
+	pthread_mutex_unlock(&sp->lock);
+}

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Space that dies inside of packs: the thread that looks for it, and what its
+ * parts share.  The thread waits for the disk and for the kernel, and the maker
+ * must never wait for that, so it is one of its own.
+ */
+#ifndef NEXUSD_SPACE_H
+#define NEXUSD_SPACE_H
+
+#include "survey.h"
+
+/* What is known of a pack since it was looked at last. */
+struct space_hint {
+	u64 pack;
+	u32 live;		/* then */
+	u32 absent;		/* by its head */
+};
+
+struct space {
+	struct zone *z;
+	pthread_t thread;
+	bool running;
+	pthread_mutex_t lock;
+	pthread_cond_t cond;
+	bool kick;			/* lock */
+	struct memtable index;		/* the metastore alone */
+	/* In the order of ids, of the last pass and of the one under way. */
+	struct space_hint *hints, *next;
+	size_t nhints, nnext, next_cap;
+	u64 looked_at;			/* checkpoint of the last pass */
+	u64 tail;			/* of the log, when we last paid */
+	u64 own;			/* of it since, bytes of our records; work */
+	bool cannot_punch;		/* the host's filesystem has no holes */
+	bool ready;			/* work; nobody else writes packs for us any more */
+
+	pthread_mutex_t work;		/* one pack at a time, whoever asks; and below */
+	struct pack_image to;		/* where live blocks go */
+	u32 to_next;			/* its next free block; 0: there is none */
+	u8 *buf;
+	u64 asked_end;			/* of who asks for compaction: packs made since */
+};
+
+/* What was done with one pack, or several. */
+struct space_done {
+	u64 packs;
+	u64 moved;			/* blocks */
+	u64 skipped;			/* pieces */
+};
+
+/*
+ * Has used the disk for @bytes and @ns: sleeps for as long as is due, or less when
+ * the zone ends.
+ */
+void space_pay(struct space *sp, u64 bytes, u64 ns);
+u64 space_clock(void);
+
+/* punch.c */
+/*
+ * Gives dead blocks of a surveyed pack back to the host.  0 also if there are none,
+ * or they must wait; or an error that ends the pass.
+ */
+int space_punch(struct space *sp, struct survey *s);
+
+/* compact.c; work held */
+/* Whether moving what is alive pays, and punching does not. */
+bool space_worth_moving(struct space *sp, const struct survey *s);
+/*
+ * Moves what can be moved.  0; -EOPNOTSUPP: not in this zone; -ENOSPC: no room to
+ * move it to; or another error that ends the pass.
+ */
+int space_compact(struct space *sp, struct survey *s, struct space_done *done);
+/* What was written to is sealed, and another one made when there is need. */
+int space_seal(struct space *sp);
+
+/* space.c, for the control socket */
+/*
+ * Moves what can be moved out of the next pack above *@after that is wanted: one
+ * of @packs, or with @n 0 one that is less than half alive, or with @all one of
+ * which anything is dead.  *@after becomes its id, or 0 when there is none left.
+ * Begins by writing the index, so that what is known to be dead is; may take long.
+ * Where the host has no room to move it to, what is dead is given back instead.
+ * 0; -EOPNOTSUPP as above; -EROFS: the zone is read-only; -ESHUTDOWN: it is closed.
+ */
+int zone_compact_step(struct zone *z, const uint64_t *packs, size_t n, bool all, u64 *after,
+		      struct space_done *done);
+
+#endif /* NEXUSD_SPACE_H */
