@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "scrub.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/ioprio.h>
@@ -109,48 +110,63 @@ static void save(struct scrub *s)
 		log_debug("zone %s: %s: %s", s->z->name, path, strerror(-ret));
 }
 
-static const char *parse_run(const char *at, const char *name, struct scrub_run *r)
+/* " NUMBER" at *@at, which moves behind it. */
+static bool parse_u64(const char **at, u64 *value)
 {
-	int n = 0;
+	char *end;
 
-	if (strncmp(at, name, strlen(name)))
-		return NULL;
-	at += strlen(name);
-	if (sscanf(at, " %llu %llu %llu %llu %llu\n%n", &r->begun, &r->ended, &r->blocks,
-		   &r->unchecked, &r->problems, &n) != 5 || !n)
-		return NULL;
-	return at + n;
+	if ((*at)[0] != ' ' || !isdigit((unsigned char)(*at)[1]))
+		return false;
+	errno = 0;
+	*value = strtoull(*at + 1, &end, 10);
+	*at = end;
+	return !errno;
+}
+
+static bool parse_word(const char **at, const char *word)
+{
+	size_t len = strlen(word);
+
+	if (strncmp(*at, word, len))
+		return false;
+	*at += len;
+	return true;
+}
+
+static bool parse_run(const char **at, const char *name, struct scrub_run *r)
+{
+	return parse_word(at, name) && parse_u64(at, &r->begun) && parse_u64(at, &r->ended) &&
+	       parse_u64(at, &r->blocks) && parse_u64(at, &r->unchecked) &&
+	       parse_u64(at, &r->problems) && parse_word(at, "\n");
+}
+
+static int hex_digit(char c)
+{
+	static const char digits[] = "0123456789abcdef";
+	const char *at = c ? strchr(digits, c) : NULL;
+
+	return at ? (int)(at - digits) : -1;
 }
 
 static bool parse_cursor(const char *at, struct verify_cursor *c)
 {
-	unsigned int byte;
-	int n;
+	for (c->len = 0; *at && *at != '\n'; at += 2, c->len++) {
+		int high = hex_digit(at[0]), low = hex_digit(at[1]);
 
-	for (c->len = 0; *at && *at != '\n'; at += n, c->len++) {
-		n = 0;
-		if (c->len == VERIFY_CURSOR_MAX || sscanf(at, "%2x%n", &byte, &n) != 1 || n != 2)
+		if (c->len == VERIFY_CURSOR_MAX || high < 0 || low < 0)
 			return false;
-		c->key[c->len] = (u8)byte;
+		c->key[c->len] = (u8)(high << 4 | low);
 	}
 	return true;
 }
 
 static bool parse_state(const char *at, struct scrub_status *st, struct verify_cursor *c)
 {
-	int n = 0;
-
-	if (strncmp(at, STATE_HEAD, strlen(STATE_HEAD)))
+	if (!parse_word(&at, STATE_HEAD) || !parse_word(&at, "due") ||
+	    !parse_u64(&at, &st->due) || !parse_word(&at, "\n") ||
+	    !parse_run(&at, "last", &st->last) || !parse_run(&at, "run", &st->run) ||
+	    !parse_word(&at, "cursor "))
 		return false;
-	at += strlen(STATE_HEAD);
-	if (sscanf(at, "due %llu\n%n", &st->due, &n) != 1 || !n)
-		return false;
-	at = parse_run(at + n, "last", &st->last);
-	if (at)
-		at = parse_run(at, "run", &st->run);
-	if (!at || strncmp(at, "cursor ", 7))
-		return false;
-	at += 7;
 	st->running = *at != '-';
 	return !st->running || parse_cursor(at, c);
 }
