@@ -108,7 +108,7 @@ int core_quota_list(void *ctx, const char *zone, uint32_t kind, uint32_t from,
 		    control_quota_fn fn, void *arg, struct control_err *err)
 {
 	struct list_arg la = { kind, fn, arg };
-	struct place p;
+	struct place p = { .z = NULL };
 	int ret = place_open(&p, ctx, zone, false, err);
 
 	if (ret)
@@ -122,7 +122,7 @@ int core_quota_get(void *ctx, const char *zone, struct control_quota *q,
 		   struct control_err *err)
 {
 	struct nexus_quota_reply r;
-	struct place p;
+	struct place p = { .z = NULL };
 	int ret = place_open(&p, ctx, zone, false, err);
 
 	if (ret)
@@ -138,7 +138,7 @@ static int change(void *ctx, const char *zone, struct nexus_rec_quota *rec,
 		  struct control_err *cerr)
 {
 	struct errline err = { "" };
-	struct place p;
+	struct place p = { .z = NULL };
 	char buf[128];
 	int ret = place_open(&p, ctx, zone, true, cerr);
 
