@@ -68,6 +68,7 @@ same_everywhere() {
 	same
 }
 
+# Scenario A21.
 test_punch() {
 	need
 	local full
@@ -87,6 +88,7 @@ test_punch() {
 }
 
 # Little is left of each pack, in pieces: it is moved.
+# Scenario A21.
 test_compact() {
 	need
 	local full moves

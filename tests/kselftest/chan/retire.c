@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * RETIRE and MOVE from a helper that may be wrong: what a file has is not given up,
- * what was given up is not read, and a move is believed only if it can be.
+ * what was given up is not read, and a move is believed only if it can be.  Scenario A21.
  */
 #include <errno.h>
 #include <fcntl.h>

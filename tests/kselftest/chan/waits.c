@@ -7,8 +7,14 @@
 #include <linux/falloc.h>
 #include <linux/fiemap.h>
 #include <linux/fs.h>
+#include <linux/quota.h>
+#include <sys/syscall.h>
 
 #include "fake.h"
+
+#ifndef SYS_quotactl_fd
+#define SYS_quotactl_fd 443
+#endif
 
 static char path[128];
 
@@ -181,6 +187,16 @@ static int op_settings(const char *p)
 	return op_list(file);
 }
 
+/* Of a user nobody has asked for yet. */
+static int op_quota(const char *p)
+{
+	int fd = open(p, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct if_dqblk d;
+
+	return fd < 0 || syscall(SYS_quotactl_fd, fd, QCMD(Q_GETQUOTA, USRQUOTA),
+				 getpid(), &d) ? -errno : 0;
+}
+
 /* Two at once: the second waits for what the first one waits for. */
 static void pair(const char *what, op_fn first, const char *one, op_fn second,
 		 const char *two, const char *where)
@@ -226,6 +242,8 @@ static void test_requests(void)
 	     op_seek, one, "nexus_llseek");
 	pair("a file to be mapped that is being written", op_write, one,
 	     op_fiemap, one, "nexus_fiemap");
+	pair("a usage that is being asked for", op_quota, ctl->mnt, op_quota,
+	     ctl->mnt, "nexus_quota_load_id");
 	/* Their extents came with the lookup, all of them in one pack. */
 	snprintf(one, sizeof(one), "%s", name("x"));
 	snprintf(two, sizeof(two), "%s", name("x"));
