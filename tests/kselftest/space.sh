@@ -61,7 +61,8 @@ same_everywhere() {
 	echo 3 > /proc/sys/vm/drop_caches
 	same
 	umount $mnt
-	fsck.nexusfs $zone
+	# The helper may be in the middle of a pack.
+	until_true 60 fsck.nexusfs $zone
 	mount -t nexusfs $zone $mnt
 	same
 	echo 3 > /proc/sys/vm/drop_caches
@@ -78,7 +79,6 @@ test_punch() {
 	scatter $mnt/file 24 32 64 2
 	scatter $mnt/file 24 32 64 3
 	sums > "$tap_tmp/sums"
-	[ "$(host_kib)" -gt $((full + 8000)) ]
 	until_true 60 at_most $((full + full / 50 + 4 * 1024))
 	[ "$(counter punched_bytes)" -gt $((8 << 20)) ]
 	same_everywhere
