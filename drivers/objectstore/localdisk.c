@@ -77,7 +77,8 @@ static int make_folder(struct disk_store *s, const char *path)
 	return errno == EEXIST ? 0 : -errno;
 }
 
-static int disk_create(struct nexus_objectstore *os, u64 pack, u32 blocks)
+static int create_with(struct nexus_objectstore *os, u64 pack, u32 blocks,
+		       int (*create)(int dirfd, const char *path, uint64_t bytes))
 {
 	struct disk_store *s = to_store(os);
 	char path[PACK_PATH_MAX];
@@ -85,22 +86,17 @@ static int disk_create(struct nexus_objectstore *os, u64 pack, u32 blocks)
 
 	pack_path(path, pack);
 	ret = make_folder(s, path);
-	if (ret)
-		return ret;
-	return hostfile_create(s->dirfd, path, (u64)blocks * NEXUS_BLOCK_SIZE);
+	return ret ? ret : create(s->dirfd, path, (u64)blocks * NEXUS_BLOCK_SIZE);
+}
+
+static int disk_create(struct nexus_objectstore *os, u64 pack, u32 blocks)
+{
+	return create_with(os, pack, blocks, hostfile_create);
 }
 
 static int disk_create_sparse(struct nexus_objectstore *os, u64 pack, u32 blocks)
 {
-	struct disk_store *s = to_store(os);
-	char path[PACK_PATH_MAX];
-	int ret;
-
-	pack_path(path, pack);
-	ret = make_folder(s, path);
-	if (ret)
-		return ret;
-	return hostfile_create_sparse(s->dirfd, path, (u64)blocks * NEXUS_BLOCK_SIZE);
+	return create_with(os, pack, blocks, hostfile_create_sparse);
 }
 
 /*

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Files of a zone that are removed, shortened, links, or another zone's: an error
-# that names them, never other bytes, never zeros.
+# that names them, never other bytes, never zeros.  A damaged head is not that.
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 # shellcheck source-path=SCRIPTDIR
 . "$here/tap.sh"
@@ -85,7 +85,7 @@ test_pack() {
 	truncate -s 400K "$pack"
 	unreadable
 	heard
-	said 'pack [0-9]+: its head is damaged or of another pack'
+	said 'under the name of pack [0-9]+ is another pack, or not as long'
 
 	echo "a link to another zone's"
 	put_right
@@ -101,7 +101,7 @@ test_pack() {
 	cp "$other" "$pack"
 	unreadable
 	heard
-	said 'pack [0-9]+: its head is damaged or of another pack'
+	said 'under the name of pack [0-9]+ is another pack, or not as long'
 
 	echo "another pack of this zone"
 	put_right
@@ -109,7 +109,24 @@ test_pack() {
 	find $store/packs -name '*.pack' ! -path "$pack" | head -n 1 | xargs -I{} cp {} "$pack"
 	unreadable
 	heard
-	said 'pack [0-9]+: its head is damaged or of another pack'
+	said 'under the name of pack [0-9]+ is another pack, or not as long'
+}
+
+# A head that is damaged says nothing about the content.
+test_head() {
+	begin
+	local pack
+	pack=$(pack_of $store b)
+	printf damage | dd of="$pack" bs=1 seek=20 conv=notrunc,fsync 2> /dev/null
+	listen
+	mount -t nexusfs badstore $at
+	[ "$(tr -d b < $at/f | wc -c)" = 0 ]
+	[ "$(wc -c < $at/f)" = 2000000 ]
+	heard
+	said 'what is gone of pack [0-9]+ cannot be read'
+	nexusctl pack verify badstore > "$tap_tmp/verify" || true
+	grep -q 'its head is damaged' "$tap_tmp/verify"
+	umount $at
 }
 
 # Only in the log yet: written without a helper, then everything stops.

@@ -146,7 +146,7 @@ static int make_alloc(struct fsck *f, struct atrest *a, struct nexus_metastore *
 		      struct errline *err)
 {
 	struct nexus_objectstore *os;
-	struct alloc al;
+	struct alloc al = { .segment_files = 0 };
 	u64 ino = NEXUS_FIRST_INO, pack = 0;
 	int ret = store_open_packs(&a->cfg, a->dir, &os, err);
 

@@ -244,7 +244,8 @@ static int check_packs(struct loading *l)
 			return err_set(l->err, -ENODATA,
 				       "pack %llu, which the dump names, is %s; copy the packs of the dumped zone to %.200s/packs first",
 				       l->packs[i], ret == -ENOENT ? "not there" :
-				       ret == -EUCLEAN ? "of another zone" :
+				       ret == -ESTALE ? "of another zone" :
+				       ret == -EUCLEAN ? "damaged in its head" :
 				       strerror_r(-ret, buf, sizeof(buf)), l->a->dir);
 	}
 	return 0;

@@ -116,12 +116,13 @@ int pack_check_head(const struct nexus_pack_head *head, const u8 *uuid, u64 pack
 		    u32 blocks)
 {
 	if (le64_to_cpu(head->magic) != NEXUS_PACK_MAGIC ||
-	    le32_to_cpu(head->crc) != head_crc(*head) ||
-	    memcmp(head->zone, uuid, sizeof(head->zone)) ||
+	    le32_to_cpu(head->crc) != head_crc(*head))
+		return -EUCLEAN;
+	if (memcmp(head->zone, uuid, sizeof(head->zone)) ||
 	    le64_to_cpu(head->pack) != pack ||
 	    le32_to_cpu(head->blocks) != blocks ||
 	    le32_to_cpu(head->table_blocks) != pack_table_blocks(blocks))
-		return -EUCLEAN;
+		return -ESTALE;
 	return 0;
 }
 

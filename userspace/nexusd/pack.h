@@ -19,10 +19,10 @@ int pack_recycle(struct nexus_objectstore *os, u64 from, u64 to, u32 blocks,
 u32 pack_table_blocks(u32 blocks);
 /* The checksum of a head that was changed. */
 void pack_head_seal(struct nexus_pack_head *head);
-/* 0, or -EUCLEAN for a head that is not of this zone and pack. */
+/* 0; -EUCLEAN: damaged; -ESTALE: whole, and of another zone, pack or length. */
 int pack_check_head(const struct nexus_pack_head *head, const u8 *uuid, u64 pack,
 		    u32 blocks);
-/* That of an open file.  -EUCLEAN: of another zone or pack, or damaged; -EIO. */
+/* That of an open file.  As pack_check_head(), and -EIO. */
 int pack_read_head(int fd, const u8 *uuid, u64 pack, u32 blocks,
 		   struct nexus_pack_head *head);
 

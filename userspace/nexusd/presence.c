@@ -193,15 +193,15 @@ int zone_offer_pack(struct zone *z, u64 pack)
 	}
 	/* What another zone or an older pack left under this name is not handed out. */
 	ret = pack_read_head(ho.fd, z->sb.uuid, pack, ho.blocks, &head);
-	if (ret == -EUCLEAN) {
-		log_error("zone %s: pack %llu: its head is damaged or of another pack", z->name,
-			  pack);
+	if (ret == -ESTALE) {
+		log_error("zone %s: what is under the name of pack %llu is another pack, or not as long as it was; put the right file there",
+			  z->name, pack);
 		close(ho.fd);
 		return -EIO;
 	}
 	if (!ret && head.absent)
 		ret = load_absent(z, pack, &bits);
-	/* Its content may be whole; that nobody has what is gone is for fsck to say. */
+	/* Its content may be whole all the same, and has checksums of its own. */
 	if (ret)
 		log_warn("zone %s: what is gone of pack %llu cannot be read: %s", z->name, pack,
 			 strerror(-ret));

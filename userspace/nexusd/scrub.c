@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "space.h"
 #include "stats.h"
 #include "verify.h"
 
@@ -40,18 +41,7 @@ struct scrub {
 
 static u64 wall(void)
 {
-	struct timespec ts;
-
-	clock_gettime(CLOCK_REALTIME, &ts);
-	return (u64)ts.tv_sec;
-}
-
-static u64 monotonic_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (u64)ts.tv_sec * 1000000000u + (u64)ts.tv_nsec;
+	return (u64)zone_now().s;
 }
 
 /* ---- the file ---------------------------------------------------------------- */
@@ -340,7 +330,7 @@ static void *scrub_main(void *arg)
 	while (!s->quit) {
 		if (!s->st.running && s->st.due && wall() >= s->st.due)
 			begin(s);
-		begun = monotonic_ns();
+		begun = space_clock();
 		blocks = s->st.running ? one_step(s) : 0;
 		if (s->fresh || (s->st.running && time(NULL) - s->saved >= SAVE_S)) {
 			s->saved = time(NULL);

@@ -89,7 +89,7 @@ static int look_locked(struct space *sp, struct space_hint *hint, bool move,
 	int ret = survey_begin(&s, z, &sp->index, hint->pack);
 
 	stats_inc(packs_surveyed);
-	if (ret == -EUCLEAN)
+	if (ret == -EUCLEAN || ret == -ESTALE)
 		log_warn("zone %s: what is live in pack %llu cannot be told from its table, so nothing of it is given back; nexusctl pack verify may say more",
 			 z->name, hint->pack);
 	/* Gone meanwhile, or to be left alone: until something else dies in it. */
@@ -428,16 +428,12 @@ void zone_space_free(struct zone *z)
 int zone_space_start(struct zone *z)
 {
 	struct space *sp = calloc(1, sizeof(*sp));
-	pthread_condattr_t attr;
 	int ret;
 
 	if (!sp)
 		return -ENOMEM;
 	sp->z = z;
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&sp->cond, &attr);
-	pthread_condattr_destroy(&attr);
+	zone_cond_init(&sp->cond);
 	pthread_mutex_init(&sp->lock, NULL);
 	pthread_mutex_init(&sp->work, NULL);
 	z->space = sp;

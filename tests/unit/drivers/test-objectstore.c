@@ -200,6 +200,10 @@ static void test_heads(void **state)
 	assert_int_equal(pack_read_block(r, 3, 0, buf), 0);
 	memcpy(&head, buf, sizeof(head));
 	assert_int_equal(pack_check_head(&head, uuid, 3, 256), 0);
+	assert_int_equal(pack_check_head(&head, uuid, 4, 256), -ESTALE);
+	assert_int_equal(pack_check_head(&head, uuid, 3, 255), -ESTALE);
+	assert_int_equal(pack_check_head(&head, (const u8 *)"another zone's.", 3, 256), -ESTALE);
+	head.pack ^= cpu_to_le64(7);
 	assert_int_equal(pack_check_head(&head, uuid, 4, 256), -EUCLEAN);
 	assert_int_equal(pack_read_block(r, 3, 256, buf), -ERANGE);
 	assert_int_equal(pack_read_block(r, 9, 0, buf), -ENOENT);

@@ -29,6 +29,12 @@ int msg_list_add(struct msg_list *list, void *item)
 	return 0;
 }
 
+int msg_page_full(struct msg_page *page)
+{
+	page->more = page->list.n == MSG_PAGE_MAX;
+	return page->more ? -ECANCELED : 0;
+}
+
 void msg_list_free(struct msg_list *list)
 {
 	size_t i;

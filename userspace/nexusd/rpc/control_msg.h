@@ -24,6 +24,24 @@ int msg_list_add(struct msg_list *list, void *item);
 /** msg_list_free() - free the list and its messages */
 void msg_list_free(struct msg_list *list);
 
+#define MSG_PAGE_MAX	8192u	/* of one answer: well below 4 MiB */
+
+/** struct msg_page - one answer of a list that may be longer; zeroed at first */
+struct msg_page {
+	struct msg_list list;
+	bool more;		/* there are others behind */
+};
+
+/**
+ * msg_page_full() - whether nothing more fits
+ * @page: the page
+ *
+ * A visitor asks before it makes the next message, and ends the walk if so.
+ *
+ * Return: 0, or -ECANCELED with @page->more set.
+ */
+int msg_page_full(struct msg_page *page);
+
 /** msg_zone() - a Zone message in one allocation, or NULL */
 Nexus__Control__V1__Zone *msg_zone(const struct control_zone_info *info);
 

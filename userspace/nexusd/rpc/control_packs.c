@@ -6,21 +6,12 @@
 
 #include "control_impl.h"
 
-#define PAGE	8192u		/* packs of one answer: well below 4 MiB */
-
-struct page {
-	struct msg_list list;
-	bool more;
-};
-
 static int collect_pack(void *arg, const struct control_pack *pack)
 {
-	struct page *page = arg;
+	struct msg_page *page = arg;
 
-	if (page->list.n == PAGE) {
-		page->more = true;
+	if (msg_page_full(page))
 		return -ECANCELED;
-	}
 	return msg_list_add(&page->list, msg_pack(pack));
 }
 
@@ -31,7 +22,7 @@ static int packs_list(void *ctx, const struct rpc_peer *peer,
 	Nexus__Control__V1__PacksListResponse msg =
 		NEXUS__CONTROL__V1__PACKS_LIST_RESPONSE__INIT;
 	Nexus__Control__V1__PacksListRequest *req;
-	struct page page = { { NULL, 0, 0 }, false };
+	struct msg_page page = { { NULL, 0, 0 }, false };
 	struct control_err err = { "" };
 	struct control *c = ctx;
 	int ret;

@@ -5,8 +5,6 @@
 
 #include "control_impl.h"
 
-#define PAGE	8192u		/* quotas of one answer: well below 4 MiB */
-
 static void fill_msg(Nexus__Control__V1__Quota *msg, const struct control_quota *q)
 {
 	nexus__control__v1__quota__init(msg);
@@ -33,20 +31,13 @@ static int check_kind(struct rpc_reply *reply, Nexus__Control__V1__QuotaKind kin
 			       (unsigned int)kind);
 }
 
-struct page {
-	struct msg_list list;
-	bool more;
-};
-
 static int collect(void *arg, const struct control_quota *q)
 {
-	struct page *page = arg;
+	struct msg_page *page = arg;
 	Nexus__Control__V1__Quota *msg;
 
-	if (page->list.n == PAGE) {
-		page->more = true;
+	if (msg_page_full(page))
 		return -ECANCELED;
-	}
 	msg = malloc(sizeof(*msg));
 	if (msg)
 		fill_msg(msg, q);
@@ -60,7 +51,7 @@ static int quotas_list(void *ctx, const struct rpc_peer *peer,
 	Nexus__Control__V1__QuotasListResponse msg =
 		NEXUS__CONTROL__V1__QUOTAS_LIST_RESPONSE__INIT;
 	Nexus__Control__V1__QuotasListRequest *req;
-	struct page page = { { NULL, 0, 0 }, false };
+	struct msg_page page = { { NULL, 0, 0 }, false };
 	struct control_err err = { "" };
 	struct control *c = ctx;
 	int ret;
