@@ -373,8 +373,8 @@ extern const struct inode_operations nexus_file_iops;
 
 /* fsync of any file or directory: writeback, then the log up to the inode's last LSN. */
 int nexus_fsync(struct file *file, loff_t start, loff_t end, int datasync);
-/* Writes dirty pages and waits for the I/O, no flush (before a rename over). */
-int nexus_data_write_and_wait(struct inode *inode);
+/* Writes dirty bytes [from, to] and waits for the I/O, no flush; -EINTR: a fatal signal. */
+int nexus_write_and_wait(struct inode *inode, loff_t from, loff_t to);
 /*
  * Changes the size under i_rwsem: drops the page cache, writes the tail block,
  * appends TRUNCATE, then changes map and inode.

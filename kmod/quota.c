@@ -352,9 +352,8 @@ int nexus_quota_take_holes(struct inode *inode, u64 fblock, u64 n, u64 *taken)
 		    !READ_ONCE(ni->delayed))
 			return err;
 		written = true;
-		err = filemap_write_and_wait_range(inode->i_mapping,
-						   fblock << NEXUS_BLOCK_SHIFT,
-						   ((fblock + n) << NEXUS_BLOCK_SHIFT) - 1);
+		err = nexus_write_and_wait(inode, fblock << NEXUS_BLOCK_SHIFT,
+					   ((fblock + n) << NEXUS_BLOCK_SHIFT) - 1);
 		if (err)
 			return err;
 	}

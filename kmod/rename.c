@@ -170,7 +170,7 @@ int nexus_rename(struct mnt_idmap *idmap, struct inode *old_dir,
 	 * on its way to disk before the record that names it.
 	 */
 	if (m.target && !exchange && S_ISREG(m.inode->i_mode)) {
-		err = nexus_data_write_and_wait(m.inode);
+		err = nexus_write_and_wait(m.inode, 0, LLONG_MAX);
 		if (err)
 			return err;
 	}

@@ -44,12 +44,24 @@ static struct folio *nexus_folio_try(struct inode *inode, loff_t pos,
 	int err = 0;
 	u32 n;
 
-	/* Waits for writeback, too: pages are stable. */
+	/* Pages are stable; FGP_STABLE does not hear a signal. */
 	folio = __filemap_get_folio(mapping, pos >> PAGE_SHIFT,
-				    FGP_WRITEBEGIN | fgf_set_order(*bytes),
+				    (FGP_WRITEBEGIN & ~FGP_STABLE) |
+				    fgf_set_order(*bytes),
 				    mapping_gfp_mask(mapping));
 	if (IS_ERR(folio))
 		return folio;
+	if (folio_test_writeback(folio)) {
+		folio_unlock(folio);
+		err = nexus_folio_lock_stable(folio);
+		if (err) {
+			folio_put(folio);
+			return ERR_PTR(err);
+		}
+		/* Truncation is kept out by i_rwsem; memory that failed is not. */
+		if (folio->mapping != mapping)
+			goto out;
+	}
 	if (nexus_folio_oversize(folio)) {
 		folio_unlock(folio);
 		folio_put(folio);
@@ -208,27 +220,31 @@ ssize_t nexus_perform_write(struct kiocb *iocb, struct iov_iter *from)
 	return written ?: ret;
 }
 
-void nexus_zero_beyond(struct inode *inode, loff_t from, loff_t to)
+int nexus_zero_beyond(struct inode *inode, loff_t from, loff_t to)
 {
 	struct folio *folio;
 	size_t offset;
 	loff_t end;
+	int err = 0;
 
 	if (!offset_in_page(from) || from >= to)
-		return;
-	folio = filemap_lock_folio(inode->i_mapping, from >> PAGE_SHIFT);
+		return 0;
+	folio = filemap_get_folio(inode->i_mapping, from >> PAGE_SHIFT);
 	if (IS_ERR(folio))
-		return;
+		return 0;
+	err = nexus_folio_lock_stable(folio);
+	if (err)
+		goto out;
 	/*
 	 * Only a mapping can have put anything there, and writeback has put
 	 * zeros on disk, so this need not make the folio dirty.
 	 */
 	offset = offset_in_folio(folio, from);
 	end = min_t(loff_t, to, folio_pos(folio) + folio_size(folio));
-	if (folio_test_uptodate(folio)) {
-		folio_wait_stable(folio);
+	if (folio->mapping == inode->i_mapping && folio_test_uptodate(folio))
 		folio_zero_range(folio, offset, end - from);
-	}
 	folio_unlock(folio);
+out:
 	folio_put(folio);
+	return err;
 }

@@ -279,11 +279,10 @@ static int nexus_clone_settle(struct nexus_clone *c, loff_t len)
 {
 	int err;
 
-	err = filemap_write_and_wait_range(c->src->i_mapping, c->pos_in,
-					   c->pos_in + len - 1);
+	err = nexus_write_and_wait(c->src, c->pos_in, c->pos_in + len - 1);
 	if (!err)
-		err = filemap_write_and_wait_range(c->dst->i_mapping, c->pos_out,
-						   c->pos_out + len - 1);
+		err = nexus_write_and_wait(c->dst, c->pos_out,
+					   c->pos_out + len - 1);
 	if (!err)
 		err = nexus_cache_drop(c->dst, c->pos_out >> NEXUS_BLOCK_SHIFT,
 				       DIV_ROUND_UP_ULL(c->pos_out + len,
@@ -376,7 +375,7 @@ static int nexus_clone_prepare(struct nexus_clone *c)
 						    c->file_out, c->pos_out,
 						    &c->len, c->flags);
 		if (!err && c->len && c->pos_out > old)
-			nexus_zero_beyond(c->dst, old, c->pos_out);
+			err = nexus_zero_beyond(c->dst, old, c->pos_out);
 		return err;
 	}
 	/* Chunks are checked and compared one by one; this is for them all. */

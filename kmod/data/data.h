@@ -367,6 +367,18 @@ void nexus_folio_landed(struct inode *inode, u32 n);
 /* Blocks [first, end) of a locked folio, not under writeback, need not be written. */
 void nexus_folio_forget(struct inode *inode, struct folio *folio, u32 first,
 			u32 end);
+/*
+ * Waits for writeback of bytes [from, to], whose errors stay where they are.
+ * -EINTR: a fatal signal came.
+ */
+int nexus_wait_written(struct address_space *mapping, loff_t from, loff_t to);
+/* 0: locked, and not under writeback; -EINTR: a fatal signal came. */
+int nexus_folio_lock_stable(struct folio *folio);
+/*
+ * Writes what is dirty of bytes [from, to] first.  What was made dirty or written by
+ * others meanwhile may be left, so a wait that takes all and reports errors follows.
+ */
+int nexus_write_and_settle(struct inode *inode, loff_t from, loff_t to);
 /* ->is_partially_uptodate, ->invalidate_folio, ->release_folio */
 bool nexus_folio_part_uptodate(struct folio *folio, size_t from, size_t count);
 void nexus_invalidate_folio(struct folio *folio, size_t offset, size_t length);
@@ -398,8 +410,8 @@ size_t nexus_folio_end(struct inode *inode, struct folio *folio, loff_t pos,
 		       size_t bytes, size_t copied, struct nexus_room *room);
 /* As generic_perform_write(); i_rwsem held. */
 ssize_t nexus_perform_write(struct kiocb *iocb, struct iov_iter *from);
-/* Zeroes cached bytes [from, to or end of folio) that an extension shows. */
-void nexus_zero_beyond(struct inode *inode, loff_t from, loff_t to);
+/* Zeroes cached bytes [from, to or end of folio) that an extension shows; -EINTR. */
+int nexus_zero_beyond(struct inode *inode, loff_t from, loff_t to);
 
 /* ---- shared blocks (clone.c) ---------------------------------------------------- */
 

@@ -186,7 +186,7 @@ static int nexus_reserve_range(struct nexus_falloc *fa)
 	int err = 0;
 
 	if (fa->size)
-		nexus_zero_beyond(fa->inode, old, fa->size);
+		err = nexus_zero_beyond(fa->inode, old, fa->size);
 	for (; !err && at < end; at = to) {
 		to = min(end, at + NEXUS_RANGE_BLOCKS_MAX);
 		err = nexus_reserve_step(fa, at, to, to == end ? fa->size : 0);
@@ -318,7 +318,9 @@ static int nexus_punch_step(struct nexus_falloc *fa, u64 fblock, u64 end)
 		err = nexus_map_prepare(ni, 1);
 	if (err)
 		goto out;
-	if (down_write_killable(&mapping->invalidate_lock)) {
+	if (nexus_wait_written(mapping, fblock << PAGE_SHIFT,
+			       (end << PAGE_SHIFT) - 1) ||
+	    down_write_killable(&mapping->invalidate_lock)) {
 		nexus_map_unprepare(ni, 1);
 		err = -EINTR;
 		goto out;
@@ -413,8 +415,7 @@ static int nexus_falloc_locked(struct nexus_falloc *fa, struct file *file,
 	fa->now = inode_get_ctime(inode);
 	/* A page that waits for its block must not count beside the extent. */
 	if (!fa->punch && READ_ONCE(ni->delayed))
-		err = filemap_write_and_wait_range(inode->i_mapping, fa->from,
-						   fa->to - 1);
+		err = nexus_write_and_wait(inode, fa->from, fa->to - 1);
 	if (!err && (fa->punch || fa->zero))
 		err = nexus_punch_range(fa);
 	if (!err && !fa->punch)

@@ -60,7 +60,8 @@ int nexus_write_prepare(struct kiocb *iocb, size_t len)
 	if (!err)
 		err = file_modified(file);
 	if (!err && iocb->ki_pos > i_size_read(inode))
-		nexus_zero_beyond(inode, i_size_read(inode), iocb->ki_pos);
+		err = nexus_zero_beyond(inode, i_size_read(inode),
+					iocb->ki_pos);
 	return err;
 }
 
@@ -152,7 +153,9 @@ static vm_fault_t nexus_mkwrite_some(struct inode *inode, struct vm_fault *vmf,
 	int err;
 	u32 n;
 
-	folio_lock(folio);
+	/* Its checksum may be under way. */
+	if (nexus_folio_lock_stable(folio))
+		return VM_FAULT_SIGBUS;
 	if (folio->mapping != inode->i_mapping) {
 		ret = VM_FAULT_NOPAGE;
 		goto out;
@@ -163,8 +166,6 @@ static vm_fault_t nexus_mkwrite_some(struct inode *inode, struct vm_fault *vmf,
 		ret = VM_FAULT_SIGBUS;
 		goto out;
 	}
-	/* Its checksum may be under way. */
-	folio_wait_stable(folio);
 	fs = nexus_folio_state(folio);
 	if (!fs) {
 		ret = VM_FAULT_OOM;
@@ -208,7 +209,10 @@ static vm_fault_t nexus_mkwrite(struct inode *inode, struct vm_fault *vmf)
 		return err ? nexus_fault_error(err) : VM_FAULT_NOPAGE;
 	}
 	do {
-		err = nexus_room_some(inode, at, end - at, &room);
+		/* Without invalidate_lock, which faults of others wait for. */
+		err = folio_wait_writeback_killable(page_folio(vmf->page));
+		if (!err)
+			err = nexus_room_some(inode, at, end - at, &room);
 		if (err)
 			return nexus_fault_error(err);
 		/* Who compares two files under it must see none that changes. */
@@ -278,6 +282,9 @@ int nexus_fsync(struct file *file, loff_t start, loff_t end, int datasync)
 	int err, err2;
 
 	nexus_count(fsyncs);
+	err = nexus_write_and_settle(inode, start, end);
+	if (err == -EINTR)
+		return err;
 	err = file_write_and_wait_range(file, start, end);
 	/* Times that no record carries yet; sizes travel with extents. */
 	if (!datasync) {

@@ -14,6 +14,7 @@
  */
 #include <linux/bits.h>
 #include <linux/pagemap.h>
+#include <linux/pagevec.h>
 #include <linux/slab.h>
 
 #include "../quota.h"
@@ -323,6 +324,69 @@ int nexus_folio_shrink(struct inode *inode, pgoff_t index)
 	return invalidate_inode_pages2_range(inode->i_mapping, index, index);
 }
 
+/* ---- waiting ----------------------------------------------------------------- */
+
+/*
+ * The kernel's own waits for writeback cannot be killed, and the disk below may not
+ * answer for as long as its filesystem is frozen.
+ */
+int nexus_wait_written(struct address_space *mapping, loff_t from, loff_t to)
+{
+	pgoff_t index = from >> PAGE_SHIFT, end = to >> PAGE_SHIFT;
+	struct folio_batch batch;
+	unsigned int i, nr;
+	int err = 0;
+
+	folio_batch_init(&batch);
+	while (!err && index <= end) {
+		nr = filemap_get_folios_tag(mapping, &index, end,
+					    PAGECACHE_TAG_WRITEBACK, &batch);
+		if (!nr)
+			break;
+		for (i = 0; !err && i < nr; i++)
+			err = folio_wait_writeback_killable(batch.folios[i]);
+		folio_batch_release(&batch);
+		cond_resched();
+	}
+	return err;
+}
+
+int nexus_folio_lock_stable(struct folio *folio)
+{
+	for (;;) {
+		if (folio_lock_killable(folio))
+			return -EINTR;
+		if (!folio_test_writeback(folio))
+			return 0;
+		/* Who waits for the lock shall not wait for the disk. */
+		folio_unlock(folio);
+		if (folio_wait_writeback_killable(folio))
+			return -EINTR;
+	}
+}
+
+int nexus_write_and_settle(struct inode *inode, loff_t from, loff_t to)
+{
+	struct address_space *mapping = inode->i_mapping;
+	int err;
+
+	if (!mapping->nrpages)
+		return 0;
+	/* Before, or writeback itself waits for those that are dirty again. */
+	err = nexus_wait_written(mapping, from, to);
+	if (err)
+		return err;
+	err = filemap_fdatawrite_range(mapping, from, to);
+	return nexus_wait_written(mapping, from, to) ?: err;
+}
+
+int nexus_write_and_wait(struct inode *inode, loff_t from, loff_t to)
+{
+	int err = nexus_write_and_settle(inode, from, to);
+
+	return err ?: filemap_write_and_wait_range(inode->i_mapping, from, to);
+}
+
 /* ---- dropping ---------------------------------------------------------------- */
 
 /* So often is an edge written that gets dirty again; only a device can do that. */
@@ -347,7 +411,7 @@ static int nexus_cache_edge(struct inode *inode, pgoff_t index)
 	if (from == (loff_t)index << PAGE_SHIFT)
 		return 0;
 	for (i = 0; i < NEXUS_EDGE_TRIES; i++) {
-		err = filemap_write_and_wait_range(mapping, from, to);
+		err = nexus_write_and_wait(inode, from, to);
 		if (!err)
 			err = invalidate_inode_pages2_range(mapping, index, index);
 		if (err != -EBUSY)

@@ -75,7 +75,9 @@ static int nexus_tail_lock(struct nexus_cut *cut)
 	struct folio *folio;
 	int err = 0;
 
-	if (down_write_killable(&mapping->invalidate_lock))
+	/* Before, so that nobody else waits for it: what is cut off is waited for again. */
+	if (nexus_wait_written(mapping, cut->size, LLONG_MAX) ||
+	    down_write_killable(&mapping->invalidate_lock))
 		return -EINTR;
 	if (!cut->page)
 		return 0;
@@ -84,16 +86,18 @@ static int nexus_tail_lock(struct nexus_cut *cut)
 		err = PTR_ERR(folio);
 		goto out;
 	}
-	folio_lock(folio);
+	err = nexus_folio_lock_stable(folio);
+	if (err)
+		goto put;
 	/* Only memory that failed is taken from under a reference. */
 	if (folio->mapping == mapping && folio_test_uptodate(folio)) {
-		folio_wait_writeback(folio);
 		cut->folio = folio;
 		return 0;
 	}
 	folio_unlock(folio);
-	folio_put(folio);
 	err = -EIO;
+put:
+	folio_put(folio);
 out:
 	filemap_invalidate_unlock(mapping);
 	return err;
@@ -300,8 +304,9 @@ static int nexus_cut_extend(struct nexus_cut *cut)
 {
 	int err;
 
-	nexus_zero_beyond(cut->inode, cut->old, cut->size);
-	err = nexus_cut_commit(cut);
+	err = nexus_zero_beyond(cut->inode, cut->old, cut->size);
+	if (!err)
+		err = nexus_cut_commit(cut);
 	if (!err && cut->size > cut->old)
 		pagecache_isize_extended(cut->inode, cut->old, cut->size);
 	return err;

@@ -399,11 +399,6 @@ int nexus_writepages(struct address_space *mapping,
 	return err;
 }
 
-int nexus_data_write_and_wait(struct inode *inode)
-{
-	return filemap_write_and_wait(inode->i_mapping);
-}
-
 /* ---- single blocks ------------------------------------------------------------------ */
 
 struct nexus_block_write {

@@ -224,32 +224,56 @@ test_index_cannot_be_read() {
 	end
 }
 
-# fsync waits; for the log it can be killed.  What is known here goes on.
+# stores_to FILE: through a mapping.
+stores_to() {
+	python3 - "$1" <<- 'END'
+		import mmap, sys
+		with open(sys.argv[1], "r+b") as f, mmap.mmap(f.fileno(), 0) as m:
+		    m[0] = m[0]
+	END
+}
+
+# All that wait for the disk can be killed.  What is known here goes on.
 # Scenarios C28, E7.
 test_host_is_frozen() {
-	local killed waiter
+	local killed=() waiter pid
 	begin
-	write_synced one two
+	write_synced one two under
 	mkdir $at/d/dirs
 	fsfreeze -f $host
 	(cd $at/d/dirs && mkdir $(seq 200))
 	sync $at/d/dirs &
-	killed=$!
+	killed+=($!)
 	echo "content of three" > $at/d/three
 	sync $at/d/three &
 	waiter=$!
+	# Its writeback does not end, and it may not change meanwhile.
+	echo "content of under" > $at/d/under
+	sync $at/d/under &
+	killed+=($!)
+	sleep 3
+	sync $at/d/under &
+	killed+=($!)
+	echo more >> $at/d/under &
+	killed+=($!)
+	stores_to $at/d/under &
+	killed+=($!)
+	truncate -s 3 $at/d/under &
+	killed+=($!)
 	sleep 3
 	fails dead $waiter
-	fails dead $killed
-	kill -9 $killed
-	until_true 20 dead $killed
+	for pid in "${killed[@]}"; do
+		fails dead "$pid"
+		kill -9 "$pid"
+		until_true 20 dead "$pid"
+	done
 	mv $at/d/dirs/1 $at/d/dirs/first
-	all_there one two three
+	all_there one two three under
 	fsfreeze -u $host
 	wait $waiter
 	sync -f $at
 	again
-	all_there one two three
+	all_there one two three under
 	[ "$(count $at/d/dirs)" = 200 ]
 	[ -d $at/d/dirs/first ]
 	end
