@@ -566,10 +566,13 @@ static void test_inline(void **state)
 		.mode = FILE_MODE, .content = "0123456789", .contentlen = 10,
 	};
 	struct nexus_key k;
+	const u8 *val;
 	size_t len = 0;
+	u64 gen;
 
 	(void)state;
 	must(&s, rec_create(&a));
+	gen = INO(gen, 20);
 	nexus_key_content(&k, 20);
 	must(&s, rec_truncate(20, 20, 0, 4, 0, 0));
 	assert_non_null(store_get(&s, &k, &len));
@@ -577,13 +580,31 @@ static void test_inline(void **state)
 	must(&s, rec_truncate(20, 20, 0, 100, 0, 0));
 	assert_non_null(store_get(&s, &k, &len));
 	assert_int_equal(len, 8 + 4);
-	/* Other blocks leave it, block 0 ends it. */
-	must(&s, rec_extent(20, 20, 3, 16384, 5, 1, 1, 0));
-	assert_true(INO32(flags, 20) & NEXUS_IF_INLINE);
+	/* It is replaced as a whole, and never longer than the file. */
+	must(&s, rec_inline(20, 20, "other", 5));
+	val = store_get(&s, &k, &len);
+	assert_int_equal(len, 8 + 5);
+	assert_memory_equal(val + 8, "other", 5);
+	assert_int_equal(INO(size, 20), 100);
+	assert_int_equal(INO(disk_size, 20), 5);
+	assert_int_equal(INO(mtime_s, 20), 3000);
+	assert_int_equal(INO(gen, 20), gen + 3);
+	assert_int_equal(INO(blocks, 20), 0);
 	assert_int_equal(store_problems(&s, true), 0);
+	/* Block 0 ends it, and then there is none any more. */
 	must(&s, rec_extent(20, 20, 0, 16384, 5, 2, 1, 0));
 	assert_false(INO32(flags, 20) & NEXUS_IF_INLINE);
 	assert_null(store_get(&s, &k, NULL));
+	refused(&s, rec_inline(20, 20, "x", 1), "inline body beside extents");
+	/* But when all of it has gone. */
+	must(&s, rec_truncate(20, 20, 30, 0, 0, 0));
+	must(&s, rec_inline(20, 30, "again", 5));
+	assert_true(INO32(flags, 20) & NEXUS_IF_INLINE);
+	assert_int_equal(INO(size, 20), 5);
+	must(&s, rec_truncate(20, 30, 31, 0, 0, 0));
+	assert_false(INO32(flags, 20) & NEXUS_IF_INLINE);
+	assert_null(store_get(&s, &k, NULL));
+	assert_int_equal(store_problems(&s, true), 0);
 
 	a.ino = a.data_id = 21;
 	a.pos = 4;
