@@ -591,17 +591,6 @@ static void op_clone(void)
 	free(copy);
 }
 
-/* What the packs say against what the extents say, block by block. */
-static void compare_live(void)
-{
-	u32 refs;
-	u64 pack;
-
-	for (pack = 1; pack <= m.pack; pack++)
-		assert_int_equal(store_said_live(&s, pack),
-				 store_live(&s, pack, &refs));
-}
-
 static void op_other(void)
 {
 	struct m_inode *in = some_inode();
@@ -677,7 +666,7 @@ static void test_random(void **state)
 			if (i % 32 == 0)
 				assert_int_equal(store_problems(&s, true), 0);
 			if (i % 64 == 0)
-				compare_live();
+				model_compare_live(&m, &s);
 			if (i % 128 == 0)
 				store_joined(&s);
 		}
