@@ -173,7 +173,7 @@ static void four(int n)
 /* Those that an index can keep, and those that it cannot. */
 static void measure_small(int n)
 {
-	char name[16];
+	char name[32];
 	int i;
 
 	for (small = 1024; small <= 2048; small *= 2) {
