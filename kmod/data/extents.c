@@ -56,6 +56,11 @@ int nexus_data_prime(struct inode *inode, const struct nexus_extent *ext,
 	struct nexus_extmap *map;
 	int err;
 
+	if (ni->iflags & NEXUS_IF_INLINE && inode->i_blocks) {
+		nexus_err(ni->zone, "inode %llu: body both inline and in extents; run fsck.nexusfs --repair",
+			  (u64)inode->i_ino);
+		return -EUCLEAN;
+	}
 	/* The first few of many are of no use: a map is known wholly or not. */
 	if (!all || (ni->iflags & NEXUS_IF_INLINE && !len))
 		return 0;

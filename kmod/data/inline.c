@@ -303,6 +303,7 @@ void nexus_inline_cut(struct nexus_inode *ni, loff_t size)
 static int nexus_inline_dirty(struct inode *inode, struct nexus_room *room)
 {
 	struct address_space *mapping = inode->i_mapping;
+	bool oversize = false;
 	struct folio *folio;
 	int err = -EAGAIN;
 	u32 n = 1;
@@ -312,7 +313,10 @@ static int nexus_inline_dirty(struct inode *inode, struct nexus_room *room)
 	if (IS_ERR(folio))
 		return PTR_ERR(folio);
 	folio_lock(folio);
-	if (folio->mapping != mapping || nexus_folio_oversize(folio))
+	if (folio->mapping != mapping)
+		goto out;
+	oversize = nexus_folio_oversize(folio);
+	if (oversize)
 		goto out;
 	folio_wait_stable(folio);
 	err = -ENOMEM;
@@ -328,7 +332,7 @@ static int nexus_inline_dirty(struct inode *inode, struct nexus_room *room)
 out:
 	folio_unlock(folio);
 	folio_put(folio);
-	return err;
+	return oversize ? nexus_folio_shrink(inode, 0) ?: -EAGAIN : err;
 }
 
 /* The inline body as a dirty block of the page cache. */
@@ -352,8 +356,7 @@ static int nexus_inline_take_out(struct inode *inode, enum nexus_packs_use use)
 		nexus_room_give(inode, &room);
 		if (err != -EAGAIN)
 			continue;
-		err = room.ask ? nexus_quota_load(NEXUS_I(inode)) :
-				 nexus_folio_shrink(inode, 0);
+		err = room.ask ? nexus_quota_load(NEXUS_I(inode)) : 0;
 		room.ask = false;
 		err = err ?: -EAGAIN;
 	} while (err == -EAGAIN);
