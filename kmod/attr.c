@@ -21,7 +21,9 @@ int nexus_getattr(struct mnt_idmap *idmap, const struct path *path,
 	stat->blocks += READ_ONCE(ni->delayed) << (NEXUS_BLOCK_SHIFT - 9);
 	/* Archivers take a file without blocks for a hole. */
 	if (S_ISREG(inode->i_mode) && stat->size && !stat->blocks)
-		stat->blocks = 1;
+		stat->blocks = iflags & NEXUS_IF_INLINE ?
+			       DIV_ROUND_UP(min(stat->size, NEXUS_INLINE_MAX),
+					    SECTOR_SIZE) : 1;
 
 	/*
 	 * What needs no copy and no page cache; the rest works, too (direct.c).
@@ -100,13 +102,17 @@ static void nexus_new_attr(struct mnt_idmap *idmap, struct inode *inode,
 static void nexus_copy_attr(struct inode *inode,
 			    const struct nexus_newattr *new)
 {
+	struct nexus_inode *ni = NEXUS_I(inode);
+
 	inode->i_mode = new->mode;
 	inode->i_uid = new->uid;
 	inode->i_gid = new->gid;
 	if (new->mask & NEXUS_SA_PROJID)
-		NEXUS_I(inode)->projid = new->projid;
+		ni->projid = new->projid;
+	/* Writeback decides what is inline. */
 	if (new->mask & NEXUS_SA_FLAGS)
-		WRITE_ONCE(NEXUS_I(inode)->iflags, new->iflags);
+		WRITE_ONCE(ni->iflags, (ni->iflags & NEXUS_IF_INLINE) |
+				       (new->iflags & ~NEXUS_IF_INLINE));
 	if (new->mask & NEXUS_SA_ATIME)
 		inode_set_atime_to_ts(inode, new->atime);
 	if (new->mask & NEXUS_SA_MTIME)

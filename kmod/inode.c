@@ -74,6 +74,7 @@ struct inode *nexus_alloc_inode(struct super_block *sb)
 	memset(ni->target, 0, sizeof(ni->target));
 	ni->btime = (struct timespec64){};
 	ni->map = NULL;
+	ni->body = NULL;
 	ni->map_changes = 0;
 	ni->data_resv = (struct nexus_resv){};
 	ni->resv_blocks = 0;
@@ -191,7 +192,8 @@ static int nexus_inode_fill(struct inode *inode,
 
 	if (S_ISREG(inode->i_mode))
 		return nexus_data_prime(inode, ext, er->nextents,
-					er->flags & NEXUS_ER_EXTENTS_ALL);
+					er->flags & NEXUS_ER_EXTENTS_ALL,
+					content, er->content_len);
 	if (S_ISLNK(inode->i_mode) && (er->flags & NEXUS_ER_CONTENT)) {
 		if (er->content_len != a->size ||
 		    memchr(content, '\0', er->content_len))

@@ -35,6 +35,7 @@
 #include <nexus/format.h>
 
 #include "compat.h"
+#include "options.h"
 #include "../lib/apply.h"
 #include "../lib/extmap.h"
 #include "../lib/key.h"
@@ -105,19 +106,6 @@ u64 nexus_count_read(enum nexus_counter c);
 const char *nexus_count_name(enum nexus_counter c);
 int nexus_stats_init(void);
 void nexus_stats_exit(void);
-
-/* ---- mount options -------------------------------------------------- */
-
-enum nexus_durability { NEXUS_DURABLE_LOCAL, NEXUS_DURABLE_ORIGIN };
-enum nexus_verify { NEXUS_VERIFY_REMOTE, NEXUS_VERIFY_ALWAYS };
-
-struct nexus_opts {
-	unsigned int grace;		/* seconds a LOST session may take, 60 */
-	enum nexus_durability durability;
-	enum nexus_verify verify;
-	bool mem;			/* in-memory store, no helper */
-	bool gate;			/* permission gate service required */
-};
 
 /* ---- zone ----------------------------------------------------------- */
 
@@ -380,9 +368,9 @@ int nexus_write_and_wait(struct inode *inode, loff_t from, loff_t to);
  * appends TRUNCATE, then changes map and inode.
  */
 int nexus_data_truncate(struct inode *inode, loff_t size, struct timespec64 now);
-/* Extents from a LOOKUP or GETATTR reply, into a new inode; @all: there are no more. */
+/* Extents and inline body of a reply, into a new inode; @all: there are no more extents. */
 int nexus_data_prime(struct inode *inode, const struct nexus_extent *ext,
-		     u32 n, bool all);
+		     u32 n, bool all, const void *content, u32 len);
 /* A file just created: its (empty) map is fully known. */
 void nexus_data_new(struct inode *inode);
 /* evict_inode: after truncate_inode_pages_final(); gives reservations back. */
@@ -395,10 +383,11 @@ void nexus_data_exit(void);
 /* nexus_inode.state bits */
 enum {
 	NEXUS_I_COMPLETE,	/* directory: every entry is in the dcache */
-	NEXUS_I_EXTENTS,	/* regular file: the extent map is fully known */
+	NEXUS_I_EXTENTS,	/* regular file: extent map and inline body are fully known */
 	NEXUS_I_PACKS,		/* and all packs that it names are open */
 	NEXUS_I_NO_XATTRS,	/* known to have none */
 	NEXUS_I_ORPHAN,		/* nlink 0 here: evict appends FORGET */
+	NEXUS_I_SPREAD,		/* its body is not to become inline (inline.c) */
 	NEXUS_I_EMPTIED,	/* truncated to 0: close starts writeback of what follows */
 	NEXUS_I_SYS,		/* synthesized (/__sys__/): never in store or log */
 };
@@ -430,6 +419,7 @@ struct nexus_inode {
 	u8 target[16];
 	struct timespec64 btime;
 	struct nexus_extmap *map; /* regular files; log_mutex to change; NULL: empty */
+	struct nexus_body *body; /* inline; log_mutex and map_sem to change; NULL: none */
 	u32 map_changes;	/* changes of map that are prepared for; map_sem write */
 	struct list_head mapped; /* of nexus_zone.maps, once there is a map; maps_lock */
 	/* Readers of map; write-held around changes inside log_mutex. */
@@ -562,18 +552,6 @@ extern struct file_system_type nexus_fs_type;
 /* super.c */
 int nexus_super_get_tree(struct fs_context *fc);
 int nexus_super_reconfigure(struct fs_context *fc);
-
-/* options.c */
-int nexus_init_fs_context(struct fs_context *fc);
-int nexus_show_options(struct seq_file *m, struct dentry *root);
-/*
- * Splits fc->source into session and zone name; refuses what is no zone, with
- * its reason.  0 or -EINVAL.
- */
-int nexus_parse_source(struct fs_context *fc, struct nexus_sb *nsb);
-/* Name of the first option that differs, or NULL. */
-const char *nexus_opts_differ(const struct nexus_opts *a,
-			      const struct nexus_opts *b);
 
 /* dir.c: the position of a positive dentry's name, kept in d_fsdata */
 static inline u64 nexus_dentry_pos(const struct dentry *dentry)

@@ -268,6 +268,8 @@ static int dispatch(struct nexus_ap *ap)
 		return nexus_ap_reserve(ap);
 	case NEXUS_REC_MOVE:
 		return nexus_ap_move(ap);
+	case NEXUS_REC_INLINE:
+		return nexus_ap_body(ap);
 	}
 	return nexus_ap_fail(ap, 0, "record of no known type");
 }

@@ -176,15 +176,15 @@ int nexus_ap_clone(struct nexus_ap *ap)
 		ret = nexus_ap_file(ap, r->ino, r->data_id, &in);
 	if (ret)
 		return ret;
-	if (!c.src && nexus_ap_inline(src))
+	if (nexus_ap_inline(src))
 		return nexus_ap_fail(ap, src->ino, "source is inline");
-	if (!c.to)
-		ret = nexus_ap_drop_inline(ap, in);
+	ret = nexus_ap_end_inline(ap, in, c.to);
+	if (ret)
+		return ret;
 	c.new = nexus_alloc(NEXUS_EXT_WINDOW * sizeof(*c.new));
 	if (!c.new)
 		return -ENOMEM;
-	if (!ret)
-		ret = clone_blocks(ap, in, r, &c);
+	ret = clone_blocks(ap, in, r, &c);
 	nexus_free(c.new);
 	if (!ret)
 		nexus_ap_written(in, &w);

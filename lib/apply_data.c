@@ -192,47 +192,6 @@ int nexus_ap_file(struct nexus_ap *ap, __le64 le_ino, __le64 data_id,
 	return 0;
 }
 
-int nexus_ap_drop_inline(struct nexus_ap *ap, struct nexus_ap_inode *in)
-{
-	if (!nexus_ap_inline(in))
-		return 0;
-	in->v.flags &= ~cpu_to_le32(NEXUS_IF_INLINE);
-	nexus_key_content(&ap->key, in->ino);
-	return nexus_ap_del(ap, &ap->key);
-}
-
-static int cut_inline(struct nexus_ap *ap, struct nexus_ap_inode *in, u64 size)
-{
-	struct nexus_blob_val *val;
-	size_t keep = sizeof(*val) + (size_t)size;
-	u8 *buf;
-	int len, ret = 0;
-
-	if (!nexus_ap_inline(in) || size >= NEXUS_INLINE_MAX)
-		return 0;
-	if (!size)
-		return nexus_ap_drop_inline(ap, in);
-	nexus_key_content(&ap->key, in->ino);
-	buf = nexus_alloc(sizeof(*val) + NEXUS_INLINE_MAX);
-	if (!buf)
-		return -ENOMEM;
-	len = nexus_ap_get(ap, &ap->key, in->ino, sizeof(*val), buf,
-			   sizeof(*val) + NEXUS_INLINE_MAX);
-	if (len == -ENOENT)
-		ret = nexus_ap_fail(ap, in->ino, "inline content is missing");
-	else if (len < 0)
-		ret = len;
-	if (!ret && (size_t)len > keep) {
-		val = nexus_ap_put(ap, &ap->key, keep);
-		if (val)
-			memcpy(val, buf, keep);
-		else
-			ret = -ENOMEM;
-	}
-	nexus_free(buf);
-	return ret;
-}
-
 /*
  * The whole body goes at once from the inode and its quotas; the extents stay
  * under the old data id, to be freed in steps.
@@ -285,7 +244,7 @@ static int cut_body(struct nexus_ap *ap, struct nexus_ap_inode *in,
 	if (!r->tail_pack) {
 		m.from = end;
 		m.gone = end;
-		ret = cut_inline(ap, in, size);
+		ret = nexus_ap_cut_inline(ap, in, size);
 		if (!ret)
 			ret = nexus_ap_map(ap, &m);
 		return ret ? ret : nexus_ap_blocks(ap, in, 0, m.freed);
@@ -298,9 +257,9 @@ static int cut_body(struct nexus_ap *ap, struct nexus_ap_inode *in,
 	m.gone = tail.fblock;
 	m.new = &tail;
 	m.nnew = 1;
-	ret = nexus_ap_map(ap, &m);
-	if (!ret && !tail.fblock)
-		ret = nexus_ap_drop_inline(ap, in);
+	ret = nexus_ap_end_inline(ap, in, tail.fblock);
+	if (!ret)
+		ret = nexus_ap_map(ap, &m);
 	return ret ? ret : nexus_ap_blocks(ap, in, 1, m.freed);
 }
 
@@ -368,8 +327,7 @@ int nexus_ap_extent(struct nexus_ap *ap)
 	m.in = in;
 	m.gone = x.fblock;
 	m.new = &x;
-	if (!x.fblock)
-		ret = nexus_ap_drop_inline(ap, in);
+	ret = nexus_ap_end_inline(ap, in, x.fblock);
 	while (!ret && left) {
 		u64 room = NEXUS_EXT_WINDOW - x.fblock % NEXUS_EXT_WINDOW;
 

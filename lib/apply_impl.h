@@ -222,8 +222,13 @@ int nexus_ap_blocks(struct nexus_ap *ap, struct nexus_ap_inode *in, u64 plus,
 /* Stages the value in ap->val (@len bytes; 0: a new one) as that of @x, and its R. */
 int nexus_ap_extent_put(struct nexus_ap *ap, const struct nexus_ap_inode *in,
 			size_t len, const struct nexus_kext *x);
+/* apply_inline.c */
+int nexus_ap_body(struct nexus_ap *ap);
 /* Block 0 moved to a pack, or is gone. */
 int nexus_ap_drop_inline(struct nexus_ap *ap, struct nexus_ap_inode *in);
+/* The same, for the first extent there is, at @fblock: a failure but at 0. */
+int nexus_ap_end_inline(struct nexus_ap *ap, struct nexus_ap_inode *in, u64 fblock);
+int nexus_ap_cut_inline(struct nexus_ap *ap, struct nexus_ap_inode *in, u64 size);
 static inline bool nexus_ap_inline(const struct nexus_ap_inode *in)
 {
 	return le32_to_cpu(in->v.flags) & NEXUS_IF_INLINE;

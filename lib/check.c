@@ -282,8 +282,6 @@ static int scan_extent(struct nexus_ck *ck)
 	if (!data)
 		return -ENOMEM;
 	data->blocks += x.nblocks;
-	if (!x.fblock)
-		data->first_block = 1;
 	if (x.flags & NEXUS_EF_UNWRITTEN) {
 		data->unwritten += x.nblocks;
 		return 0;

@@ -56,7 +56,8 @@ static void judge_content(struct nexus_ck *ck, u64 ino,
 	if ((link || body) != !!in->content)
 		nexus_ck_problem(ck, 'C', ino, in->content,
 				 "content and inode differ");
-	else if (link ? in->content != in->size : in->content > in->size)
+	else if (link ? in->content != in->size : in->content > in->size ||
+						  in->content > NEXUS_INLINE_MAX)
 		nexus_ck_problem(ck, 'C', ino, in->content, "length of content");
 }
 
@@ -141,8 +142,9 @@ static int judge_inode(struct nexus_ck *ck, u64 ino,
 	if (data->blocks && !S_ISREG(in->mode))
 		nexus_ck_problem(ck, 'I', ino, data->blocks,
 				 "extents of no regular file");
-	if ((in->flags & NEXUS_IF_INLINE) && data->first_block)
-		nexus_ck_problem(ck, 'I', ino, 0, "block 0 is inline and mapped");
+	if ((in->flags & NEXUS_IF_INLINE) && data->blocks)
+		nexus_ck_problem(ck, 'I', ino, data->blocks,
+				 "body both inline and in extents");
 	if (in->nlink ? data->orphan != 0 :
 	    data->orphan != NEXUS_ORPHAN_INODE || data->orphan_ino != ino)
 		nexus_ck_problem(ck, 'O', in->data_id, ino,

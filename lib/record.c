@@ -30,6 +30,11 @@ size_t nexus_rec_move_len(u32 nblocks)
 	return sizeof(struct nexus_rec_move) + PAD8((size_t)nblocks * 4);
 }
 
+size_t nexus_rec_inline_len(u32 len)
+{
+	return sizeof(struct nexus_rec_inline) + PAD8(len);
+}
+
 size_t nexus_rec_setxattr_len(size_t namelen, size_t vallen)
 {
 	return sizeof(struct nexus_rec_setxattr) + PAD8(namelen + vallen);

@@ -35,6 +35,7 @@ size_t nexus_rec_name_len(size_t namelen);		/* LINK, UNLINK */
 size_t nexus_rec_rename_len(size_t snamelen, size_t dnamelen);
 size_t nexus_rec_extent_len(u32 nblocks);
 size_t nexus_rec_move_len(u32 nblocks);
+size_t nexus_rec_inline_len(u32 len);
 size_t nexus_rec_setxattr_len(size_t namelen, size_t vallen);
 /* Bytes one xattr takes in the xattr part of CREATE. */
 size_t nexus_rec_xattr_len(size_t namelen, size_t vallen);

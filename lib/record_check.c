@@ -397,6 +397,19 @@ static bool check_move(const struct nexus_rec_head *rec)
 	       !le32_to_cpu(r->reserved);
 }
 
+static bool check_inline(const struct nexus_rec_head *rec)
+{
+	const struct nexus_rec_inline *r = HEAD_AS(nexus_rec_inline, rec);
+	u32 n = le32_to_cpu(r->len);
+
+	return flags_ok(rec, 0) && n && n <= NEXUS_INLINE_MAX &&
+	       le32_to_cpu(rec->len) == sizeof(*r) + PAD8(n) &&
+	       all_zero(r->data + n, PAD8(n) - n) &&
+	       le64_to_cpu(r->ino) && le64_to_cpu(r->data_id) &&
+	       ns_ok(r->mtime_ns) && ns_ok(r->ctime_ns) &&
+	       !le32_to_cpu(r->reserved);
+}
+
 struct rec_info {
 	const char *name;
 	u32 size;		/* of the fixed part */
@@ -424,6 +437,7 @@ static const struct rec_info infos[NEXUS_REC_MAX] = {
 	[NEXUS_REC_PUNCH]	= { "PUNCH", sizeof(struct nexus_rec_range) },
 	[NEXUS_REC_RESERVE]	= { "RESERVE", sizeof(struct nexus_rec_range) },
 	[NEXUS_REC_MOVE]	= { "MOVE", sizeof(struct nexus_rec_move) },
+	[NEXUS_REC_INLINE]	= { "INLINE", sizeof(struct nexus_rec_inline) },
 };
 
 const char *nexus_rec_name(u16 type)
@@ -476,6 +490,8 @@ static bool check_body(const struct nexus_rec_head *rec)
 		return check_range(rec);
 	case NEXUS_REC_MOVE:
 		return check_move(rec);
+	case NEXUS_REC_INLINE:
+		return check_inline(rec);
 	}
 	return false;
 }

@@ -124,9 +124,15 @@ static int regular(struct nexus_rp *rp, u64 content, bool mapped)
 	bool body = flags & NEXUS_IF_INLINE;
 	int ret;
 
+	if (content > NEXUS_INLINE_MAX && !mapped) {
+		content = NEXUS_INLINE_MAX;
+		ret = set_content(rp, ino, content, "cut: content longer than any may be");
+		if (ret)
+			return ret;
+	}
 	if (content && mapped) {
-		/* The first extent of block 0 ends an inline body. */
-		ret = set_content(rp, ino, 0, "dropped: content beside an extent of block 0");
+		/* The first extent ends an inline body. */
+		ret = set_content(rp, ino, 0, "dropped: content beside extents");
 		if (ret || !body)
 			return ret;
 	} else if (content && !body) {
@@ -166,7 +172,7 @@ static int content(struct nexus_rp *rp)
 	if (!data)
 		return -ENOMEM;
 	if (S_ISREG(mode))
-		return regular(rp, bytes, data->first_block != 0);
+		return regular(rp, bytes, data->blocks != 0);
 	if (flags & NEXUS_IF_INLINE) {
 		v->flags = cpu_to_le32(flags & ~NEXUS_IF_INLINE);
 		ret = put_inode(rp, 0, "no regular file: flag inline cleared");

@@ -51,8 +51,10 @@
 #define NEXUS_INCOMPAT_RANGES	(1ull << 5) /* PUNCH and RESERVE records, unwritten extents */
 #define NEXUS_INCOMPAT_MOVES	(1ull << 6) /* MOVE records */
 #define NEXUS_INCOMPAT_GRACE	(1ull << 7) /* grace times of quotas */
+#define NEXUS_INCOMPAT_INLINE	(1ull << 8) /* INLINE records */
 #define NEXUS_INCOMPAT_KNOWN	(NEXUS_INCOMPAT_SHARED | NEXUS_INCOMPAT_RANGES | \
-				 NEXUS_INCOMPAT_MOVES | NEXUS_INCOMPAT_GRACE)
+				 NEXUS_INCOMPAT_MOVES | NEXUS_INCOMPAT_GRACE | \
+				 NEXUS_INCOMPAT_INLINE)
 
 /* ------------------------------------------------------------------ */
 /* Index keys: one letter, then big-endian fields, then bytes          */
@@ -306,6 +308,7 @@ enum nexus_rec_type {
 	NEXUS_REC_PUNCH		= 19,
 	NEXUS_REC_RESERVE	= 20,
 	NEXUS_REC_MOVE		= 21,
+	NEXUS_REC_INLINE	= 22,
 	NEXUS_REC_MAX
 };
 
@@ -613,6 +616,7 @@ struct nexus_rec_clone {
 	__le32	ctime_ns;
 };
 
+#include <nexus/inlinerec.h>
 #include <nexus/placerec.h>
 
 /* ------------------------------------------------------------------ */

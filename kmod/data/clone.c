@@ -355,6 +355,24 @@ static int nexus_clone_allowed(const struct nexus_clone *c)
 	return nexus_zone_writable(src->zone);
 }
 
+/* What is inline has no blocks to share: the whole of it is copied, or it is ended. */
+static int nexus_clone_inline(struct nexus_clone *c)
+{
+	int err;
+
+	if (!(c->flags & REMAP_FILE_DEDUP) && !c->pos_in && !c->pos_out) {
+		err = nexus_inline_copy(c->src, c->dst, c->len);
+		if (!err) {
+			c->pos_out = c->len;
+			c->len = 0;
+		}
+		if (err != -EAGAIN)
+			return err;
+	}
+	err = nexus_inline_end(c->src, NEXUS_PACKS_GROW);
+	return err ?: nexus_inline_end(c->dst, NEXUS_PACKS_GROW);
+}
+
 /*
  * Everything the VFS checks and prepares, and what is asked of the helper.
  * i_rwsem of both is held.
@@ -376,13 +394,15 @@ static int nexus_clone_prepare(struct nexus_clone *c)
 						    &c->len, c->flags);
 		if (!err && c->len && c->pos_out > old)
 			err = nexus_zero_beyond(c->dst, old, c->pos_out);
-		return err;
+		return err || !c->len ? err : nexus_clone_inline(c);
 	}
 	/* Chunks are checked and compared one by one; this is for them all. */
 	if (c->src == c->dst && c->pos_out < c->pos_in + c->len &&
 	    c->pos_in < c->pos_out + c->len)
 		return -EINVAL;
-	err = nexus_content_load(c->src, c->pos_in, c->len);
+	err = nexus_clone_inline(c);
+	if (!err)
+		err = nexus_content_load(c->src, c->pos_in, c->len);
 	return err ?: nexus_content_load(c->dst, c->pos_out, c->len);
 }
 

@@ -413,6 +413,39 @@ ssize_t nexus_perform_write(struct kiocb *iocb, struct iov_iter *from);
 /* Zeroes cached bytes [from, to or end of folio) that an extension shows; -EINTR. */
 int nexus_zero_beyond(struct inode *inode, loff_t from, loff_t to);
 
+/* ---- tiny files (inline.c) --------------------------------------------------------- */
+
+/* A reply's inline body, into a new inode.  0 or -ENOMEM. */
+int nexus_inline_prime(struct inode *inode, const void *content, u32 len);
+/* Asks for it; of nexus_extents_load(). */
+int nexus_inline_load(struct inode *inode);
+/* Fills @page if block @fblock is inline.  Looked at before the map. */
+bool nexus_inline_read(struct inode *inode, u64 fblock, struct page *page);
+/* Bytes of the inline body; 0: none. */
+u32 nexus_inline_len(struct inode *inode);
+/*
+ * Writeback of the one block of a file of @size bytes, its folio locked and clean:
+ * true if it was stored inline, or failed, and is over.  Gives back what the block
+ * held, which is in @resv and @delayed.
+ */
+bool nexus_inline_write(struct inode *inode, struct folio *folio, loff_t size,
+			u64 delayed, struct nexus_resv *resv);
+/*
+ * The body is about to be what cannot be inline: from now on it is not.  Before
+ * anything is dirtied for that.  May write block 0, with room for @use, and waits
+ * killably for that and for the helper: VFS locks at most, without invalidate_lock.
+ */
+int nexus_inline_end(struct inode *inode, enum nexus_packs_use use);
+/*
+ * The first @len bytes of @dst become all of @src, if that is and fits inline; -EAGAIN
+ * if not.  i_rwsem of both is held.  Waits killably.
+ */
+int nexus_inline_copy(struct inode *src, struct inode *dst, loff_t len);
+/* log_mutex held: block 0 has an extent. */
+void nexus_inline_gone(struct nexus_inode *ni);
+/* log_mutex held: the file was cut to @size. */
+void nexus_inline_cut(struct nexus_inode *ni, loff_t size);
+
 /* ---- shared blocks (clone.c) ---------------------------------------------------- */
 
 /* ->remap_file_range */

@@ -7,6 +7,7 @@
  * then on, whatever the helper has applied.
  */
 #include <linux/sched/mm.h>
+#include <linux/slab.h>
 
 #include "data.h"
 
@@ -49,15 +50,25 @@ static int nexus_map_fill(struct nexus_extmap *map,
 }
 
 int nexus_data_prime(struct inode *inode, const struct nexus_extent *ext,
-		     u32 n, bool all)
+		     u32 n, bool all, const void *content, u32 len)
 {
 	struct nexus_inode *ni = NEXUS_I(inode);
 	struct nexus_extmap *map;
 	int err;
 
+	if (ni->iflags & NEXUS_IF_INLINE && inode->i_blocks) {
+		nexus_err(ni->zone, "inode %llu: body both inline and in extents; run fsck.nexusfs --repair",
+			  (u64)inode->i_ino);
+		return -EUCLEAN;
+	}
 	/* The first few of many are of no use: a map is known wholly or not. */
-	if (!all)
+	if (!all || (ni->iflags & NEXUS_IF_INLINE && !len))
 		return 0;
+	if (len) {
+		err = nexus_inline_prime(inode, content, len);
+		if (err)
+			return err;
+	}
 	if (n) {
 		map = nexus_extmap_new();
 		if (!map)
@@ -134,6 +145,9 @@ static int nexus_extents_load_once(struct inode *inode)
 	void *buf;
 	int err;
 
+	/* Then there are no extents. */
+	if (READ_ONCE(ni->iflags) & NEXUS_IF_INLINE)
+		return nexus_inline_load(inode);
 	map = nexus_extmap_new();
 	buf = kvmalloc(NEXUS_REPLY_DATA_MAX, GFP_KERNEL_ACCOUNT);
 	err = map && buf ? nexus_extents_read(inode, map, data_id, buf) :
@@ -450,6 +464,8 @@ void nexus_data_evict(struct inode *inode)
 	nexus_log_unreserve(&ni->data_resv);
 	nexus_mapped_del(ni);
 	nexus_extmap_free(ni->map);
+	kfree(ni->body);
 	ni->map = NULL;
+	ni->body = NULL;
 	ni->map_changes = 0;
 }

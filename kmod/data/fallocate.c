@@ -403,6 +403,9 @@ static int nexus_falloc_locked(struct nexus_falloc *fa, struct file *file,
 	err = nexus_zone_writable(ni->zone);
 	if (!err)
 		err = nexus_extents_load(inode);
+	if (!err)
+		err = nexus_inline_end(inode, fa->punch ? NEXUS_PACKS_CUT :
+							  NEXUS_PACKS_GROW);
 	if (err)
 		return err;
 	/* Direct I/O under way knows nothing of invalidate_lock. */
@@ -437,8 +440,7 @@ long nexus_fallocate(struct file *file, int mode, loff_t offset, loff_t len)
 	int err;
 
 	if (mode & ~NEXUS_FALLOC_MODES ||
-	    !(zone->features & NEXUS_INCOMPAT_RANGES) ||
-	    READ_ONCE(NEXUS_I(inode)->iflags) & NEXUS_IF_INLINE)
+	    !(zone->features & NEXUS_INCOMPAT_RANGES))
 		return -EOPNOTSUPP;
 	/* Killable: who has it may be waiting for the helper. */
 	if (down_write_killable(&inode->i_rwsem))

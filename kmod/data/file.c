@@ -57,6 +57,8 @@ int nexus_write_prepare(struct kiocb *iocb, size_t len)
 	err = nexus_zone_writable(NEXUS_I(inode)->zone);
 	if (!err)
 		err = nexus_write_load(inode, iocb->ki_pos, len);
+	if (!err && iocb->ki_pos + len > NEXUS_INLINE_MAX)
+		err = nexus_inline_end(inode, NEXUS_PACKS_GROW);
 	if (!err)
 		err = file_modified(file);
 	if (!err && iocb->ki_pos > i_size_read(inode))
@@ -231,6 +233,7 @@ static vm_fault_t nexus_mkwrite(struct inode *inode, struct vm_fault *vmf)
 static vm_fault_t nexus_page_mkwrite(struct vm_fault *vmf)
 {
 	struct file *file = vmf->vma->vm_file;
+	struct folio *folio = page_folio(vmf->page);
 	struct inode *inode = file_inode(file);
 	vm_fault_t ret;
 	int err;
@@ -239,6 +242,9 @@ static vm_fault_t nexus_page_mkwrite(struct vm_fault *vmf)
 	err = nexus_zone_writable(NEXUS_I(inode)->zone);
 	if (!err)
 		err = nexus_extents_load(inode);
+	/* The size may change yet: more than block 0 may get dirty here. */
+	if (!err && folio_next_index(folio) > 1)
+		err = nexus_inline_end(inode, NEXUS_PACKS_GROW);
 	if (!err)
 		err = file_update_time(file);
 	ret = err ? nexus_fault_error(err) : nexus_mkwrite(inode, vmf);

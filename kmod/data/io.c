@@ -379,7 +379,10 @@ static int nexus_reader_some(struct nexus_reader *r, struct folio *folio,
 		nexus_reader_submit(r);
 		rio = nexus_rio_at(r->inode, fblock, max(r->hint, n), r->ahead);
 		if (!rio) {
-			folio_zero_range(folio, first << PAGE_SHIFT, PAGE_SIZE);
+			if (!nexus_inline_read(r->inode, fblock,
+					       folio_page(folio, first)))
+				folio_zero_range(folio, first << PAGE_SHIFT,
+						 PAGE_SIZE);
 			if (fs)
 				atomic64_or(BIT_ULL(first), &fs->good);
 			return 0;
@@ -438,6 +441,10 @@ int nexus_read_pages(struct inode *inode, u64 fblock, struct page **pages,
 
 	init_completion(&wait.done);
 	while (i < nr) {
+		if (nexus_inline_read(inode, fblock + i, pages[i])) {
+			i++;
+			continue;
+		}
 		rio = nexus_rio_at(inode, fblock + i, nr - i, true);
 		if (!rio) {
 			memzero_page(pages[i++], 0, PAGE_SIZE);

@@ -16,6 +16,7 @@ enum nexus_seg_kind {
 	NEXUS_SEG_DATA,		/* in a pack */
 	NEXUS_SEG_DELAYED,	/* in the page cache only */
 	NEXUS_SEG_UNWRITTEN,	/* reserved, reads zeros */
+	NEXUS_SEG_INLINE,	/* in the index */
 };
 
 struct nexus_seg {
@@ -103,6 +104,10 @@ static bool nexus_seg_next(struct inode *inode, u64 fblock,
 
 	if (!nexus_next_tagged(inode->i_mapping, fblock, &tagged, &end))
 		tagged = U64_MAX;
+	if (!fblock && tagged && nexus_inline_len(inode)) {
+		*seg = (struct nexus_seg){ .kind = NEXUS_SEG_INLINE, .end = 1 };
+		return true;
+	}
 	found = nexus_map_next(NEXUS_I(inode), fblock, &e);
 	if (!found && tagged == U64_MAX)
 		return false;
@@ -206,13 +211,18 @@ static u64 nexus_seg_place(const struct nexus_seg *seg)
 }
 
 /* As fiemap_fill_next_extent(): 1 when there is no more room. */
-static int nexus_fiemap_put(struct fiemap_extent_info *info,
+static int nexus_fiemap_put(struct inode *inode, struct fiemap_extent_info *info,
 			    const struct nexus_seg *seg, bool last)
 {
-	u64 place = 0;
+	u64 len = (seg->end - seg->fblock) << NEXUS_BLOCK_SHIFT, place = 0;
 	u32 flags;
 
 	switch (seg->kind) {
+	case NEXUS_SEG_INLINE:
+		/* Implies NOT_ALIGNED. */
+		flags = FIEMAP_EXTENT_DATA_INLINE;
+		len = min_t(u64, len, i_size_read(inode));
+		break;
 	case NEXUS_SEG_DATA:
 		flags = FIEMAP_EXTENT_ENCODED;
 		place = nexus_seg_place(seg);
@@ -227,9 +237,7 @@ static int nexus_fiemap_put(struct fiemap_extent_info *info,
 	if (last)
 		flags |= FIEMAP_EXTENT_LAST;
 	return fiemap_fill_next_extent(info, seg->fblock << NEXUS_BLOCK_SHIFT,
-				       place,
-				       (seg->end - seg->fblock) << NEXUS_BLOCK_SHIFT,
-				       flags);
+				       place, len, flags);
 }
 
 /* i_rwsem held, extents loaded. */
@@ -245,7 +253,7 @@ static int nexus_fiemap_range(struct inode *inode,
 		if (fatal_signal_pending(current))
 			return -EINTR;
 		more = nexus_seg_next(inode, seg.end, &next);
-		ret = nexus_fiemap_put(info, &seg, !more);
+		ret = nexus_fiemap_put(inode, info, &seg, !more);
 		seg = next;
 		cond_resched();
 	}

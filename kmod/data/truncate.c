@@ -258,6 +258,7 @@ static int nexus_cut_commit(struct nexus_cut *cut)
 		nexus_cut_body(cut);
 	else if (cut->changes)
 		nexus_cut_map(cut);
+	nexus_inline_cut(ni, cut->size);
 	if (ni->disk_size > cut->size)
 		WRITE_ONCE(ni->disk_size, cut->size);
 	i_size_write(inode, cut->size);

@@ -131,6 +131,8 @@ int nexus_run_commit(struct nexus_run *run)
 			WRITE_ONCE(ni->disk_size, size);
 		nexus_map_insert(ni, fblock, run->pack->id, run->block,
 				 run->nr);
+		/* Readers look there first. */
+		nexus_inline_gone(ni);
 		ni->version++;
 		ni->gen++;
 		nexus_inode_logged(ni, lsn);
@@ -368,6 +370,8 @@ static void nexus_write_folio(struct nexus_writer *w, struct folio *folio)
 		folio_unlock(folio);
 		return;
 	}
+	if (nexus_inline_write(inode, folio, w->size, delayed, &resv))
+		return;
 	/* While the parts are counted it does not end. */
 	if (fs)
 		atomic_set(&fs->parts, 1);

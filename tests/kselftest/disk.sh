@@ -79,16 +79,19 @@ begin() {
 	mkdir $at/d
 }
 
+# Too long to be kept in the index.
+content() { printf 'content of %s%2000s' "$1" .; }
+
 write_synced() {
 	for name; do
-		echo "content of $name" > $at/d/"$name"
+		content "$name" > $at/d/"$name"
 		sync $at/d/"$name"
 	done
 }
 
 all_there() {
 	for name; do
-		[ "$(cat $at/d/"$name")" = "content of $name" ]
+		[ "$(cat $at/d/"$name")" = "$(content "$name")" ]
 	done
 }
 
@@ -139,7 +142,7 @@ test_packs_cannot_be_written() {
 	write_synced one two
 	# shellcheck disable=SC2046
 	break_files $(packs)
-	echo lost > $at/d/three
+	content lost > $at/d/three
 	fails sync $at/d/three 2> "$tap_tmp/why"
 	grep -q 'Input/output error\|Read-only' "$tap_tmp/why"
 	read_only 'writing pack [0-9]+ failed'
@@ -202,7 +205,7 @@ test_index_cannot_be_read() {
 	local names=()
 	begin
 	mapfile -t names < <(seq 1 300)
-	for name in "${names[@]}"; do echo "content of $name" > $at/d/"$name"; done
+	for name in "${names[@]}"; do content "$name" > $at/d/"$name"; done
 	sync -f $at
 	again
 	take_helper_away
@@ -244,11 +247,11 @@ test_host_is_frozen() {
 	(cd $at/d/dirs && mkdir $(seq 200))
 	sync $at/d/dirs &
 	killed+=($!)
-	echo "content of three" > $at/d/three
+	content three > $at/d/three
 	sync $at/d/three &
 	waiter=$!
 	# Its writeback does not end, and it may not change meanwhile.
-	echo "content of under" > $at/d/under
+	content under > $at/d/under
 	sync $at/d/under &
 	killed+=($!)
 	sleep 3

@@ -209,7 +209,7 @@ static void reopen(struct fsx *x)
 	HOLDS((size_t)st.st_size == x->size);
 }
 
-static void run(struct fsx *x, unsigned int ops)
+static void run(struct fsx *x, unsigned int ops, size_t max)
 {
 	x->fd = open("fsx", O_RDWR | O_CREAT | O_EXCL, 0644);
 	HOLDS(x->fd >= 0);
@@ -217,13 +217,13 @@ static void run(struct fsx *x, unsigned int ops)
 	HOLDS(x->direct >= 0);
 	x->any = nx_is_nexus(".");
 	while (x->steps < ops) {
-		size_t at = nx_below(nx_below(3) ? MAX : MAX / 16);
-		size_t len = 1 + nx_below(nx_below(3) ? 64 << 10 : 4096);
+		size_t at = nx_below(nx_below(3) ? max : max / 16);
+		size_t len = 1 + nx_below(nx_below(3) ? max / 4 : max / 64);
 
 		if (nx_below(8) == 0)
 			at &= ~4095ul;
-		if (at + len > MAX)
-			len = MAX - at;
+		if (at + len > max)
+			len = max - at;
 		switch (nx_below(50)) {
 		case 0 ... 9:
 			write_some(x, at, len);
@@ -232,7 +232,7 @@ static void run(struct fsx *x, unsigned int ops)
 			read_some(x, at, len);
 			break;
 		case 19 ... 21:
-			truncate_to(x, at);
+			truncate_to(x, max < MAX && nx_below(2) ? 0 : at);
 			break;
 		case 22 ... 25:
 			mapped(x, at, len, true);
@@ -290,7 +290,27 @@ TEST_F_TIMEOUT(dir, one_file, 1200)
 	nx_seed();
 	fflush(NULL);
 	if (!fork()) {
-		run(x, nx_env("NEXUS_OPS", 3000));
+		run(x, nx_env("NEXUS_OPS", 3000), MAX);
+		_exit(0);
+	}
+	bad = nx_reap();
+	if (bad)
+		tell(x);
+	EXPECT_EQ(0, bad);
+}
+
+/* One that is tiny at times: its body goes from the index to packs and back. */
+TEST_F_TIMEOUT(dir, tiny_file, 1200)
+{
+	struct fsx *x = mmap(NULL, sizeof(*x), PROT_READ | PROT_WRITE,
+			     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	int bad;
+
+	ASSERT_NE(MAP_FAILED, x);
+	nx_seed();
+	fflush(NULL);
+	if (!fork()) {
+		run(x, nx_env("NEXUS_OPS", 3000), 6000);
 		_exit(0);
 	}
 	bad = nx_reap();
@@ -317,7 +337,7 @@ TEST_F_TIMEOUT(dir, four_files_at_once, 1200)
 		if (!fork()) {
 			HOLDS(!chdir(name));
 			nx_srand(seed + i);
-			run(x[i], nx_env("NEXUS_OPS", 3000) / 4);
+			run(x[i], nx_env("NEXUS_OPS", 3000) / 4, MAX);
 			_exit(0);
 		}
 	}

@@ -96,6 +96,51 @@ test_helper_killed_before_the_end() {
 	cmp "$tap_tmp/before" "$tap_tmp/after" || { diff "$tap_tmp/before" "$tap_tmp/after"; return 1; }
 }
 
+# Tiny files that are written, grow and are cut with no helper there: from the index, from
+# the log, and from packs.
+test_tiny_files_without_a_helper() {
+	need
+	local n size tiny=$dir/tiny kept=$tap_tmp/tiny
+	local sizes=(0 1 1000 1899 1900 1901 4095 4096 4097)
+	rm -rf "$tiny"
+	mkdir -p "$tiny" "$kept"
+	for size in "${sizes[@]}"; do
+		for n in same grown cut emptied over; do
+			head -c "$size" /dev/urandom | tee "$kept/$n-$size" > "$tiny/$n-$size"
+		done
+	done
+	down
+	check
+	up
+	# What is known by now can be changed without one.
+	cat "$tiny"/* > /dev/null
+	hold
+	kill -9 "$(cat /run/nexusfs/nexusd.pid)"
+	for size in "${sizes[@]}"; do
+		echo more | tee -a "$kept/grown-$size" >> "$tiny/grown-$size"
+		sync "$tiny/grown-$size"
+		truncate -s $((size / 2)) "$kept/cut-$size" "$tiny/cut-$size"
+		echo again | tee "$kept/emptied-$size" > "$tiny/emptied-$size"
+		head -c "$size" /dev/urandom > "$kept/new-$size"
+		cp --reflink=never "$kept/new-$size" "$tiny/new-$size"
+		# Made extents of after it was in the log.
+		sync "$tiny/new-$size"
+		cp "$kept/new-$size" "$kept/later-$size"
+		cp --reflink=always "$tiny/new-$size" "$tiny/later-$size"
+		truncate -s 10000 "$kept/over-$size" "$tiny/over-$size"
+		echo end | tee -a "$kept/over-$size" >> "$tiny/over-$size"
+	done
+	diff -r "$kept" "$tiny"
+	timeout 60 umount "$dir"
+	release
+	until_true 60 nexusctl status
+	"$supervise" stop
+	check
+	up
+	diff -r "$kept" "$tiny"
+	rm -rf "$tiny"
+}
+
 # What was written last, in whatever size, when nobody was there to index it.
 test_small_files_without_a_helper() {
 	need

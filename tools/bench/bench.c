@@ -6,6 +6,8 @@
  *	lookup	stat of a file nobody remembers	fsync	write 4 KiB and fsync
  *	unlink	remove a file			lookup4	lookup by four processes
  *	lookup1	of files that are alone in their directories
+ *	create1k, read1k, fsync1k	make and write a file of 1 KiB; open and read one
+ *		nobody remembers; make, write and fsync one.  2k: the same of 2 KiB
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -92,19 +94,49 @@ static void take_apart(int i)
 		die("unlink");
 }
 
+static size_t small;	/* bytes of a small file */
+
+static void put_small(int i, int sync)
+{
+	int fd = open(name_of(i), O_WRONLY | O_CREAT | O_EXCL, 0644);
+
+	if (fd < 0 || write(fd, block, small) != (ssize_t)small || (sync && fsync(fd)) ||
+	    close(fd))
+		die("create");
+}
+
+static void create_small(int i)
+{
+	put_small(i, 0);
+}
+
+static void sync_small(int i)
+{
+	put_small(i, 1);
+}
+
+static void read_small(int i)
+{
+	static char buf[sizeof(block)];
+	int fd = open(name_of(i), O_RDONLY);
+
+	if (fd < 0 || read(fd, buf, sizeof(buf)) != (ssize_t)small || close(fd))
+		die("read");
+}
+
 static void take(int i)
 {
 	if (unlink(name_of(i)))
 		die("unlink");
 }
 
-/* Dentries and inodes go, so the next lookup has to ask the filesystem. */
+/* Dentries, inodes and pages go, so the next lookup has to ask the filesystem. */
 static void forget(void)
 {
 	int fd = open("/proc/sys/vm/drop_caches", O_WRONLY);
 
 	sync();
-	if (fd < 0 || write(fd, "2", 1) != 1 || close(fd))
+	if (fd < 0 || write(fd, "3", 1) != 1 || close(fd))
 		die("drop_caches");
 }
 
@@ -136,6 +168,27 @@ static void four(int n)
 			die("a child");
 	printf("lookup4 %.0f\n", (now() - from) / n);
 	fflush(stdout);
+}
+
+/* Those that an index can keep, and those that it cannot. */
+static void measure_small(int n)
+{
+	char name[32];
+	int i;
+
+	for (small = 1024; small <= 2048; small *= 2) {
+		snprintf(name, sizeof(name), "create%zuk", small / 1024);
+		measure(name, create_small, n);
+		forget();
+		snprintf(name, sizeof(name), "read%zuk", small / 1024);
+		measure(name, read_small, n);
+		for (i = 0; i < n; i++)
+			take(i);
+		snprintf(name, sizeof(name), "fsync%zuk", small / 1024);
+		measure(name, sync_small, n / 10);
+		for (i = 0; i < n / 10; i++)
+			take(i);
+	}
 }
 
 int main(int argc, char **argv)
@@ -175,5 +228,6 @@ int main(int argc, char **argv)
 	measure("lookup1", look_apart, n);
 	for (i = 0; i < n; i++)
 		take_apart(i);
+	measure_small(n);
 	return 0;
 }

@@ -402,3 +402,12 @@ void store_joined(struct store *s)
 		end = at + le32_to_cpu(v.nblocks);
 	}
 }
+
+void model_compare_live(const struct model *m, struct store *s)
+{
+	u32 refs;
+	u64 pack;
+
+	for (pack = 1; pack <= m->pack; pack++)
+		assert_int_equal(store_said_live(s, pack), store_live(s, pack, &refs));
+}

@@ -67,6 +67,8 @@ void model_queue_bulk(struct model *m, u64 data_id);
 
 /* Asserts that every read of the store says what the model says. */
 void model_compare(struct model *m, struct store *s);
+/* And that the packs count as live what the extents name, block by block. */
+void model_compare_live(const struct model *m, struct store *s);
 
 /* Blocks that the file has at @at in one place, up to 256. */
 u32 model_same_place(const struct m_inode *in, u32 at);

@@ -278,6 +278,21 @@ void *rec_range(u16 type, u64 ino, u64 data_id, u64 fblock, u64 nblocks, u64 siz
 	return r;
 }
 
+void *rec_inline(u64 ino, u64 data_id, const void *bytes, u32 len)
+{
+	size_t reclen = nexus_rec_inline_len(len);
+	struct nexus_rec_inline *r = fresh(reclen);
+
+	nexus_rec_init(&r->head, reclen, NEXUS_REC_INLINE, 0, NOW);
+	r->ino = cpu_to_le64(ino);
+	r->data_id = cpu_to_le64(data_id);
+	r->mtime_s = cpu_to_le64(3000);
+	r->ctime_s = cpu_to_le64(3001);
+	r->len = cpu_to_le32(len);
+	memcpy(r->data, bytes, len);
+	return r;
+}
+
 void *rec_nop(void)
 {
 	struct nexus_rec_head *r = fresh(sizeof(*r));

@@ -49,6 +49,7 @@ struct move_args {
 	u32 from_block, to_block, nblocks;
 };
 void *rec_move(const struct move_args *a);
+void *rec_inline(u64 ino, u64 data_id, const void *bytes, u32 len);
 void *rec_nop(void);
 
 #endif

@@ -559,40 +559,6 @@ static void test_truncate_orphan(void **state)
 	assert_int_equal(le32_to_cpu(pack_of(5).live), 0);
 }
 
-static void test_inline(void **state)
-{
-	struct create_args a = {
-		.parent = 1, .pos = 3, .ino = 20, .data_id = 20, .name = "f",
-		.mode = FILE_MODE, .content = "0123456789", .contentlen = 10,
-	};
-	struct nexus_key k;
-	size_t len = 0;
-
-	(void)state;
-	must(&s, rec_create(&a));
-	nexus_key_content(&k, 20);
-	must(&s, rec_truncate(20, 20, 0, 4, 0, 0));
-	assert_non_null(store_get(&s, &k, &len));
-	assert_int_equal(len, 8 + 4);
-	must(&s, rec_truncate(20, 20, 0, 100, 0, 0));
-	assert_non_null(store_get(&s, &k, &len));
-	assert_int_equal(len, 8 + 4);
-	/* Other blocks leave it, block 0 ends it. */
-	must(&s, rec_extent(20, 20, 3, 16384, 5, 1, 1, 0));
-	assert_true(INO32(flags, 20) & NEXUS_IF_INLINE);
-	assert_int_equal(store_problems(&s, true), 0);
-	must(&s, rec_extent(20, 20, 0, 16384, 5, 2, 1, 0));
-	assert_false(INO32(flags, 20) & NEXUS_IF_INLINE);
-	assert_null(store_get(&s, &k, NULL));
-
-	a.ino = a.data_id = 21;
-	a.pos = 4;
-	a.name = "g";
-	must(&s, rec_create(&a));
-	must(&s, rec_truncate(21, 21, 0, 0, 0, 0));
-	assert_false(INO32(flags, 21) & NEXUS_IF_INLINE);
-}
-
 static void test_xattr(void **state)
 {
 	struct nexus_key k;
@@ -681,7 +647,7 @@ int main(void)
 		T(test_tmpfile_named), T(test_rename), T(test_exchange), T(test_setattr),
 		T(test_extents), T(test_punch), T(test_move), T(test_reserve), T(test_truncate),
 		T(test_truncate_orphan),
-		T(test_inline), T(test_xattr), T(test_store_records),
+		T(test_xattr), T(test_store_records),
 		T(test_unknown_tail),
 	};
 

@@ -29,6 +29,8 @@ static int setup(void **state)
 	must(&s, rec_mk(1, 6, 23, "one", S_IFREG | 0644));
 	must(&s, rec_mk(0, 0, 24, NULL, S_IFREG | 0600));
 	must(&s, rec_create(&link));
+	must(&s, rec_mk(1, 7, 26, "tiny", S_IFREG | 0644));
+	must(&s, rec_inline(26, 26, "body", 4));
 	must(&s, rec_extent(23, 23, 0, 8192, 5, 1, 2, 0));
 	must(&s, rec_extent(23, 23, 7, 8192, 5, 9, 2, 0));
 	must(&s, rec_range(NEXUS_REC_RESERVE, 23, 23, 100, 3, 0));
@@ -125,6 +127,35 @@ static void test_inodes(void **state)
 	lose(&k, "entry without an inode");
 	lose(&k, "xattr without an inode");
 	lose(&k, "inode is missing but referred to");
+}
+
+static void test_inline(void **state)
+{
+	struct {
+		struct nexus_blob_val v;
+		u8 bytes[NEXUS_INLINE_MAX + 1];
+	} body = { .bytes = "x" };
+	struct nexus_key k;
+	struct store t;
+
+	(void)state;
+	INODE(26, flags, 0, "content and inode differ");
+	INODE(26, size, 3, "length of content");
+	nexus_key_content(&k, 26);
+	lose(&k, "content and inode differ");
+	INODE(23, flags, NEXUS_IF_INLINE, "body both inline and in extents");
+	/* One byte more than any may have. */
+	nexus_key_content(&k, 26);
+	store_copy(&t, &s);
+	must(&t, rec_truncate(26, 26, 0, 5000, 0, 0));
+	nexus_val_seal(&body, sizeof(body.v) + NEXUS_INLINE_MAX, k.b[0]);
+	assert_int_equal(nexus_omap_put(&t.map, k.b, k.len, &body,
+					sizeof(body.v) + NEXUS_INLINE_MAX), 0);
+	assert_int_equal(store_problems(&t, true), 0);
+	nexus_val_seal(&body, sizeof(body.v) + sizeof(body.bytes), k.b[0]);
+	assert_int_equal(nexus_omap_put(&t.map, k.b, k.len, &body,
+					sizeof(body.v) + sizeof(body.bytes)), 0);
+	finds(&t, "length of content");
 }
 
 static void test_names(void **state)
@@ -242,7 +273,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-		T(test_inodes), T(test_names), T(test_space), T(test_shared),
+		T(test_inodes), T(test_inline), T(test_names), T(test_space), T(test_shared),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

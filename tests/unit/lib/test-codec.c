@@ -263,6 +263,32 @@ static void test_content_records(void **state)
 	BAD(nexus_rec_move, MOVE, r->crc[3] = cpu_to_le32(1));	/* padding */
 }
 
+static void test_inline_record(void **state)
+{
+	static const char bytes[NEXUS_INLINE_MAX + 8] = "abcde";
+	u32 len;
+
+	(void)state;
+	for (len = 1; len <= NEXUS_INLINE_MAX; len++)
+		GOOD(rec_inline(20, 20, bytes, len));
+#define INLINE(len) rec_inline(20, 20, bytes, len)
+	BAD(nexus_rec_inline, INLINE(5), r->head.flags = cpu_to_le16(1));
+	BAD(nexus_rec_inline, INLINE(5), r->ino = 0);
+	BAD(nexus_rec_inline, INLINE(5), r->data_id = 0);
+	BAD(nexus_rec_inline, INLINE(5), r->len = 0);
+	BAD(nexus_rec_inline, INLINE(5), r->len = cpu_to_le32(4)); /* is padding, not zero */
+	BAD(nexus_rec_inline, INLINE(5), r->len = cpu_to_le32(9));
+	BAD(nexus_rec_inline, INLINE(5), r->len = cpu_to_le32(~0u));
+	BAD(nexus_rec_inline, INLINE(5), r->data[7] = 1);
+	BAD(nexus_rec_inline, INLINE(5), r->reserved = cpu_to_le32(1));
+	BAD(nexus_rec_inline, INLINE(5), r->mtime_ns = cpu_to_le32(1000000000));
+	BAD(nexus_rec_inline, INLINE(5), r->ctime_ns = cpu_to_le32(~0u));
+	BAD(nexus_rec_inline, INLINE(NEXUS_INLINE_MAX),
+	    r->len = cpu_to_le32(NEXUS_INLINE_MAX + 1));
+	/* Of the right length for that, and too long all the same. */
+	assert_int_equal(check(INLINE(NEXUS_INLINE_MAX + 1)), -EUCLEAN);
+}
+
 static void test_references(void **state)
 {
 	struct nexus_kext x = {
@@ -453,6 +479,7 @@ int main(void)
 		cmocka_unit_test(test_head), cmocka_unit_test(test_create),
 		cmocka_unit_test(test_name_records),
 		cmocka_unit_test(test_content_records),
+		cmocka_unit_test(test_inline_record),
 		cmocka_unit_test(test_references),
 		cmocka_unit_test(test_clone_records),
 		cmocka_unit_test(test_other_records),

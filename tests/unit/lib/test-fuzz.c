@@ -7,7 +7,7 @@
 #include "records.h"
 
 #define ROUNDS 150000
-#define SAMPLES 24u
+#define SAMPLES 26u
 
 static struct store s;
 
@@ -80,6 +80,8 @@ static void *sample(u32 i)
 	case 23: return rec_move(&(struct move_args) {
 		.ino = 22, .id = 22, .at = 200, .from_pack = 5, .from_block = 400,
 		.to_pack = 8, .to_block = 20, .nblocks = 60 });
+	case 24: return rec_inline(30, 30, "tiny", 4);
+	case 25: return rec_inline(21, 21, "tiny", 4);
 	default: return rec_nop();
 	}
 }

@@ -313,10 +313,11 @@ static void op_truncate(void)
 	} else if (rnd(2) && size % 4096 && size < in->size) {
 		model_alloc(&m, 1, &pack, &block);
 	}
-	if (!verdict(rec_truncate(in->ino, id, new_id, size, pack, block),
-		     S_ISREG(in->mode) && id == in->data_id))
-		return;
 	end = (u32)((size + 4095) / 4096);
+	if (!verdict(rec_truncate(in->ino, id, new_id, size, pack, block),
+		     S_ISREG(in->mode) && id == in->data_id &&
+		     !(pack && end > 1 && in->contentlen)))
+		return;
 	in->size = size;
 	if (new_id) {
 		if (model_blocks(in))
@@ -351,10 +352,13 @@ static void op_extent(void)
 	if (at + n > M_BLOCKS)
 		n = M_BLOCKS - at;
 	next_at = at + n;
+	/* Often what ends an inline body. */
+	if (in->contentlen && rnd(4))
+		at = 0;
 	model_alloc(&m, n, &pack, &block);
 	size = rnd(2) ? 0 : (u64)(at + n) * 4096 - rnd(4096);
 	if (!verdict(rec_extent(in->ino, id, at, size, pack, block, n, flags),
-		     S_ISREG(in->mode) && id == in->data_id))
+		     S_ISREG(in->mode) && id == in->data_id && !(at && in->contentlen)))
 		return;
 	for (i = 0; i < n; i++) {
 		in->map[at + i].pack = pack;
@@ -364,6 +368,30 @@ static void op_extent(void)
 	in->size = NEXUS_MAX(in->size, size);
 	if (!at)
 		in->contentlen = 0;
+}
+
+static void op_inline(void)
+{
+	struct m_inode *in = some_inode();
+	u64 id = rnd(20) ? in->data_id : in->data_id + 1;
+	u32 i, len = 1 + rnd(sizeof(in->content));
+	char bytes[sizeof(in->content)];
+
+	if (rnd(3))
+		return;
+	/* Mostly one without extents. */
+	for (i = 0; i < 20 && !(S_ISREG(in->mode) && !model_blocks(in)); i++)
+		in = some_inode();
+	if (i)
+		id = in->data_id;
+	for (i = 0; i < len; i++)
+		bytes[i] = (char)rnd(256);
+	if (!verdict(rec_inline(in->ino, id, bytes, len),
+		     S_ISREG(in->mode) && id == in->data_id && !model_blocks(in)))
+		return;
+	memcpy(in->content, bytes, len);
+	in->contentlen = len;
+	in->size = NEXUS_MAX(in->size, (u64)len);
 }
 
 static void op_range(void)
@@ -553,7 +581,7 @@ static void op_clone(void)
 	};
 	legal = S_ISREG(in->mode) && a.id == in->data_id && !wrong &&
 		(in != src || (from > to ? from - to : to - from) >= n) &&
-		!(!from && src->contentlen);
+		!src->contentlen && !(to && in->contentlen);
 	if (verdict(rec_clone(&a), legal)) {
 		memcpy(&in->map[to], copy, n * sizeof(*copy));
 		in->size = NEXUS_MAX(in->size, a.size);
@@ -561,17 +589,6 @@ static void op_clone(void)
 			in->contentlen = 0;
 	}
 	free(copy);
-}
-
-/* What the packs say against what the extents say, block by block. */
-static void compare_live(void)
-{
-	u32 refs;
-	u64 pack;
-
-	for (pack = 1; pack <= m.pack; pack++)
-		assert_int_equal(store_said_live(&s, pack),
-				 store_live(&s, pack, &refs));
 }
 
 static void op_other(void)
@@ -601,7 +618,7 @@ static void step(void)
 	static void (*const ops[])(void) = {
 		op_create, op_create, op_create, op_link, op_unlink, op_unlink,
 		op_rename, op_rename, op_rename, op_setattr, op_truncate, op_extent,
-		op_extent, op_extent, op_clone, op_clone, op_range, op_range, op_move, op_move,
+		op_extent, op_extent, op_inline, op_clone, op_clone, op_range, op_range, op_move, op_move,
 		op_xattr, op_xattr, op_forget, op_bulk, op_bulk, op_other,
 	};
 
@@ -649,7 +666,7 @@ static void test_random(void **state)
 			if (i % 32 == 0)
 				assert_int_equal(store_problems(&s, true), 0);
 			if (i % 64 == 0)
-				compare_live();
+				model_compare_live(&m, &s);
 			if (i % 128 == 0)
 				store_joined(&s);
 		}

@@ -164,6 +164,17 @@ static void test_content(void **state)
 		"inode has another data id");
 	refused(&s, rec_range(NEXUS_REC_RESERVE, 26, 26, 5, 1, 0),
 		"space for an inline body");
+	refused(&s, rec_extent(26, 26, 1, 0, 5, 1, 1, 0), "extent beside an inline body");
+	refused(&s, rec_truncate(26, 26, 0, 5000, 5, 1), "extent beside an inline body");
+	refused(&s, rec_inline(99, 99, "x", 1), "inode does not exist");
+	refused(&s, rec_inline(20, 20, "x", 1), "content of no regular file");
+	refused(&s, rec_inline(23, 22, "x", 1), "inode has another data id");
+	refused(&s, rec_inline(23, 23, "x", 1), "inline body beside extents");
+	must(&s, rec_range(NEXUS_REC_RESERVE, 22, 22, 7, 1, 0));
+	refused(&s, rec_inline(22, 22, "x", 1), "inline body beside extents");
+	must(&s, rec_range(NEXUS_REC_PUNCH, 22, 22, 7, 1, 0));
+	store_destroy(&before);
+	store_copy(&before, &s);
 }
 
 static void test_clone(void **state)
@@ -206,6 +217,12 @@ static void test_clone(void **state)
 	a.src_id = 31;
 	a.mapped = 0;
 	refused(&s, rec_clone(&a), "source is inline");
+	a.from = 1;
+	refused(&s, rec_clone(&a), "source is inline");
+	a = (struct clone_args) {
+		.src = 23, .src_id = 23, .ino = 31, .id = 31, .to = 1, .nblocks = 2, .mapped = 2,
+	};
+	refused(&s, rec_clone(&a), "extent beside an inline body");
 	store_destroy(&before);
 	store_copy(&before, &s);
 }

@@ -521,6 +521,64 @@ static void test_owner_of_shared(void **state)
 	store_destroy(&t);
 }
 
+/* @len bytes of content, whatever the inode says. */
+static void put_content(struct store *t, u64 ino, size_t len)
+{
+	struct {
+		struct nexus_blob_val v;
+		u8 bytes[3000];
+	} body;
+	struct nexus_key k;
+
+	memset(&body, 'x', sizeof(body));
+	nexus_key_content(&k, ino);
+	nexus_val_seal(&body, sizeof(body.v) + len, k.b[0]);
+	assert_int_equal(nexus_omap_put(&t->map, k.b, k.len, &body, sizeof(body.v) + len), 0);
+}
+
+static size_t content_len(struct store *t, u64 ino)
+{
+	struct nexus_key k;
+	size_t len = 0;
+
+	nexus_key_content(&k, ino);
+	return store_get(t, &k, &len) ? len - sizeof(struct nexus_blob_val) : 0;
+}
+
+/* A body is inline or extents: what is in extents stays. */
+static void test_inline(void **state)
+{
+	struct store t;
+
+	(void)state;
+	store_copy(&t, &s);
+	put_content(&t, 23, 7);
+	put_extent(&t, 26, 3, 5, 25, 1, 0);
+	put_content(&t, 22, 8);
+	mended(&t, "inline", NULL, 0);
+	assert_int_equal(content_len(&t, 23), 0);
+	assert_true(has_extent(&t, 23, 0, 2, 0));
+	assert_int_equal(content_len(&t, 26), 0);
+	assert_true(has_extent(&t, 26, 3, 1, 0));
+	assert_false(le32_to_cpu(store_inode(&t, 26)->flags) & NEXUS_IF_INLINE);
+	/* Content that an inode does not know of is its own all the same. */
+	assert_int_equal(content_len(&t, 22), 8);
+	assert_true(le32_to_cpu(store_inode(&t, 22)->flags) & NEXUS_IF_INLINE);
+	assert_int_equal(le64_to_cpu(store_inode(&t, 22)->size), 8);
+	store_destroy(&t);
+
+	/* Longer than its file, and than any may be. */
+	store_copy(&t, &s);
+	put_content(&t, 26, 2000);
+	must(&t, rec_truncate(22, 22, 0, 5000, 0, 0));
+	put_content(&t, 22, NEXUS_INLINE_MAX + 1);
+	mended(&t, "long", NULL, 0);
+	assert_int_equal(content_len(&t, 26), 5);
+	assert_int_equal(content_len(&t, 22), NEXUS_INLINE_MAX);
+	assert_int_equal(le64_to_cpu(store_inode(&t, 22)->size), 5000);
+	store_destroy(&t);
+}
+
 /* Many at once, of every sort. */
 static void test_random(void **state)
 {
@@ -567,7 +625,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 		T(test_sound), T(test_each_byte), T(test_each_key), T(test_each_field),
-		T(test_joins_shared), T(test_one_owner), T(test_cut), T(test_owner_of_shared),
+		T(test_joins_shared), T(test_one_owner), T(test_cut), T(test_owner_of_shared), T(test_inline),
 		T(test_random),
 	};
 
