@@ -51,7 +51,8 @@
 #define NEXUS_INCOMPAT_RANGES	(1ull << 5) /* PUNCH and RESERVE records, unwritten extents */
 #define NEXUS_INCOMPAT_MOVES	(1ull << 6) /* MOVE records */
 #define NEXUS_INCOMPAT_GRACE	(1ull << 7) /* grace times of quotas */
-#define NEXUS_INCOMPAT_KNOWN	(NEXUS_INCOMPAT_SHARED | NEXUS_INCOMPAT_RANGES | \
+#define NEXUS_INCOMPAT_AWAY	(1ull << 9) /* content of packs may be held elsewhere */
+#define NEXUS_INCOMPAT_KNOWN	(NEXUS_INCOMPAT_AWAY | NEXUS_INCOMPAT_SHARED | NEXUS_INCOMPAT_RANGES | \
 				 NEXUS_INCOMPAT_MOVES | NEXUS_INCOMPAT_GRACE)
 
 /* ------------------------------------------------------------------ */
