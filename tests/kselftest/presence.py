@@ -45,18 +45,14 @@ def read(name, seed):
         data = os.pread(fd, size, at)
         same(at, data, seed)
         if len(data) < size:
-            os.pread(fd, 1, at + len(data))
+            os.pread(fd, size - len(data), at + len(data))
             sys.exit(f"short at {at + len(data)}")
 
 
 def mapped(name, seed):
-    libc = ctypes.CDLL(None, use_errno=True)
     fd = os.open(name, os.O_RDONLY)
     size = os.stat(name).st_size
-    area = mmap.mmap(fd, size, mmap.MAP_SHARED, mmap.PROT_READ)
-    view = memoryview(area)
-    address = ctypes.addressof(ctypes.c_char.from_buffer(mmap.mmap(-1, 1)))
-    del address
+    view = memoryview(mmap.mmap(fd, size, mmap.MAP_SHARED, mmap.PROT_READ))
     out, into = os.pipe()
     fcntl.fcntl(into, 1031, 1 << 17)
     for at in range(0, size, 1 << 16):
@@ -72,7 +68,6 @@ def mapped(name, seed):
                 raise
             same(at + done, os.read(out, n), seed)
             done += n
-    del libc
 
 
 def direct(name, seed):
@@ -107,9 +102,8 @@ def splice(name, seed):
             size -= n
 
 
-def through(name, seed, move):
+def through(name, seed, to, move):
     fd = os.open(name, os.O_RDONLY)
-    to = os.open("/tmp", os.O_TMPFILE | os.O_RDWR)
     total = os.stat(name).st_size
     at = 0
     while at < total:
@@ -121,13 +115,19 @@ def through(name, seed, move):
 
 
 def sendfile(name, seed):
-    through(name, seed, os.sendfile)
+    through(name, seed, os.open("/tmp", os.O_TMPFILE | os.O_RDWR), os.sendfile)
 
 
 def copy(name, seed):
+    """To where blocks do not match, so that it is no clone."""
+    to = os.open(os.path.dirname(name), os.O_TMPFILE | os.O_RDWR)
+
     def move(to, fd, at, n):
-        return os.copy_file_range(fd, to, n, at)
-    through(name, seed, move)
+        n = os.copy_file_range(fd, to, n, at, at + 1)
+        os.pwrite(whole, os.pread(to, n, at + 1), at)
+        return n
+    whole = os.open("/tmp", os.O_TMPFILE | os.O_RDWR)
+    through(name, seed, whole, lambda _, fd, at, n: move(to, fd, at, n))
 
 
 def scattered(name, seed, order=1):

@@ -212,9 +212,9 @@ test_one_block() {
 	local pack block
 	fill $mnt/file 6 9
 	evict
-	read -r pack block < <(check place $mnt/file 1200)
+	read -r pack block < <(check place $mnt/file 500)
 	control "corrupt $pack $block"
-	check but $mnt/file 6 9 1200
+	check but $mnt/file 6 9 500
 	control
 	check read $mnt/file 6 9
 }
