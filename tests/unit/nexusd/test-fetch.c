@@ -337,7 +337,10 @@ static void test_stop(void **state)
 	done(&m);
 }
 
-/* While some fetch, it is evicted again and again: what is here is right, always. */
+/*
+ * While some fetch, it is evicted again and again: what is here is right, always.
+ * Scenario A21.
+ */
 static void test_evict_beside(void **state)
 {
 	struct evict_done d = { 0 };
