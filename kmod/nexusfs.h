@@ -11,10 +11,9 @@
  *   nexus_session.lock, nexus_queue.lock: spinlocks, leaves; uring_lock may be
  *   held around our uring issue and cancel, so nothing below may sleep there.
  *
- * No upcall (nexus_ms_read) under a log_mutex or a spinlock, and none under a
- * folio lock or invalidate_lock, which others wait for unkillably: extents are
- * loaded and packs opened before the page cache is entered
- * (nexus_content_load()).
+ * No upcall (nexus_ms_read) under a log_mutex or a spinlock, and none under a folio lock
+ * or invalidate_lock, which others wait for unkillably: extents are loaded and packs
+ * opened before the page cache is entered (nexus_content_load()).
  */
 #ifndef NEXUS_KMOD_H
 #define NEXUS_KMOD_H
@@ -73,6 +72,7 @@ enum nexus_counter {
 	NEXUS_C_req_extents,		/* EXTENTS requests */
 	NEXUS_C_req_xattr,		/* GETXATTR and LISTXATTR requests */
 	NEXUS_C_req_open_pack,		/* OPEN_PACK requests */
+	NEXUS_C_req_ensure,		/* ENSURE requests */
 	NEXUS_C_req_other,		/* other requests */
 	NEXUS_C_req_killed,		/* requests whose waiter was killed */
 	NEXUS_C_req_bad,		/* replies refused by validation */

@@ -369,6 +369,7 @@ int nexus_reply_check(const struct nexus_request *req, const void *data,
 	switch (req->op) {
 	case NEXUS_OP_OPEN_ZONE:
 	case NEXUS_OP_OPEN_PACK:
+	case NEXUS_OP_ENSURE:
 		if (len)
 			BAD("length");
 		return 0;

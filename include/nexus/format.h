@@ -52,9 +52,10 @@
 #define NEXUS_INCOMPAT_MOVES	(1ull << 6) /* MOVE records */
 #define NEXUS_INCOMPAT_GRACE	(1ull << 7) /* grace times of quotas */
 #define NEXUS_INCOMPAT_INLINE	(1ull << 8) /* INLINE records */
+#define NEXUS_INCOMPAT_AWAY	(1ull << 9) /* content of packs may be held elsewhere */
 #define NEXUS_INCOMPAT_KNOWN	(NEXUS_INCOMPAT_SHARED | NEXUS_INCOMPAT_RANGES | \
 				 NEXUS_INCOMPAT_MOVES | NEXUS_INCOMPAT_GRACE | \
-				 NEXUS_INCOMPAT_INLINE)
+				 NEXUS_INCOMPAT_INLINE | NEXUS_INCOMPAT_AWAY)
 
 /* ------------------------------------------------------------------ */
 /* Index keys: one letter, then big-endian fields, then bytes          */

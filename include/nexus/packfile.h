@@ -25,7 +25,7 @@ struct nexus_pack_head {
 	__le32	table_blocks;	/* blocks of the table, which starts at block 1 */
 	__le32	used;		/* sealed: highest referenced block + 1 */
 	__le32	crc;		/* CRC32C of this structure with crc 0 */
-	__le32	absent;		/* at least so many lines say NEXUS_PL_ABSENT */
+	__le32	absent;		/* 0: no line says NEXUS_PL_ABSENT; else how many, about */
 	__u8	reserved[60];
 };
 
@@ -46,10 +46,11 @@ struct nexus_pack_line {
 };
 
 /*
- * The block is dead and may have been punched out of the file.  A line can say so
- * without an owner: nothing was ever mapped there.
+ * The block may have been punched out of the file: it is dead, or with AWAY to be had
+ * elsewhere.  A line can say it without an owner: nothing was ever mapped there.
  */
 #define NEXUS_PL_ABSENT		1u
+#define NEXUS_PL_AWAY		2u	/* only with ABSENT; feature AWAY */
 
 #define NEXUS_PACK_LINES_PER_BLOCK (NEXUS_BLOCK_SIZE / 32u)
 

@@ -269,7 +269,8 @@ int nexus_hand_pack(struct nexus_att *att, struct nexus_hand_over *ho);
 int nexus_hand_ino_range(struct nexus_att *att, struct nexus_ino_range *r);
 int nexus_hand_report(struct nexus_att *att, struct nexus_report *r);
 int nexus_hand_submit(struct nexus_att *att, struct nexus_submit *sub);
-int nexus_hand_retire(struct nexus_att *att, struct nexus_retire *r);
+/* RETIRE, or with @gone false PRESENT. */
+int nexus_hand_retire(struct nexus_att *att, struct nexus_retire *r, bool gone);
 int nexus_hand_zone_fail(struct nexus_att *att, struct nexus_zone_fail *zf);
 /*
  * Gives an active reference back.  If it is the last, a worker unmounts: that may

@@ -128,7 +128,9 @@ static int nexus_ioc_zone(struct nexus_att *att, unsigned int cmd,
 	case NEXUS_IOC_SUBMIT:
 		return nexus_hand_submit(att, &a->submit);
 	case NEXUS_IOC_RETIRE:
-		return nexus_hand_retire(att, &a->retire);
+		return nexus_hand_retire(att, &a->retire, true);
+	case NEXUS_IOC_PRESENT:
+		return nexus_hand_retire(att, &a->retire, false);
 	default:
 		return -ENOTTY;
 	}

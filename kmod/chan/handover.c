@@ -86,14 +86,15 @@ int nexus_hand_pack(struct nexus_att *att, struct nexus_hand_over *ho)
 			       NEXUS_HF_KEPT | NEXUS_HF_ABSENT, true);
 }
 
-int nexus_hand_retire(struct nexus_att *att, struct nexus_retire *r)
+int nexus_hand_retire(struct nexus_att *att, struct nexus_retire *r, bool gone)
 {
 	struct nexus_pack_range *range;
 	struct super_block *sb;
 	struct nexus_czone *cz;
 	int err;
 
-	if (r->reserved || !r->nr || r->nr > NEXUS_RETIRE_MAX)
+	if (r->reserved || !r->nr || r->nr > NEXUS_RETIRE_MAX ||
+	    r->flags & ~(gone ? NEXUS_RT_EVICT : 0))
 		return -EINVAL;
 	cz = nexus_hand_get(att, r->zone, true);
 	if (IS_ERR(cz))
@@ -108,7 +109,8 @@ int nexus_hand_retire(struct nexus_att *att, struct nexus_retire *r)
 	sb = nexus_zone_grab_sb(cz->zone);
 	err = -ENOTCONN;
 	if (sb) {
-		err = nexus_packs_retire(cz->zone, r, range);
+		err = gone ? nexus_packs_retire(cz->zone, r, range) :
+			     nexus_packs_present(cz->zone, r, range);
 		nexus_sb_release(sb);
 	}
 	kvfree(range);

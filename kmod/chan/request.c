@@ -333,6 +333,9 @@ static void nexus_chan_count(u32 op)
 	case NEXUS_OP_OPEN_PACK:
 		nexus_count(req_open_pack);
 		break;
+	case NEXUS_OP_ENSURE:
+		nexus_count(req_ensure);
+		break;
 	default:
 		nexus_count(req_other);
 	}
@@ -341,7 +344,7 @@ static void nexus_chan_count(u32 op)
 /* True where the answer comes from the index, so that its age matters. */
 static bool nexus_reply_dated(u32 op, int ret)
 {
-	return op != NEXUS_OP_OPEN_PACK &&
+	return op != NEXUS_OP_OPEN_PACK && op != NEXUS_OP_ENSURE &&
 	       (ret >= 0 || ret == -ENOENT || ret == -ENODATA);
 }
 

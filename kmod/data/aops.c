@@ -19,7 +19,8 @@ static int nexus_read_folio(struct file *file, struct folio *folio)
 	if (err)
 		folio_unlock(folio);
 	nexus_reader_submit(&r);
-	return err;
+	/* Not there: whoever wanted it has it fetched, without the locks held here. */
+	return err == -EAGAIN ? -EIO : err;
 }
 
 static void nexus_readahead(struct readahead_control *rac)

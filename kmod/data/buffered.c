@@ -112,6 +112,8 @@ struct folio *nexus_folio_begin(struct inode *inode, loff_t pos, size_t *bytes,
 				bool cut, struct nexus_room *room)
 {
 	struct folio *folio;
+	bool tried = false;
+	loff_t first;
 	int err;
 	u32 n;
 
@@ -131,12 +133,19 @@ struct folio *nexus_folio_begin(struct inode *inode, loff_t pos, size_t *bytes,
 			room->ask = false;
 			continue;
 		}
-		/* All the folio there is: it could not be read before. */
-		err = nexus_content_reload(inode,
-					   round_down(pos, NEXUS_FOLIO_BYTES_MAX),
-					   NEXUS_FOLIO_BYTES_MAX);
+		/*
+		 * All the folio there is: it could not be read before.  Of what is
+		 * fetched, not all may be needed.
+		 */
+		first = round_down(pos, NEXUS_FOLIO_BYTES_MAX);
+		err = nexus_content_reload(inode, first, NEXUS_FOLIO_BYTES_MAX);
 		if (err)
 			return ERR_PTR(err);
+		err = nexus_content_fetch(inode, first, NEXUS_FOLIO_BYTES_MAX,
+					  tried);
+		if (err < 0 && (tried || err == -EINTR))
+			return ERR_PTR(err);
+		tried = err < 0;
 	}
 }
 

@@ -406,8 +406,20 @@ static int nexus_clone_prepare(struct nexus_clone *c)
 	return err ?: nexus_content_load(c->dst, c->pos_out, c->len);
 }
 
+/* Comparing has failed: true if it may go on, for something was fetched. */
+static bool nexus_clone_mend(struct nexus_clone *c, int *err,
+			     unsigned int *tries)
+{
+	size_t len = min_t(loff_t, c->len,
+			   (loff_t)NEXUS_CLONE_CHUNK << NEXUS_BLOCK_SHIFT);
+
+	return nexus_content_mend(c->src, c->pos_in, len, err, tries) ||
+	       nexus_content_mend(c->dst, c->pos_out, len, err, tries);
+}
+
 static int nexus_clone_run(struct nexus_clone *c)
 {
+	unsigned int tries = 0;
 	int err;
 
 	err = nexus_clone_prepare(c);
@@ -422,6 +434,9 @@ static int nexus_clone_run(struct nexus_clone *c)
 		/* Without the locks that it has. */
 		if (err == -EAGAIN && c->ask)
 			err = nexus_quota_load(NEXUS_I(c->dst));
+		if (err == -EIO && c->flags & REMAP_FILE_DEDUP &&
+		    nexus_clone_mend(c, &err, &tries))
+			err = 0;
 	}
 	kvfree(c->piece);
 	return err;

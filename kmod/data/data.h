@@ -192,9 +192,27 @@ int nexus_presence_load(struct nexus_pack *pack, const void __user *bits);
  */
 int nexus_pack_read_begin(struct nexus_pack *pack, u32 block, u32 *nr);
 void nexus_pack_read_end(struct nexus_pack *pack, int epoch);
+/* Something of *@nr blocks from *@block on is absent: from what is on, so many. */
+bool nexus_pack_missing(struct nexus_pack *pack, u32 *block, u32 *nr);
 /* The inode has an extent map now; and it has none any more. */
 void nexus_mapped_add(struct nexus_inode *ni);
 void nexus_mapped_del(struct nexus_inode *ni);
+
+/* ---- what is not there (fetch.c) ----------------------------------------------- */
+
+/*
+ * Has the helper fetch what is absent of [pos, pos + len).  Waits killably, so without
+ * a folio lock or invalidate_lock.  1: something of it is there that was not, or is
+ * elsewhere; 0: nothing was missing; -errno: the first that was missing still is,
+ * which with @loud was said.
+ */
+int nexus_content_fetch(struct inode *inode, loff_t pos, size_t len, bool loud);
+/*
+ * Reading of [pos, pos + len) through the page cache has failed with *@err.  True: it
+ * is to be tried again, for something was fetched.  *@tries: 0 at first.
+ */
+bool nexus_content_mend(struct inode *inode, loff_t pos, size_t len, int *err,
+			unsigned int *tries);
 
 /* ---- extent maps (extents.c) ----------------------------------------------- */
 
@@ -477,14 +495,14 @@ int nexus_reader_add(struct nexus_reader *r, struct folio *folio);
 void nexus_reader_submit(struct nexus_reader *r);
 /*
  * Fills @nr pages with the blocks from @fblock on; waits for the disk, and not for
- * the helper: -EAGAIN where a pack is not open.  @unstable: others may write the
+ * the helper: -EAGAIN where a pack is not open or a block absent.  @unstable: others may write the
  * pages, so no checksums.
  */
 int nexus_read_pages(struct inode *inode, u64 fblock, struct page **pages,
 		     u32 nr, bool unstable);
 /* The same for blocks of a locked folio, which stays as it is. */
 int nexus_read_blocks(struct inode *inode, struct folio *folio, u32 first, u32 nr);
-/* A pack was not open: loads what is at [pos, pos + len) as nexus_content_load(). */
+/* A pack may not be open: loads what is at [pos, pos + len) as nexus_content_load(). */
 int nexus_content_reload(struct inode *inode, loff_t pos, size_t len);
 /* Waits until no read uses code of the module. */
 void nexus_reads_drain(void);

@@ -228,10 +228,16 @@ ssize_t nexus_direct_read(struct kiocb *iocb, struct iov_iter *to)
 	while (done < count) {
 		ret = nexus_direct_read_some(iocb, to, pinned);
 		if (ret == -EAGAIN) {
-			/* A pack that is not open any more. */
+			/* A pack that is not open any more, or not all there. */
 			ret = nexus_content_reload(inode, iocb->ki_pos,
 						   count - done);
 			if (!ret)
+				ret = nexus_content_fetch(inode, iocb->ki_pos,
+							  min_t(size_t, count - done,
+								NEXUS_DIRECT_READ <<
+								NEXUS_BLOCK_SHIFT),
+							  true);
+			if (ret >= 0)
 				continue;
 		}
 		if (ret <= 0)

@@ -11,6 +11,40 @@
 
 /* ---- reading and writing --------------------------------------------------- */
 
+/* So much is asked for at once of what is not there. */
+#define NEXUS_FETCH_AHEAD	(NEXUS_ENSURE_BLOCKS << NEXUS_BLOCK_SHIFT)
+
+/*
+ * What is in the page cache need not be in a pack: so it is read first, and fetched
+ * when that has failed.
+ */
+static ssize_t nexus_buffered_read(struct kiocb *iocb, struct iov_iter *to)
+{
+	struct inode *inode = file_inode(iocb->ki_filp);
+	unsigned int tries = 0;
+	ssize_t ret, done = 0;
+	size_t len;
+	int err;
+
+	for (;;) {
+		ret = generic_file_read_iter(iocb, to);
+		if (ret > 0)
+			done += ret;
+		len = iov_iter_count(to);
+		if (!ret || !len || iocb->ki_flags & (IOCB_NOWAIT | IOCB_WAITQ) ||
+		    iocb->ki_pos >= i_size_read(inode))
+			break;
+		err = ret < 0 ? ret : -EIO;
+		if (!nexus_content_mend(inode, iocb->ki_pos,
+					min_t(size_t, len, NEXUS_FETCH_AHEAD),
+					&err, &tries)) {
+			ret = ret < 0 ? err : ret;
+			break;
+		}
+	}
+	return done ?: ret;
+}
+
 static ssize_t nexus_read_iter(struct kiocb *iocb, struct iov_iter *to)
 {
 	struct inode *inode = file_inode(iocb->ki_filp);
@@ -23,16 +57,30 @@ static ssize_t nexus_read_iter(struct kiocb *iocb, struct iov_iter *to)
 	else
 		err = nexus_content_load(inode, iocb->ki_pos,
 					 iov_iter_count(to));
-	return err ?: generic_file_read_iter(iocb, to);
+	return err ?: nexus_buffered_read(iocb, to);
 }
 
 static ssize_t nexus_splice_read(struct file *in, loff_t *ppos,
 				 struct pipe_inode_info *pipe, size_t len,
 				 unsigned int flags)
 {
-	int err = nexus_content_load(file_inode(in), *ppos, len);
+	struct inode *inode = file_inode(in);
+	unsigned int tries = 0;
+	ssize_t ret;
+	int err;
 
-	return err ?: filemap_splice_read(in, ppos, pipe, len, flags);
+	err = nexus_content_load(inode, *ppos, len);
+	while (!err) {
+		ret = filemap_splice_read(in, ppos, pipe, len, flags);
+		if (ret >= 0)
+			return ret;
+		err = ret;
+		if (nexus_content_mend(inode, *ppos,
+				       min_t(size_t, len, NEXUS_FETCH_AHEAD),
+				       &err, &tries))
+			err = 0;
+	}
+	return err;
 }
 
 /* What is written in part is read first. */
@@ -120,13 +168,23 @@ static vm_fault_t nexus_fault_error(int err)
 
 static vm_fault_t nexus_fault(struct vm_fault *vmf)
 {
-	int err = nexus_content_load(file_inode(vmf->vma->vm_file),
-				     (loff_t)vmf->pgoff << PAGE_SHIFT,
-				     PAGE_SIZE);
+	struct inode *inode = file_inode(vmf->vma->vm_file);
+	loff_t pos = (loff_t)vmf->pgoff << PAGE_SHIFT;
+	unsigned int tries = 0;
+	vm_fault_t ret;
+	int err;
 
-	if (err)
-		return nexus_fault_error(err);
-	return filemap_fault(vmf);
+	err = nexus_content_load(inode, pos, PAGE_SIZE);
+	while (!err) {
+		ret = filemap_fault(vmf);
+		if (!(ret & VM_FAULT_SIGBUS))
+			return ret;
+		err = -EIO;
+		if (pos < i_size_read(inode) &&
+		    nexus_content_mend(inode, pos, PAGE_SIZE, &err, &tries))
+			err = 0;
+	}
+	return nexus_fault_error(err);
 }
 
 /* Of what is mapped at a moment, nothing behind the end: stores there are refused. */

@@ -337,7 +337,7 @@ static bool nexus_read_find(struct inode *inode, u64 fblock,
 /*
  * A read of what the file has at @fblock, of up to @max blocks; NULL: zeros.  A
  * block that has moved or died since its extent was looked up is looked up again;
- * one that the map still names must be there.
+ * one that the map still names is to be fetched: -EAGAIN.
  */
 static struct nexus_rio *nexus_rio_at(struct inode *inode, u64 fblock, u32 max,
 				      bool ahead)
@@ -350,12 +350,8 @@ static struct nexus_rio *nexus_rio_at(struct inode *inode, u64 fblock, u32 max,
 		rio = nexus_rio_new(inode, fblock, &e, disk_size, max, ahead);
 		if (rio != ERR_PTR(-ESTALE))
 			return rio;
-		if (e.pack == old.pack && e.block == old.block) {
-			nexus_err(NEXUS_I(inode)->zone, "inode %llu: offset %llu is in block %u of pack %llu, which is gone",
-				  (u64)inode->i_ino, fblock << NEXUS_BLOCK_SHIFT,
-				  e.block, e.pack);
-			return ERR_PTR(-EIO);
-		}
+		if (e.pack == old.pack && e.block == old.block)
+			return ERR_PTR(-EAGAIN);
 		old = e;
 	}
 	return NULL;
@@ -401,7 +397,7 @@ static int nexus_reader_some(struct nexus_reader *r, struct folio *folio,
 int nexus_reader_add(struct nexus_reader *r, struct folio *folio)
 {
 	struct nexus_fstate *fs = folio_get_private(folio);
-	u32 nr = folio_nr_pages(folio), at = 0;
+	u32 nr = folio_nr_pages(folio), at = 0, missing = 0;
 	int ret = 0;
 
 	/* A single block is one read; where there is a state it counts. */
@@ -417,15 +413,18 @@ int nexus_reader_add(struct nexus_reader *r, struct folio *folio)
 	}
 	while (at < nr) {
 		ret = nexus_reader_some(r, folio, at);
-		if (ret < 0)
+		/* What is not there is no reason not to show the rest. */
+		if (ret == -EAGAIN)
+			missing++;
+		else if (ret < 0)
 			break;
 		at += max(ret, 1);
 	}
-	if (ret < 0 && !at)
+	if (ret < 0 && at == missing)
 		return ret;
 	/* What has been started unlocks it. */
 	if (fs)
-		nexus_folio_part(folio, 0, ret >= 0);
+		nexus_folio_part(folio, 0, ret >= 0 && !missing);
 	else if (!ret)
 		folio_end_read(folio, true);
 	return 0;

@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Blocks of packs that go: presence, and the handshake with the helper.
+ * Blocks of packs that go and come: presence, and the handshake with the helper.
  *
- * A dead block of a sealed pack may be punched out of its file, and then reads as
- * zeros there, without an error.  So nobody asks the file.  The pack has a bitmap
- * of what is absent, which RETIRE fills before the helper punches anything, and
- * every read looks at it after it has said that it is there.
+ * A block of a sealed pack that is dead, or that can be fetched again, may be punched
+ * out of its file, and then reads as zeros there, without an error.  So nobody asks
+ * the file.  The pack has a bitmap of what is absent, which RETIRE fills before the
+ * helper punches anything and PRESENT empties after it has written and checked it,
+ * and every read looks at it after it has said that it is there.
  *
  * Who reads finds the place in the inode's map first, and its map may change
- * before it gets here.  A block is only retired when no map names it any more: so
- * whoever finds it absent looks at the map again, and finds it elsewhere.
+ * before it gets here.  A dead block is only retired when no map names it any more:
+ * so whoever finds it absent looks at the map again, and finds it elsewhere.  If it
+ * does not, the block is to be fetched (fetch.c).
  *
  * Reads in flight are counted by epoch, of which there are two.  RETIRE begins a
  * new one and waits for the end of the last: those that begin later have seen the
@@ -69,6 +71,21 @@ int nexus_presence_load(struct nexus_pack *pack, const void __user *bits)
 out:
 	kvfree(buf);
 	return err;
+}
+
+bool nexus_pack_missing(struct nexus_pack *pack, u32 *block, u32 *nr)
+{
+	u32 end = min(pack->blocks, *block + *nr), at = end;
+
+	spin_lock_irq(&pack->read_lock);
+	if (pack->absent)
+		at = find_next_bit(pack->absent, end, *block);
+	spin_unlock_irq(&pack->read_lock);
+	if (at >= end)
+		return false;
+	*nr = end - at;
+	*block = at;
+	return true;
 }
 
 int nexus_pack_read_begin(struct nexus_pack *pack, u32 block, u32 *nr)
@@ -248,7 +265,8 @@ static void nexus_presence_mark(struct nexus_pack *pack, unsigned long **blocks)
 }
 
 static int nexus_pack_retire(struct nexus_pack *pack,
-			     const struct nexus_pack_range *range, u32 nr)
+			     const struct nexus_pack_range *range, u32 nr,
+			     bool evict)
 {
 	struct nexus_packs *packs = pack->zone->packs;
 	unsigned long *blocks;
@@ -264,7 +282,8 @@ static int nexus_pack_retire(struct nexus_pack *pack,
 		err = -EINTR;
 	if (err)
 		goto out;
-	err = nexus_maps_check(pack->zone, pack->id, blocks);
+	if (!evict)
+		err = nexus_maps_check(pack->zone, pack->id, blocks);
 	if (!err) {
 		nexus_presence_mark(pack, &blocks);
 		err = nexus_pack_reads_drain(pack);
@@ -283,7 +302,43 @@ int nexus_packs_retire(struct nexus_zone *zone, const struct nexus_retire *r,
 
 	if (!pack)
 		return -ENXIO;
-	err = nexus_pack_retire(pack, range, r->nr);
+	err = nexus_pack_retire(pack, range, r->nr, r->flags & NEXUS_RT_EVICT);
+	nexus_pack_put(pack);
+	return err;
+}
+
+static int nexus_pack_present(struct nexus_pack *pack,
+			      const struct nexus_pack_range *range, u32 nr)
+{
+	unsigned long *blocks;
+	int err;
+
+	if (READ_ONCE(pack->state) != NEXUS_PS_SEALED)
+		return -EBUSY;
+	blocks = nexus_presence_alloc(pack);
+	if (!blocks)
+		return -ENOMEM;
+	err = nexus_retire_blocks(pack, range, nr, blocks);
+	if (!err) {
+		spin_lock_irq(&pack->read_lock);
+		if (pack->absent)
+			bitmap_andnot(pack->absent, pack->absent, blocks,
+				      pack->blocks);
+		spin_unlock_irq(&pack->read_lock);
+	}
+	kvfree(blocks);
+	return err;
+}
+
+int nexus_packs_present(struct nexus_zone *zone, const struct nexus_retire *r,
+			const struct nexus_pack_range *range)
+{
+	struct nexus_pack *pack = nexus_packs_find(zone, r->pack);
+	int err;
+
+	if (!pack)
+		return -ENXIO;
+	err = nexus_pack_present(pack, range, r->nr);
 	nexus_pack_put(pack);
 	return err;
 }

@@ -13,6 +13,9 @@ bool nexus_packs_own(struct nexus_zone *zone, u64 id);
  */
 int nexus_packs_retire(struct nexus_zone *zone, const struct nexus_retire *r,
 		       const struct nexus_pack_range *range);
+/* They are there again.  As above, and waits for nothing. */
+int nexus_packs_present(struct nexus_zone *zone, const struct nexus_retire *r,
+			const struct nexus_pack_range *range);
 
 /*
  * Appends a checked MOVE record if the file still has what it says, and changes the

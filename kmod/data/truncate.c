@@ -69,7 +69,7 @@ static void nexus_tail_done(struct nexus_cut *cut)
  * Takes invalidate_lock and, for a size inside of a block, the folio: locked,
  * read, not under writeback.
  */
-static int nexus_tail_lock(struct nexus_cut *cut)
+static int nexus_tail_try_lock(struct nexus_cut *cut)
 {
 	struct address_space *mapping = cut->inode->i_mapping;
 	struct folio *folio;
@@ -100,6 +100,18 @@ put:
 	folio_put(folio);
 out:
 	filemap_invalidate_unlock(mapping);
+	return err;
+}
+
+/* The same, and the block is fetched if need be. */
+static int nexus_tail_lock(struct nexus_cut *cut)
+{
+	unsigned int tries = 0;
+	int err;
+
+	do {
+		err = nexus_tail_try_lock(cut);
+	} while (err && nexus_content_mend(cut->inode, cut->size, 1, &err, &tries));
 	return err;
 }
 

@@ -46,6 +46,8 @@ static const struct command commands[] = {
 	{ "pack", "compact", "ZONE [PACK...|--all]",
 	  "move what is alive out of those mostly dead", 1, -1, TAKES_ALL,
 	  cmd_pack_compact },
+	{ "pack", "evict", "ZONE PACK...",
+	  "keep their content elsewhere, not on this disk", 2, -1, 0, cmd_pack_evict },
 	{ "scrub", "status", "ZONE", "how far its regular check is", 1, 1, 0,
 	  cmd_scrub_status },
 	{ "scrub", "start", "ZONE", "check all of it now", 1, 1, 0, cmd_scrub_start },

@@ -96,6 +96,7 @@ int cmd_stats(struct ctl *ctl);
 int cmd_dump(struct ctl *ctl);
 int cmd_load(struct ctl *ctl);
 int cmd_pack_compact(struct ctl *ctl);
+int cmd_pack_evict(struct ctl *ctl);
 int cmd_pack_list(struct ctl *ctl);
 int cmd_pack_verify(struct ctl *ctl);
 int cmd_quota_list(struct ctl *ctl);

@@ -52,6 +52,7 @@ struct offline_verified {
 	uint64_t extents;
 	uint64_t blocks;
 	uint64_t unchecked;
+	uint64_t away;
 };
 
 typedef int (*offline_pack_fn)(void *arg, const struct offline_pack *pack);

@@ -99,6 +99,7 @@ static int verify_all(struct zone *z, const uint64_t *packs, size_t n,
 	seen->extents = counts->extents;
 	seen->blocks = counts->blocks;
 	seen->unchecked = counts->unchecked;
+	seen->away = counts->away;
 	verify_free(v);
 	return ret ? ret : va->error;
 }

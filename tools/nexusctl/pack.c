@@ -213,6 +213,8 @@ static void print_sum(struct verify_arg *va, const struct offline_verified *seen
 		printf("zone %s: %" PRIu64 " packs, %" PRIu64 " extents, %" PRIu64
 		       " blocks checked, %" PRIu64 " without a checksum: ", va->zone,
 		       seen->packs, seen->extents, seen->blocks, seen->unchecked);
+		if (seen->away)
+			printf("%" PRIu64 " held elsewhere, ", seen->away);
 		if (va->problems)
 			printf("%" PRIu64 " problems\n", va->problems);
 		else
@@ -225,6 +227,7 @@ static void print_sum(struct verify_arg *va, const struct offline_verified *seen
 	json_number(&va->json, "extents", seen->extents);
 	json_number(&va->json, "blocks", seen->blocks);
 	json_number(&va->json, "unchecked", seen->unchecked);
+	json_number(&va->json, "away", seen->away);
 	json_close(&va->json, '}');
 }
 
@@ -263,6 +266,7 @@ static int verify(struct ctl *ctl, const uint64_t *packs, size_t n)
 			return ctl_failed(ctl);
 		seen = (struct offline_verified){
 			served.packs, served.extents, served.blocks, served.unchecked,
+			served.away,
 		};
 	}
 	if (ret && offline_pack_verify(&o, packs, n, print_problem, &va, &seen))
@@ -338,6 +342,49 @@ int cmd_pack_compact(struct ctl *ctl)
 	ret = parse_packs(ctl, packs);
 	if (ret == EXIT_OK)
 		ret = compact(ctl, packs, n);
+	free(packs);
+	return ret;
+}
+
+/* ---- evict ------------------------------------------------------------------- */
+
+static int evict(struct ctl *ctl, const uint64_t *packs, size_t n)
+{
+	uint64_t blocks = 0;
+	struct json json = { .out = stdout };
+	size_t i;
+	int ret = ctl_connect(ctl);
+
+	if (ret != EXIT_OK)
+		return ret;
+	for (i = 0; i < n; i++)
+		if (nexus_pack_evict(ctl->client, ctl->args[0], packs[i], &blocks))
+			return ctl_failed(ctl);
+	if (!ctl->json) {
+		printf("%zu packs, %" PRIu64 " KiB given back\n", n, blocks * 4);
+		return EXIT_OK;
+	}
+	json_open(&json, NULL, '{');
+	json_string(&json, "zone", ctl->args[0]);
+	json_number(&json, "packs", n);
+	json_number(&json, "blocks", blocks);
+	json_close(&json, '}');
+	return EXIT_OK;
+}
+
+int cmd_pack_evict(struct ctl *ctl)
+{
+	size_t n = (size_t)ctl->n_args - 1;
+	uint64_t *packs = calloc(n, sizeof(*packs));
+	int ret;
+
+	if (!packs) {
+		fputs("nexusctl: out of memory\n", stderr);
+		return EXIT_FAILED;
+	}
+	ret = parse_packs(ctl, packs);
+	if (ret == EXIT_OK)
+		ret = evict(ctl, packs, n);
 	free(packs);
 	return ret;
 }

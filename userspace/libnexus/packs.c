@@ -106,6 +106,7 @@ static int verify_step(struct nexus_client *client,
 	seen->extents += res->extents;
 	seen->blocks += res->blocks;
 	seen->unchecked += res->unchecked;
+	seen->away += res->away;
 	*cursor = res->cursor;
 	res->cursor.data = NULL;
 	res->cursor.len = 0;
@@ -178,4 +179,24 @@ NEXUS_EXPORT int nexus_pack_compact(struct nexus_client *client,
 		err = compact_step(client, &req, done);
 	} while (!err && req.after);
 	return err;
+}
+
+NEXUS_EXPORT int nexus_pack_evict(struct nexus_client *client, const char *zone,
+				  uint64_t pack, uint64_t *blocks)
+{
+	Nexus__Control__V1__PacksEvictRequest req =
+		NEXUS__CONTROL__V1__PACKS_EVICT_REQUEST__INIT;
+	Nexus__Control__V1__PacksEvictResponse *res;
+	int err;
+
+	req.zone = (char *)zone;
+	req.pack = pack;
+	err = client_message(client, SERVICE("Packs"), "Evict", &req.base,
+			     &nexus__control__v1__packs_evict_response__descriptor,
+			     &res);
+	if (err)
+		return err;
+	*blocks += res->blocks;
+	protobuf_c_message_free_unpacked(&res->base, NULL);
+	return 0;
 }

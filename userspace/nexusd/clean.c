@@ -9,6 +9,7 @@
  */
 #include "zone.h"
 
+#include "fetch.h"
 #include "presence.h"
 
 #include <errno.h>
@@ -378,6 +379,7 @@ static void remove_dead(struct zone *z)
 		if (z->os->drv->remove(z->os, d->pack))
 			log_warn("zone %s: the file of pack %llu cannot be removed",
 				 z->name, d->pack);
+		zone_fetch_forget(z, d->pack);
 		*dp = d->next;
 		free(d);
 	}

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "fetch.h"
 #include "scrub.h"
 
 #define FOLD_TRIES	3
@@ -14,6 +15,7 @@
 void zone_stop(struct zone *z)
 {
 	atomic_store(&z->stopping, true);
+	zone_fetch_stop(z);
 	zone_scrub_stop(z);
 	zone_make_stop(z);
 	zone_apply_stop(z);

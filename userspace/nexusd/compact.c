@@ -21,6 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "fetch.h"
 #include "lib/record.h"
 #include "stats.h"
 
@@ -153,12 +154,21 @@ static u32 gather(struct space *sp, const struct survey *s, u32 i, struct step *
 	return i;
 }
 
-static int read_piece(struct survey *s, const struct piece *p, u8 *buf)
+/* What is away of it is fetched first. */
+static int read_piece(struct zone *z, struct survey *s, const struct piece *p, u8 *buf)
 {
 	size_t len = (size_t)p->n << NEXUS_BLOCK_SHIFT;
-	ssize_t n = pread(s->img.fd, buf, len, (off_t)p->from << NEXUS_BLOCK_SHIFT);
+	bool away = false;
+	ssize_t n;
 	u32 i;
+	int ret;
 
+	for (i = 0; i < p->n; i++)
+		away |= pack_line_away(&s->img.table[p->from + i], s->img.pack);
+	ret = away ? zone_fetch(z, s->img.pack, p->from, p->n) : 0;
+	if (ret)
+		return ret;
+	n = pread(s->img.fd, buf, len, (off_t)p->from << NEXUS_BLOCK_SHIFT);
 	if (n != (ssize_t)len)
 		return n < 0 ? -errno : -EIO;
 	for (i = 0; i < p->n; i++)
@@ -177,6 +187,7 @@ static void copy_lines(struct space *sp, const struct survey *s, const struct pi
 
 		*line = s->img.table[p->from + i];
 		line->pack = cpu_to_le32((u32)sp->to.pack);
+		line->offset &= cpu_to_le64(~(u64)(NEXUS_PL_ABSENT | NEXUS_PL_AWAY));
 	}
 }
 
@@ -188,8 +199,8 @@ static int copy(struct space *sp, struct survey *s, struct step *st, struct spac
 
 	for (i = 0; i < st->pieces; i++) {
 		struct piece *p = &st->piece[i];
-		int ret = read_piece(s, p, sp->buf + ((size_t)(p->to - st->to) <<
-						      NEXUS_BLOCK_SHIFT));
+		int ret = read_piece(sp->z, s, p, sp->buf + ((size_t)(p->to - st->to) <<
+							     NEXUS_BLOCK_SHIFT));
 
 		if (!ret) {
 			copy_lines(sp, s, p);

@@ -11,6 +11,7 @@
 
 #include <nexus/format.h>
 
+#include "content.h"
 #include "lib/key.h"
 #include "lib/port.h"
 
@@ -57,6 +58,9 @@ static const struct setting settings[] = {
 	{ "scrub_interval",	KIND_UINT,	F(scrub_interval), 0, 315360000 },
 	{ "scrub_rate",		KIND_SIZE,	F(scrub_rate), 64u << 10, 1ull << 40 },
 	{ "compact_rate",	KIND_SIZE,	F(compact_rate), 0, 1ull << 40 },
+	{ "content",		KIND_STRING,	F(content), 1, S(content) },
+	{ "fetch_limit",	KIND_SIZE,	F(fetch_limit), 1u << 20, 1ull << 40 },
+	{ "fetch_ahead",	KIND_SIZE,	F(fetch_ahead), 0, 1ull << 30 },
 	{ "allow_any_host",	KIND_BOOL,	F(allow_any_host), 0, 0 },
 	{ "lock_memory",	KIND_BOOL,	F(lock_memory), 0, 0 },
 };
@@ -85,6 +89,9 @@ void config_defaults(struct config *cfg)
 	cfg->scrub_interval = 30 * 86400;
 	cfg->scrub_rate = 16u << 20;
 	cfg->compact_rate = 32u << 20;
+	strcpy(cfg->content, "none");
+	cfg->fetch_limit = 64u << 20;
+	cfg->fetch_ahead = 4u << 20;
 }
 
 const struct nexus_ms_driver *config_metastore(const char *name)
@@ -393,6 +400,10 @@ int config_check(struct config *cfg, struct errline *err)
 	if (cfg->data_dir[0] != '/')
 		return err_set(err, -EINVAL, "data_dir \"%s\" must begin with /",
 			       cfg->data_dir);
+	if (!content_spec_ok(cfg->content))
+		return err_set(err, -EINVAL,
+			       "content \"%s\": there are none, and test:/DIRECTORY for tests",
+			       cfg->content);
 	if (cfg->segment_size % NEXUS_BLOCK_SIZE || cfg->pack_size % NEXUS_BLOCK_SIZE)
 		return err_set(err, -EINVAL,
 			       "segment_size and pack_size must be multiples of %u",

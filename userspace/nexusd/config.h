@@ -38,6 +38,9 @@ struct config {
 	__u32 segments;		/* handed over at mount */
 	__u32 scrub_interval;	/* seconds between the begins of two runs, 0: never */
 	__u64 scrub_rate;	/* bytes a second */
+	char content[PATH_MAX];		/* "none", or DRIVER:WHERE */
+	__u64 fetch_limit;		/* bytes of a zone in flight */
+	__u64 fetch_ahead;		/* bytes, of who reads on */
 	__u64 compact_rate;		/* bytes a second; 0: nothing unless asked for */
 	bool allow_any_host;
 	bool lock_memory;

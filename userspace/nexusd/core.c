@@ -306,6 +306,7 @@ const struct control_ops core_ops = {
 	.pack_list	= core_pack_list,
 	.pack_verify	= core_pack_verify,
 	.pack_compact	= core_pack_compact,
+	.pack_evict	= core_pack_evict,
 	.quota_list	= core_quota_list,
 	.quota_get	= core_quota_get,
 	.quota_set	= core_quota_set,

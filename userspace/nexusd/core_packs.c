@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "core_impl.h"
+#include "fetch.h"
 #include "helper.h"
 #include "pack.h"
 #include "space.h"
@@ -107,6 +108,7 @@ static int verify_one_step(struct zone *z, struct control_verify *cv, struct ver
 	cv->seen_extents = counts->extents;
 	cv->seen_blocks = counts->blocks;
 	cv->unchecked = counts->unchecked;
+	cv->away = counts->away;
 	memcpy(cv->cursor, c.key, c.len);
 	cv->cursor_len = c.done ? 0 : c.len;
 	verify_free(v);
@@ -166,6 +168,37 @@ int core_pack_compact(void *ctx, const char *zone, struct control_compact *compa
 	compact->done_packs = done.packs;
 	compact->blocks = done.moved;
 	compact->skipped = done.skipped;
+	zone_put(z);
+	return ret;
+}
+
+/* ---- evict ------------------------------------------------------------------- */
+
+int core_pack_evict(void *ctx, const char *zone, uint64_t pack, uint64_t *blocks,
+		    struct control_err *err)
+{
+	struct evict_done done = { 0 };
+	struct zone *z;
+	int ret = core_get_zone(ctx, zone, &z, err);
+
+	if (ret)
+		return ret;
+	ret = zone_evict(z, pack, &done);
+	if (ret == -ENOENT)
+		control_err(err, ret, "zone %s has no sealed pack %llu with content", zone,
+			    (unsigned long long)pack);
+	else if (ret == -EOPNOTSUPP && !(z->sb.incompat & NEXUS_INCOMPAT_AWAY))
+		control_err(err, ret, "zone %s is too old for content to be elsewhere; nexusctl zone upgrade changes that",
+			    zone);
+	else if (ret == -EOPNOTSUPP)
+		control_err(err, ret, "zone %s has nothing that would hold its content: setting \"content\"",
+			    zone);
+	else if (ret == -EROFS)
+		control_err(err, ret, "zone %s is read-only", zone);
+	else if (ret)
+		control_err(err, ret, "pack %llu of zone %s is not evicted: %s; the helper's log says more",
+			    (unsigned long long)pack, zone, strerror(-ret));
+	*blocks = done.blocks;
 	zone_put(z);
 	return ret;
 }

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "core_impl.h"
+#include "fetch.h"
 #include "genl.h"
 #include "helper.h"
 #include "stats.h"
@@ -55,7 +56,7 @@ static int helper_stats(control_stat_fn fn, void *arg)
 
 enum zone_stat {
 	ZS_TAIL, ZS_DURABLE, ZS_APPLIED, ZS_CHECKPOINT, ZS_MEMTABLE, ZS_RECORDS,
-	ZS_OVERRUNS, ZS_MAX
+	ZS_OVERRUNS, ZS_FETCHING, ZS_FETCHING_MAX, ZS_MAX
 };
 
 static const struct {
@@ -70,10 +71,14 @@ static const struct {
 	[ZS_MEMTABLE]	= { "nexus_zone_memtable_bytes", "changes in memory", CONTROL_STAT_GAUGE },
 	[ZS_RECORDS]	= { "nexus_zone_records_applied_total", "records applied", CONTROL_STAT_COUNTER },
 	[ZS_OVERRUNS]	= { "nexus_zone_ring_overruns_total", "times records had left the ring", CONTROL_STAT_COUNTER },
+	[ZS_FETCHING]	= { "nexus_zone_fetching_bytes", "bytes being fetched", CONTROL_STAT_GAUGE },
+	[ZS_FETCHING_MAX] = { "nexus_zone_fetching_max_bytes", "the most at a time so far", CONTROL_STAT_GAUGE },
 };
 
 static u64 zone_stat(struct zone *z, int which)
 {
+	u64 now, max;
+
 	switch (which) {
 	case ZS_TAIL:
 		return z->ring.ctl ? __atomic_load_n(&z->ring.ctl->tail, __ATOMIC_ACQUIRE) : 0;
@@ -87,6 +92,10 @@ static u64 zone_stat(struct zone *z, int which)
 		return memtable_bytes(&z->mt);
 	case ZS_RECORDS:
 		return __atomic_load_n(&z->applier.records, __ATOMIC_RELAXED);
+	case ZS_FETCHING:
+	case ZS_FETCHING_MAX:
+		zone_fetch_bytes(z, &now, &max);
+		return which == ZS_FETCHING ? now : max;
 	default:
 		return __atomic_load_n(&z->applier.overruns, __ATOMIC_RELAXED);
 	}

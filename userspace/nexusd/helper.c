@@ -12,6 +12,7 @@
 #include "zone.h"
 
 #define WORKERS_MAX	32u
+#define FETCHERS_MAX	64u
 #define NAME_WAIT_S	5	/* for a zone that is about to be closed */
 
 int helper_init(struct helper *h)
@@ -26,7 +27,10 @@ int helper_init(struct helper *h)
 		return -errno;
 	patience_init(&h->patience, h->cfg.poll_us);
 	h->workers = workers_new(WORKERS_MAX);
-	if (!h->workers) {
+	h->fetchers = workers_new(FETCHERS_MAX);
+	if (!h->workers || !h->fetchers) {
+		workers_free(h->workers);
+		workers_free(h->fetchers);
 		close(h->event_fd);
 		return -ENOMEM;
 	}
@@ -40,6 +44,8 @@ int helper_init(struct helper *h)
 
 void helper_free(struct helper *h)
 {
+	workers_free(h->fetchers);
+	h->fetchers = NULL;
 	workers_free(h->workers);
 	h->workers = NULL;
 	if (h->data_lock >= 0)

@@ -26,6 +26,7 @@ struct helper {
 	struct config cfg;
 	struct chan chan;
 	struct workers *workers;
+	struct workers *fetchers;	/* for what waits for content from elsewhere */
 	struct queue **queues;
 	u32 nqueues;
 	struct patience patience;

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "fetch.h"
 #include "scrub.h"
 
 #define LOCK_WAIT_MS	3000u	/* the kernel lets go of a file a little later */
@@ -275,8 +276,10 @@ static int attach(struct zone *z, u64 ticket, struct errline *err)
 
 static int start_threads(struct zone *z)
 {
-	int ret = zone_apply_start(z);
+	int ret = zone_fetch_start(z);
 
+	if (!ret)
+		ret = zone_apply_start(z);
 	/* The others wake it. */
 	if (!ret && !z->rdonly)
 		ret = zone_space_start(z);

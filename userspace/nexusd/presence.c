@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -27,8 +28,9 @@ static int read_all(int fd, void *buf, size_t len)
 	return 0;
 }
 
-int pack_image_open(struct nexus_objectstore *os, u64 pack, const u8 *uuid, bool writable,
-		    struct pack_image *img)
+/* The same, whatever the head says. */
+static int image_read(struct nexus_objectstore *os, u64 pack, bool writable,
+		      struct pack_image *img)
 {
 	void *buf;
 	int ret;
@@ -49,12 +51,23 @@ int pack_image_open(struct nexus_objectstore *os, u64 pack, const u8 *uuid, bool
 	img->table = (void *)((u8 *)buf + NEXUS_BLOCK_SIZE);
 	ret = read_all(img->fd, buf, (size_t)img->first << NEXUS_BLOCK_SHIFT);
 	if (!ret)
-		ret = pack_check_head(img->head, uuid, pack, img->blocks);
-	if (!ret)
 		return 0;
 	free(buf);
 close_fd:
 	close(img->fd);
+	return ret;
+}
+
+int pack_image_open(struct nexus_objectstore *os, u64 pack, const u8 *uuid, bool writable,
+		    struct pack_image *img)
+{
+	int ret = image_read(os, pack, writable, img);
+
+	if (ret)
+		return ret;
+	ret = pack_check_head(img->head, uuid, pack, img->blocks);
+	if (ret)
+		pack_image_close(img);
 	return ret;
 }
 
@@ -83,16 +96,96 @@ int pack_image_write_lines(struct pack_image *img, u32 block, u32 n)
 	return ret;
 }
 
-static void mark_line(struct nexus_pack_line *line, u64 pack)
+/* Of tables of sealed packs: reading lines, changing and writing them is one step. */
+static pthread_mutex_t table_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static int read_lines(int fd, void *buf, u32 block)
+{
+	ssize_t n;
+
+	do {
+		n = pread(fd, buf, NEXUS_BLOCK_SIZE, (off_t)block << NEXUS_BLOCK_SHIFT);
+	} while (n < 0 && errno == EINTR);
+	return n == NEXUS_BLOCK_SIZE ? 0 : -EIO;
+}
+
+int pack_lines_read(int fd, u32 block, u32 n, struct nexus_pack_line *line)
+{
+	struct nexus_pack_line *buf;
+	u32 i, at = 0, skip;
+	int ret = 0;
+
+	if (posix_memalign((void **)&buf, NEXUS_BLOCK_SIZE, NEXUS_BLOCK_SIZE))
+		return -ENOMEM;
+	while (!ret && at < n) {
+		skip = (block + at) % NEXUS_PACK_LINES_PER_BLOCK;
+		i = NEXUS_MIN(NEXUS_PACK_LINES_PER_BLOCK - skip, n - at);
+		ret = read_lines(fd, buf, 1 + (block + at) / NEXUS_PACK_LINES_PER_BLOCK);
+		memcpy(line + at, buf + skip, i * sizeof(*line));
+		at += i;
+	}
+	free(buf);
+	return ret;
+}
+
+/* Block @table of the file; @here is from bit 0 for block @block on. */
+static int lines_here(int fd, u64 pack, u32 table, u32 block, u32 n, const u64 *here,
+		      struct nexus_pack_line *buf)
+{
+	u32 i = (table - 1) * NEXUS_PACK_LINES_PER_BLOCK, j;
+	bool changed = false;
+	int ret = read_lines(fd, buf, table);
+
+	for (j = 0; !ret && j < NEXUS_PACK_LINES_PER_BLOCK; j++, i++) {
+		if (i < block || i >= block + n || !bit_get(here, i - block) ||
+		    !pack_line_away(&buf[j], pack))
+			continue;
+		buf[j].offset &= cpu_to_le64(~(u64)(NEXUS_PL_ABSENT | NEXUS_PL_AWAY));
+		changed = true;
+	}
+	if (ret || !changed)
+		return ret;
+	if (pwrite(fd, buf, NEXUS_BLOCK_SIZE, (off_t)table << NEXUS_BLOCK_SHIFT) !=
+	    NEXUS_BLOCK_SIZE)
+		return -EIO;
+	return 0;
+}
+
+int pack_lines_here(int fd, u64 pack, u32 block, u32 n, const u64 *here)
+{
+	u32 at = 1 + block / NEXUS_PACK_LINES_PER_BLOCK;
+	u32 last = 1 + (block + n - 1) / NEXUS_PACK_LINES_PER_BLOCK;
+	struct nexus_pack_line *buf;
+	int ret = 0;
+
+	if (posix_memalign((void **)&buf, NEXUS_BLOCK_SIZE, NEXUS_BLOCK_SIZE))
+		return -ENOMEM;
+	pthread_mutex_lock(&table_lock);
+	for (; !ret && at <= last; at++)
+		ret = lines_here(fd, pack, at, block, n, here, buf);
+	pthread_mutex_unlock(&table_lock);
+	free(buf);
+	return ret;
+}
+
+static void mark_line(struct nexus_pack_line *line, u64 pack, u64 flags)
 {
 	/* What a file before left there is no owner. */
 	if (!pack_line_is(line, pack))
 		memset(line, 0, sizeof(*line));
 	line->pack = cpu_to_le32((u32)pack);
-	line->offset |= cpu_to_le64(NEXUS_PL_ABSENT);
+	line->offset |= cpu_to_le64(flags);
 }
 
-static int mark_lines(struct pack_image *img, const u64 *gone)
+static bool any_of(const struct pack_image *img, const u64 *gone, u32 i, u32 end)
+{
+	for (; i < end; i++)
+		if (bit_get(gone, i) && !pack_line_absent(&img->table[i], img->pack))
+			return true;
+	return false;
+}
+
+static int mark_lines(struct pack_image *img, const u64 *gone, u64 flags)
 {
 	u32 i, end, block;
 	int ret = 0;
@@ -102,10 +195,16 @@ static int mark_lines(struct pack_image *img, const u64 *gone)
 
 		i = (block - 1) * NEXUS_PACK_LINES_PER_BLOCK;
 		end = NEXUS_MIN(i + NEXUS_PACK_LINES_PER_BLOCK, img->blocks);
+		if (!any_of(img, gone, i, end))
+			continue;
+		ret = read_lines(img->fd, (u8 *)img->head + ((size_t)block << NEXUS_BLOCK_SHIFT),
+				 block);
+		if (ret)
+			break;
 		for (; i < end; i++) {
 			if (!bit_get(gone, i) || pack_line_absent(&img->table[i], img->pack))
 				continue;
-			mark_line(&img->table[i], img->pack);
+			mark_line(&img->table[i], img->pack, flags);
 			changed = true;
 		}
 		if (changed)
@@ -114,14 +213,20 @@ static int mark_lines(struct pack_image *img, const u64 *gone)
 	return ret;
 }
 
-int pack_image_mark(struct pack_image *img, const u64 *gone)
+static int mark(struct pack_image *img, const u64 *gone, u64 flags)
 {
 	u32 i, n = 0;
-	int ret = mark_lines(img, gone);
+	int ret;
 
+	pthread_mutex_lock(&table_lock);
+	ret = mark_lines(img, gone, flags);
+	pthread_mutex_unlock(&table_lock);
 	for (i = img->first; i < img->blocks; i++)
 		n += pack_line_absent(&img->table[i], img->pack);
-	/* Never too many: what the head does not count is looked for again. */
+	/*
+	 * None of those is punched before the head counts some: only then the lines
+	 * are looked at when the pack is handed over.
+	 */
 	if (!ret && fdatasync(img->fd))
 		ret = -errno;
 	if (ret || le32_to_cpu(img->head->absent) == n)
@@ -132,6 +237,16 @@ int pack_image_mark(struct pack_image *img, const u64 *gone)
 	if (!ret && fdatasync(img->fd))
 		ret = -errno;
 	return ret;
+}
+
+int pack_image_mark(struct pack_image *img, const u64 *gone)
+{
+	return mark(img, gone, NEXUS_PL_ABSENT);
+}
+
+int pack_image_evict(struct pack_image *img, const u64 *gone)
+{
+	return mark(img, gone, NEXUS_PL_ABSENT | NEXUS_PL_AWAY);
 }
 
 int pack_image_punch(struct pack_image *img, const u64 *gone, u64 *blocks)
@@ -163,17 +278,15 @@ static int load_absent(struct zone *z, u64 pack, u64 **bits)
 	int ret;
 
 	*bits = NULL;
-	ret = pack_image_open(z->os, pack, z->sb.uuid, false, &img);
+	ret = image_read(z->os, pack, false, &img);
 	if (ret)
 		return ret;
-	if (img.head->absent) {
-		*bits = calloc(bit_words(img.blocks), sizeof(u64));
-		if (!*bits)
-			ret = -ENOMEM;
-		for (i = img.first; !ret && i < img.blocks; i++)
-			if (pack_line_absent(&img.table[i], pack))
-				bit_set(*bits, i);
-	}
+	*bits = calloc(bit_words(img.blocks), sizeof(u64));
+	if (!*bits)
+		ret = -ENOMEM;
+	for (i = img.first; !ret && i < img.blocks; i++)
+		if (pack_line_absent(&img.table[i], pack))
+			bit_set(*bits, i);
 	pack_image_close(&img);
 	return ret;
 }
@@ -199,12 +312,17 @@ int zone_offer_pack(struct zone *z, u64 pack)
 		close(ho.fd);
 		return -EIO;
 	}
-	if (!ret && head.absent)
+	/* Its content may be whole all the same, and what is not there has lines. */
+	if (ret == -EUCLEAN)
+		log_warn("zone %s: the head of pack %llu is damaged", z->name, pack);
+	if (!ret ? head.absent : ret == -EUCLEAN)
 		ret = load_absent(z, pack, &bits);
-	/* Its content may be whole all the same, and has checksums of its own. */
-	if (ret)
-		log_warn("zone %s: what is gone of pack %llu cannot be read: %s", z->name, pack,
-			 strerror(-ret));
+	if (ret) {
+		log_error("zone %s: what is gone of pack %llu cannot be read: %s", z->name, pack,
+			  strerror(-ret));
+		close(ho.fd);
+		return -EIO;
+	}
 	if (bits) {
 		ho.flags |= NEXUS_HF_ABSENT;
 		ho.absent = (u64)(uintptr_t)bits;
@@ -222,16 +340,18 @@ int zone_offer_pack(struct zone *z, u64 pack)
 	return ret;
 }
 
-static int retire(struct zone *z, u64 pack, const struct nexus_pack_range *range, u32 nr)
+static int retire(struct zone *z, u64 pack, const struct nexus_pack_range *range, u32 nr,
+		  u32 flags)
 {
 	struct nexus_retire r = {
 		.zone = z->id, .nr = nr, .pack = pack, .ranges = (u64)(uintptr_t)range,
+		.flags = flags,
 	};
 
 	return nr ? chan_ioctl(z->chan, NEXUS_IOC_RETIRE, &r) : 0;
 }
 
-int zone_retire(struct zone *z, u64 pack, const u64 *gone, u32 blocks)
+static int retire_bits(struct zone *z, u64 pack, const u64 *gone, u32 blocks, u32 flags)
 {
 	struct nexus_pack_range *range = calloc(NEXUS_RETIRE_MAX, sizeof(*range));
 	u32 i, from, nr = 0;
@@ -245,20 +365,30 @@ int zone_retire(struct zone *z, u64 pack, const u64 *gone, u32 blocks)
 		range[nr++] = (struct nexus_pack_range){ from, i - from };
 		if (nr < NEXUS_RETIRE_MAX)
 			continue;
-		ret = retire(z, pack, range, nr);
+		ret = retire(z, pack, range, nr, flags);
 		nr = 0;
 	}
 	if (!ret)
-		ret = retire(z, pack, range, nr);
+		ret = retire(z, pack, range, nr, flags);
 	free(range);
 	return ret;
+}
+
+int zone_retire(struct zone *z, u64 pack, const u64 *gone, u32 blocks)
+{
+	return retire_bits(z, pack, gone, blocks, 0);
+}
+
+int zone_evict_blocks(struct zone *z, u64 pack, const u64 *gone, u32 blocks)
+{
+	return retire_bits(z, pack, gone, blocks, NEXUS_RT_EVICT);
 }
 
 int zone_retire_pack(struct zone *z, u64 pack, u32 blocks)
 {
 	u32 first = 1 + pack_table_blocks(blocks);
 	const struct nexus_pack_range all = { first, blocks - first };
-	int ret = blocks > first ? retire(z, pack, &all, 1) : 0;
+	int ret = blocks > first ? retire(z, pack, &all, 1, 0) : 0;
 
 	return ret == -ENXIO ? 0 : ret;
 }

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which blocks of a pack file are there.  A dead block is marked in its line of the
- * pack's table (NEXUS_PL_ABSENT), durably, before it is punched out; that is local to
- * the file, outside of the log.  Holes of the file say nothing.
+ * Which blocks of a pack file are there.  A block that is dead, or held elsewhere, is
+ * marked in its line of the pack's table (NEXUS_PL_ABSENT, and NEXUS_PL_AWAY), durably,
+ * before it is punched out; that is local to the file, outside of the log.  Holes of
+ * the file say nothing.
+ *
+ * The table of a sealed pack is written by who marks, and by who fetches; each reads
+ * the lines that it changes again, under a lock in here.
  */
 #ifndef NEXUSD_PRESENCE_H
 #define NEXUSD_PRESENCE_H
@@ -54,10 +58,26 @@ static inline bool pack_line_absent(const struct nexus_pack_line *line, u64 pack
 	return pack_line_is(line, pack) && le64_to_cpu(line->offset) & NEXUS_PL_ABSENT;
 }
 
+/* Absent, and to be had elsewhere. */
+static inline bool pack_line_away(const struct nexus_pack_line *line, u64 pack)
+{
+	return pack_line_absent(line, pack) && le64_to_cpu(line->offset) & NEXUS_PL_AWAY;
+}
+
+/* The lines of blocks [block, block + n) of an open file.  0, -EIO, -ENOMEM. */
+int pack_lines_read(int fd, u32 block, u32 n, struct nexus_pack_line *line);
+/*
+ * Those of them whose bits are set in @here (from bit 0 on) are in the file, flushed:
+ * they are away no more.  Not flushed itself: a crash may take it back.
+ */
+int pack_lines_here(int fd, u64 pack, u32 block, u32 n, const u64 *here);
+
 /* Blocks of the table with the lines of blocks [block, block + n); not flushed. */
 int pack_image_write_lines(struct pack_image *img, u32 block, u32 n);
 /* Marks the blocks whose bits are set in @gone absent, in image and file, durably. */
 int pack_image_mark(struct pack_image *img, const u64 *gone);
+/* The same, and that they are held elsewhere. */
+int pack_image_evict(struct pack_image *img, const u64 *gone);
 /*
  * Gives their space back to the host.  -EOPNOTSUPP: it has no way to.  *blocks:
  * those that were given back.
@@ -71,6 +91,8 @@ int pack_image_punch(struct pack_image *img, const u64 *gone, u64 *blocks);
 int zone_offer_pack(struct zone *z, u64 pack);
 /* RETIREs the blocks whose bits are set.  As the ioctl. */
 int zone_retire(struct zone *z, u64 pack, const u64 *gone, u32 blocks);
+/* The same for blocks that can be fetched again: files may name them. */
+int zone_evict_blocks(struct zone *z, u64 pack, const u64 *gone, u32 blocks);
 /* All content of a pack; 0 also when the kernel does not have it. */
 int zone_retire_pack(struct zone *z, u64 pack, u32 blocks);
 

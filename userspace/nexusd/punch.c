@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "fetch.h"
 #include "stats.h"
 
 static int retire(struct zone *z, struct survey *s)
@@ -28,13 +29,17 @@ static int retire(struct zone *z, struct survey *s)
 	return ret;
 }
 
-/* Marked before, and perhaps not punched: a crash may come between. */
+/*
+ * Marked before, and perhaps not punched: a crash may come between.  What is away may
+ * be fetched meanwhile; it is punched when it is evicted again.
+ */
 static void add_marked(struct survey *s)
 {
 	u32 i;
 
 	for (i = s->img.first; i < s->img.blocks; i++)
-		if (pack_line_absent(&s->img.table[i], s->img.pack))
+		if (pack_line_absent(&s->img.table[i], s->img.pack) &&
+		    !pack_line_away(&s->img.table[i], s->img.pack))
 			bit_set(s->gone, i);
 }
 
@@ -47,15 +52,20 @@ int space_punch(struct space *sp, struct survey *s)
 
 	if (sp->cannot_punch || (!dead && !(z->unclean && s->nabsent)))
 		return 0;
+	/* Who fetches says what is here by the lines, which are marked after RETIRE. */
+	if (dead && zone_fetch_pause(z, s->img.pack, false))
+		return 0;
 	ret = dead ? retire(z, s) : 0;
+	if (!ret && dead)
+		ret = pack_image_mark(&s->img, s->gone);
+	if (dead)
+		zone_fetch_resume(z);
 	if (ret == -EBUSY) {
 		stats_inc(retire_refused);
 		return 0;
 	}
 	if (ret == -ENOENT)
 		return 0;
-	if (!ret && dead)
-		ret = pack_image_mark(&s->img, s->gone);
 	if (z->unclean)
 		add_marked(s);
 	if (!ret)

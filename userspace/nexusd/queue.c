@@ -149,6 +149,12 @@ static void deferred_job(void *arg)
 	const struct nexus_request *req = (const void *)d->req;
 
 	request_answer(q->h, req, reply_of(q, d->slot), true);
+	/* The helper ends, and the next one is asked again. */
+	if (req->op == NEXUS_OP_ENSURE && reply_of(q, d->slot)->status == -ESHUTDOWN &&
+	    atomic_load(&q->h->stopping)) {
+		free(d);
+		return;
+	}
 	pthread_mutex_lock(&q->lock);
 	q->done[q->ndone++] = (struct nexus_cqe){ .slot = d->slot, .seq = req->seq };
 	pthread_mutex_unlock(&q->lock);
@@ -158,6 +164,7 @@ static void deferred_job(void *arg)
 
 static void defer(struct queue *q, u32 slot, const struct nexus_request *req)
 {
+	struct helper *h = q->h;
 	struct deferred *d = malloc(sizeof(*d));
 	struct nexus_reply *reply = reply_of(q, slot);
 
@@ -166,7 +173,9 @@ static void defer(struct queue *q, u32 slot, const struct nexus_request *req)
 		d->q = q;
 		d->slot = slot;
 		memcpy(d->req, req, sizeof(d->req));
-		if (!workers_add(q->h->workers, deferred_job, d))
+		/* However long others wait for content, packs and zones are opened. */
+		if (!workers_add(req->op == NEXUS_OP_ENSURE ? h->fetchers : h->workers,
+				 deferred_job, d))
 			return;
 		free(d);
 	}

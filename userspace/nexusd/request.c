@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "fetch.h"
 #include "lib/read.h"
 #include "presence.h"
 #include "queue.h"
@@ -121,7 +122,8 @@ int request_answer(struct helper *h, const struct nexus_request *req,
 		finish(reply, req, -EINVAL, 0);
 		return 0;
 	}
-	if (!may_block && (req->op == NEXUS_OP_OPEN_ZONE || req->op == NEXUS_OP_OPEN_PACK))
+	if (!may_block && (req->op == NEXUS_OP_OPEN_ZONE || req->op == NEXUS_OP_OPEN_PACK ||
+			   req->op == NEXUS_OP_ENSURE))
 		return -EAGAIN;
 	if (req->op == NEXUS_OP_OPEN_ZONE) {
 		ret = open_zone(h, req, reply, &len);
@@ -137,6 +139,8 @@ int request_answer(struct helper *h, const struct nexus_request *req,
 	if (req->op == NEXUS_OP_OPEN_PACK) {
 		ret = zone_offer_pack(z, req->arg0);
 		applied = memtable_applied(&z->mt);
+	} else if (req->op == NEXUS_OP_ENSURE) {
+		ret = zone_fetch(z, req->arg0, (u32)req->arg1, (u32)(req->arg1 >> 32));
 	} else {
 		ret = read_zone(z, req, reply, may_block, &applied);
 	}

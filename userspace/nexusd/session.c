@@ -174,6 +174,8 @@ void session_end(struct helper *h)
 	}
 	for (i = 0; i < h->nqueues; i++)
 		queue_stop(h->queues[i]);
+	workers_free(h->fetchers);
+	h->fetchers = NULL;
 	workers_free(h->workers);
 	h->workers = NULL;
 	for (i = 0; i < h->nqueues; i++)

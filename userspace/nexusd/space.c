@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "fetch.h"
 #include "stats.h"
 
 #define BATCH		256u	/* pack records of one view */
@@ -400,6 +401,29 @@ int zone_compact_step(struct zone *z, const uint64_t *packs, size_t n, bool all,
 		ret = -ESHUTDOWN;
 	else
 		ret = usable_now(z) ? compact_next(sp, packs, n, all, after, done) : -EROFS;
+	pthread_mutex_unlock(&sp->work);
+	return ret;
+}
+
+int zone_evict(struct zone *z, u64 pack, struct evict_done *done)
+{
+	struct space *sp = z->space;
+	int ret;
+
+	if (!sp)
+		return -EROFS;
+	if (!(z->sb.incompat & NEXUS_INCOMPAT_AWAY) || !z->fetch || !z->fetch->content)
+		return -EOPNOTSUPP;
+	pthread_mutex_lock(&sp->work);
+	ret = get_ready(sp);
+	if (!ret && (atomic_load(&z->stopping) || atomic_load(&z->dropped)))
+		ret = -ESHUTDOWN;
+	if (!ret && !usable_now(z))
+		ret = -EROFS;
+	if (!ret) {
+		write_index(sp);
+		ret = space_evict(sp, pack, done);
+	}
 	pthread_mutex_unlock(&sp->work);
 	return ret;
 }

@@ -72,6 +72,10 @@ int space_compact(struct space *sp, struct survey *s, struct space_done *done);
 /* What was written to is sealed, and another one made when there is need. */
 int space_seal(struct space *sp);
 
+struct evict_done;
+/* evict.c; work held.  As zone_evict(). */
+int space_evict(struct space *sp, u64 pack, struct evict_done *done);
+
 /* space.c, for the control socket */
 /*
  * Moves what can be moved out of the next pack above *@after that is wanted: one

@@ -31,7 +31,12 @@
 	X(compacted_bytes,	"bytes of live blocks moved") \
 	X(moves,		"records that moved blocks") \
 	X(moves_skipped,	"pieces that had changed before they were moved, or are damaged") \
-	X(retire_refused,	"times the module refused to give dead blocks up")
+	X(retire_refused,	"times the module refused to give dead blocks up") \
+	X(fetches,		"pieces of packs fetched from elsewhere") \
+	X(fetched_bytes,	"bytes fetched") \
+	X(fetch_shared,		"times a piece was waited for that somebody else was fetching") \
+	X(fetch_errors,		"times what was fetched was short, damaged or not to be had") \
+	X(evicted_bytes,	"bytes given back to the host that are held elsewhere")
 
 enum stats_counter {
 #define X(name, help) STATS_##name,

@@ -193,7 +193,9 @@ int survey_begin(struct survey *s, struct zone *z, struct memtable *index, u64 p
 		if (!pack_line_absent(&s->img.table[i], pack))
 			continue;
 		s->nabsent++;
-		if (before)
+		if (before && pack_line_away(&s->img.table[i], pack))
+			s->naway++;
+		else if (before)
 			ret = -EUCLEAN;
 	}
 	if (ret)

@@ -20,6 +20,7 @@ struct survey {
 	u32 nlive;
 	u32 nshared;
 	u32 nabsent;		/* by the table */
+	u32 naway;		/* of them, those that are live and held elsewhere */
 	u32 nruns;		/* of live blocks */
 };
 

@@ -188,7 +188,7 @@ static const struct nexus_pack_line *get_line(struct verify *v, u64 pack, u32 bl
 
 /* ---- blocks ---------------------------------------------------------------- */
 
-enum verdict { FINE, WRONG, NO_LINE };
+enum verdict { FINE, WRONG, NO_LINE, AWAY };
 
 static enum verdict wrong(const struct look *l, struct verify_problem *p, int error,
 			  const char *what)
@@ -214,7 +214,8 @@ static enum verdict find_crc(struct verify *v, struct look *l, struct verify_pro
 	    (!line->ino && !(le64_to_cpu(line->offset) & NEXUS_PL_ABSENT)))
 		return v->logged && pack_tables_find(v->logged, l->pack, l->block, crc) ?
 		       FINE : NO_LINE;
-	if (le64_to_cpu(line->offset) & NEXUS_PL_ABSENT)
+	if (le64_to_cpu(line->offset) & NEXUS_PL_ABSENT &&
+	    !(le64_to_cpu(line->offset) & NEXUS_PL_AWAY))
 		return wrong(l, p, 0, "is in use, and was given up as dead");
 	if (le64_to_cpu(line->data_id) == l->data_id)
 		l->ino = le64_to_cpu(line->ino);
@@ -222,7 +223,7 @@ static enum verdict find_crc(struct verify *v, struct look *l, struct verify_pro
 	else if (!(l->flags & NEXUS_EF_SHARED))
 		return wrong(l, p, 0, "belongs to another file");
 	*crc = le32_to_cpu(line->crc);
-	return FINE;
+	return le64_to_cpu(line->offset) & NEXUS_PL_AWAY ? AWAY : FINE;
 }
 
 static enum verdict look_at(struct verify *v, struct look *l, struct verify_problem *p)
@@ -278,7 +279,7 @@ static int check_block(struct verify *v, struct look *l)
 	enum verdict ret = look_at(v, l, &p);
 	bool sealed = true;
 
-	if (ret != FINE && v->served) {
+	if (ret != FINE && ret != AWAY && v->served) {
 		if (!still_mapped(v, l, &sealed))
 			return 0;
 		forget(v);
@@ -289,6 +290,11 @@ static int check_block(struct verify *v, struct look *l)
 		/* And not freed while it was looked at again. */
 		if (ret != FINE && !still_mapped(v, l, &sealed))
 			return 0;
+	}
+	/* Whoever reads it checks it. */
+	if (ret == AWAY) {
+		v->counts.away++;
+		return 0;
 	}
 	if (ret == NO_LINE && !sealed) {
 		v->counts.unchecked++;

@@ -53,6 +53,7 @@ struct verify_counts {
 	u64 extents;
 	u64 blocks;		/* whose data was read */
 	u64 unchecked;		/* blocks without a checksum by now, or for good */
+	u64 away;		/* blocks held elsewhere */
 };
 const struct verify_counts *verify_counts(const struct verify *v);
 

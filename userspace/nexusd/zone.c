@@ -8,6 +8,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "fetch.h"
+
 
 void zone_cond_init(pthread_cond_t *cond)
 {
@@ -62,6 +64,7 @@ void zone_put(struct zone *z)
 	if (!z || atomic_fetch_sub(&z->refs, 1) != 1)
 		return;
 	zone_space_free(z);
+	zone_fetch_free(z);
 	chan_unmap_ring(&z->ring);
 	applier_destroy(&z->applier);
 	memtable_destroy(&z->mt);

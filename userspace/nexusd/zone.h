@@ -29,6 +29,7 @@
 
 struct helper;
 struct space;
+struct fetch;
 
 /* What is to be cleaned up after the last incarnation; found before attach. */
 struct zone_leftovers {
@@ -104,6 +105,8 @@ struct zone {
 	u64 bulk_lsn;			/* after the last step of bulk deletion */
 	u64 cleaned_at;			/* checkpoint of the last look for dead packs */
 	struct space *space;		/* until the last reference goes; NULL: read-only */
+
+	struct fetch *fetch;		/* until the last reference goes; NULL: at rest */
 
 	pthread_mutex_t scrub_lock;	/* of the pointer; outside of scrub's own */
 	struct scrub *scrub;		/* scrub_lock; NULL: no thread */

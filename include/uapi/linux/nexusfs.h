@@ -21,7 +21,7 @@
 #include <linux/ioctl.h>
 #include <linux/types.h>
 
-#define NEXUS_ABI_VERSION	3
+#define NEXUS_ABI_VERSION	4
 #define NEXUS_DEVICE_NAME	"nexusfs"
 #define NEXUS_SUPER_MAGIC	0x4e455853	/* "NEXS" */
 
@@ -103,7 +103,14 @@ enum nexus_op {
 	 * arg1: id -> struct nexus_quota_reply
 	 */
 	NEXUS_OP_QUOTA		= 0x0e,
+	/*
+	 * ino: for messages; arg0: pack; arg1: first block | number of blocks << 32.
+	 * What is absent of them is fetched, and PRESENT said, before the reply
+	 */
+	NEXUS_OP_ENSURE		= 0x0f,
 };
+
+#define NEXUS_ENSURE_BLOCKS	256u	/* one ENSURE asks for at most */
 
 #define NEXUS_QUOTA_NEXT	(1u << 8) /* of the first id there is at or above arg1, or ENOENT */
 
@@ -427,18 +434,23 @@ struct nexus_submit {
 /*
  * RETIRE: blocks of a sealed pack are about to go.  The kernel marks them absent,
  * waits killably for reads in flight, and returns 0; from then on whoever reads
- * them gets an error.  Ranges that were retired before are fine.  Nothing changes
+ * them asks with ENSURE.  Ranges that were retired before are fine.  Nothing changes
  * with -EINVAL (a range is empty, outside of the pack's content, or too many),
  * -ENXIO (the kernel does not have the pack: hand it over first) and -EBUSY (the
  * pack is not sealed, or a file's map in memory names a block of a range).
+ * PRESENT: blocks of a sealed pack that were absent are in its file, checked.
+ * -EINVAL, -ENXIO and -EBUSY (not sealed) as above.
  */
 struct nexus_retire {
 	__u32	zone;
 	__u32	nr;		/* of ranges, 1..NEXUS_RETIRE_MAX */
 	__u64	pack;
 	__u64	ranges;		/* user pointer: struct nexus_pack_range[nr] */
-	__u64	reserved;
+	__u32	flags;		/* NEXUS_RT_*; PRESENT: 0 */
+	__u32	reserved;
 };
+
+#define NEXUS_RT_EVICT		(1u << 0) /* they can be fetched again: maps may name them */
 
 struct nexus_pack_range {
 	__u32	block;
@@ -493,6 +505,7 @@ struct nexus_zone_next {
 #define NEXUS_IOC_REPORT	_IOW(0xE6, 0x08, struct nexus_report)
 #define NEXUS_IOC_SUBMIT	_IOWR(0xE6, 0x09, struct nexus_submit)
 #define NEXUS_IOC_RETIRE	_IOW(0xE6, 0x0a, struct nexus_retire)
+#define NEXUS_IOC_PRESENT	_IOW(0xE6, 0x0b, struct nexus_retire)
 
 /* ---- generic netlink ------------------------------------------------ */
 /* Documentation/netlink/nexusfs.yaml is the specification. */

@@ -398,6 +398,7 @@ static int call_handover(int dev, uint32_t zone, void *arg)
 	RT(rt.nr = 0);
 	RT(rt.nr = NEXUS_RETIRE_MAX + 1);
 	RT(rt.reserved = 1);
+	RT(rt.flags = 2);
 	RT(rt.ranges = 0);
 	RT(rt.pack = 77);
 	RT(rt.pack = 51);
@@ -478,6 +479,7 @@ static const struct { int want; const char *name; } handover[] = {
 	{ -EINVAL, "RETIRE of nothing" },
 	{ -EINVAL, "RETIRE of too much" },
 	{ -EINVAL, "RETIRE, reserved" },
+	{ -EINVAL, "RETIRE, unknown flags" },
 	{ -EFAULT, "RETIRE without ranges" },
 	{ -ENXIO, "RETIRE in no pack" },
 	{ -EBUSY, "RETIRE in a pack that is not sealed" },

@@ -164,6 +164,9 @@ void make_reply(const struct nexus_request *req, struct nexus_reply *r)
 	case NEXUS_OP_OPEN_PACK:
 		r->status = -ENOENT;
 		break;
+	case NEXUS_OP_ENSURE:
+		/* Says that it is there, and is not to be believed. */
+		break;
 	case NEXUS_OP_STATFS:
 		memset(r->data, 0, sizeof(struct nexus_statfs_reply));
 		r->len = sizeof(struct nexus_statfs_reply);

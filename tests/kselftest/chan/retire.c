@@ -36,6 +36,7 @@ _Static_assert(sizeof(struct move) == 96, "MOVE of one block");
 static struct {
 	struct nexus_pack_range range;
 	__u64 pack;
+	__u32 flags;
 	struct move move;
 } *arg;
 
@@ -97,6 +98,40 @@ static int call_move(int dev, uint32_t zone, void *unused)
 	};
 
 	return sys(ioctl(dev, NEXUS_IOC_SUBMIT, &s));
+}
+
+static int call_evict(int dev, uint32_t zone, void *unused)
+{
+	struct nexus_retire r = {
+		.zone = zone, .nr = 1, .pack = arg->pack, .ranges = (uintptr_t)&arg->range,
+		.flags = NEXUS_RT_EVICT,
+	};
+
+	return sys(ioctl(dev, NEXUS_IOC_RETIRE, &r));
+}
+
+static int call_present(int dev, uint32_t zone, void *unused)
+{
+	struct nexus_retire r = {
+		.zone = zone, .nr = 1, .pack = arg->pack, .ranges = (uintptr_t)&arg->range,
+		.flags = arg->flags,
+	};
+
+	return sys(ioctl(dev, NEXUS_IOC_PRESENT, &r));
+}
+
+static int evict(__u64 pack, __u32 block, __u32 n)
+{
+	arg->pack = pack;
+	arg->range = (struct nexus_pack_range){ block, n };
+	return fake_call(call_evict);
+}
+
+static int present(__u64 pack, __u32 block, __u32 n)
+{
+	arg->pack = pack;
+	arg->range = (struct nexus_pack_range){ block, n };
+	return fake_call(call_present);
 }
 
 static int retire(__u64 pack, __u32 block, __u32 n)
@@ -183,6 +218,21 @@ int main(void)
 	/* The helper says that another file has it: an error, and no zeros. */
 	ok_err(look("x2", 0), -EIO, "a read of what was given up");
 	ok(look("x2", 8192) == 'b', "a read of what was not");
+
+	/* What can be fetched again may be in use; only PRESENT brings it back. */
+	ok_err(evict(OLD, 200, 1), 0, "RETIRE of what is in use, to be fetched");
+	ok_err(look("x1", 8192), -EIO, "a read of what the helper only says is there");
+	ok_err(present(OLD, 1, 1), -EINVAL, "PRESENT of a head");
+	ok_err(present(OLD, 1024, 1), -EINVAL, "PRESENT beyond the end");
+	ok_err(present(77, 200, 1), -ENXIO, "PRESENT in no pack");
+	ok_err(present(SPARE, 200, 1), -EBUSY, "PRESENT in a pack that is not sealed");
+	arg->flags = NEXUS_RT_EVICT;
+	ok_err(present(OLD, 200, 1), -EINVAL, "PRESENT with flags");
+	arg->flags = 0;
+	ok_err(look("x1", 8192), -EIO, "still not there");
+	ok_err(present(OLD, 200, 1), 0, "PRESENT");
+	ok(look("x1", 8192) == 'b', "a read of what is there again");
+	ok_err(present(NEW, 300, 1), 0, "PRESENT of what never went");
 
 	ok_err(fake_umount(), 0, "umount");
 	fake_stop(helper);

@@ -417,6 +417,8 @@ static void test_bad_rest(void **state)
 	BAD(NEXUS_OP_SETTINGS, 0, 0, 0, NULL, st->data[0] = 0, "path");
 	assert_non_null(verdict(NEXUS_OP_OPEN_ZONE, 0, 0, 0, 1));
 	assert_null(verdict(NEXUS_OP_OPEN_PACK, 0, 0, 0, 0));
+	assert_null(verdict(NEXUS_OP_ENSURE, 0, 0, 0, 0));
+	assert_non_null(verdict(NEXUS_OP_ENSURE, 0, 0, 0, 8));
 	assert_non_null(verdict(0x77, 0, 0, 0, 0));
 }
 

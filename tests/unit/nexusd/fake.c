@@ -45,9 +45,25 @@ static int fake_retire(struct fake *k, const struct nexus_retire *r)
 	if (!r->nr || r->nr > NEXUS_RETIRE_MAX || r->reserved)
 		return -EINVAL;
 	k->retires++;
-	for (i = 0; !k->retire_error && i < r->nr; i++)
+	for (i = 0; !k->retire_error && i < r->nr; i++) {
 		k->retired += range[i].nblocks;
+		k->evicted += r->flags & NEXUS_RT_EVICT ? range[i].nblocks : 0;
+	}
 	return k->retire_error;
+}
+
+static int fake_present(struct fake *k, const struct nexus_retire *r)
+{
+	const struct nexus_pack_range *range = (const void *)(uintptr_t)r->ranges;
+	u32 i;
+
+	if (!r->nr || r->nr > NEXUS_RETIRE_MAX || r->reserved || r->flags)
+		return -EINVAL;
+	pthread_mutex_lock(&k->lock);
+	for (i = 0; !k->present_error && i < r->nr; i++)
+		k->presented += range[i].nblocks;
+	pthread_mutex_unlock(&k->lock);
+	return k->present_error;
 }
 
 static int fake_ioctl(struct chan *c, unsigned long cmd, void *arg)
@@ -79,6 +95,8 @@ static int fake_ioctl(struct chan *c, unsigned long cmd, void *arg)
 		return 0;
 	case NEXUS_IOC_RETIRE:
 		return fake_retire(k, arg);
+	case NEXUS_IOC_PRESENT:
+		return fake_present(k, arg);
 	case NEXUS_IOC_ZONE_FAIL:
 		k->fails++;
 		memcpy(k->reason, ((struct nexus_zone_fail *)arg)->reason, sizeof(k->reason));

@@ -107,6 +107,9 @@ struct fake {
 	int retire_error;
 	u32 retires;
 	u64 retired;		/* blocks */
+	u64 evicted;		/* of them, those that can be fetched */
+	int present_error;
+	u64 presented;		/* blocks; lock */
 	char reason[112];
 	u64 kept, kept_for;	/* as last reported */
 	u32 reports;

@@ -254,6 +254,7 @@ static int pack_verify(void *ctx, const char *zone,
 		return control_err(err, -EINVAL, "the cursor is none of ours");
 	verify->seen_packs = verify->npacks ? verify->npacks : 3;
 	verify->seen_blocks = 1000;
+	verify->away = 5;
 	verify->cursor[verify->cursor_len++] = 'c';
 	if (verify->cursor_len == 2)
 		ret = fn(arg, &problem);
@@ -278,6 +279,19 @@ static int pack_compact(void *ctx, const char *zone, struct control_compact *com
 	compact->skipped = compact->after == 1;
 	compact->after = compact->after + 1 < n ? compact->after + 1 : 0;
 	return 0;
+}
+
+static int pack_evict(void *ctx, const char *zone, uint64_t pack, uint64_t *blocks,
+		      struct control_err *err)
+{
+	struct fake *fake = ctx;
+	int ret = packs_of(zone, err);
+
+	if (ret)
+		return ret;
+	atomic_fetch_add(&fake->calls, 1);
+	*blocks = 10 * pack;
+	return pack == 7 ? control_err(err, -EUCLEAN, "pack 7 is not held") : 0;
 }
 
 /* Each call is there in what it tells: runs begun, and stopped. */
@@ -371,6 +385,7 @@ const struct control_ops fake_ops = {
 	.pack_list = pack_list,
 	.pack_verify = pack_verify,
 	.pack_compact = pack_compact,
+	.pack_evict = pack_evict,
 	.scrub = scrub,
 	.stats = stats,
 	.status = status,

@@ -164,6 +164,7 @@ static void packs(void **state)
 	assert_int_equal(problems, 1);
 	assert_int_equal(seen.blocks, 3000);
 	assert_int_equal(seen.packs, 9);
+	assert_int_equal(seen.away, 15);
 	assert_int_equal(nexus_pack_verify(b->client, "packs", two, 2, check_problem,
 					   &problems, &seen), 0);
 	assert_int_equal(seen.packs, 9 + 6);
@@ -184,6 +185,13 @@ static void packs(void **state)
 	assert_int_equal(nexus_pack_compact(b->client, "packs", two, 2, false, &done), 0);
 	assert_int_equal(done.packs, 10);
 	assert_int_equal(nexus_pack_compact(b->client, "idle", NULL, 0, false, &done), -ENXIO);
+	n = 1;
+	assert_int_equal(nexus_pack_evict(b->client, "packs", 4, &n), 0);
+	assert_int_equal(n, 41);
+	assert_int_equal(nexus_pack_evict(b->client, "packs", 7, &n), -EUCLEAN);
+	assert_string_equal(nexus_error(b->client), "pack 7 is not held");
+	assert_int_equal(nexus_pack_evict(b->client, "idle", 4, &n), -ENXIO);
+	assert_int_equal(n, 41);
 	assert_int_equal(nexus_health(b->client, NULL), 0);
 }
 

@@ -16,7 +16,7 @@
  *  - strings passed in are never NULL, valid UTF-8, and live until the return.
  *  - an operation the table leaves NULL is answered with UNIMPLEMENTED.
  *  - who may call what has been checked before (zone_create, zone_upgrade,
- *    pack_verify, pack_compact, quota_set, quota_grace and scrub, but to look,
+ *    pack_verify, pack_compact, pack_evict, quota_set, quota_grace and scrub, but to look,
  *    need uid 0 or group nexusfs).
  */
 #ifndef NEXUSD_RPC_CONTROL_H
@@ -136,6 +136,7 @@ struct control_verify {
 	uint8_t cursor[CONTROL_CURSOR_MAX];	/* in and out */
 	size_t cursor_len;		/* 0: at the start; after a call: done */
 	uint64_t seen_packs, seen_extents, seen_blocks, unchecked;	/* out */
+	uint64_t away;			/* out: blocks that are held elsewhere */
 };
 
 /** struct control_compact - a compaction in steps: of what, and what was done */
@@ -270,6 +271,8 @@ typedef int (*control_problem_fn)(void *arg,
  * @pack_verify: one bounded step; call @fn for everything wrong; -ENXIO likewise.
  * @pack_compact: one pack at most; -ENXIO likewise; -EOPNOTSUPP when the zone is
  *	too old for it.
+ * @pack_evict: give the space of one pack's content back to the host, for it is held
+ *	elsewhere; *@blocks of it; -ENXIO likewise; -EOPNOTSUPP when nothing holds any.
  * @scrub: look at the regular check of a zone, begin or end a run, and fill
  *	the struct; -ENXIO likewise, -EALREADY when there is one or none.
  * @quota_list: call @fn for every id of @kind from @from on, as zone_list does.
@@ -301,6 +304,8 @@ struct control_ops {
 	int (*pack_compact)(void *ctx, const char *zone,
 			    struct control_compact *compact,
 			    struct control_err *err);
+	int (*pack_evict)(void *ctx, const char *zone, uint64_t pack,
+			  uint64_t *blocks, struct control_err *err);
 	int (*scrub)(void *ctx, const char *zone, enum control_scrub_do what,
 		     struct control_scrub *scrub, struct control_err *err);
 	int (*quota_list)(void *ctx, const char *zone, uint32_t kind,

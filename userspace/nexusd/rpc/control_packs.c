@@ -72,6 +72,7 @@ static int answer_verify(const struct control_verify *v,
 	msg.extents = v->seen_extents;
 	msg.blocks = v->seen_blocks;
 	msg.unchecked = v->unchecked;
+	msg.away = v->away;
 	return control_pack_reply(reply, &msg.base);
 }
 
@@ -158,9 +159,41 @@ out:
 	return ret;
 }
 
+static int packs_evict(void *ctx, const struct rpc_peer *peer,
+		       const uint8_t *payload, size_t len,
+		       struct rpc_reply *reply)
+{
+	Nexus__Control__V1__PacksEvictResponse msg =
+		NEXUS__CONTROL__V1__PACKS_EVICT_RESPONSE__INIT;
+	Nexus__Control__V1__PacksEvictRequest *req;
+	struct control_err err = { "" };
+	struct control *c = ctx;
+	int ret;
+
+	(void)peer;
+	if (!c->ops->pack_evict)
+		return control_no_core(reply);
+	ret = control_unpack(&nexus__control__v1__packs_evict_request__descriptor,
+			     payload, len, reply, &req);
+	if (ret)
+		return ret;
+	ret = control_check_text(reply, "the zone", req->zone);
+	if (ret)
+		goto out;
+	ret = c->ops->pack_evict(c->ctx, req->zone, req->pack, &msg.blocks, &err);
+	if (ret)
+		control_core_error(reply, ret, &err);
+	else
+		ret = control_pack_reply(reply, &msg.base);
+out:
+	protobuf_c_message_free_unpacked(&req->base, NULL);
+	return ret;
+}
+
 const struct rpc_method control_pack_methods[] = {
 	{ "List", packs_list, 0 },
 	{ "Verify", packs_verify, RPC_METHOD_CHANGES | RPC_METHOD_LONG },
 	{ "Compact", packs_compact, RPC_METHOD_CHANGES | RPC_METHOD_LONG },
+	{ "Evict", packs_evict, RPC_METHOD_CHANGES | RPC_METHOD_LONG },
 	{ NULL, NULL, 0 },
 };

@@ -221,6 +221,7 @@ struct nexus_verified {
 	uint64_t extents;
 	uint64_t blocks;
 	uint64_t unchecked;		/* blocks without a checksum, by now or for good */
+	uint64_t away;			/* blocks that are held elsewhere */
 };
 
 /**
@@ -264,6 +265,17 @@ struct nexus_compacted {
 int nexus_pack_compact(struct nexus_client *client, const char *zone,
 		       const uint64_t *packs, size_t n, bool all,
 		       struct nexus_compacted *done);
+
+/**
+ * nexus_pack_evict() - give the space of a sealed pack's content back to the host, once
+ * what holds content elsewhere is seen to have all of it; for root and group nexusfs
+ * @client: the client
+ * @zone: its name; -ENXIO when it is not mounted
+ * @pack: which
+ * @blocks: is added to: those given back
+ */
+int nexus_pack_evict(struct nexus_client *client, const char *zone, uint64_t pack,
+		     uint64_t *blocks);
 
 /** struct nexus_scrub_run - a run; times are seconds since 1970, 0: never */
 struct nexus_scrub_run {

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Content that is not in the file of its pack.
+ *
+ * A read that meets an absent block which the file's map still names fails, quietly:
+ * it may hold a folio lock or invalidate_lock, and others wait for those unkillably.
+ * Whoever began it lets go of everything, has the helper fetch what is missing, here,
+ * and reads again.  So what is cached is never fetched, readahead of the page cache
+ * waits for nobody, and reading costs nothing more where nothing is missing.
+ *
+ * The helper fetches in larger pieces than it is asked for, and ahead of who reads
+ * on; it bounds what is in flight and fetches nothing twice at a time.
+ */
+#include "data.h"
+
+static void nexus_fetch_failed(struct inode *inode, u64 fblock, u64 pack,
+			       u32 block, int err)
+{
+	nexus_err(NEXUS_I(inode)->zone,
+		  "inode %llu: offset %llu is in block %u of pack %llu, which cannot be fetched (%pe)",
+		  (u64)inode->i_ino, fblock << NEXUS_BLOCK_SHIFT, block, pack,
+		  ERR_PTR(err));
+}
+
+/* Whether the map still says of the first block of @e what @e says. */
+static bool nexus_fetch_current(struct nexus_inode *ni, u64 fblock,
+				const struct nexus_ext *e)
+{
+	struct nexus_ext now;
+	u64 unused;
+
+	return nexus_map_find(ni, fblock, &now, &unused) &&
+	       now.pack == e->pack && now.block == e->block + (fblock - e->fblock);
+}
+
+/* Of one extent, whose first block is that of @e; as nexus_content_fetch(). */
+static int nexus_fetch_extent(struct inode *inode, const struct nexus_ext *e,
+			      bool loud)
+{
+	struct nexus_inode *ni = NEXUS_I(inode);
+	u32 block = e->block, nr = e->nblocks, first;
+	struct nexus_pack *pack;
+	u64 unused, applied, fblock;
+	int err, ret = 1;
+
+	pack = nexus_packs_get(ni->zone, e->pack);
+	if (IS_ERR(pack))
+		return PTR_ERR(pack);
+	if (!nexus_pack_missing(pack, &block, &nr)) {
+		ret = 0;
+		goto out;
+	}
+	first = block;
+	err = nexus_ms_read(ni->zone, NEXUS_OP_ENSURE, inode->i_ino, pack->id,
+			    (u64)nr << 32 | block, NULL, 0, 0, &unused,
+			    sizeof(unused), &applied);
+	fblock = e->fblock + (first - e->block);
+	nr = 1;
+	/* What follows may still be missing; whoever gets there asks again. */
+	if (!nexus_pack_missing(pack, &block, &nr) ||
+	    !nexus_fetch_current(ni, fblock, e))
+		goto out;
+	if (err == -EINTR || err == -ENOTCONN) {
+		ret = err;
+		goto out;
+	}
+	ret = err == -ENOMEM ? -ENOMEM : -EIO;
+	if (loud)
+		nexus_fetch_failed(inode, fblock, pack->id, first,
+				   err < 0 ? err : -ENODATA);
+out:
+	nexus_pack_put(pack);
+	return ret;
+}
+
+int nexus_content_fetch(struct inode *inode, loff_t pos, size_t len, bool loud)
+{
+	u64 at = pos >> NEXUS_BLOCK_SHIFT;
+	u64 end = DIV_ROUND_UP_ULL((u64)pos + len, NEXUS_BLOCK_SIZE);
+	struct nexus_inode *ni = NEXUS_I(inode);
+	struct nexus_ext e;
+	int ret, some = 0;
+	u64 skip;
+
+	while (at < end && nexus_map_next(ni, at, &e) && e.fblock < end) {
+		skip = e.fblock < at ? at - e.fblock : 0;
+		e.fblock += skip;
+		e.nblocks = min3(e.nblocks - skip, end - e.fblock,
+				 (u64)NEXUS_ENSURE_BLOCKS);
+		at = e.fblock + e.nblocks;
+		if (e.flags & NEXUS_EF_UNWRITTEN)
+			continue;
+		e.block += skip;
+		ret = nexus_fetch_extent(inode, &e, loud);
+		if (ret < 0)
+			return some && ret != -EINTR ? some : ret;
+		some |= ret;
+		cond_resched();
+	}
+	return some;
+}
+
+bool nexus_content_mend(struct inode *inode, loff_t pos, size_t len, int *err,
+			unsigned int *tries)
+{
+	loff_t first = round_down(pos, NEXUS_FOLIO_BYTES_MAX);
+	loff_t end = round_up(pos + len, NEXUS_FOLIO_BYTES_MAX);
+	int ret, around;
+
+	if (*err != -EIO && *err != -EAGAIN)
+		return false;
+	ret = nexus_content_fetch(inode, pos, len, true);
+	/* Large folios are read as a whole, or not all of them can be. */
+	around = ret < 0 ? ret : nexus_content_fetch(inode, first, end - first,
+						     false);
+	if (ret < 0 || around == -EINTR) {
+		*err = ret < 0 ? ret : around;
+		return false;
+	}
+	if (ret || around > 0) {
+		*tries = 0;
+		return true;
+	}
+	/* Nothing is missing, unless near by: then what is good may be shown now. */
+	return around < 0 && !(*tries)++;
+}

@@ -1,0 +1,512 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Content elsewhere: what is evicted is held and right, what is fetched is checked, in
+ * bounds and once, and a death at any point shows neither zeros nor wrong bytes.
+ */
+#include <sys/stat.h>
+
+#include "fetch.h"
+#include "presence.h"
+#include "space.h"
+#include "stats.h"
+#include "util.h"
+
+#define PACK_BLOCKS	1024u
+
+struct made {
+	struct config cfg;
+	struct fake k;
+	struct gen g;
+	struct zone *z;
+	u64 pack;		/* sealed */
+	u32 live;
+};
+
+/* fdatasync() of whoever fetches, who then must not say that anything is here. */
+static atomic_bool fetch_fails;
+int __real_fdatasync(int fd);
+int __wrap_fdatasync(int fd);
+
+int __wrap_fdatasync(int fd)
+{
+	if (atomic_load(&fetch_fails)) {
+		errno = EIO;
+		return -1;
+	}
+	return __real_fdatasync(fd);
+}
+
+static void control(const char *text)
+{
+	char path[PATH_MAX], tmp[PATH_MAX];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/elsewhere/control", test_dir);
+	snprintf(tmp, sizeof(tmp), "%s/elsewhere/control.new", test_dir);
+	f = fopen(tmp, "w");
+	assert_non_null(f);
+	fputs(text, f);
+	assert_int_equal(fclose(f), 0);
+	assert_int_equal(rename(tmp, path), 0);
+}
+
+static u64 counter(enum stats_counter c)
+{
+	return atomic_load(&stats_values[c]);
+}
+
+static void append(struct made *m, struct logw *w, struct nexus_rec_head *rec)
+{
+	if (rec)
+		append_both(&m->k, w, rec);
+}
+
+static void open_zone(struct made *m)
+{
+	m->z = fake_open(&m->k, &m->cfg, 1u << 20);
+	assert_int_equal(zone_fetch_start(m->z), 0);
+	assert_non_null(m->z->fetch->content);
+	assert_int_equal(zone_space_start(m->z), 0);
+}
+
+/* A pack of which a good part is alive, sealed in the index on disk. */
+static void make(struct made *m)
+{
+	struct nexus_rec_pack rec;
+	char path[PATH_MAX];
+	struct survey s;
+	struct logw w;
+	u64 lines;
+	u32 i;
+
+	memset(m, 0, sizeof(*m));
+	test_config(&m->cfg, &nexus_ms_lmdb);
+	m->cfg.compact_rate = 0;
+	m->cfg.pack_size = PACK_BLOCKS << NEXUS_BLOCK_SHIFT;
+	m->cfg.fetch_limit = 2u << 20;
+	snprintf(path, sizeof(path), "%s/elsewhere", test_dir);
+	assert_int_equal(mkdir(path, 0700), 0);
+	snprintf(m->cfg.content, sizeof(m->cfg.content), "test:%.200s", path);
+	test_zone(&m->cfg);
+	m->z = fake_open(&m->k, &m->cfg, 1u << 20);
+	m->pack = m->k.last_pack;
+	gen_init(&m->g, 100, m->pack, PACK_BLOCKS);
+	m->g.os = m->z->os;
+	log_of(m->z, &w);
+	for (i = 0; i < GEN_FILES; i++)
+		append(m, &w, gen_create(&m->g));
+	while (m->g.next_block + 8 <= PACK_BLOCKS) {
+		struct gen_file *f = &m->g.file[rnd(GEN_FILES)];
+
+		append(m, &w, f->ino ? gen_extent(&m->g, f) : NULL);
+	}
+	memset(&rec, 0, sizeof(rec));
+	nexus_rec_init(&rec.head, sizeof(rec), NEXUS_REC_PACK, 0, (struct nexus_time){ 1, 0 });
+	rec.pack = cpu_to_le64(m->pack);
+	rec.state = cpu_to_le32(NEXUS_PACK_SEALED);
+	rec.used = cpu_to_le32(m->g.next_block);
+	append(m, &w, &rec.head);
+	logw_batch(&w);
+	logw_free(&w);
+	power_cut(&m->k, m->z);
+	m->z = fake_open(&m->k, &m->cfg, 1u << 20);
+	assert_int_equal(replay_tables(&m->z->replay, m->z->sb.uuid, &lines), 0);
+	assert_int_equal(zone_fetch_start(m->z), 0);
+	assert_int_equal(zone_space_start(m->z), 0);
+	assert_int_equal(survey_begin(&s, m->z, &m->z->space->index, m->pack), 0);
+	m->live = s.nlive;
+	survey_end(&s);
+	assert_true(m->live > 200);
+}
+
+static void done(struct made *m)
+{
+	power_cut(&m->k, m->z);
+}
+
+static void evict(struct made *m)
+{
+	struct evict_done d = { 0 };
+
+	assert_int_equal(zone_evict(m->z, m->pack, &d), 0);
+	assert_int_equal(d.packs, 1);
+}
+
+/*
+ * Each live block is away, or in the file and right: *away of them.  Never here and
+ * something else, which is what a reader would be shown.
+ */
+static void sound(struct made *m, u32 *away)
+{
+	u8 *data = NULL;
+	struct survey s;
+	u32 i;
+
+	*away = 0;
+	assert_int_equal(posix_memalign((void **)&data, NEXUS_BLOCK_SIZE, NEXUS_BLOCK_SIZE), 0);
+	assert_int_equal(survey_begin(&s, m->z, &m->z->space->index, m->pack), 0);
+	assert_int_equal(s.nlive, m->live);
+	for (i = s.img.first; i < s.img.blocks; i++) {
+		if (!bit_get(s.live, i))
+			continue;
+		if (pack_line_away(&s.img.table[i], m->pack)) {
+			++*away;
+			continue;
+		}
+		assert_int_equal(pread(s.img.fd, data, NEXUS_BLOCK_SIZE,
+				       (off_t)i << NEXUS_BLOCK_SHIFT), NEXUS_BLOCK_SIZE);
+		assert_int_equal(nexus_crc32c(0, data, NEXUS_BLOCK_SIZE),
+				 le32_to_cpu(s.img.table[i].crc));
+	}
+	assert_int_equal(s.naway, *away);
+	survey_end(&s);
+	free(data);
+}
+
+static u32 away(struct made *m)
+{
+	u32 n;
+
+	sound(m, &n);
+	return n;
+}
+
+static int fetch_all(struct made *m)
+{
+	return zone_fetch(m->z, m->pack, 0, PACK_BLOCKS);
+}
+
+/* There and back. */
+static void test_round(void **state)
+{
+	struct made m;
+	u64 bytes;
+
+	(void)state;
+	make(&m);
+	assert_int_equal(away(&m), 0);
+	evict(&m);
+	assert_int_equal(m.k.evicted, m.live);
+	assert_int_equal(away(&m), m.live);
+	assert_int_equal(fetch_all(&m), 0);
+	assert_int_equal(away(&m), 0);
+	/* The kernel was told of all that is here, and of nothing else. */
+	assert_true(m.k.presented >= m.live);
+	/* Nothing is fetched that is here. */
+	bytes = counter(STATS_fetched_bytes);
+	assert_int_equal(fetch_all(&m), 0);
+	assert_int_equal(counter(STATS_fetched_bytes), bytes);
+	assert_int_equal(zone_fetch(m.z, m.pack, PACK_BLOCKS * 2, 1), -EINVAL);
+	assert_int_equal(zone_fetch(m.z, m.pack, UINT32_MAX, UINT32_MAX), -EINVAL);
+	assert_int_equal(zone_fetch(m.z, 999999, 20, 1), -ENOENT);
+	done(&m);
+}
+
+/* What is wrong stays away, and what is good of it comes. */
+static void test_wrong(void **state)
+{
+	static const char *const plans[] = {
+		"corrupt\n", "short 0\n", "short 5000\n", "short 4095\n", "fail\n",
+	};
+	struct made m;
+	u32 i, n;
+
+	(void)state;
+	make(&m);
+	for (i = 0; i < sizeof(plans) / sizeof(plans[0]); i++) {
+		evict(&m);
+		control(plans[i]);
+		assert_int_equal(fetch_all(&m), -EIO);
+		n = away(&m);
+		assert_true(n > 0);
+		/* Again, with no better luck. */
+		assert_int_equal(fetch_all(&m), -EIO);
+		control("");
+		assert_int_equal(fetch_all(&m), 0);
+		assert_int_equal(away(&m), 0);
+	}
+	done(&m);
+}
+
+/* Nothing goes that is not held elsewhere, and right. */
+static void test_evict_refused(void **state)
+{
+	static const char *const plans[] = { "refuse\n", "corrupt\n", "short 70000\n", "fail\n" };
+	struct evict_done d = { 0 };
+	struct made m;
+	u32 i;
+
+	(void)state;
+	make(&m);
+	for (i = 0; i < sizeof(plans) / sizeof(plans[0]); i++) {
+		control(plans[i]);
+		assert_true(zone_evict(m.z, m.pack, &d) < 0);
+		assert_int_equal(away(&m), 0);
+		assert_int_equal(m.k.evicted, 0);
+	}
+	control("");
+	m.k.retire_error = -EBUSY;
+	assert_int_equal(zone_evict(m.z, m.pack, &d), -EBUSY);
+	assert_int_equal(away(&m), 0);
+	m.k.retire_error = 0;
+	assert_int_equal(zone_evict(m.z, 999999, &d), -ENOENT);
+	assert_int_equal(d.blocks, 0);
+	evict(&m);
+	/* Of what is away, the copy that is held is the only one. */
+	assert_int_equal(zone_evict(m.z, m.pack, &d), 0);
+	assert_int_equal(d.blocks, 0);
+	done(&m);
+}
+
+struct reader {
+	struct made *m;
+	pthread_t thread;
+	u32 block;
+	int ret;
+};
+
+static void *reader_main(void *arg)
+{
+	struct reader *r = arg;
+
+	r->ret = zone_fetch(r->m->z, r->m->pack, r->block, 1);
+	return NULL;
+}
+
+static void read_all(struct made *m, struct reader *r, u32 n)
+{
+	u32 i;
+
+	for (i = 0; i < n; i++) {
+		r[i] = (struct reader){ .m = m, .block = i * 37 % PACK_BLOCKS };
+		assert_int_equal(pthread_create(&r[i].thread, NULL, reader_main, &r[i]), 0);
+	}
+}
+
+static void join_all(struct reader *r, u32 n, int ret)
+{
+	u32 i;
+
+	for (i = 0; i < n; i++) {
+		pthread_join(r[i].thread, NULL);
+		assert_int_equal(r[i].ret, ret);
+	}
+}
+
+/* As many readers as there may be: so many bytes in flight, and each piece once. */
+static void test_bounds(void **state)
+{
+	struct reader r[32];
+	u64 before, now, max;
+	struct made m;
+
+	(void)state;
+	make(&m);
+	evict(&m);
+	before = counter(STATS_fetches);
+	control("delay 100\n");
+	read_all(&m, r, 32);
+	join_all(r, 32, 0);
+	assert_int_equal(away(&m), 0);
+	assert_int_equal(counter(STATS_fetches) - before, PACK_BLOCKS / FETCH_PIECE);
+	assert_true(counter(STATS_fetch_shared) > 0);
+	zone_fetch_bytes(m.z, &now, &max);
+	assert_int_equal(now, 0);
+	assert_int_equal(max, m.cfg.fetch_limit);
+	done(&m);
+}
+
+/* Who waits for what is held back does not keep a zone from ending. */
+static void test_stop(void **state)
+{
+	struct reader r[8];
+	struct made m;
+	u64 now = 0, max;
+
+	(void)state;
+	make(&m);
+	evict(&m);
+	control("hold\n");
+	read_all(&m, r, 8);
+	while (!now)
+		zone_fetch_bytes(m.z, &now, &max);
+	zone_fetch_stop(m.z);
+	join_all(r, 8, -ESHUTDOWN);
+	assert_int_equal(fetch_all(&m), -ESHUTDOWN);
+	assert_int_equal(away(&m), m.live);
+	done(&m);
+}
+
+/*
+ * While some fetch, it is evicted again and again: what is here is right, always.
+ * Scenario A21.
+ */
+static void test_evict_beside(void **state)
+{
+	struct evict_done d = { 0 };
+	struct reader r[16];
+	struct made m;
+	u32 i;
+
+	(void)state;
+	make(&m);
+	for (i = 0; i < 10; i++) {
+		evict(&m);
+		read_all(&m, r, 16);
+		assert_int_equal(zone_evict(m.z, m.pack, &d), 0);
+		away(&m);
+		join_all(r, 16, 0);
+		assert_int_equal(fetch_all(&m), 0);
+		assert_int_equal(away(&m), 0);
+	}
+	done(&m);
+}
+
+/*
+ * A death between any two steps of fetching: data in the file and lines that say away,
+ * or the kernel not told.  The next helper finds the pack sound, and goes on.
+ */
+static void test_death(void **state)
+{
+	struct evict_done d = { 0 };
+	struct made m;
+
+	(void)state;
+	make(&m);
+	evict(&m);
+	/* After the lines, before the kernel: it is told by the next who asks. */
+	m.k.present_error = -EIO;
+	assert_int_equal(fetch_all(&m), -EIO);
+	m.k.present_error = 0;
+	m.k.presented = 0;
+	assert_int_equal(fetch_all(&m), 0);
+	assert_true(m.k.presented >= m.live);
+	assert_int_equal(away(&m), 0);
+	done(&m);
+	open_zone(&m);
+	assert_int_equal(away(&m), 0);
+	evict(&m);
+	done(&m);
+	open_zone(&m);
+	/* After the mark, before the punch: away, however much of it is in the file. */
+	assert_int_equal(away(&m), m.live);
+	assert_int_equal(zone_fetch(m.z, m.pack, 300, 1), 0);
+	assert_true(away(&m) < m.live);
+	done(&m);
+	open_zone(&m);
+	assert_true(away(&m) > 0);
+	assert_int_equal(fetch_all(&m), 0);
+	assert_int_equal(away(&m), 0);
+	assert_int_equal(zone_evict(m.z, m.pack, &d), 0);
+	done(&m);
+}
+
+/* Data comes before lines: where it cannot be written, nothing is said to be here. */
+static void test_order(void **state)
+{
+	struct made m;
+	u64 told;
+
+	(void)state;
+	make(&m);
+	evict(&m);
+	told = m.k.presented;
+	atomic_store(&fetch_fails, true);
+	assert_int_equal(fetch_all(&m), -EIO);
+	atomic_store(&fetch_fails, false);
+	assert_int_equal(away(&m), m.live);
+	assert_int_equal(m.k.presented, told);
+	assert_int_equal(fetch_all(&m), 0);
+	assert_int_equal(away(&m), 0);
+	done(&m);
+}
+
+/* Dead blocks are punched beside those that are away, which stay so. */
+static void test_punch(void **state)
+{
+	struct survey s;
+	struct made m;
+
+	(void)state;
+	make(&m);
+	evict(&m);
+	assert_int_equal(survey_begin(&s, m.z, &m.z->space->index, m.pack), 0);
+	m.z->unclean = true;
+	assert_int_equal(zone_fetch(m.z, m.pack, 300, 1), 0);
+	/* With lines from before the fetch. */
+	assert_int_equal(space_punch(m.z->space, &s), 0);
+	survey_end(&s);
+	assert_true(away(&m) < m.live);
+	assert_int_equal(fetch_all(&m), 0);
+	assert_int_equal(away(&m), 0);
+	done(&m);
+}
+
+/* Compaction fetches what it moves. */
+static void test_compact(void **state)
+{
+	struct space_done d = { 0 };
+	struct survey s;
+	uint64_t pack;
+	u64 after = 0;
+	struct made m;
+
+	(void)state;
+	make(&m);
+	pack = m.pack;
+	evict(&m);
+	assert_int_equal(zone_compact_step(m.z, &pack, 1, false, &after, &d), 0);
+	assert_int_equal(d.moved, m.live);
+	assert_int_equal(d.skipped, 0);
+	assert_int_equal(zone_compact_step(m.z, &pack, 1, false, &after, &d), 0);
+	assert_int_equal(applier_run(&m.z->applier, 0), 0);
+	fake_durable(&m.k, m.k.tail);
+	assert_int_equal(zone_fold(m.z, 100, false), 0);
+	m.pack = m.z->al.next_pack - 1;
+	assert_int_equal(survey_begin(&s, m.z, &m.z->space->index, m.pack), 0);
+	assert_int_equal(s.nlive, m.live);
+	assert_int_equal(s.nabsent, 0);
+	survey_end(&s);
+	assert_int_equal(away(&m), 0);
+	done(&m);
+}
+
+/* Settings: only what is asked for by name, and with a place. */
+static void test_setting(void **state)
+{
+	struct errline err = { "" };
+	struct config cfg;
+
+	(void)state;
+	config_defaults(&cfg);
+	assert_string_equal(cfg.content, "none");
+	assert_int_equal(config_check(&cfg, &err), 0);
+	assert_true(content_spec_ok("test:/somewhere"));
+	assert_false(content_spec_ok("test:"));
+	assert_false(content_spec_ok("test:here"));
+	assert_false(content_spec_ok("test"));
+	assert_false(content_spec_ok("tes:/x"));
+	assert_false(content_spec_ok("/somewhere"));
+	assert_false(content_spec_ok(""));
+	strcpy(cfg.content, "s3:/x");
+	assert_int_equal(config_check(&cfg, &err), -EINVAL);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_round, test_setup, test_teardown),
+		cmocka_unit_test_setup_teardown(test_wrong, test_setup, test_teardown),
+		cmocka_unit_test_setup_teardown(test_evict_refused, test_setup, test_teardown),
+		cmocka_unit_test_setup_teardown(test_bounds, test_setup, test_teardown),
+		cmocka_unit_test_setup_teardown(test_stop, test_setup, test_teardown),
+		cmocka_unit_test_setup_teardown(test_evict_beside, test_setup, test_teardown),
+		cmocka_unit_test_setup_teardown(test_death, test_setup, test_teardown),
+		cmocka_unit_test_setup_teardown(test_order, test_setup, test_teardown),
+		cmocka_unit_test_setup_teardown(test_punch, test_setup, test_teardown),
+		cmocka_unit_test_setup_teardown(test_compact, test_setup, test_teardown),
+		cmocka_unit_test(test_setting),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Where content is that is not here: what holds copies of sealed packs, each an object
+ * of as many bytes as the pack's file.
+ *
+ * A driver is a table of functions.  Each may be called from several threads at once,
+ * returns 0 or a negative errno unless said otherwise, tries again itself where that
+ * helps, and ends soon with -ESHUTDOWN once *stop is set.  What it gives is checked
+ * by its caller: a driver that is wrong is an error, and no more.
+ */
+#ifndef NEXUSD_CONTENT_H
+#define NEXUSD_CONTENT_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include <nexus/packfile.h>
+
+#include "log.h"
+
+#define CONTENT_OPS_VERSION	1u
+
+/* First member of every driver's store. */
+struct content {
+	const struct content_ops *ops;
+	const atomic_bool *stop;
+};
+
+struct content_ops {
+	unsigned int version;		/* CONTENT_OPS_VERSION it was written for */
+	const char *name;
+	/* @where: what follows "NAME:" in the setting; @zone: uuid, apart from others. */
+	int (*open)(const char *where, const __u8 zone[NEXUS_UUID_SIZE],
+		    const atomic_bool *stop, struct content **c, struct errline *err);
+	void (*close)(struct content *c);
+	/* Bytes of the object, once it is whole; -ENOENT: there is none. */
+	int (*head)(struct content *c, __u64 pack, __u64 *bytes);
+	/* How many bytes from @offset on were read: fewer only if it ends there. */
+	ssize_t (*get)(struct content *c, __u64 pack, __u64 offset, void *buf, size_t len);
+	/*
+	 * All of @fd becomes the object, durably, or nothing does.  @fd is open for
+	 * direct I/O and is @bytes long, whole blocks.
+	 */
+	int (*put)(struct content *c, __u64 pack, int fd, __u64 bytes);
+	/* 0 also when there is none. */
+	int (*del)(struct content *c, __u64 pack);
+};
+
+extern const struct content_ops content_test;
+
+/*
+ * Opens what the setting @spec names, NULL for "none".  Whether it is well-formed is
+ * for content_spec_ok() to say, without opening anything.
+ */
+int content_open(const char *spec, const __u8 zone[NEXUS_UUID_SIZE],
+		 const atomic_bool *stop, struct content **c, struct errline *err);
+void content_close(struct content *c);
+bool content_spec_ok(const char *spec);
+
+#endif /* NEXUSD_CONTENT_H */

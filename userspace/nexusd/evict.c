@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Eviction: a sealed pack's content goes from here, because it is elsewhere.
+ *
+ * A pack is taken that the index on disk calls sealed: then no log that could be
+ * replayed names data of it.  What is alive must be with the driver, and right: it is
+ * got and compared, block by block.  Then, as for dead blocks: RETIRE, lines of the
+ * table, flush, punch, so that neither a reader nor a crash finds zeros.  Meanwhile
+ * nothing of the pack is fetched; who wants it waits until it is over.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fetch.h"
+#include "space.h"
+#include "stats.h"
+
+/* Blocks that are alive and in the file; their bits go to s->gone. */
+static u32 choose(struct survey *s)
+{
+	u32 i, n = 0;
+
+	for (i = s->img.first; i < s->img.blocks; i++) {
+		if (!bit_get(s->live, i) || pack_line_absent(&s->img.table[i], s->img.pack))
+			continue;
+		bit_set(s->gone, i);
+		n++;
+	}
+	return n;
+}
+
+static int put(struct content *c, struct survey *s, const char *zone)
+{
+	u64 bytes, want = (u64)s->img.blocks << NEXUS_BLOCK_SHIFT;
+	int ret = c->ops->head(c, s->img.pack, &bytes);
+
+	if (!ret && bytes == want)
+		return 0;
+	/* Where something is away already, only what is there is whole. */
+	if ((!ret || ret == -ENOENT) && !s->naway)
+		ret = c->ops->put(c, s->img.pack, s->img.fd, want);
+	else if (!ret)
+		ret = -EIO;
+	if (ret && ret != -ESHUTDOWN)
+		log_error("zone %s: pack %llu cannot be given to %s: %s", zone, s->img.pack,
+			  c->ops->name, strerror(-ret));
+	return ret;
+}
+
+static int verify_span(struct content *c, struct survey *s, u32 from, u32 n, u8 *buf)
+{
+	size_t len = (size_t)n << NEXUS_BLOCK_SHIFT;
+	ssize_t got = c->ops->get(c, s->img.pack, (u64)from << NEXUS_BLOCK_SHIFT, buf, len);
+	u32 i;
+
+	if (got < 0)
+		return (int)got;
+	for (i = 0; i < n; i++) {
+		if (!bit_get(s->gone, from + i))
+			continue;
+		if ((size_t)(i + 1) << NEXUS_BLOCK_SHIFT > (size_t)got ||
+		    nexus_crc32c(0, buf + ((size_t)i << NEXUS_BLOCK_SHIFT), NEXUS_BLOCK_SIZE) !=
+			    le32_to_cpu(s->img.table[from + i].crc))
+			return -EUCLEAN;
+	}
+	return 0;
+}
+
+/* Every block that is to go can be got. */
+static int verify(struct content *c, struct survey *s, const char *zone)
+{
+	u8 *buf = malloc((size_t)FETCH_PIECE << NEXUS_BLOCK_SHIFT);
+	u32 at, n;
+	int ret = buf ? 0 : -ENOMEM;
+
+	for (at = s->img.first; !ret && at < s->img.blocks; at += n) {
+		n = NEXUS_MIN(FETCH_PIECE, s->img.blocks - at);
+		ret = verify_span(c, s, at, n, buf);
+		if (ret && ret != -ESHUTDOWN)
+			log_error("zone %s: pack %llu is not evicted: what %s has of it from block %u on is not right: %s",
+				  zone, s->img.pack, c->ops->name, at,
+				  ret == -EUCLEAN ? "its checksum is wrong, or it is short" :
+						    strerror(-ret));
+	}
+	free(buf);
+	return ret;
+}
+
+static int retire(struct zone *z, struct survey *s)
+{
+	u64 pack = s->img.pack;
+	int ret = -ENOENT;
+
+	/* As for punching: the kernel must have it, and not one that goes. */
+	pthread_mutex_lock(&z->dead_lock);
+	if (!zone_pack_dying(z, pack))
+		ret = zone_offer_pack(z, pack);
+	if (!ret)
+		ret = zone_evict_blocks(z, pack, s->gone, s->img.blocks);
+	pthread_mutex_unlock(&z->dead_lock);
+	return ret;
+}
+
+static int evict_surveyed(struct zone *z, struct survey *s, struct evict_done *done)
+{
+	struct content *c = z->fetch->content;
+	u64 blocks = 0;
+	int ret;
+
+	if (!choose(s))
+		return 0;
+	ret = put(c, s, z->name);
+	if (!ret)
+		ret = verify(c, s, z->name);
+	if (ret)
+		return ret;
+	ret = zone_fetch_pause(z, s->img.pack, true);
+	if (ret)
+		return ret;
+	ret = retire(z, s);
+	if (!ret)
+		ret = pack_image_evict(&s->img, s->gone);
+	if (!ret)
+		ret = pack_image_punch(&s->img, s->gone, &blocks);
+	zone_fetch_resume(z);
+	stats_add(evicted_bytes, blocks << NEXUS_BLOCK_SHIFT);
+	done->blocks += blocks;
+	done->packs += blocks != 0;
+	if (ret && ret != -EOPNOTSUPP)
+		log_error("zone %s: pack %llu cannot be evicted: %s", z->name, s->img.pack,
+			  strerror(-ret));
+	return ret;
+}
+
+int space_evict(struct space *sp, u64 pack, struct evict_done *done)
+{
+	struct survey s;
+	int ret = survey_begin(&s, sp->z, &sp->index, pack);
+
+	if (ret)
+		return ret;
+	ret = evict_surveyed(sp->z, &s, done);
+	survey_end(&s);
+	return ret;
+}

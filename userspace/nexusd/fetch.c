@@ -1,0 +1,539 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Fetching.
+ *
+ * The table of a pack says which of its blocks are away.  The unit is a piece of 1 MiB:
+ * whoever asks for a block gets its piece, and who asks for the piece meanwhile waits
+ * for the same.  So many bytes are in flight at most; who finds them used up waits.
+ * A reader that goes on into the next piece has those that follow fetched ahead.
+ *
+ * The order is what makes a crash harmless: data, flush, lines of the table, the
+ * kernel.  Until the lines are on disk the blocks are away, however much of them is in
+ * the file; they are then fetched again.
+ *
+ * What a block should be its line says.  A driver that gives less, or something else,
+ * has the good blocks of a piece taken and the others stay away.
+ */
+#include "fetch.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "helper.h"
+#include "presence.h"
+#include "stats.h"
+
+#define PIECE_BYTES	((u64)FETCH_PIECE << NEXUS_BLOCK_SHIFT)
+#define PIECE_WORDS	(FETCH_PIECE / 64u)
+
+/* ---- one piece --------------------------------------------------------------- */
+
+struct piece {
+	u64 pack;
+	int fd;
+	u32 first, n;			/* blocks */
+	struct nexus_pack_line *line;	/* of each */
+	u8 *data;
+	u64 good[PIECE_WORDS];		/* got and checked */
+	u64 here[PIECE_WORDS];		/* to be told to the kernel */
+};
+
+static int open_piece(struct fetch *f, struct piece *p)
+{
+	struct zone *z = f->z;
+	struct nexus_pack_head head;
+	u32 blocks;
+	void *buf;
+	int ret;
+
+	p->fd = z->os->drv->open_pack(z->os, p->pack, true, &blocks);
+	if (p->fd < 0)
+		return p->fd;
+	ret = -EINVAL;
+	if (p->first >= blocks)
+		goto close_fd;
+	p->n = NEXUS_MIN(FETCH_PIECE, blocks - p->first);
+	/* A damaged one is for scrub; another pack's file is not to be written to. */
+	ret = pack_read_head(p->fd, z->sb.uuid, p->pack, blocks, &head);
+	if (ret && ret != -EUCLEAN)
+		goto close_fd;
+	ret = -ENOMEM;
+	if (posix_memalign(&buf, NEXUS_BLOCK_SIZE, PIECE_BYTES +
+			   FETCH_PIECE * sizeof(struct nexus_pack_line)))
+		goto close_fd;
+	p->data = buf;
+	p->line = (void *)(p->data + PIECE_BYTES);
+	ret = pack_lines_read(p->fd, p->first, p->n, p->line);
+	if (!ret)
+		return 0;
+	free(p->data);
+close_fd:
+	close(p->fd);
+	return ret;
+}
+
+static void close_piece(struct piece *p)
+{
+	free(p->data);
+	close(p->fd);
+}
+
+/* The blocks that are away lie in [*from, *end). */
+static bool away_span(const struct piece *p, u32 *from, u32 *end)
+{
+	u32 i;
+
+	*from = p->n;
+	*end = 0;
+	for (i = 0; i < p->n; i++) {
+		if (!pack_line_away(&p->line[i], p->pack))
+			continue;
+		*from = NEXUS_MIN(*from, i);
+		*end = i + 1;
+	}
+	return *end;
+}
+
+static void say_bad(struct fetch *f, const struct piece *p, u32 i, const char *what)
+{
+	const struct nexus_pack_line *line = &p->line[i];
+
+	log_error("zone %s: pack %llu at block %u (inode %llu, offset %llu): %s %s",
+		  f->z->name, p->pack, p->first + i, (u64)le64_to_cpu(line->ino),
+		  (u64)le64_to_cpu(line->offset) & ~(u64)(NEXUS_BLOCK_SIZE - 1),
+		  f->content ? f->content->ops->name : "content", what);
+	stats_inc(fetch_errors);
+}
+
+/* Blocks [from, end) of the piece are in the buffer, as far as @got bytes go. */
+static int check(struct fetch *f, struct piece *p, u32 from, u32 end, u64 got)
+{
+	int ret = 0;
+	u32 i;
+
+	for (i = from; i < end; i++) {
+		if (!pack_line_away(&p->line[i], p->pack))
+			continue;
+		if ((u64)(i - from + 1) << NEXUS_BLOCK_SHIFT > got) {
+			say_bad(f, p, i, "gave less than the pack has");
+			return -EIO;
+		}
+		if (nexus_crc32c(0, p->data + ((size_t)i << NEXUS_BLOCK_SHIFT),
+				 NEXUS_BLOCK_SIZE) == le32_to_cpu(p->line[i].crc)) {
+			bit_set(p->good, i);
+			continue;
+		}
+		/* One line is enough for what may be a whole piece. */
+		if (!ret)
+			say_bad(f, p, i, "gave something else: its checksum is wrong");
+		ret = -EIO;
+	}
+	return ret;
+}
+
+static int get(struct fetch *f, struct piece *p, u32 from, u32 end)
+{
+	struct content *c = f->content;
+	ssize_t n;
+
+	if (!c) {
+		say_bad(f, p, from, "is not configured, and only there it is");
+		return -ENODATA;
+	}
+	n = c->ops->get(c, p->pack, (u64)(p->first + from) << NEXUS_BLOCK_SHIFT,
+			p->data + ((size_t)from << NEXUS_BLOCK_SHIFT),
+			(size_t)(end - from) << NEXUS_BLOCK_SHIFT);
+	if (n == -ESHUTDOWN)
+		return -ESHUTDOWN;
+	if (n < 0) {
+		say_bad(f, p, from, strerror((int)-n));
+		return (int)n;
+	}
+	stats_inc(fetches);
+	stats_add(fetched_bytes, (u64)n);
+	return check(f, p, from, end, (u64)n);
+}
+
+static int write_good(struct piece *p)
+{
+	bool any = false;
+	u32 i, from;
+
+	for (i = 0; i < p->n; i++) {
+		size_t len;
+		ssize_t n;
+
+		if (!bit_get(p->good, i))
+			continue;
+		for (from = i; i < p->n && bit_get(p->good, i); i++)
+			;
+		len = (size_t)(i - from) << NEXUS_BLOCK_SHIFT;
+		n = pwrite(p->fd, p->data + ((size_t)from << NEXUS_BLOCK_SHIFT), len,
+			   (off_t)(p->first + from) << NEXUS_BLOCK_SHIFT);
+		if (n != (ssize_t)len)
+			return n < 0 ? -errno : -ENOSPC;
+		any = true;
+	}
+	if (any && fdatasync(p->fd))
+		return -errno;
+	return 0;
+}
+
+/* All that is in the file by now: the kernel may not have heard of it before. */
+static int tell(struct fetch *f, struct piece *p)
+{
+	struct nexus_pack_range range[FETCH_PIECE];
+	struct nexus_retire r = {
+		.zone = f->z->id, .pack = p->pack, .ranges = (u64)(uintptr_t)range,
+	};
+	u32 i, from;
+	int ret;
+
+	for (i = 0; i < p->n; i++) {
+		if (!bit_get(p->here, i))
+			continue;
+		for (from = i; i < p->n && bit_get(p->here, i); i++)
+			;
+		range[r.nr++] = (struct nexus_pack_range){ p->first + from, i - from };
+	}
+	if (!r.nr)
+		return 0;
+	ret = chan_ioctl(f->z->chan, NEXUS_IOC_PRESENT, &r);
+	/* It learns it when it is given the pack. */
+	return ret == -ENXIO ? 0 : ret;
+}
+
+static int fetch_piece(struct fetch *f, u64 pack, u32 first, bool *any)
+{
+	struct piece p = { .pack = pack, .first = first };
+	u32 i, from, end;
+	int ret, err;
+
+	ret = open_piece(f, &p);
+	if (ret) {
+		log_error("zone %s: pack %llu at block %u cannot be fetched to its file: %s",
+			  f->z->name, pack, first, strerror(-ret));
+		return ret;
+	}
+	*any = away_span(&p, &from, &end);
+	if (*any)
+		ret = get(f, &p, from, end);
+	err = write_good(&p);
+	if (!err)
+		err = pack_lines_here(p.fd, pack, p.first, p.n, p.good);
+	for (i = 0; !err && i < p.n; i++)
+		if (pack_line_is(&p.line[i], pack) && p.line[i].ino &&
+		    (!pack_line_absent(&p.line[i], pack) || bit_get(p.good, i)))
+			bit_set(p.here, i);
+	if (!err)
+		err = tell(f, &p);
+	if (err)
+		log_error("zone %s: pack %llu at block %u cannot be written to its file: %s",
+			  f->z->name, pack, first, strerror(-err));
+	close_piece(&p);
+	return ret ? ret : err;
+}
+
+/* ---- who fetches what -------------------------------------------------------- */
+
+static struct fetch_op *find_op(struct fetch *f, u64 pack, u32 first)
+{
+	struct fetch_op *op;
+
+	for (op = f->ops; op; op = op->next)
+		if (op->pack == pack && op->first == first)
+			return op;
+	return NULL;
+}
+
+/* lock held. */
+static void put_op(struct fetch_op *op)
+{
+	if (!--op->waiters)
+		free(op);
+}
+
+/* lock held: somebody else's. */
+static int wait_op(struct fetch *f, struct fetch_op *op)
+{
+	int ret;
+
+	stats_inc(fetch_shared);
+	op->waiters++;
+	while (!op->over && !atomic_load(&f->stop))
+		pthread_cond_wait(&f->cond, &f->lock);
+	ret = op->over ? op->ret : -ESHUTDOWN;
+	put_op(op);
+	return ret;
+}
+
+static bool room(const struct fetch *f, bool ahead)
+{
+	u64 limit = f->z->cfg->fetch_limit;
+
+	/* Nobody waits for what is fetched ahead. */
+	if (ahead)
+		limit /= 2;
+	return !f->bytes || f->bytes + PIECE_BYTES <= limit;
+}
+
+/* lock held: takes room, and the piece; NULL with 0: somebody else has it done. */
+static int begin_op(struct fetch *f, u64 pack, u32 first, bool ahead, struct fetch_op **out)
+{
+	struct fetch_op *op;
+
+	*out = NULL;
+	for (;;) {
+		if (atomic_load(&f->stop))
+			return -ESHUTDOWN;
+		op = find_op(f, pack, first);
+		if (op)
+			return ahead ? 0 : wait_op(f, op);
+		if (f->evicting != pack && room(f, ahead))
+			break;
+		if (ahead)
+			return 0;
+		pthread_cond_wait(&f->cond, &f->lock);
+	}
+	op = calloc(1, sizeof(*op));
+	if (!op)
+		return -ENOMEM;
+	op->pack = pack;
+	op->first = first;
+	op->waiters = 1;
+	op->next = f->ops;
+	f->ops = op;
+	f->bytes += PIECE_BYTES;
+	f->bytes_max = NEXUS_MAX(f->bytes_max, f->bytes);
+	*out = op;
+	return 0;
+}
+
+/* lock held. */
+static void end_op(struct fetch *f, struct fetch_op *op, int ret)
+{
+	struct fetch_op **at;
+
+	for (at = &f->ops; *at != op; at = &(*at)->next)
+		;
+	*at = op->next;
+	op->over = true;
+	op->ret = ret;
+	f->bytes -= PIECE_BYTES;
+	put_op(op);
+	pthread_cond_broadcast(&f->cond);
+}
+
+static int do_piece(struct fetch *f, u64 pack, u32 first, bool ahead, bool *any)
+{
+	struct fetch_op *op;
+	int ret;
+
+	*any = false;
+	pthread_mutex_lock(&f->lock);
+	ret = begin_op(f, pack, first, ahead, &op);
+	pthread_mutex_unlock(&f->lock);
+	if (!op)
+		return ret;
+	ret = fetch_piece(f, pack, first, any);
+	pthread_mutex_lock(&f->lock);
+	end_op(f, op, ret);
+	pthread_mutex_unlock(&f->lock);
+	return ret;
+}
+
+/* ---- ahead ------------------------------------------------------------------- */
+
+struct ahead {
+	struct zone *z;
+	u64 pack;
+	u32 first;
+};
+
+static void ahead_job(void *arg)
+{
+	struct ahead *a = arg;
+	bool any;
+
+	do_piece(a->z->fetch, a->pack, a->first, true, &any);
+	zone_put(a->z);
+	free(a);
+}
+
+static void fetch_ahead(struct fetch *f, u64 pack, u64 first)
+{
+	u64 end = first + (f->z->cfg->fetch_ahead >> NEXUS_BLOCK_SHIFT);
+	struct helper *h = f->z->helper;
+	struct ahead *a;
+
+	end = NEXUS_MIN(end, (u64)super_pack_blocks(&f->z->sb));
+	for (; h && h->fetchers && first < end; first += FETCH_PIECE) {
+		a = malloc(sizeof(*a));
+		if (!a)
+			return;
+		*a = (struct ahead){ f->z, pack, (u32)first };
+		zone_get(f->z);
+		if (!workers_add(h->fetchers, ahead_job, a))
+			continue;
+		zone_put(f->z);
+		free(a);
+	}
+}
+
+/* A piece ending at @next was asked for.  True: the one before was, too. */
+static bool goes_on(struct fetch *f, u64 pack, u32 first, u32 next)
+{
+	bool on = false;
+	unsigned int i;
+
+	pthread_mutex_lock(&f->lock);
+	for (i = 0; i < FETCH_STREAMS && !on; i++) {
+		on = f->stream[i].pack == pack && f->stream[i].next == first;
+		if (on)
+			f->stream[i].next = next;
+	}
+	if (!on) {
+		i = f->next_stream++ % FETCH_STREAMS;
+		f->stream[i].pack = pack;
+		f->stream[i].next = next;
+	}
+	pthread_mutex_unlock(&f->lock);
+	return on;
+}
+
+int zone_fetch(struct zone *z, u64 pack, u32 block, u32 n)
+{
+	u64 at, end = (u64)block + n;
+	u32 first = block & ~(FETCH_PIECE - 1);
+	struct fetch *f = z->fetch;
+	bool any, some = false;
+	int err, ret = 0;
+
+	if (!f)
+		return -ENODATA;
+	if (!n || end > NEXUS_PACK_BLOCKS_MAX)
+		return -EINVAL;
+	for (at = first; at < end; at += FETCH_PIECE) {
+		err = do_piece(f, pack, (u32)at, false, &any);
+		if (err == -ESHUTDOWN)
+			return err;
+		some |= any;
+		ret = ret ? ret : err;
+	}
+	if (goes_on(f, pack, first, (u32)at) && !ret && some)
+		fetch_ahead(f, pack, at);
+	return ret;
+}
+
+/* ---- evicting, and the end --------------------------------------------------- */
+
+static bool busy(const struct fetch *f, u64 pack)
+{
+	const struct fetch_op *op;
+
+	for (op = f->ops; op; op = op->next)
+		if (op->pack == pack)
+			return true;
+	return false;
+}
+
+int zone_fetch_pause(struct zone *z, u64 pack, bool wait)
+{
+	struct fetch *f = z->fetch;
+	int ret = 0;
+
+	if (!f)
+		return 0;
+	pthread_mutex_lock(&f->lock);
+	f->evicting = pack;
+	while (wait && busy(f, pack) && !atomic_load(&f->stop))
+		pthread_cond_wait(&f->cond, &f->lock);
+	if (busy(f, pack))
+		ret = wait ? -ESHUTDOWN : -EBUSY;
+	if (ret)
+		f->evicting = 0;
+	pthread_cond_broadcast(&f->cond);
+	pthread_mutex_unlock(&f->lock);
+	return ret;
+}
+
+void zone_fetch_resume(struct zone *z)
+{
+	struct fetch *f = z->fetch;
+
+	if (!f)
+		return;
+	pthread_mutex_lock(&f->lock);
+	f->evicting = 0;
+	pthread_cond_broadcast(&f->cond);
+	pthread_mutex_unlock(&f->lock);
+}
+
+void zone_fetch_forget(struct zone *z, u64 pack)
+{
+	struct content *c = z->fetch ? z->fetch->content : NULL;
+	int ret = c ? c->ops->del(c, pack) : 0;
+
+	if (ret)
+		log_warn("zone %s: pack %llu is gone, and its copy stays with %s: %s", z->name,
+			 pack, c->ops->name, strerror(-ret));
+}
+
+void zone_fetch_bytes(struct zone *z, u64 *now, u64 *max)
+{
+	struct fetch *f = z->fetch;
+
+	*now = 0;
+	*max = 0;
+	if (!f)
+		return;
+	pthread_mutex_lock(&f->lock);
+	*now = f->bytes;
+	*max = f->bytes_max;
+	pthread_mutex_unlock(&f->lock);
+}
+
+int zone_fetch_start(struct zone *z)
+{
+	struct fetch *f = calloc(1, sizeof(*f));
+	struct errline err = { "" };
+
+	if (!f)
+		return -ENOMEM;
+	f->z = z;
+	pthread_mutex_init(&f->lock, NULL);
+	pthread_cond_init(&f->cond, NULL);
+	/* What is here can be read all the same. */
+	if (content_open(z->cfg->content, z->sb.uuid, &f->stop, &f->content, &err))
+		log_error("zone %s: %s; what is not here cannot be read", z->name, err.msg);
+	z->fetch = f;
+	return 0;
+}
+
+void zone_fetch_stop(struct zone *z)
+{
+	struct fetch *f = z->fetch;
+
+	if (!f)
+		return;
+	pthread_mutex_lock(&f->lock);
+	atomic_store(&f->stop, true);
+	pthread_cond_broadcast(&f->cond);
+	pthread_mutex_unlock(&f->lock);
+}
+
+void zone_fetch_free(struct zone *z)
+{
+	struct fetch *f = z->fetch;
+
+	if (!f)
+		return;
+	content_close(f->content);
+	pthread_cond_destroy(&f->cond);
+	pthread_mutex_destroy(&f->lock);
+	free(f);
+	z->fetch = NULL;
+}
