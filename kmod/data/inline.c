@@ -312,13 +312,15 @@ static int nexus_inline_dirty(struct inode *inode, struct nexus_room *room)
 	folio = read_mapping_folio(mapping, 0, NULL);
 	if (IS_ERR(folio))
 		return PTR_ERR(folio);
-	folio_lock(folio);
+	if (nexus_folio_lock_stable(folio)) {
+		folio_put(folio);
+		return -EINTR;
+	}
 	if (folio->mapping != mapping)
 		goto out;
 	oversize = nexus_folio_oversize(folio);
 	if (oversize)
 		goto out;
-	folio_wait_stable(folio);
 	err = -ENOMEM;
 	if (!nexus_folio_state(folio))
 		goto out;
@@ -384,8 +386,7 @@ int nexus_inline_end(struct inode *inode, enum nexus_packs_use use)
 	err = nexus_inline_take_out(inode, use);
 	/* It is the disk one waits for. */
 	if (!err)
-		err = filemap_write_and_wait_range(inode->i_mapping, 0,
-						   PAGE_SIZE - 1);
+		err = nexus_write_and_wait(inode, 0, PAGE_SIZE - 1);
 	if (!err && READ_ONCE(ni->iflags) & NEXUS_IF_INLINE)
 		err = -EIO;
 	return err;
