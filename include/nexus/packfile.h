@@ -30,6 +30,7 @@ struct nexus_pack_head {
 };
 
 #define NEXUS_PACK_SEALED_FLAG	1u
+#define NEXUS_PACK_AWAY_FLAG	2u	/* lines said NEXUS_PL_AWAY, once */
 
 /*
  * One line for each block of the pack, the block itself being the index (the

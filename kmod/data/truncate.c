@@ -69,7 +69,7 @@ static void nexus_tail_done(struct nexus_cut *cut)
  * Takes invalidate_lock and, for a size inside of a block, the folio: locked,
  * read, not under writeback.
  */
-static int nexus_tail_try_lock(struct nexus_cut *cut)
+static int nexus_tail_lock(struct nexus_cut *cut)
 {
 	struct address_space *mapping = cut->inode->i_mapping;
 	struct folio *folio;
@@ -104,13 +104,13 @@ out:
 }
 
 /* The same, and the block is fetched if need be. */
-static int nexus_tail_lock(struct nexus_cut *cut)
+static int nexus_tail_begin(struct nexus_cut *cut)
 {
 	unsigned int tries = 0;
 	int err;
 
 	do {
-		err = nexus_tail_try_lock(cut);
+		err = nexus_tail_lock(cut);
 	} while (err && nexus_content_mend(cut->inode, cut->size, 1, &err, &tries));
 	return err;
 }
@@ -290,7 +290,7 @@ static int nexus_cut_shrink(struct nexus_cut *cut)
 	struct inode *inode = cut->inode;
 	int err;
 
-	err = nexus_tail_lock(cut);
+	err = nexus_tail_begin(cut);
 	if (err)
 		return err;
 	/*

@@ -243,20 +243,20 @@ test_helper_dies() {
 # Over remounts, in order and not, some of it here.
 test_remount() {
 	need
-	fill $mnt/file 9 11
+	fill $mnt/file 5 11
 	evict
-	check some $mnt/file 9 11
+	check some $mnt/file 5 11
 	umount $mnt
 	until_true 60 fsck.nexusfs $zone
 	mount -t nexusfs $zone $mnt
-	check some $mnt/file 9 11
+	check some $mnt/file 5 11
 	forget
 	take_helper_away
 	umount $mnt
 	bring_helper_back
 	mount -t nexusfs $zone $mnt
 	[ "$(elsewhere)" -gt 0 ]
-	check read $mnt/file 9 11
+	check read $mnt/file 5 11
 	umount $mnt
 	until_true 60 fsck.nexusfs $zone
 	mount -t nexusfs $zone $mnt

@@ -24,9 +24,11 @@
 
 #include "helper.h"
 #include "presence.h"
+#include "space.h"
 #include "stats.h"
 
 #define PIECE_BYTES	((u64)FETCH_PIECE << NEXUS_BLOCK_SHIFT)
+#define SAY_NS		200000000ull	/* between two lines of the log */
 #define PIECE_WORDS	(FETCH_PIECE / 64u)
 
 /* ---- one piece --------------------------------------------------------------- */
@@ -100,12 +102,22 @@ static bool away_span(const struct piece *p, u32 *from, u32 *end)
 static void say_bad(struct fetch *f, const struct piece *p, u32 i, const char *what)
 {
 	const struct nexus_pack_line *line = &p->line[i];
+	u64 now = space_clock();
+	bool quiet;
 
+	stats_inc(fetch_errors);
+	/* Whoever reads it again and again is not to fill the log. */
+	pthread_mutex_lock(&f->lock);
+	quiet = f->said_at && now - f->said_at < SAY_NS;
+	if (!quiet)
+		f->said_at = now;
+	pthread_mutex_unlock(&f->lock);
+	if (quiet)
+		return;
 	log_error("zone %s: pack %llu at block %u (inode %llu, offset %llu): %s %s",
 		  f->z->name, p->pack, p->first + i, (u64)le64_to_cpu(line->ino),
 		  (u64)le64_to_cpu(line->offset) & ~(u64)(NEXUS_BLOCK_SIZE - 1),
 		  f->content ? f->content->ops->name : "content", what);
-	stats_inc(fetch_errors);
 }
 
 /* Blocks [from, end) of the piece are in the buffer, as far as @got bytes go. */

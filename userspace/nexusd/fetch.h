@@ -38,6 +38,7 @@ struct fetch {
 		u32 next;		/* first block of the piece that would follow */
 	} stream[FETCH_STREAMS];	/* lock */
 	unsigned int next_stream;	/* lock */
+	u64 said_at;			/* lock; ns, when the log was told last */
 };
 
 /* Before the zone's threads; without a driver nothing can be fetched.  0 or -ENOMEM. */

@@ -213,9 +213,19 @@ static int mark_lines(struct pack_image *img, const u64 *gone, u64 flags)
 	return ret;
 }
 
-static int mark(struct pack_image *img, const u64 *gone, u64 flags)
+u32 pack_image_dead(const struct pack_image *img)
 {
 	u32 i, n = 0;
+
+	for (i = img->first; i < img->blocks; i++)
+		n += pack_line_absent(&img->table[i], img->pack) &&
+		     !pack_line_away(&img->table[i], img->pack);
+	return n;
+}
+
+static int mark(struct pack_image *img, const u64 *gone, u64 flags)
+{
+	u32 i, n = 0, head = le32_to_cpu(img->head->flags);
 	int ret;
 
 	pthread_mutex_lock(&table_lock);
@@ -229,8 +239,12 @@ static int mark(struct pack_image *img, const u64 *gone, u64 flags)
 	 */
 	if (!ret && fdatasync(img->fd))
 		ret = -errno;
-	if (ret || le32_to_cpu(img->head->absent) == n)
+	if (flags & NEXUS_PL_AWAY)
+		head |= NEXUS_PACK_AWAY_FLAG;
+	if (ret || (le32_to_cpu(img->head->absent) == n &&
+		    le32_to_cpu(img->head->flags) == head))
 		return ret;
+	img->head->flags = cpu_to_le32(head);
 	img->head->absent = cpu_to_le32(n);
 	pack_head_seal(img->head);
 	ret = write_block(img, 0);

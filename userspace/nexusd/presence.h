@@ -78,6 +78,8 @@ int pack_image_write_lines(struct pack_image *img, u32 block, u32 n);
 int pack_image_mark(struct pack_image *img, const u64 *gone);
 /* The same, and that they are held elsewhere. */
 int pack_image_evict(struct pack_image *img, const u64 *gone);
+/* Blocks that are absent for good: dead, and not held elsewhere. */
+u32 pack_image_dead(const struct pack_image *img);
 /*
  * Gives their space back to the host.  -EOPNOTSUPP: it has no way to.  *blocks:
  * those that were given back.

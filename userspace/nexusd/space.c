@@ -103,7 +103,7 @@ static int look_locked(struct space *sp, struct space_hint *hint, bool move,
 	/* Once that is in the index the pack is dead, or less of it alive. */
 	if (ret == -EOPNOTSUPP || ret == -ENOSPC)
 		ret = space_punch(sp, &s);
-	hint->absent = le32_to_cpu(s.img.head->absent);
+	hint->absent = pack_image_dead(&s.img);
 	survey_end(&s);
 	return ret;
 }
@@ -119,9 +119,27 @@ static int look_into(struct space *sp, struct space_hint *hint)
 	return ret;
 }
 
-/* What its head says is absent of a pack that was not looked at before. */
-static u32 head_absent(struct zone *z, u64 pack)
+/* Of a pack of which something was elsewhere, the head's count is not of the dead. */
+static u32 table_absent(struct space *sp, u64 pack)
 {
+	u64 start = space_clock();
+	struct pack_image img;
+	u32 dead, blocks;
+
+	if (pack_image_open(sp->z->os, pack, sp->z->sb.uuid, false, &img))
+		return 0;
+	dead = pack_image_dead(&img);
+	blocks = img.first;
+	pack_image_close(&img);
+	space_pay(sp, (u64)blocks << NEXUS_BLOCK_SHIFT, space_clock() - start);
+	return dead;
+}
+
+/* What its head says is absent of a pack that was not looked at before. */
+static u32 head_absent(struct space *sp, u64 pack)
+{
+	struct zone *z = sp->z;
+	bool away = false;
 	struct pack_reader *r = pack_reader_new(z->os);
 	struct nexus_pack_head head;
 	u8 block[NEXUS_BLOCK_SIZE];
@@ -131,9 +149,10 @@ static u32 head_absent(struct zone *z, u64 pack)
 		memcpy(&head, block, sizeof(head));
 		if (!pack_check_head(&head, z->sb.uuid, pack, super_pack_blocks(&z->sb)))
 			absent = le32_to_cpu(head.absent);
+		away = absent && le32_to_cpu(head.flags) & NEXUS_PACK_AWAY_FLAG;
 	}
 	pack_reader_free(r);
-	return absent;
+	return away ? table_absent(sp, pack) : absent;
 }
 
 static int visit(struct space *sp, u64 pack, const struct nexus_pack_val *val)
@@ -160,7 +179,7 @@ static int visit(struct space *sp, u64 pack, const struct nexus_pack_val *val)
 	if (known)
 		hint = sp->hints[i];
 	else
-		hint.absent = head_absent(sp->z, pack);
+		hint.absent = head_absent(sp, pack);
 	/* A crash may have come between the mark and the punch. */
 	if ((!known && sp->z->unclean && hint.absent) ||
 	    ((!known || hint.live != live) && (u64)live + hint.absent + min <= usable)) {

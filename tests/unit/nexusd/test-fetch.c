@@ -180,6 +180,7 @@ static int fetch_all(struct made *m)
 static void test_round(void **state)
 {
 	struct made m;
+	struct pack_image img;
 	u64 bytes;
 
 	(void)state;
@@ -196,6 +197,12 @@ static void test_round(void **state)
 	bytes = counter(STATS_fetched_bytes);
 	assert_int_equal(fetch_all(&m), 0);
 	assert_int_equal(counter(STATS_fetched_bytes), bytes);
+	/* The head may count what is back; what is dead is counted right. */
+	assert_int_equal(pack_image_open(m.z->os, m.pack, m.z->sb.uuid, false, &img), 0);
+	assert_int_equal(pack_image_dead(&img), 0);
+	assert_int_equal(le32_to_cpu(img.head->absent), m.live);
+	assert_true(le32_to_cpu(img.head->flags) & NEXUS_PACK_AWAY_FLAG);
+	pack_image_close(&img);
 	assert_int_equal(zone_fetch(m.z, m.pack, PACK_BLOCKS * 2, 1), -EINVAL);
 	assert_int_equal(zone_fetch(m.z, m.pack, UINT32_MAX, UINT32_MAX), -EINVAL);
 	assert_int_equal(zone_fetch(m.z, 999999, 20, 1), -ENOENT);
