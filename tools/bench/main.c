@@ -4,6 +4,8 @@
  * bench data MIB ONLY PLACE...		content, see data.c
  * bench latency MIB DIR		of single small reads and fsynced writes, see latency.c
  *
+ * bench fill|visit ...			many files, see fill.c
+ *
  * PLACE is NAME=DIRECTORY or NAME=DIRECTORY=STATE, where STATE is the zone's file below
  * __sys__/zones.  ONLY is a comma-separated list of beginnings of lines, "" for all.
  */
@@ -217,6 +219,11 @@ int main(int argc, char **argv)
 		return data_main(argc - 2, argv + 2);
 	if (argc == 4 && !strcmp(argv[1], "latency"))
 		return latency_main(argc - 2, argv + 2);
-	fprintf(stderr, "usage: bench meta FILES ONLY PLACE... | data MIB ONLY PLACE... | latency MIB DIR\n");
+	if (argc == 4 && !strcmp(argv[1], "fill"))
+		return fill_main(argv + 2);
+	if (argc == 5 && !strcmp(argv[1], "visit"))
+		return visit_main(argv + 2);
+	fprintf(stderr, "usage: bench meta|data SIZE ONLY PLACE... | latency MIB DIR | fill DIR FILES |\n"
+		"             visit DIR FILES stat|read\n");
 	return 2;
 }
