@@ -114,11 +114,11 @@ test_postgresql() {
 	begin() { pg start -o "-k $sockets -c listen_addresses= -c checkpoint_timeout=30s" || { tail -20 "$log" && return 1; }; }
 	as_postgres "$bin/initdb" -D "$data" -k > /dev/null
 	begin
-	trap 'pg stop -m immediate > /dev/null 2>&1; rm -rf "$work"' EXIT
+	trap 'pg stop -m immediate > /dev/null 2>&1 || true; rm -rf "$work"' EXIT
 	as_postgres "$bin/pgbench" "${client[@]:0:2}" -i -s 1 -q postgres
-	as_postgres "$bin/pgbench" "${client[@]:0:2}" -c 4 -j 2 -T "$seconds" postgres
-	# In the middle of the next one.
-	as_postgres "$bin/pgbench" "${client[@]:0:2}" -c 4 -j 2 -T "$seconds" postgres > "$tap_tmp/second" 2>&1 &
+	as_postgres "$bin/pgbench" "${client[@]:0:2}" -n -c 4 -j 2 -T "$seconds" postgres
+	# In the middle of the next one. -n: it would empty the history first.
+	as_postgres "$bin/pgbench" "${client[@]:0:2}" -n -c 4 -j 2 -T "$seconds" postgres > "$tap_tmp/second" 2>&1 &
 	sleep 5
 	pg stop -m immediate
 	wait $! || true

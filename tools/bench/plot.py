@@ -18,7 +18,7 @@ set yrange [{rows}:-1]
 set ytics ({names})
 set grid x
 set arrow from 1,-1 to 1,{rows} nohead lw 2 lc rgb '#444444'
-set key at graph 1,1.005 bottom right horizontal
+set key outside bottom center horizontal
 set lmargin 30
 plot {plots}
 """
@@ -47,7 +47,7 @@ def draw(document, picture):
     if not plots:
         return False
     names = ", ".join(f"'{line}' {row}" for row, line in enumerate(lines))
-    title = f"Speed of nexusfs as a multiple of that of others (settled; median and spread of {environment['rounds_done']})"
+    title = f"Speed of nexusfs as a multiple of that of others (settled; median and spread of {environment['rounds_done']} rounds)"
     script = SCRIPT.format(height=90 + 16 * len(lines), picture=picture, title=title, rows=len(lines), names=names,
                            plots=", ".join(plots))
     return subprocess.run(["gnuplot"], input=script, text=True, check=False).returncode == 0
