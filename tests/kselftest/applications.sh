@@ -114,7 +114,9 @@ test_postgresql() {
 	begin() { pg start -o "-k $sockets -c listen_addresses= -c checkpoint_timeout=30s" || { tail -20 "$log" && return 1; }; }
 	as_postgres "$bin/initdb" -D "$data" -k > /dev/null
 	begin
-	trap 'pg stop -m immediate > /dev/null 2>&1 || true; rm -rf "$work"' EXIT
+	# Runs when the locals of this function are gone.
+	# shellcheck disable=SC2064
+	trap "as_postgres '$bin/pg_ctl' -D '$data' stop -m immediate > /dev/null 2>&1 || true" EXIT
 	as_postgres "$bin/pgbench" "${client[@]:0:2}" -i -s 1 -q postgres
 	as_postgres "$bin/pgbench" "${client[@]:0:2}" -n -c 4 -j 2 -T "$seconds" postgres
 	# In the middle of the next one. -n: it would empty the history first.
