@@ -19,6 +19,7 @@ help:
 	@echo 'make run               build, boot a virtual machine, mount, and do real work in it'
 	@echo 'make check             all tests that fit in one sitting; one part: PART=NAME'
 	@echo 'make check-long PART=… the long ones, one at a time; without PART, their names'
+	@echo 'make bench             beside ext4, tmpfs and FUSE; ROUNDS= FILES= MIB= ONLY= (Documentation/performance.md)'
 	@echo 'make deps              install the packages it takes (not root: print the apt line)'
 	@echo 'make module            the module, for KERNEL=stock|debug|kcsan or KDIR=DIRECTORY'
 	@echo 'make userspace         the helper, the tools and the library'
@@ -59,6 +60,12 @@ check:
 .PHONY: check-long
 check-long:
 	@scripts/check --long $(if $(PART),--part $(PART),--list)
+
+.PHONY: bench
+bench:
+	@scripts/deps.sh
+	@tools/bench/run $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(FILES),--files $(FILES)) \
+		$(if $(MIB),--mib $(MIB)) $(if $(ONLY),--only $(ONLY))
 
 .PHONY: compile_commands
 compile_commands: module userspace

@@ -7,6 +7,8 @@
 #   scripts/deps.sh --check   print what is missing, exit 1 when anything is
 #   scripts/deps.sh --print   print the whole list
 #
+# With --long before these, also what only parts of make check-long take.
+#
 # Debian 12 and 13.  Nothing missing takes a tenth of a second.
 set -euo pipefail
 
@@ -23,10 +25,13 @@ packages=(
 	# Their tests.
 	libcmocka-dev lmdb-utils golang-go golang-github-containerd-ttrpc-dev python3-yaml
 	# What is run on the mounted filesystem, or to look into it.
-	sqlite3 fio strace attr acl psmisc procps iproute2 fuse3 libfuse3-dev
+	sqlite3 fio strace attr acl psmisc procps iproute2 fuse3 libfuse3-dev gnuplot-nox
 	# Packages.
 	debhelper dh-dkms debootstrap fakeroot man-db
 )
+
+# Databases and loads for 57-applications.
+long=(postgresql postgresql-contrib rsync dbench postmark bonnie++)
 
 missing() {
 	dpkg-query -W -f '${db:Status-Status} ${Package}\n' "${packages[@]}" 2>/dev/null |
@@ -34,6 +39,10 @@ missing() {
 		comm -13 - <(printf '%s\n' "${packages[@]}" | sort -u)
 }
 
+if [ "${1:-}" = --long ]; then
+	packages+=("${long[@]}")
+	shift
+fi
 mapfile -t wanted < <(missing)
 case ${1:-} in
 --print)
@@ -47,7 +56,7 @@ case ${1:-} in
 	;;
 '') ;;
 *)
-	echo "usage: scripts/deps.sh [--check|--print]" >&2
+	echo "usage: scripts/deps.sh [--long] [--check|--print]" >&2
 	exit 2
 	;;
 esac

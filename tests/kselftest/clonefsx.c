@@ -1,17 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Random operations on a few files that share blocks: write, mapped write,
- * truncate, clone, copy, deduplicate, removal, caches dropped; each compared with a
- * model in memory.  NEXUS_OPS: how many; NEXUS_SEED: which.
+ * Random operations on a few files that share blocks: write, mapped write, direct write
+ * and read, truncate, punch, zero, clone, copy, deduplicate, removal, caches dropped; each
+ * compared with a model in memory; by one process, and by four at once with files of
+ * their own.  NEXUS_OPS: how many; NEXUS_SECONDS: or how long; NEXUS_SEED: which.
  */
 #include "nx_clone.h"
+
+#include <linux/falloc.h>
+#include <time.h>
 
 enum { FILES = 4, MAX = 1 << 20, KEPT = 40 };
 
 struct world {
-	int fd[FILES];
+	int fd[FILES], direct[FILES];
 	size_t size[FILES];
-	unsigned char model[FILES][MAX], buf[MAX + 1];
+	unsigned char model[FILES][MAX], buf[MAX + 4096] __attribute__((aligned(4096)));
 	char log[KEPT][96];
 	unsigned int steps;
 };
@@ -84,6 +88,38 @@ static void r_write(struct world *w, int f, size_t at, size_t len, bool mapped)
 	HOLDS(!munmap(map, MAX));
 }
 
+/* Past the cache, in whole blocks: what every filesystem takes. */
+static void r_direct(struct world *w, int f, size_t at, size_t len, bool change)
+{
+	unsigned char *p = w->model[f];
+	size_t i, want;
+
+	at &= ~(BS - 1);
+	len = (len + BS - 1) & ~(BS - 1);
+	if (at + len > MAX)
+		len = MAX - at;
+	note(w, change ? "direct write" : "direct read", f, at, len, 0, 0);
+	if (!change) {
+		want = at >= w->size[f] ? 0 : w->size[f] - at < len ? w->size[f] - at : len;
+		HOLDS(pread(w->direct[f], w->buf, len, at) == (ssize_t)want);
+		HOLDS(!memcmp(w->buf, p + at, want));
+		return;
+	}
+	for (i = 0; i < len; i++)
+		p[at + i] = (unsigned char)(w->steps * 37 + i * 5 + 1);
+	memcpy(w->buf, p + at, len);
+	HOLDS(pwrite(w->direct[f], w->buf, len, at) == (ssize_t)len);
+	if (at + len > w->size[f])
+		w->size[f] = at + len;
+}
+
+static void r_clear(struct world *w, int f, size_t at, size_t len, int mode)
+{
+	note(w, mode & FALLOC_FL_PUNCH_HOLE ? "punch" : "zero", f, at, len, 0, 0);
+	HOLDS(!fallocate(w->fd[f], mode | FALLOC_FL_KEEP_SIZE, at, len));
+	memset(w->model[f] + at, 0, len);
+}
+
 static void r_truncate(struct world *w, int f, size_t size)
 {
 	note(w, "truncate", f, size, 0, 0, 0);
@@ -153,6 +189,17 @@ static void r_dedupe(struct world *w, int f, size_t at, size_t len, int g)
 	HOLDS(status == !!memcmp(w->model[f] + at, w->model[g] + at, len));
 }
 
+static void open_file(struct world *w, int f, int flags)
+{
+	char name[8];
+
+	snprintf(name, sizeof(name), "f%d", f);
+	w->fd[f] = open(name, O_RDWR | O_CREAT | O_CLOEXEC | flags, 0644);
+	HOLDS(w->fd[f] >= 0);
+	w->direct[f] = open(name, O_RDWR | O_DIRECT | O_CLOEXEC);
+	HOLDS(w->direct[f] >= 0);
+}
+
 static void r_renew(struct world *w, int f)
 {
 	char name[8];
@@ -161,8 +208,8 @@ static void r_renew(struct world *w, int f)
 	note(w, "renew", f, 0, 0, 0, 0);
 	HOLDS(!unlink(name));
 	close(w->fd[f]);
-	w->fd[f] = open(name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-	HOLDS(w->fd[f] >= 0);
+	close(w->direct[f]);
+	open_file(w, f, O_EXCL);
 	memset(w->model[f], 0, MAX);
 	w->size[f] = 0;
 }
@@ -175,7 +222,7 @@ static void random_step(struct world *w)
 
 	if (at + len > MAX)
 		len = MAX - at;
-	switch (nx_below(16)) {
+	switch (nx_below(22)) {
 	case 0: case 1: case 2:
 		r_write(w, f, at, len, false);
 		break;
@@ -203,6 +250,18 @@ static void random_step(struct world *w)
 		if (!nx_below(10))
 			nx_drop_caches();
 		break;
+	case 12: case 13:
+		r_direct(w, f, at, len, true);
+		break;
+	case 14:
+		r_direct(w, f, at, len, false);
+		break;
+	case 15: case 16:
+		r_clear(w, f, at, len, FALLOC_FL_PUNCH_HOLE);
+		break;
+	case 17:
+		r_clear(w, f, at, len, FALLOC_FL_ZERO_RANGE);
+		break;
 	default:
 		r_clone(w, f, at, len, g, to);
 	}
@@ -210,18 +269,15 @@ static void random_step(struct world *w)
 
 static void run(struct world *w, unsigned int ops)
 {
-	char name[8];
+	time_t end = time(NULL) + nx_env("NEXUS_SECONDS", 0);
 	int f;
 
-	for (f = 0; f < FILES; f++) {
-		snprintf(name, sizeof(name), "f%d", f);
-		w->fd[f] = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-		HOLDS(w->fd[f] >= 0);
-	}
-	while (ops--) {
+	for (f = 0; f < FILES; f++)
+		open_file(w, f, 0);
+	while (nx_env("NEXUS_SECONDS", 0) ? time(NULL) < end : ops > 0) {
 		random_step(w);
 		compare(w, nx_below(FILES));
-		if (ops % 64)
+		if (--ops % 64)
 			continue;
 		for (f = 0; f < FILES; f++)
 			compare(w, f);
@@ -231,25 +287,46 @@ static void run(struct world *w, unsigned int ops)
 		compare(w, f);
 }
 
-TEST_F_TIMEOUT(dir, random, 1200)
+static void at_once(struct __test_metadata *_metadata, int procs, unsigned int ops)
 {
-	struct world *w = mmap(NULL, sizeof(*w), PROT_READ | PROT_WRITE,
+	struct world *w = mmap(NULL, procs * sizeof(*w), PROT_READ | PROT_WRITE,
 			       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	int bad;
+	uint64_t seed = nx_seed();
+	char name[16];
+	int i, bad;
 
 	ASSERT_NE(MAP_FAILED, w);
-	if (!nx_shares())
-		SKIP(return, "the filesystem shares no blocks");
-	nx_seed();
-	fflush(NULL);
-	if (!fork()) {
-		run(w, nx_env("NEXUS_OPS", 3000));
+	for (i = 0; i < procs; i++) {
+		snprintf(name, sizeof(name), "world-%d", i);
+		OK(mkdir(name, 0755));
+		fflush(NULL);
+		if (fork())
+			continue;
+		HOLDS(!chdir(name));
+		nx_srand(seed + i);
+		run(&w[i], ops);
 		_exit(0);
 	}
 	bad = nx_reap();
-	if (bad)
-		tell(w);
+	for (i = 0; bad && i < procs; i++) {
+		printf("# process %d, after %u steps\n", i, w[i].steps);
+		tell(&w[i]);
+	}
 	EXPECT_EQ(0, bad);
+}
+
+TEST_F_TIMEOUT(dir, random, 1200)
+{
+	if (!nx_shares())
+		SKIP(return, "the filesystem shares no blocks");
+	at_once(_metadata, 1, nx_env("NEXUS_OPS", 3000));
+}
+
+TEST_F_TIMEOUT(dir, four_at_once, 1200)
+{
+	if (!nx_shares())
+		SKIP(return, "the filesystem shares no blocks");
+	at_once(_metadata, 4, nx_env("NEXUS_OPS", 3000) / 8);
 }
 
 TEST_HARNESS_MAIN

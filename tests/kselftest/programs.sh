@@ -117,30 +117,5 @@ test_tar() {
 	diff -r --no-dereference out/linux/linux/netfilter out/linux/netfilter
 }
 
-test_fio_verifies() {
-	need fio
-	fio --name=v --directory=. --size=8m --rw=randwrite --bs=4k --verify=crc32c --do_verify=1 \
-		--ioengine=psync --fsync=64 --output=/dev/stderr --group_reporting --numjobs=2
-	fio --name=m --directory=. --size=8m --rw=randwrite --bs=4k --verify=crc32c --do_verify=1 \
-		--ioengine=mmap --output=/dev/stderr
-}
-
-test_fio_verifies_direct() {
-	command -v fio > /dev/null || skip "no fio"
-	rm -rf "$dir/programs"
-	mkdir "$dir/programs"
-	cd "$dir/programs"
-	local size=16m engine
-	[ -z "${NEXUS_SHORT:-}" ] || size=2m
-	for engine in psync libaio io_uring; do
-		fio --name="$engine" --directory=. --size=$size --rw=randwrite --bsrange=4k-256k --direct=1 \
-			--verify=crc32c --do_verify=1 --ioengine="$engine" --iodepth=16 --numjobs=2 \
-			--group_reporting --output=/dev/stderr
-	done
-	# Half of it through the cache, in sectors.
-	fio --name=mixed --directory=. --size=$size --rw=randrw --bsrange=512-64k --blockalign=512 --direct=1 \
-		--verify=crc32c --do_verify=1 --ioengine=psync --output=/dev/stderr
-}
-
 tap_main "$@"
 rm -rf "$dir/programs"

@@ -1,240 +1,241 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * data ROUNDS MIB ONLY DIR...: how fast content moves.
+ * bench data MIB ONLY PLACE...: how fast content moves.
  *
- * Every round does every operation (or those whose name begins with ONLY; "" is
- * all) in every DIR, one DIR right after the other, so that whatever else the
- * machine does meets them all alike.  A line each:
+ * Every combination of: read or write; sequential or random; 4 KiB or 1 MiB at a time;
+ * through the page cache, O_DIRECT or a mapping; for writes fsync at the end or after
+ * each; one process with a file of MIB MiB or eight with an eighth each.  Reads begin
+ * with nothing cached; "-warm" ones with everything.
  *
- *	ROUND NAME DIR BYTES NANOSECONDS
- *
- * Each operation has a file of its own of MIB MiB (those of four processes have
- * four of a quarter), which is made before the clock starts if it is to be read or
- * overwritten, and removed after it stopped.
+ * Sequential writes make a new file.  The others have one file, made just before by large
+ * writes and read before it is written at random places.  What is slow moves a part of
+ * it only, always the same on every place.
  */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/wait.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
-#define KIB		1024ul
-#define MIB		(1024 * KIB)
-#define PROCS_MAX	4
+#include "bench.h"
 
-enum {
-	READ	= 1,
-	WRITE	= 2,
-	RANDOM	= 4,	/* order; every unit once */
-	COLD	= 8,	/* nothing is cached before */
-	NEW	= 16,	/* the file is made by the operation */
-	DIRECT	= 32,
-	MAPPED	= 64,
-	EACH	= 128,	/* fsync after each unit, not once at the end */
-};
+enum how { CACHED, DIRECT, MAPPED };
 
 struct op {
-	const char *name;
+	bool write, random, each, warm;
+	enum how how;
 	size_t unit;
-	int flags;
-	int procs;
-	int part;	/* so many times fewer bytes: for what is slow */
 };
 
-static const struct op ops[] = {
-	{ "write-1m",		MIB,	 WRITE | NEW,			1, 1 },
-	{ "write-4k",		4 * KIB, WRITE | NEW,			1, 1 },
-	{ "rewrite-1m",		MIB,	 WRITE | COLD,			1, 1 },
-	{ "rewrite-rand-4k",	4 * KIB, WRITE | RANDOM,		1, 4 },
-	{ "read-1m",		MIB,	 READ | COLD,			1, 1 },
-	{ "read-4k",		4 * KIB, READ | COLD,			1, 1 },
-	{ "read-rand-4k",	4 * KIB, READ | COLD | RANDOM,		1, 8 },
-	{ "reread-1m",		MIB,	 READ,				1, 1 },
-	{ "reread-4k",		4 * KIB, READ,				1, 1 },
-	{ "direct-write-1m",	MIB,	 WRITE | NEW | DIRECT,		1, 1 },
-	{ "direct-write-4k",	4 * KIB, WRITE | RANDOM | DIRECT,	1, 16 },
-	{ "direct-read-1m",	MIB,	 READ | COLD | DIRECT,		1, 1 },
-	{ "direct-read-4k",	4 * KIB, READ | COLD | RANDOM | DIRECT,	1, 16 },
-	{ "map-read",		4 * KIB, READ | COLD | MAPPED,		1, 1 },
-	{ "map-write",		4 * KIB, WRITE | MAPPED,		1, 2 },
-	{ "fsync-4k",		4 * KIB, WRITE | RANDOM | EACH,		1, 64 },
-	{ "fsync-append-4k",	4 * KIB, WRITE | NEW | EACH,		1, 64 },
-	{ "fsync-1m",		MIB,	 WRITE | NEW | EACH,		1, 2 },
-	{ "four-write-1m",	MIB,	 WRITE | NEW,			4, 1 },
-	{ "four-read-1m",	MIB,	 READ | COLD,			4, 1 },
-	{ "four-direct-read-4k", 4 * KIB, READ | COLD | RANDOM | DIRECT, 4, 8 },
-	{ "four-fsync-4k",	4 * KIB, WRITE | RANDOM | EACH,		4, 16 },
-};
-
+static const char * const how_names[] = { "", "-direct", "-mmap" };
 static char *block;	/* of 1 MiB, aligned */
 
-static void die(const char *what)
-{
-	fprintf(stderr, "data: %s: %s\n", what, strerror(errno));
-	exit(1);
-}
-
-static double now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1e9 + ts.tv_nsec;
-}
-
-static const char *name_of(const char *dir, int proc)
+static const char *name_of(const struct job *job, int proc)
 {
 	static char name[4096];
 
-	snprintf(name, sizeof(name), "%s/data-%d", dir, proc);
+	snprintf(name, sizeof(name), "%s/data-%d", job->place->dir, proc);
 	return name;
 }
 
-static void make(const char *dir, int proc, size_t bytes)
+/* A new file is one that the operation makes. */
+static bool is_new(const struct op *op)
 {
-	int fd = open(name_of(dir, proc), O_WRONLY | O_CREAT | O_EXCL, 0644);
+	return op->write && !op->random;
+}
+
+/* The bytes of @size that are moved. */
+static size_t part_of(const struct op *op, size_t size)
+{
+	size_t part = 1;
+
+	if (op->each)
+		part = op->unit == MIB ? 2 : 64;
+	else if (op->unit == 4 * KIB && op->how == DIRECT)
+		part = 16;
+	else if (op->unit == 4 * KIB && op->random)
+		part = 4;
+	return size / part < op->unit ? op->unit : size / part / op->unit * op->unit;
+}
+
+/* The @i-th of @n places in an order without pattern that comes by each once. */
+static size_t place_of(const struct op *op, size_t i, size_t n)
+{
+	return op->random ? (i * 10007 + 12345) % n : i;
+}
+
+static void make(const struct job *job, int proc)
+{
+	int fd = open(name_of(job, proc), O_WRONLY | O_CREAT | O_EXCL, 0644);
 	size_t at;
 
 	if (fd < 0)
 		die("create");
-	for (at = 0; at < bytes; at += MIB)
+	for (at = 0; at < job->n; at += MIB)
 		if (write(fd, block, MIB) != (ssize_t)MIB)
 			die("write");
 	if (fsync(fd) || close(fd))
 		die("fsync");
 }
 
-static void forget(void)
+static void warm_up(const struct job *job, int proc)
 {
-	int fd = open("/proc/sys/vm/drop_caches", O_WRONLY);
+	int fd = open(name_of(job, proc), O_RDONLY);
 
-	sync();
-	if (fd < 0 || write(fd, "1", 1) != 1 || close(fd))
-		die("drop_caches");
+	if (fd < 0)
+		die("open");
+	while (read(fd, block, MIB) > 0)
+		;
+	close(fd);
 }
 
-/* The @i-th of @n places (no multiple of 10007) in an order without pattern. */
-static size_t place(const struct op *op, size_t i, size_t n)
+static void take(const struct job *job, int proc)
 {
-	return op->flags & RANDOM ? (i * 10007 + 12345) % n : i;
+	if (unlink(name_of(job, proc)))
+		die("unlink");
 }
 
-static void touch(const struct op *op, char *map, size_t bytes)
+static void one(const struct op *op, int fd, char *map, size_t at)
 {
-	volatile char *p = map;
 	size_t i;
 
-	for (i = 0; i < bytes; i += op->unit)
-		if (op->flags & WRITE)
-			p[i] = (char)i;
-		else
-			(void)p[i];
-	if (op->flags & WRITE && msync(map, bytes, MS_SYNC))
-		die("msync");
-}
-
-static void move(const struct op *op, int fd, size_t at)
-{
-	ssize_t got;
-
-	if (op->flags & WRITE)
-		got = pwrite(fd, block, op->unit, (off_t)at);
-	else
-		got = pread(fd, block, op->unit, (off_t)at);
-	if (got != (ssize_t)op->unit)
-		die(op->name);
-	if (op->flags & EACH && fsync(fd))
+	if (map) {
+		/* A store or load for each page is what a mapping costs. */
+		for (i = 0; i < op->unit; i += 4 * KIB)
+			if (op->write)
+				memcpy(map + at + i, block, 4 * KIB);
+			else
+				memcpy(block + i, map + at + i, 4 * KIB);
+		if (op->each && msync(map + at, op->unit, MS_SYNC))
+			die("msync");
+		return;
+	}
+	if (op->write ? pwrite(fd, block, op->unit, (off_t)at) != (ssize_t)op->unit :
+			pread(fd, block, op->unit, (off_t)at) != (ssize_t)op->unit)
+		die(op->write ? "write" : "read");
+	if (op->each && fsync(fd))
 		die("fsync");
 }
 
-/* What one process does; @bytes of a file that has @size. */
-static void work(const struct op *op, const char *dir, int proc, size_t bytes, size_t size)
+static void work(const struct job *job, int proc)
 {
-	int flags = O_RDWR | (op->flags & DIRECT ? O_DIRECT : 0);
-	size_t i, n = size / op->unit;
-	char *map;
-	int fd;
+	const struct op *op = job->op;
+	size_t bytes = part_of(op, job->n), n = job->n / op->unit, i;
+	int flags = (op->how == DIRECT ? O_DIRECT : 0) | (is_new(op) ? O_CREAT | O_EXCL : 0);
+	char *map = NULL;
+	int fd = open(name_of(job, proc), flags | O_RDWR, 0644);
 
-	if (op->flags & NEW)
-		flags |= O_CREAT | O_EXCL;
-	fd = open(name_of(dir, proc), flags, 0644);
 	if (fd < 0)
 		die("open");
-	if (op->flags & MAPPED) {
-		map = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (op->how == MAPPED) {
+		if (is_new(op) && ftruncate(fd, (off_t)bytes))
+			die("ftruncate");
+		map = mmap(NULL, is_new(op) ? bytes : job->n, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 		if (map == MAP_FAILED)
 			die("mmap");
-		touch(op, map, bytes);
-		munmap(map, bytes);
-	} else {
-		for (i = 0; i < bytes / op->unit; i++)
-			move(op, fd, place(op, i, n) * op->unit);
-		if (op->flags & WRITE && fsync(fd))
-			die("fsync");
 	}
+	for (i = 0; i < bytes / op->unit; i++)
+		one(op, fd, map, place_of(op, i, n) * op->unit);
 	if (close(fd))
 		die("close");
 }
 
-static void measure(const struct op *op, int round, const char *dir, size_t total)
+static void settle(const struct job *job, int proc)
 {
-	size_t size = total / (size_t)op->procs, bytes = size / (size_t)op->part;
-	int proc, status;
-	double from;
+	int fd = open(name_of(job, proc), O_RDWR);
 
-	for (proc = 0; proc < op->procs && !(op->flags & NEW); proc++)
-		make(dir, proc, size);
-	if (op->flags & COLD)
-		forget();
-	else
-		sync();
-	from = now();
-	if (op->procs == 1) {
-		work(op, dir, 0, bytes, size);
-	} else {
-		for (proc = 0; proc < op->procs; proc++)
-			if (!fork()) {
-				work(op, dir, proc, bytes, size);
-				_exit(0);
-			}
-		while (wait(&status) > 0)
-			if (status)
-				die("a child");
-	}
-	printf("%d %s %s %zu %.0f\n", round, op->name, dir, bytes * (size_t)op->procs,
-	       now() - from);
-	fflush(stdout);
-	for (proc = 0; proc < op->procs; proc++)
-		if (unlink(name_of(dir, proc)))
-			die("unlink");
-	sync();
+	if (fd < 0 || fsync(fd) || close(fd))
+		die("fsync");
 }
 
-int main(int argc, char **argv)
+static void measure(const struct op *op, const struct place *places, int count, int procs,
+		    size_t size, const char *only)
 {
-	size_t total = argc > 4 ? strtoul(argv[2], NULL, 10) * MIB : 0, i;
-	int rounds = argc > 4 ? atoi(argv[1]) : 0, round, dir;
+	struct job job = { .procs = procs, .n = size, .work = work, .op = op,
+			   .settle = op->write ? settle : NULL, .changes = op->write };
+	char line[64];
+	int i;
 
-	if (rounds < 1 || total < 64 * MIB || total % (64 * MIB)) {
-		fprintf(stderr, "usage: data ROUNDS MIB ONLY DIR... (MIB: 64, 128, ...)\n");
+	snprintf(line, sizeof(line), "%s-%s-%s%s%s%s%s", op->random ? "rand" : "seq",
+		 op->write ? "write" : "read", op->unit == MIB ? "1m" : "4k", how_names[op->how],
+		 op->each ? "-each" : "", op->warm ? "-warm" : "", procs > 1 ? "-8p" : "");
+	/* What goes past the cache is never warm. */
+	if (!chosen(line, only) || (op->warm && op->how == DIRECT))
+		return;
+	for (i = 0; i < count; i++) {
+		job.place = &places[i];
+		if (op->warm)
+			in_process(warm_up, &job);
+		else
+			forget("1");
+		run_job(line, &job, (double)part_of(op, size) * procs / MIB);
+		if (is_new(op))
+			in_process(take, &job);
+	}
+}
+
+/* Both sizes and every way to get at the file. */
+static void all_ways(struct op op, const struct place *places, int count, int procs, size_t size,
+		     const char *only)
+{
+	static const size_t units[] = { 4 * KIB, MIB };
+	size_t i;
+
+	for (op.how = CACHED; op.how <= MAPPED; op.how++)
+		for (i = 0; i < 2; i++) {
+			op.unit = units[i];
+			measure(&op, places, count, procs, size, only);
+		}
+}
+
+int data_main(int argc, char **argv)
+{
+	size_t total = strtoul(argv[0], NULL, 10) * MIB;
+	struct place *places = places_of(argc - 2, argv + 2);
+	int count = argc - 2, procs, i, random, each;
+
+	/* A multiple of 8 MiB has no divisor in common with the step of place_of(). */
+	if (!total || total % (8 * MIB) || total > 1024 * MIB) {
+		fprintf(stderr, "bench: MIB: a multiple of 8, at most 1024\n");
 		return 2;
 	}
 	block = aligned_alloc(4 * KIB, MIB);
 	if (!block)
-		die("start");
+		return 1;
 	memset(block, 'b', MIB);
-	for (round = 0; round < rounds; round++)
-		for (i = 0; i < sizeof(ops) / sizeof(ops[0]); i++) {
-			if (strncmp(ops[i].name, argv[3], strlen(argv[3])))
-				continue;
-			for (dir = 4; dir < argc; dir++)
-				measure(&ops[i], round, argv[dir], total);
+	for (procs = 1; procs <= 8; procs += 7) {
+		struct job file = { .procs = procs, .n = total / (size_t)procs };
+
+		for (each = 0; each < 2; each++)
+			all_ways((struct op){ .write = true, .each = each }, places, count, procs, file.n,
+				 argv[1]);
+		for (i = 0; i < count; i++) {
+			file.place = &places[i];
+			if (in_process(make, &file)) {
+				fprintf(stderr, "bench: making files failed\n");
+				return 1;
+			}
 		}
+		for (random = 0; random < 2; random++) {
+			all_ways((struct op){ .random = random }, places, count, procs, file.n, argv[1]);
+			if (procs == 1)
+				all_ways((struct op){ .random = random, .warm = true }, places, count,
+					 procs, file.n, argv[1]);
+		}
+		for (each = 0; each < 2; each++)
+			all_ways((struct op){ .write = true, .random = true, .each = each }, places, count,
+				 procs, file.n, argv[1]);
+		for (i = 0; i < count; i++) {
+			file.place = &places[i];
+			in_process(take, &file);
+		}
+	}
+	free(block);
+	free(places);
 	return 0;
 }
