@@ -133,7 +133,7 @@ static int test_open(const char *where, const __u8 zone[NEXUS_UUID_SIZE],
 {
 	struct test_content *t = calloc(1, sizeof(*t));
 	char name[2 * NEXUS_UUID_SIZE + 1];
-	unsigned int i;
+	size_t i;
 	int ret;
 
 	if (!t)
