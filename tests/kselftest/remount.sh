@@ -112,8 +112,9 @@ test_tiny_files_without_a_helper() {
 	down
 	check
 	up
-	# What is known by now can be changed without one.
+	# What is known by now can be changed without one, and a new directory filled.
 	cat "$tiny"/* > /dev/null
+	mkdir "$tiny/made" "$kept/made"
 	hold
 	kill -9 "$(cat /run/nexusfs/nexusd.pid)"
 	for size in "${sizes[@]}"; do
@@ -121,16 +122,17 @@ test_tiny_files_without_a_helper() {
 		sync "$tiny/grown-$size"
 		truncate -s $((size / 2)) "$kept/cut-$size" "$tiny/cut-$size"
 		echo again | tee "$kept/emptied-$size" > "$tiny/emptied-$size"
-		head -c "$size" /dev/urandom > "$kept/new-$size"
-		cp --reflink=never "$kept/new-$size" "$tiny/new-$size"
-		# Made extents of after it was in the log.
-		sync "$tiny/new-$size"
-		cp "$kept/new-$size" "$kept/later-$size"
-		cp --reflink=always "$tiny/new-$size" "$tiny/later-$size"
+		head -c "$size" /dev/urandom > "$kept/made/$size"
+		cp --reflink=never "$kept/made/$size" "$tiny/made/$size"
+		sync "$tiny/made/$size"
+		cp "$kept/made/$size" "$kept/made/clone-$size"
+		cp --reflink=always "$tiny/made/$size" "$tiny/made/clone-$size"
 		truncate -s 10000 "$kept/over-$size" "$tiny/over-$size"
 		echo end | tee -a "$kept/over-$size" >> "$tiny/over-$size"
+		for n in same- grown- cut- emptied- over- made/ made/clone-; do
+			cmp "$kept/$n$size" "$tiny/$n$size"
+		done
 	done
-	diff -r "$kept" "$tiny"
 	timeout 60 umount "$dir"
 	release
 	until_true 60 nexusctl status
