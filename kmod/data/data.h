@@ -150,6 +150,8 @@ int nexus_packs_promise(struct nexus_zone *zone, u64 n);
  */
 struct nexus_pack *nexus_packs_alloc(struct nexus_zone *zone, u32 n,
 				     u32 *block, u32 *got);
+/* The last @n blocks of such a run, from @block on, stay empty after all. */
+void nexus_pack_shorten(struct nexus_pack *pack, u32 block, u32 n);
 /* The write begun by nexus_packs_alloc() is over, its record appended. */
 void nexus_pack_written(struct nexus_pack *pack);
 /* Pack @id, referenced, if the kernel has it. */
@@ -439,6 +441,8 @@ int nexus_read_pages(struct inode *inode, u64 fblock, struct page **pages,
 		     u32 nr, bool unstable);
 /* The same for blocks of a locked folio, which stays as it is. */
 int nexus_read_blocks(struct inode *inode, struct folio *folio, u32 first, u32 nr);
+/* So many of @nr pages, from the first on, are one behind the other in a folio. */
+u32 nexus_pages_row(struct page **pages, u32 nr);
 /* A pack was not open: loads what is at [pos, pos + len) as nexus_content_load(). */
 int nexus_content_reload(struct inode *inode, loff_t pos, size_t len);
 /* Waits until no read uses code of the module. */
@@ -479,7 +483,8 @@ struct nexus_run {
 
 /* Adds @nr blocks at the end. */
 void nexus_wio_add(struct nexus_wio *wio, struct page *page, u32 nr);
-void nexus_wio_checksum(struct nexus_wio *wio);
+/* Of blocks [first, first + nr). */
+void nexus_wio_checksum(struct nexus_wio *wio, u32 first, u32 nr);
 /* Writes the blocks; in a worker, between nexus_host_begin() and its end. */
 int nexus_run_write(struct nexus_run *run);
 /*

@@ -14,6 +14,7 @@
 #include <linux/writeback.h>
 
 #include "../log/log.h"
+#include "bounce.h"
 #include "data.h"
 #include "host.h"
 
@@ -58,18 +59,22 @@ void nexus_wio_add(struct nexus_wio *wio, struct page *page, u32 nr)
 	wio->nr += nr;
 }
 
-void nexus_wio_checksum(struct nexus_wio *wio)
+void nexus_wio_checksum(struct nexus_wio *wio, u32 first, u32 nr)
 {
-	struct bio_vec *bv;
-	u32 i, at = 0;
+	struct bio_vec *bv = wio->bvec;
+	u32 i = 0, at = 0;
 	void *p;
 
-	for (bv = wio->bvec; bv < wio->bvec + wio->segs; bv++) {
-		for (i = 0; i < bv->bv_len >> PAGE_SHIFT; i++) {
-			p = kmap_local_page(bv->bv_page + i);
-			wio->crc[at++] = cpu_to_le32(nexus_crc32c(0, p, PAGE_SIZE));
-			kunmap_local(p);
+	for (; at < first + nr; at++, i++) {
+		if (i == bv->bv_len >> PAGE_SHIFT) {
+			bv++;
+			i = 0;
 		}
+		if (at < first)
+			continue;
+		p = kmap_local_page(bv->bv_page + i);
+		wio->crc[at] = cpu_to_le32(nexus_crc32c(0, p, PAGE_SIZE));
+		kunmap_local(p);
 	}
 }
 
@@ -234,7 +239,7 @@ static void nexus_wio_work(struct work_struct *work)
 	u32 first = 0, nr;
 
 	if (!err)
-		nexus_wio_checksum(wio);
+		nexus_wio_checksum(wio, 0, wio->nr);
 	while (!err && first < wio->nr) {
 		nr = 0;
 		err = nexus_wio_run(wio, first, &nr);
@@ -480,7 +485,8 @@ int nexus_data_init(void)
 	nexus_write_wq = alloc_workqueue("nexus_write",
 					 WQ_UNBOUND | WQ_MEM_RECLAIM,
 					 NEXUS_WRITERS);
-	if (nexus_wio_pool && nexus_misc_wq && nexus_read_wq && nexus_write_wq)
+	if (nexus_wio_pool && nexus_misc_wq && nexus_read_wq && nexus_write_wq &&
+	    !nexus_bounce_init())
 		return 0;
 	nexus_data_exit();
 	return -ENOMEM;
@@ -496,5 +502,6 @@ void nexus_data_exit(void)
 	nexus_reads_drain();
 	if (nexus_read_wq)
 		destroy_workqueue(nexus_read_wq);
+	nexus_bounce_exit();
 	mempool_destroy(nexus_wio_pool);
 }
