@@ -7,6 +7,7 @@
  * are free, for as long as nobody needs the memory.
  */
 #include <linux/atomic.h>
+#include <linux/bits.h>
 #include <linux/mm.h>
 #include <linux/shrinker.h>
 #include <linux/slab.h>
@@ -18,7 +19,7 @@
 #define NEXUS_BOUNCE_MIN	16	/* of one that finds them used up */
 #define NEXUS_BOUNCE_KEPT	2048	/* free ones */
 #define NEXUS_BOUNCE_ORDER	4
-#define NEXUS_BOUNCE_ROW	(1u << NEXUS_BOUNCE_ORDER)
+#define NEXUS_BOUNCE_ROW	BIT(NEXUS_BOUNCE_ORDER)
 
 static atomic_t nexus_bounce_left = ATOMIC_INIT(NEXUS_BOUNCE_PAGES);
 

@@ -214,6 +214,7 @@ struct nexus_batch {
 	struct inode *inode;
 	u64 fblock;
 	u32 nr;				/* blocks */
+	enum nexus_packs_kind kind;
 	struct nexus_room room;		/* for those not given out yet */
 	struct nexus_bounce *data;
 	struct list_head pieces;	/* in the order of the file */
@@ -311,7 +312,7 @@ static struct nexus_piece *nexus_piece_new(struct nexus_batch *b, u32 at, u32 n)
 		return ERR_PTR(-ENOMEM);
 	}
 	p->run.pack = nexus_packs_alloc(ni->zone, min(n, NEXUS_EXTENT_BLOCKS_MAX),
-					&p->run.block, &p->run.nr);
+					b->kind, &p->run.block, &p->run.nr);
 	if (!p->run.pack) {
 		nexus_map_unprepare(ni, 1);
 		kfree(p);
@@ -474,6 +475,9 @@ static ssize_t nexus_direct_write_some(struct kiocb *iocb, struct iov_iter *from
 	struct nexus_batch b = {
 		.inode = file_inode(iocb->ki_filp),
 		.fblock = iocb->ki_pos >> NEXUS_BLOCK_SHIFT,
+		.kind = iov_iter_count(from) >> NEXUS_BLOCK_SHIFT <=
+			NEXUS_SMALL_BLOCKS ? NEXUS_PACKS_SMALL :
+					     NEXUS_PACKS_STREAM,
 		.pieces = LIST_HEAD_INIT(b.pieces),
 	};
 	u32 copied = 0, done = 0;

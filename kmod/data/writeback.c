@@ -211,8 +211,8 @@ static int nexus_wio_run(struct nexus_wio *wio, u32 first, u32 *nr)
 	struct nexus_run run = { .wio = wio, .first = first };
 	int err;
 
-	run.pack = nexus_packs_alloc(ni->zone, wio->nr - first, &run.block,
-				     &run.nr);
+	run.pack = nexus_packs_alloc(ni->zone, wio->nr - first, wio->kind,
+				     &run.block, &run.nr);
 	if (!run.pack)
 		return -ENOSPC;
 	*nr = run.nr;
@@ -253,6 +253,15 @@ static void nexus_wio_work(struct work_struct *work)
 
 /* ---- submission ------------------------------------------------------------------ */
 
+/* Small is what somebody waits for; sync(2) writes many files with one flush. */
+static enum nexus_packs_kind nexus_writer_kind(const struct nexus_writer *w,
+					       u32 nr)
+{
+	return w->wbc->sync_mode == WB_SYNC_ALL && !w->wbc->for_sync &&
+	       nr <= NEXUS_SMALL_BLOCKS ? NEXUS_PACKS_SMALL :
+					  NEXUS_PACKS_STREAM;
+}
+
 static void nexus_writer_submit(struct nexus_writer *w)
 {
 	struct nexus_wio *wio = w->wio;
@@ -264,6 +273,7 @@ static void nexus_writer_submit(struct nexus_writer *w)
 		mempool_free(wio, nexus_wio_pool);
 		return;
 	}
+	wio->kind = nexus_writer_kind(w, wio->nr);
 	INIT_WORK(&wio->work, nexus_wio_work);
 	queue_work(nexus_write_wq, &wio->work);
 }
@@ -448,7 +458,7 @@ int nexus_write_block(struct nexus_zone *zone, struct page *page,
 	struct nexus_block_write bw = { .page = page };
 	u32 got;
 
-	bw.pack = nexus_packs_alloc(zone, 1, &bw.block, &got);
+	bw.pack = nexus_packs_alloc(zone, 1, NEXUS_PACKS_SMALL, &bw.block, &got);
 	if (!bw.pack)
 		return -ENOSPC;
 	INIT_WORK_ONSTACK(&bw.work, nexus_block_write_work);
