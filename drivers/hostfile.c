@@ -4,9 +4,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/fiemap.h>
+#include <linux/fs.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -14,6 +17,7 @@
 
 #define ZERO_CHUNK	(1u << 20)
 #define PARTIAL		".new"
+#define MAP_EXTENTS	64u
 
 int hostfile_open(int dirfd, const char *path, int flags)
 {
@@ -83,7 +87,23 @@ static int size_sparse(int fd, uint64_t bytes)
 	return ftruncate(fd, (off_t)bytes) || fsync(fd) ? -errno : 0;
 }
 
-static int create(int dirfd, const char *from, const char *path, uint64_t bytes, bool sparse)
+static int size_allocated(int fd, uint64_t bytes)
+{
+	int ret = -posix_fallocate(fd, 0, (off_t)bytes);
+
+	return !ret && fsync(fd) ? -errno : ret;
+}
+
+static int size_zeroed(int fd, uint64_t bytes)
+{
+	/* One extent where the host can give one; the zeros make it written. */
+	if (posix_fallocate(fd, 0, (off_t)bytes) == ENOSPC)
+		return -ENOSPC;
+	return hostfile_zero(fd, bytes);
+}
+
+static int create(int dirfd, const char *from, const char *path, uint64_t bytes,
+		  int (*size)(int fd, uint64_t bytes))
 {
 	int flags = from ? O_RDWR : O_RDWR | O_CREAT | O_TRUNC;
 	char tmp[PATH_MAX];
@@ -98,13 +118,7 @@ static int create(int dirfd, const char *from, const char *path, uint64_t bytes,
 	fd = hostfile_open(dirfd, tmp, flags);
 	if (fd < 0)
 		return fd;
-	/* One extent where the host can give one; the zeros make it written. */
-	if (sparse)
-		ret = size_sparse(fd, bytes);
-	else if (posix_fallocate(fd, 0, (off_t)bytes) == ENOSPC)
-		ret = -ENOSPC;
-	else
-		ret = hostfile_zero(fd, bytes);
+	ret = size(fd, bytes);
 	close(fd);
 	if (!ret && renameat(dirfd, tmp, dirfd, path))
 		ret = -errno;
@@ -117,17 +131,22 @@ static int create(int dirfd, const char *from, const char *path, uint64_t bytes,
 
 int hostfile_create(int dirfd, const char *path, uint64_t bytes)
 {
-	return create(dirfd, NULL, path, bytes, false);
+	return create(dirfd, NULL, path, bytes, size_zeroed);
 }
 
 int hostfile_create_sparse(int dirfd, const char *path, uint64_t bytes)
 {
-	return create(dirfd, NULL, path, bytes, true);
+	return create(dirfd, NULL, path, bytes, size_sparse);
+}
+
+int hostfile_create_allocated(int dirfd, const char *path, uint64_t bytes)
+{
+	return create(dirfd, NULL, path, bytes, size_allocated);
 }
 
 int hostfile_create_from(int dirfd, const char *from, const char *path, uint64_t bytes)
 {
-	return create(dirfd, from, path, bytes, false);
+	return create(dirfd, from, path, bytes, size_zeroed);
 }
 
 int hostfile_allocate(int dirfd, const char *path, uint64_t bytes)
@@ -137,13 +156,43 @@ int hostfile_allocate(int dirfd, const char *path, uint64_t bytes)
 	fd = hostfile_open(dirfd, path, O_RDWR | O_CREAT | O_TRUNC);
 	if (fd < 0)
 		return fd;
-	ret = -posix_fallocate(fd, 0, (off_t)bytes);
-	if (!ret && fsync(fd))
-		ret = -errno;
+	ret = size_allocated(fd, bytes);
 	close(fd);
 	if (ret)
 		unlinkat(dirfd, path, 0);
 	return ret;
+}
+
+int hostfile_written(int fd, uint64_t bytes)
+{
+	union {
+		struct fiemap map;
+		char room[sizeof(struct fiemap) + MAP_EXTENTS * sizeof(struct fiemap_extent)];
+	} u;
+	uint64_t at = 0;
+	unsigned int i;
+
+	while (at < bytes) {
+		memset(&u.map, 0, sizeof(u.map));
+		u.map.fm_start = at;
+		u.map.fm_length = bytes - at;
+		u.map.fm_flags = FIEMAP_FLAG_SYNC;
+		u.map.fm_extent_count = MAP_EXTENTS;
+		if (ioctl(fd, FS_IOC_FIEMAP, &u.map))
+			return -errno;
+		if (!u.map.fm_mapped_extents)
+			return 0;
+		for (i = 0; i < u.map.fm_mapped_extents; i++) {
+			const struct fiemap_extent *e = &u.map.fm_extents[i];
+
+			if (e->fe_logical > at ||
+			    e->fe_flags & (FIEMAP_EXTENT_UNWRITTEN | FIEMAP_EXTENT_UNKNOWN |
+					   FIEMAP_EXTENT_DELALLOC | FIEMAP_EXTENT_SHARED))
+				return 0;
+			at = e->fe_logical + e->fe_length;
+		}
+	}
+	return 1;
 }
 
 bool hostfile_is_partial(const char *name)

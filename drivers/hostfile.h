@@ -17,6 +17,10 @@ int hostfile_zero(int fd, uint64_t bytes);
 int hostfile_create(int dirfd, const char *path, uint64_t bytes);
 /* The same with nothing written: all of it is a hole. */
 int hostfile_create_sparse(int dirfd, const char *path, uint64_t bytes);
+/* The same with nothing written, in space of its own. */
+int hostfile_create_allocated(int dirfd, const char *path, uint64_t bytes);
+/* Whether every block of [0, bytes) was written.  1, 0, or a negative errno. */
+int hostfile_written(int fd, uint64_t bytes);
 /* As hostfile_create(), out of a file that hostfile_allocate() made. */
 int hostfile_create_from(int dirfd, const char *from, const char *path, uint64_t bytes);
 /*

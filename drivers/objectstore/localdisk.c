@@ -94,6 +94,11 @@ static int disk_create(struct nexus_objectstore *os, u64 pack, u32 blocks)
 	return create_with(os, pack, blocks, hostfile_create);
 }
 
+static int disk_create_allocated(struct nexus_objectstore *os, u64 pack, u32 blocks)
+{
+	return create_with(os, pack, blocks, hostfile_create_allocated);
+}
+
 static int disk_create_sparse(struct nexus_objectstore *os, u64 pack, u32 blocks)
 {
 	return create_with(os, pack, blocks, hostfile_create_sparse);
@@ -186,14 +191,17 @@ static int disk_recycle(struct nexus_objectstore *os, u64 from, u64 to)
 	struct disk_store *s = to_store(os);
 	char src[PACK_PATH_MAX], dst[PACK_PATH_MAX], sub[3];
 	struct stat st;
-	int ret;
+	int fd, ret;
 
 	pack_path(src, from);
 	pack_path(dst, to);
-	if (fstatat(s->dirfd, src, &st, AT_SYMLINK_NOFOLLOW))
-		return -errno;
-	if ((off_t)st.st_blocks * 512 < st.st_size)
-		return -EINVAL;
+	fd = hostfile_open(s->dirfd, src, O_RDONLY);
+	if (fd < 0)
+		return fd;
+	ret = fstat(fd, &st) ? -errno : hostfile_written(fd, (u64)st.st_size);
+	close(fd);
+	if (ret <= 0)
+		return ret ? ret : -EINVAL;
 	snprintf(sub, sizeof(sub), "%.2s", dst);
 	ret = make_folder(s, dst);
 	if (ret)
@@ -348,6 +356,7 @@ const struct nexus_os_driver nexus_os_localdisk = {
 	.open		= disk_open,
 	.close		= disk_close,
 	.create		= disk_create,
+	.create_allocated = disk_create_allocated,
 	.create_sparse	= disk_create_sparse,
 	.kept		= disk_kept,
 	.keep		= disk_keep,

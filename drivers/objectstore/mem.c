@@ -262,6 +262,7 @@ const struct nexus_os_driver nexus_os_mem = {
 	.open		= mem_open,
 	.close		= mem_close,
 	.create		= mem_create,
+	.create_allocated = mem_create,
 	.create_sparse	= mem_create,
 	.kept		= mem_kept,
 	.keep		= mem_keep,

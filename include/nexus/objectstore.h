@@ -30,6 +30,11 @@ struct nexus_os_driver {
 	 */
 	int (*create)(struct nexus_objectstore *os, __u64 pack, __u32 blocks);
 	/*
+	 * The same with nothing written to it: its space is its own, but the first
+	 * write to a block changes metadata of the host.
+	 */
+	int (*create_allocated)(struct nexus_objectstore *os, __u64 pack, __u32 blocks);
+	/*
 	 * The same with nothing in it: no block of it takes space until it is
 	 * written.  Never recycled.
 	 */
@@ -48,7 +53,10 @@ struct nexus_os_driver {
 	int (*keep)(struct nexus_objectstore *os, __u32 blocks, __u64 n, __u64 *have);
 	/* As create, in room set aside.  -ENOENT when there is none. */
 	int (*create_kept)(struct nexus_objectstore *os, __u64 pack, __u32 blocks);
-	/* Gives an unused pack a new id; its content stays.  -EINVAL: it is sparse. */
+	/*
+	 * Gives an unused pack a new id; its content stays.  -EINVAL: some of it was
+	 * never written.
+	 */
 	int (*recycle)(struct nexus_objectstore *os, __u64 from, __u64 to);
 	/* Returns a file descriptor (direct I/O where the host has it). */
 	int (*open_pack)(struct nexus_objectstore *os, __u64 pack, bool writable,

@@ -72,14 +72,30 @@ struct nexus_pack {
 	wait_queue_head_t read_wait;	/* the last read of an epoch ended */
 };
 
+/*
+ * Two packs are open.  What one fsync after another writes goes to blocks that were
+ * written before, so that it changes no metadata of the host, which a flush would
+ * have to commit; and what is written in bulk goes elsewhere, so that it lies in one
+ * piece and nobody needs to write zeros for it first.
+ */
+enum nexus_packs_kind {
+	NEXUS_PACKS_STREAM,
+	NEXUS_PACKS_SMALL,
+	NEXUS_PACKS_KINDS
+};
+
+/* The largest write that may be a small one. */
+#define NEXUS_SMALL_BLOCKS	64u
+
 struct nexus_packs {
 	struct nexus_zone *zone;
 	spinlock_t lock;		/* lists, states and counts */
 	struct xarray packs;		/* id -> pack; one reference each */
 	struct list_head own;		/* in order of hand-over; removal: table_mutex, too */
 	struct list_head spares;
-	struct nexus_pack *open;
-	u64 free;			/* blocks of open pack and spares */
+	struct nexus_pack *open[NEXUS_PACKS_KINDS];
+	u64 free;			/* blocks of open packs and spares */
+	u64 zeroed;			/* of them, those of zeroed packs */
 	u64 reserved;
 	u64 promised;			/* to unwritten extents (promise.c) */
 	u64 asked;			/* by those who wait to be promised something */
@@ -145,11 +161,15 @@ bool nexus_promises_hold(const struct nexus_packs *packs, u64 promise,
  */
 int nexus_packs_promise(struct nexus_zone *zone, u64 n);
 /*
- * Takes a run of 1..n reserved blocks: the pack, referenced and with a write
- * begun, or NULL when the caller has no reservation after all.
+ * Takes a run of 1..n reserved blocks, of the pack for @kind where there is one: a
+ * reservation is for any.  The pack, referenced and with a write begun, or NULL when
+ * the caller has no reservation after all.
  */
 struct nexus_pack *nexus_packs_alloc(struct nexus_zone *zone, u32 n,
-				     u32 *block, u32 *got);
+				     enum nexus_packs_kind kind, u32 *block,
+				     u32 *got);
+/* The last @n blocks of such a run, from @block on, stay empty after all. */
+void nexus_pack_shorten(struct nexus_pack *pack, u32 block, u32 n);
 /* The write begun by nexus_packs_alloc() is over, its record appended. */
 void nexus_pack_written(struct nexus_pack *pack);
 /* Pack @id, referenced, if the kernel has it. */
@@ -502,6 +522,8 @@ int nexus_read_pages(struct inode *inode, u64 fblock, struct page **pages,
 		     u32 nr, bool unstable);
 /* The same for blocks of a locked folio, which stays as it is. */
 int nexus_read_blocks(struct inode *inode, struct folio *folio, u32 first, u32 nr);
+/* So many of @nr pages, from the first on, are one behind the other in a folio. */
+u32 nexus_pages_row(struct page **pages, u32 nr);
 /* A pack may not be open: loads what is at [pos, pos + len) as nexus_content_load(). */
 int nexus_content_reload(struct inode *inode, loff_t pos, size_t len);
 /* Waits until no read uses code of the module. */
@@ -518,6 +540,7 @@ struct nexus_wio {
 	u64 size;			/* end of what is written; zeros behind it */
 	u32 nr;				/* blocks */
 	u32 segs;			/* of bvec: whole blocks each */
+	enum nexus_packs_kind kind;
 	DECLARE_BITMAP(delayed, NEXUS_EXTENT_BLOCKS_MAX); /* blocks without an extent */
 	/* Not in the record before it is begun: nexus_rec_init() clears there. */
 	__le32 crc[NEXUS_EXTENT_BLOCKS_MAX];
@@ -542,7 +565,8 @@ struct nexus_run {
 
 /* Adds @nr blocks at the end. */
 void nexus_wio_add(struct nexus_wio *wio, struct page *page, u32 nr);
-void nexus_wio_checksum(struct nexus_wio *wio);
+/* Of blocks [first, first + nr). */
+void nexus_wio_checksum(struct nexus_wio *wio, u32 first, u32 nr);
 /* Writes the blocks; in a worker, between nexus_host_begin() and its end. */
 int nexus_run_write(struct nexus_run *run);
 /*

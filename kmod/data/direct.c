@@ -6,9 +6,10 @@
  * what gets to the disk, whatever the caller does to its memory meanwhile.  It
  * goes in batches; for each
  *
- *   the data is copied (may fault), room is taken, all at once (may wait for the
- *   helper, killably), workers write it to new blocks of packs, and when they are
- *   done the records are appended and the file has the new blocks.
+ *   the caller's memory is touched (may fault), room is taken, all at once (may wait
+ *   for the helper, killably), the data is copied, part by part, and workers write
+ *   each to new blocks of packs while the next is copied; when they are done the
+ *   records are appended and the file has the new blocks.
  *
  * Until that last step nobody sees anything of it.  It is taken under
  * invalidate_lock, and drops what the page cache has of the range: whole blocks
@@ -30,67 +31,13 @@
 #include <linux/uio.h>
 
 #include "../quota.h"
+#include "bounce.h"
 #include "data.h"
 #include "host.h"
 
 #define NEXUS_DIRECT_WRITE	1024u	/* blocks of one batch */
+#define NEXUS_DIRECT_PART	64u	/* of a write: what one worker does */
 #define NEXUS_DIRECT_READ	256u
-/*
- * Pages of ours in all direct I/O, about; callers that find them used up go on
- * with a few each, so nobody waits for memory that others hold.
- */
-#define NEXUS_BOUNCE_PAGES	8192
-#define NEXUS_BOUNCE_MIN	16
-
-static atomic_t nexus_bounce_left = ATOMIC_INIT(NEXUS_BOUNCE_PAGES);
-
-/* ---- pages of ours ------------------------------------------------------------ */
-
-struct nexus_bounce {
-	u32 taken;			/* of nexus_bounce_left */
-	u32 nr;				/* pages there are */
-	struct page *pages[];
-};
-
-/* Room for 1..@n pages. */
-static struct nexus_bounce *nexus_bounce_new(u32 n)
-{
-	int left = max(atomic_read(&nexus_bounce_left), NEXUS_BOUNCE_MIN);
-	struct nexus_bounce *b;
-
-	n = min_t(u32, n, left);
-	b = kvmalloc(struct_size(b, pages, n), GFP_KERNEL_ACCOUNT);
-	if (!b)
-		return NULL;
-	b->taken = n;
-	b->nr = 0;
-	atomic_sub(n, &nexus_bounce_left);
-	return b;
-}
-
-/* The last page. */
-static void nexus_bounce_drop(struct nexus_bounce *b)
-{
-	__free_page(b->pages[--b->nr]);
-}
-
-static void nexus_bounce_free(struct nexus_bounce *b)
-{
-	while (b->nr)
-		nexus_bounce_drop(b);
-	atomic_add(b->taken, &nexus_bounce_left);
-	kvfree(b);
-}
-
-static int nexus_bounce_add(struct nexus_bounce *b)
-{
-	struct page *page = alloc_page(GFP_KERNEL_ACCOUNT);
-
-	if (!page)
-		return -ENOMEM;
-	b->pages[b->nr++] = page;
-	return 0;
-}
 
 /* ---- reading ------------------------------------------------------------------- */
 
@@ -152,18 +99,14 @@ static ssize_t nexus_read_bounced(struct inode *inode, loff_t pos, size_t bytes,
 {
 	size_t offset = offset_in_page(pos), want, got, done = 0;
 	struct nexus_bounce *b;
-	ssize_t ret = 0;
+	ssize_t ret;
 	u32 i;
 
 	b = nexus_bounce_new(DIV_ROUND_UP(offset + bytes, PAGE_SIZE));
 	if (!b)
 		return -ENOMEM;
-	bytes = min_t(size_t, bytes, (size_t)b->taken * PAGE_SIZE - offset);
-	while (!ret && b->nr < b->taken)
-		ret = nexus_bounce_add(b);
-	if (!ret)
-		ret = nexus_direct_fill(inode, pos, bytes, b->pages, b->nr,
-					false);
+	bytes = min_t(size_t, bytes, (size_t)b->nr * PAGE_SIZE - offset);
+	ret = nexus_direct_fill(inode, pos, bytes, b->pages, b->nr, false);
 	for (i = 0; ret > 0 && done < ret; i++) {
 		want = min_t(size_t, ret - done, PAGE_SIZE - offset);
 		got = copy_page_to_iter(b->pages[i], offset, want, to);
@@ -253,12 +196,23 @@ ssize_t nexus_direct_read(struct kiocb *iocb, struct iov_iter *to)
 
 /* ---- writing ------------------------------------------------------------------- */
 
-/* Part of a batch: what goes to contiguous blocks of one pack. */
+struct nexus_piece;
+
+/* What one worker checksums and writes. */
+struct nexus_part {
+	struct work_struct work;
+	struct nexus_piece *piece;
+	u32 first, nr;			/* of the piece's blocks */
+};
+
+/* Part of a batch: what goes to contiguous blocks of one pack, with one record. */
 struct nexus_piece {
 	struct list_head list;
+	atomic_t left;			/* parts in flight, and one for who starts them */
 	struct completion done;
-	int err;
+	int err;			/* of the first part that failed */
 	struct nexus_run run;
+	struct nexus_part parts[NEXUS_EXTENT_BLOCKS_MAX / NEXUS_DIRECT_PART];
 	struct nexus_wio wio;
 };
 
@@ -266,37 +220,29 @@ struct nexus_batch {
 	struct inode *inode;
 	u64 fblock;
 	u32 nr;				/* blocks */
+	enum nexus_packs_kind kind;
 	struct nexus_room room;		/* for those not given out yet */
 	struct nexus_bounce *data;
 	struct list_head pieces;	/* in the order of the file */
 };
 
-/* The caller's data; fewer blocks than wanted if it ends in a fault. */
-static int nexus_batch_copy(struct nexus_batch *b, struct iov_iter *from)
+/*
+ * Pages for as much of the caller's data as can be had and does not end in a fault.
+ * Faults are taken now: who has taken room does not wait for them.
+ */
+static int nexus_batch_begin(struct nexus_batch *b, struct iov_iter *from)
 {
 	u32 n = min_t(size_t, iov_iter_count(from) >> NEXUS_BLOCK_SHIFT,
 		      NEXUS_DIRECT_WRITE);
-	struct nexus_bounce *data = nexus_bounce_new(n);
-	size_t copied;
-	int err = 0;
+	size_t bytes;
 
-	if (!data)
+	b->data = nexus_bounce_new(n);
+	if (!b->data)
 		return -ENOMEM;
-	b->data = data;
-	while (data->nr < data->taken) {
-		err = nexus_bounce_add(data);
-		if (err)
-			break;
-		copied = copy_page_from_iter(data->pages[data->nr - 1], 0,
-					     PAGE_SIZE, from);
-		if (copied < PAGE_SIZE) {
-			iov_iter_revert(from, copied);
-			nexus_bounce_drop(data);
-			err = -EFAULT;
-			break;
-		}
-	}
-	return data->nr ? 0 : err;
+	bytes = (size_t)b->data->nr << NEXUS_BLOCK_SHIFT;
+	bytes -= fault_in_iov_iter_readable(from, bytes);
+	b->nr = bytes >> NEXUS_BLOCK_SHIFT;
+	return b->nr ? 0 : -EFAULT;
 }
 
 /*
@@ -305,7 +251,7 @@ static int nexus_batch_copy(struct nexus_batch *b, struct iov_iter *from)
  */
 static int nexus_batch_reserve(struct nexus_batch *b)
 {
-	u32 n = b->data->nr;
+	u32 n = b->nr;
 	int err;
 
 	while ((err = nexus_quota_take_holes(b->inode, b->fblock, n,
@@ -329,39 +275,54 @@ static void nexus_piece_end(struct nexus_piece *p)
 	kfree(p);
 }
 
-static void nexus_piece_work(struct work_struct *work)
+static void nexus_piece_put(struct nexus_piece *p, int err)
 {
-	struct nexus_wio *wio = container_of(work, struct nexus_wio, work);
-	struct nexus_piece *p = container_of(wio, struct nexus_piece, wio);
-	unsigned int flags = nexus_host_begin();
-
-	nexus_wio_checksum(wio);
-	p->err = nexus_run_write(&p->run);
-	nexus_host_end(flags);
-	complete(&p->done);
+	if (err)
+		cmpxchg(&p->err, 0, err);
+	if (atomic_dec_and_test(&p->left))
+		complete(&p->done);
 }
 
-/* Starts writing what follows the first @at blocks; how many, or -errno. */
-static int nexus_piece_start(struct nexus_batch *b, u32 at)
+static void nexus_part_work(struct work_struct *work)
+{
+	struct nexus_part *part = container_of(work, struct nexus_part, work);
+	struct nexus_piece *p = part->piece;
+	unsigned int flags = nexus_host_begin();
+	struct nexus_run run = {
+		.wio = &p->wio,
+		.pack = p->run.pack,
+		.block = p->run.block + part->first,
+		.first = part->first,
+		.nr = part->nr,
+	};
+	int err;
+
+	nexus_wio_checksum(&p->wio, part->first, part->nr);
+	err = nexus_run_write(&run);
+	nexus_host_end(flags);
+	nexus_piece_put(p, err);
+}
+
+/* A piece of up to @n blocks of pages from @at on, added to the batch. */
+static struct nexus_piece *nexus_piece_new(struct nexus_batch *b, u32 at, u32 n)
 {
 	struct nexus_inode *ni = NEXUS_I(b->inode);
 	struct nexus_piece *p = kmalloc(sizeof(*p), GFP_KERNEL);
 	struct nexus_wio *wio;
-	u32 i;
+	u32 i, row;
 
 	if (!p)
-		return -ENOMEM;
+		return ERR_PTR(-ENOMEM);
 	if (nexus_map_prepare(ni, 1)) {
 		kfree(p);
-		return -ENOMEM;
+		return ERR_PTR(-ENOMEM);
 	}
-	p->run.pack = nexus_packs_alloc(ni->zone, min(b->nr - at,
-						      NEXUS_EXTENT_BLOCKS_MAX),
-					&p->run.block, &p->run.nr);
+	p->run.pack = nexus_packs_alloc(ni->zone, min(n, NEXUS_EXTENT_BLOCKS_MAX),
+					b->kind, &p->run.block, &p->run.nr);
 	if (!p->run.pack) {
 		nexus_map_unprepare(ni, 1);
 		kfree(p);
-		return -ENOSPC;
+		return ERR_PTR(-ENOSPC);
 	}
 	b->room.blocks -= p->run.nr;
 	wio = &p->wio;
@@ -371,33 +332,96 @@ static int nexus_piece_start(struct nexus_batch *b, u32 at)
 	wio->fblock = b->fblock + at;
 	wio->nr = 0;
 	wio->segs = 0;
-	for (i = 0; i < p->run.nr; i++)
-		nexus_wio_add(wio, b->data->pages[at + i], 1);
-	wio->size = (wio->fblock + wio->nr) << NEXUS_BLOCK_SHIFT;
+	for (i = 0; i < p->run.nr; i += row) {
+		row = nexus_pages_row(b->data->pages + at + i, p->run.nr - i);
+		nexus_wio_add(wio, b->data->pages[at + i], row);
+	}
 	wio->resv = (struct nexus_resv){};
 	nexus_resv_move(&wio->resv, &b->room.resv, nexus_rec_extent_len(wio->nr));
+	p->err = 0;
+	atomic_set(&p->left, 1);
 	init_completion(&p->done);
-	INIT_WORK(&wio->work, nexus_piece_work);
 	list_add_tail(&p->list, &b->pieces);
-	queue_work(nexus_write_wq, &wio->work);
-	return wio->nr;
+	return p;
 }
 
-static int nexus_batch_write(struct nexus_batch *b)
+/* Whole blocks of the caller's data into @pages: how many of them. */
+static u32 nexus_pages_copy(struct page **pages, u32 nr, struct iov_iter *from)
+{
+	struct folio *folio;
+	size_t copied, at;
+	u32 i;
+
+	for (i = 0; i < nr; i++) {
+		folio = page_folio(pages[i]);
+		at = folio_page_idx(folio, pages[i]) << PAGE_SHIFT;
+		copied = copy_folio_from_iter_atomic(folio, at, PAGE_SIZE, from);
+		if (copied < PAGE_SIZE) {
+			iov_iter_revert(from, copied);
+			break;
+		}
+	}
+	return i;
+}
+
+/* Copies a piece and has it written, a part after the other.  How many blocks. */
+static u32 nexus_piece_start(struct nexus_piece *p, struct page **pages,
+			     struct iov_iter *from)
+{
+	struct nexus_part *part = p->parts;
+	u32 at, want, got;
+
+	for (at = 0; at < p->run.nr; at += got, part++) {
+		want = min(p->run.nr - at, NEXUS_DIRECT_PART);
+		got = nexus_pages_copy(pages + at, want, from);
+		if (!got)
+			break;
+		part->piece = p;
+		part->first = at;
+		part->nr = got;
+		INIT_WORK(&part->work, nexus_part_work);
+		atomic_inc(&p->left);
+		queue_work(nexus_write_wq, &part->work);
+		if (got < want) {
+			at += got;
+			break;
+		}
+	}
+	nexus_piece_put(p, 0);
+	nexus_pack_shorten(p->run.pack, p->run.block + at, p->run.nr - at);
+	p->run.nr = at;
+	p->wio.size = (p->wio.fblock + at) << NEXUS_BLOCK_SHIFT;
+	return at;
+}
+
+/*
+ * Writes it to new blocks; *@copied is how many of the batch's blocks were taken of
+ * @from.  0 with none: the caller's memory went again.
+ */
+static int nexus_batch_write(struct nexus_batch *b, struct iov_iter *from,
+			     u32 *copied)
 {
 	struct nexus_piece *p;
-	int ret = 0;
-	u32 at;
+	int err = 0;
+	u32 n, got;
 
-	for (at = 0; at < b->nr; at += ret) {
-		ret = nexus_piece_start(b, at);
-		if (ret < 0)
+	for (*copied = 0; *copied < b->nr; *copied += got) {
+		p = nexus_piece_new(b, *copied, b->nr - *copied);
+		if (IS_ERR(p)) {
+			err = PTR_ERR(p);
 			break;
+		}
+		n = p->run.nr;
+		got = nexus_piece_start(p, b->data->pages + *copied, from);
+		if (got < n) {
+			*copied += got;
+			break;
+		}
 	}
 	/* Local disk, so this ends. */
 	list_for_each_entry(p, &b->pieces, list)
 		wait_for_completion_io(&p->done);
-	return min(ret, 0);
+	return err;
 }
 
 /*
@@ -415,10 +439,9 @@ static u32 nexus_batch_commit(struct nexus_batch *b, int *err)
 		return 0;
 	}
 	list_for_each_entry_safe(p, next, &b->pieces, list) {
-		if (p->err) {
-			*err = p->err;
+		*err = p->err;
+		if (*err || !p->run.nr)
 			break;
-		}
 		*err = nexus_cache_drop(b->inode, p->wio.fblock,
 					p->wio.fblock + p->run.nr);
 		if (*err)
@@ -452,29 +475,30 @@ static void nexus_batch_end(struct nexus_batch *b)
 		nexus_bounce_free(b->data);
 }
 
-/* Bytes, or -errno when nothing was written. */
+/* Bytes, or -errno when nothing was written.  0: it is to be tried again. */
 static ssize_t nexus_direct_write_some(struct kiocb *iocb, struct iov_iter *from)
 {
 	struct nexus_batch b = {
 		.inode = file_inode(iocb->ki_filp),
 		.fblock = iocb->ki_pos >> NEXUS_BLOCK_SHIFT,
+		.kind = iov_iter_count(from) >> NEXUS_BLOCK_SHIFT <=
+			NEXUS_SMALL_BLOCKS ? NEXUS_PACKS_SMALL :
+					     NEXUS_PACKS_STREAM,
 		.pieces = LIST_HEAD_INIT(b.pieces),
 	};
-	u32 done = 0;
+	u32 copied = 0, done = 0;
 	int err, late = 0;
 
-	err = nexus_batch_copy(&b, from);
+	err = nexus_batch_begin(&b, from);
 	if (!err)
 		err = nexus_batch_reserve(&b);
 	if (!err) {
-		err = nexus_batch_write(&b);
+		err = nexus_batch_write(&b, from, &copied);
 		done = nexus_batch_commit(&b, &late);
 		err = late ?: err;
 	}
 	/* What was copied and not written is still to be written. */
-	if (b.data)
-		iov_iter_revert(from, (size_t)(b.data->nr - done) <<
-				NEXUS_BLOCK_SHIFT);
+	iov_iter_revert(from, (size_t)(copied - done) << NEXUS_BLOCK_SHIFT);
 	nexus_batch_end(&b);
 	return done ? (ssize_t)done << NEXUS_BLOCK_SHIFT : err;
 }
@@ -510,13 +534,15 @@ static ssize_t nexus_direct_write_locked(struct kiocb *iocb,
 	if (ret)
 		return ret;
 	while (iov_iter_count(from)) {
+		if (fatal_signal_pending(current)) {
+			ret = -EINTR;
+			break;
+		}
 		ret = nexus_direct_write_some(iocb, from);
-		if (ret <= 0)
+		if (ret < 0)
 			break;
 		iocb->ki_pos += ret;
 		written += ret;
-		if (fatal_signal_pending(current))
-			break;
 	}
 	return written ?: ret;
 }

@@ -430,13 +430,24 @@ int nexus_reader_add(struct nexus_reader *r, struct folio *folio)
 	return 0;
 }
 
+u32 nexus_pages_row(struct page **pages, u32 nr)
+{
+	struct folio *folio = page_folio(pages[0]);
+	u32 n = 1;
+
+	while (n < nr && pages[n] == pages[0] + n &&
+	       page_folio(pages[n]) == folio)
+		n++;
+	return n;
+}
+
 int nexus_read_pages(struct inode *inode, u64 fblock, struct page **pages,
 		     u32 nr, bool unstable)
 {
 	struct nexus_read_wait wait = { .left = ATOMIC_INIT(1) };
 	struct nexus_rio *rio;
+	u32 i = 0, n;
 	int err = 0;
-	u32 i = 0;
 
 	init_completion(&wait.done);
 	while (i < nr) {
@@ -453,8 +464,10 @@ int nexus_read_pages(struct inode *inode, u64 fblock, struct page **pages,
 			err = PTR_ERR(rio);
 			break;
 		}
-		while (rio->nr < rio->max)
-			nexus_rio_add(rio, pages[i++], 1);
+		for (; rio->nr < rio->max; i += n) {
+			n = nexus_pages_row(pages + i, rio->max - rio->nr);
+			nexus_rio_add(rio, pages[i], n);
+		}
 		if (unstable)
 			rio->verify = false;
 		rio->wait = &wait;

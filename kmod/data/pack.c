@@ -2,8 +2,10 @@
 /*
  * Packs of a zone: hand-over, space, lookup.
  *
- * New data goes to the one open pack, in contiguous runs; a run is split where a
- * pack ends, so every free block can be given out and a reservation is a number.
+ * New data goes to one of two open packs (enum nexus_packs_kind), in contiguous runs;
+ * a run is split where a pack ends, and where there is nothing left for what it is
+ * for, it goes to the other: so every free block can be given out and a reservation
+ * is a number.
  */
 #include <linux/file.h>
 #include <linux/sched/signal.h>
@@ -103,10 +105,28 @@ void nexus_packs_quiesce(struct nexus_zone *zone)
 
 /* ---- hand-over -------------------------------------------------------------- */
 
-/* lock held: less than a pack is left, the helper should prepare another. */
+/*
+ * lock held: less than a pack is left, or half of one for streams; the helper should
+ * prepare another.  Where it has only zeroed ones, those have to do.
+ */
 static bool nexus_packs_low(const struct nexus_packs *packs)
 {
-	return packs->free < packs->reserved + packs->pack_blocks;
+	u64 more = packs->pack_blocks;
+
+	if (packs->free < packs->reserved + more)
+		return true;
+	return !packs->zone->mem && !READ_ONCE(packs->zone->no_space) &&
+	       packs->free - packs->zeroed < packs->reserved + more / 2 &&
+	       packs->free < packs->reserved + 3 * more;
+}
+
+/* lock held: so many blocks of @pack more, or fewer, can be given out. */
+static void nexus_packs_count(struct nexus_packs *packs,
+			      const struct nexus_pack *pack, s64 n)
+{
+	packs->free += n;
+	if (pack->zeroed)
+		packs->zeroed += n;
 }
 
 int nexus_packs_add(struct nexus_zone *zone, struct file *file,
@@ -169,13 +189,14 @@ int nexus_packs_add(struct nexus_zone *zone, struct file *file,
 	spin_lock(&packs->lock);
 	list_add_tail(&pack->own, &packs->own);
 	list_add_tail(&pack->spare, &packs->spares);
-	packs->free += pack->blocks - pack->next;
+	nexus_packs_count(packs, pack, pack->blocks - pack->next);
 	if (ho->flags & NEXUS_HF_KEPT)
 		packs->kept -= min_t(u64, packs->kept, pack->blocks - pack->next);
 	low = nexus_packs_low(packs);
 	spin_unlock(&packs->lock);
 	/* Cleared and set again, it is a new request. */
-	nexus_log_set_flags(zone, 0, NEXUS_LF_WANT_PACK);
+	nexus_log_set_flags(zone, 0, NEXUS_LF_WANT_PACK |
+			    (pack->zeroed ? NEXUS_LF_WANT_ZEROED : 0));
 	if (low)
 		nexus_log_set_flags(zone, NEXUS_LF_WANT_PACK, 0);
 	wake_up_all(&packs->wait);
@@ -377,31 +398,60 @@ u64 nexus_packs_free_blocks(struct nexus_zone *zone)
 /* lock held. */
 static void nexus_pack_full(struct nexus_packs *packs, struct nexus_pack *pack)
 {
+	int i;
+
 	pack->state = NEXUS_PS_FULL;
-	packs->open = NULL;
+	for (i = 0; i < NEXUS_PACKS_KINDS; i++)
+		if (packs->open[i] == pack)
+			packs->open[i] = NULL;
 	if (!pack->writes)
 		queue_work(packs->wq, &pack->seal_work);
 }
 
+/* lock held: opens a spare pack that is @zeroed, or not. */
+static struct nexus_pack *nexus_packs_open(struct nexus_packs *packs,
+					   enum nexus_packs_kind kind, bool zeroed)
+{
+	struct nexus_pack *pack;
+
+	list_for_each_entry(pack, &packs->spares, spare) {
+		if (pack->zeroed != zeroed)
+			continue;
+		list_del_init(&pack->spare);
+		pack->state = NEXUS_PS_OPEN;
+		packs->open[kind] = pack;
+		return pack;
+	}
+	return NULL;
+}
+
+/* lock held: where blocks for @kind are, at best. */
+static struct nexus_pack *nexus_packs_pick(struct nexus_packs *packs,
+					   enum nexus_packs_kind kind)
+{
+	struct nexus_pack *pack = NULL;
+
+	if (kind == NEXUS_PACKS_SMALL)
+		pack = packs->open[NEXUS_PACKS_SMALL] ?:
+		       nexus_packs_open(packs, NEXUS_PACKS_SMALL, true);
+	return pack ?: packs->open[NEXUS_PACKS_STREAM] ?:
+	       nexus_packs_open(packs, NEXUS_PACKS_STREAM, false) ?:
+	       nexus_packs_open(packs, NEXUS_PACKS_STREAM, true) ?:
+	       packs->open[NEXUS_PACKS_SMALL];
+}
+
 struct nexus_pack *nexus_packs_alloc(struct nexus_zone *zone, u32 n,
-				     u32 *block, u32 *got)
+				     enum nexus_packs_kind kind, u32 *block,
+				     u32 *got)
 {
 	struct nexus_packs *packs = zone->packs;
 	struct nexus_pack *pack;
+	bool low;
 
 	spin_lock(&packs->lock);
 	if (WARN_ON_ONCE(packs->reserved < n))
 		n = packs->reserved;
-	pack = packs->open;
-	if (!pack) {
-		pack = list_first_entry_or_null(&packs->spares,
-						struct nexus_pack, spare);
-		if (pack) {
-			list_del_init(&pack->spare);
-			pack->state = NEXUS_PS_OPEN;
-			packs->open = pack;
-		}
-	}
+	pack = nexus_packs_pick(packs, kind);
 	if (!n || WARN_ON_ONCE(!pack)) {
 		pack = NULL;
 		goto out;
@@ -412,13 +462,31 @@ struct nexus_pack *nexus_packs_alloc(struct nexus_zone *zone, u32 n,
 	pack->next += n;
 	pack->writes++;
 	kref_get(&pack->ref);
-	packs->free -= n;
+	nexus_packs_count(packs, pack, -(s64)n);
 	packs->reserved -= n;
 	if (pack->next == pack->blocks)
 		nexus_pack_full(packs, pack);
 out:
+	low = kind == NEXUS_PACKS_SMALL && packs->zeroed < packs->pack_blocks / 4;
 	spin_unlock(&packs->lock);
+	if (low)
+		nexus_log_set_flags(zone, NEXUS_LF_WANT_ZEROED, 0);
 	return pack;
+}
+
+void nexus_pack_shorten(struct nexus_pack *pack, u32 block, u32 n)
+{
+	struct nexus_packs *packs = pack->zone->packs;
+
+	if (!n)
+		return;
+	spin_lock(&packs->lock);
+	/* Where others were given out behind them, or it is full, they are lost. */
+	if (pack->state == NEXUS_PS_OPEN && pack->next == block + n) {
+		pack->next = block;
+		nexus_packs_count(packs, pack, n);
+	}
+	spin_unlock(&packs->lock);
 }
 
 void nexus_pack_dirtied(struct nexus_pack *pack)

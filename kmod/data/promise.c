@@ -16,14 +16,29 @@
 #include "../log/log.h"
 #include "data.h"
 
+/* Blocks left of the open packs; lock held. */
+static u64 nexus_packs_rest(const struct nexus_packs *packs)
+{
+	const struct nexus_pack *pack;
+	u64 rest = 0;
+	int i;
+
+	for (i = 0; i < NEXUS_PACKS_KINDS; i++) {
+		pack = packs->open[i];
+		if (pack)
+			rest += pack->blocks - pack->next;
+	}
+	return rest;
+}
+
 /*
- * The rest of the open pack is not counted on: unmounting, or a crash, ends it.
+ * The rest of the open packs is not counted on: unmounting, or a crash, ends them.
  * What is reserved goes there first.
  */
 bool nexus_promises_hold(const struct nexus_packs *packs, u64 promise,
 			 u64 reserve)
 {
-	u64 rest = packs->open ? packs->open->blocks - packs->open->next : 0;
+	u64 rest = nexus_packs_rest(packs);
 	u64 spare = packs->free - rest;
 	u64 over = packs->reserved + reserve;
 

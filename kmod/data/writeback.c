@@ -14,6 +14,7 @@
 #include <linux/writeback.h>
 
 #include "../log/log.h"
+#include "bounce.h"
 #include "data.h"
 #include "host.h"
 
@@ -58,18 +59,22 @@ void nexus_wio_add(struct nexus_wio *wio, struct page *page, u32 nr)
 	wio->nr += nr;
 }
 
-void nexus_wio_checksum(struct nexus_wio *wio)
+void nexus_wio_checksum(struct nexus_wio *wio, u32 first, u32 nr)
 {
-	struct bio_vec *bv;
-	u32 i, at = 0;
+	struct bio_vec *bv = wio->bvec;
+	u32 i = 0, at = 0;
 	void *p;
 
-	for (bv = wio->bvec; bv < wio->bvec + wio->segs; bv++) {
-		for (i = 0; i < bv->bv_len >> PAGE_SHIFT; i++) {
-			p = kmap_local_page(bv->bv_page + i);
-			wio->crc[at++] = cpu_to_le32(nexus_crc32c(0, p, PAGE_SIZE));
-			kunmap_local(p);
+	for (; at < first + nr; at++, i++) {
+		if (i == bv->bv_len >> PAGE_SHIFT) {
+			bv++;
+			i = 0;
 		}
+		if (at < first)
+			continue;
+		p = kmap_local_page(bv->bv_page + i);
+		wio->crc[at] = cpu_to_le32(nexus_crc32c(0, p, PAGE_SIZE));
+		kunmap_local(p);
 	}
 }
 
@@ -208,8 +213,8 @@ static int nexus_wio_run(struct nexus_wio *wio, u32 first, u32 *nr)
 	struct nexus_run run = { .wio = wio, .first = first };
 	int err;
 
-	run.pack = nexus_packs_alloc(ni->zone, wio->nr - first, &run.block,
-				     &run.nr);
+	run.pack = nexus_packs_alloc(ni->zone, wio->nr - first, wio->kind,
+				     &run.block, &run.nr);
 	if (!run.pack)
 		return -ENOSPC;
 	*nr = run.nr;
@@ -236,7 +241,7 @@ static void nexus_wio_work(struct work_struct *work)
 	u32 first = 0, nr;
 
 	if (!err)
-		nexus_wio_checksum(wio);
+		nexus_wio_checksum(wio, 0, wio->nr);
 	while (!err && first < wio->nr) {
 		nr = 0;
 		err = nexus_wio_run(wio, first, &nr);
@@ -250,6 +255,15 @@ static void nexus_wio_work(struct work_struct *work)
 
 /* ---- submission ------------------------------------------------------------------ */
 
+/* Small is what somebody waits for; sync(2) writes many files with one flush. */
+static enum nexus_packs_kind nexus_writer_kind(const struct nexus_writer *w,
+					       u32 nr)
+{
+	return w->wbc->sync_mode == WB_SYNC_ALL && !w->wbc->for_sync &&
+	       nr <= NEXUS_SMALL_BLOCKS ? NEXUS_PACKS_SMALL :
+					  NEXUS_PACKS_STREAM;
+}
+
 static void nexus_writer_submit(struct nexus_writer *w)
 {
 	struct nexus_wio *wio = w->wio;
@@ -261,6 +275,7 @@ static void nexus_writer_submit(struct nexus_writer *w)
 		mempool_free(wio, nexus_wio_pool);
 		return;
 	}
+	wio->kind = nexus_writer_kind(w, wio->nr);
 	INIT_WORK(&wio->work, nexus_wio_work);
 	queue_work(nexus_write_wq, &wio->work);
 }
@@ -442,7 +457,7 @@ int nexus_write_block(struct nexus_zone *zone, struct page *page,
 	struct nexus_block_write bw = { .page = page };
 	u32 got;
 
-	bw.pack = nexus_packs_alloc(zone, 1, &bw.block, &got);
+	bw.pack = nexus_packs_alloc(zone, 1, NEXUS_PACKS_SMALL, &bw.block, &got);
 	if (!bw.pack)
 		return -ENOSPC;
 	INIT_WORK_ONSTACK(&bw.work, nexus_block_write_work);
@@ -479,7 +494,8 @@ int nexus_data_init(void)
 	nexus_write_wq = alloc_workqueue("nexus_write",
 					 WQ_UNBOUND | WQ_MEM_RECLAIM,
 					 NEXUS_WRITERS);
-	if (nexus_wio_pool && nexus_misc_wq && nexus_read_wq && nexus_write_wq)
+	if (nexus_wio_pool && nexus_misc_wq && nexus_read_wq && nexus_write_wq &&
+	    !nexus_bounce_init())
 		return 0;
 	nexus_data_exit();
 	return -ENOMEM;
@@ -495,5 +511,6 @@ void nexus_data_exit(void)
 	nexus_reads_drain();
 	if (nexus_read_wq)
 		destroy_workqueue(nexus_read_wq);
+	nexus_bounce_exit();
 	mempool_destroy(nexus_wio_pool);
 }

@@ -90,7 +90,7 @@ static bool look(struct watch *w, int *ms)
 	int ret;
 
 	if (flags & (NEXUS_LF_WANT_SEGMENT | NEXUS_LF_WANT_PACK | NEXUS_LF_WANT_INO |
-		     NEXUS_LF_WANT_KEEP) &&
+		     NEXUS_LF_WANT_KEEP | NEXUS_LF_WANT_ZEROED) &&
 	    !z->rdonly)
 		zone_make_kick(z);
 	ret = applier_run(&z->applier, 0);

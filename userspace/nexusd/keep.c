@@ -61,7 +61,7 @@ int zone_keep_use(struct zone *z, int (*hand)(struct zone *z, u64 pack, u32 flag
 	/* The kernel moves it from one account to the other; no report in between. */
 	pthread_mutex_lock(&z->report_lock);
 	if (!ret)
-		ret = hand(z, pack, NEXUS_HF_KEPT);
+		ret = hand(z, pack, NEXUS_HF_KEPT | NEXUS_HF_ZEROED);
 	/* Whatever came of it. */
 	zone_keep_open(z);
 	pthread_mutex_unlock(&z->report_lock);

@@ -2,7 +2,7 @@
 /*
  * What the kernel is handed over in advance: segment files, packs, ranges of
  * inode numbers.  A thread per zone makes more when the kernel asks, and keeps
- * one pack ready beyond that.
+ * one pack of zeros ready beyond that.
  */
 #include "zone.h"
 
@@ -121,8 +121,7 @@ static int hand_pack(struct zone *z, u64 pack, u32 flags)
 	fd = z->os->drv->open_pack(z->os, pack, true, &blocks);
 	if (fd < 0)
 		return fd;
-	ret = hand(z, NEXUS_IOC_PACK, fd, flags | NEXUS_HF_ZEROED | NEXUS_HF_SPARE, blocks,
-		   pack);
+	ret = hand(z, NEXUS_IOC_PACK, fd, flags | NEXUS_HF_SPARE, blocks, pack);
 	close(fd);
 	return ret;
 }
@@ -140,16 +139,22 @@ static bool have_space(struct zone *z)
 	return space_above(z, zone_growth_reserve(z) + z->sb.pack_size);
 }
 
-/* A pack under a number never used: an unused file of before, or a new one. */
-static int make_pack(struct zone *z, u64 *pack)
+/*
+ * A pack under a number never used: an unused file of before, which was written, or
+ * a new one.  What is written in bulk needs no zeros, and gets none where there are
+ * others; *@flags says whether it did.
+ */
+static int make_pack(struct zone *z, bool zeroed, u64 *pack, u32 *flags)
 {
 	u32 blocks = super_pack_blocks(&z->sb);
+	bool space = have_space(z);
 	int ret;
 
-	if (!z->nrecycle && !have_space(z))
+	if (!z->nrecycle && !space)
 		return -ENOSPC;
 	ret = zone_take_packs(z, 1, pack);
-	while (!ret && z->nrecycle) {
+	*flags = NEXUS_HF_ZEROED;
+	while (!ret && z->nrecycle && (zeroed || !space || z->nrecycle > 1)) {
 		u64 from = z->recycle[--z->nrecycle];
 
 		ret = pack_recycle(z->os, from, *pack, blocks, z->sb.uuid);
@@ -160,7 +165,12 @@ static int make_pack(struct zone *z, u64 *pack)
 			  from, strerror(-ret));
 		ret = z->os->drv->remove(z->os, from);
 	}
-	return ret ? ret : pack_create(z->os, *pack, blocks, z->sb.uuid);
+	if (ret)
+		return ret;
+	if (zeroed)
+		return pack_create(z->os, *pack, blocks, z->sb.uuid);
+	*flags = 0;
+	return pack_create_allocated(z->os, *pack, blocks, z->sb.uuid);
 }
 
 /* ---- at mount -------------------------------------------------------------- */
@@ -308,8 +318,8 @@ static int hand_segments(struct zone *z)
 int zone_hand_over(struct zone *z, struct errline *err)
 {
 	struct nexus_ino_range range = { .zone = z->id };
+	u32 i, flags;
 	u64 pack;
-	u32 i;
 	int ret;
 
 	z->first_pack = z->al.next_pack;
@@ -319,9 +329,10 @@ int zone_hand_over(struct zone *z, struct errline *err)
 			       strerror(-ret));
 	ret = find_recycle(z);
 	for (i = 0; !ret && i < ZONE_SPARE_PACKS; i++) {
-		ret = make_pack(z, &pack);
+		/* One for what is small, the others for what is not. */
+		ret = make_pack(z, !i, &pack, &flags);
 		if (!ret)
-			ret = hand_pack(z, pack, 0);
+			ret = hand_pack(z, pack, flags);
 	}
 	/* Without a pack there are still names to be changed and files to be deleted. */
 	if (ret == -ENOSPC) {
@@ -391,26 +402,50 @@ static void serve_segments(struct zone *z)
 	complain(z, "a segment cannot be handed over", ret);
 }
 
+/* A pack of zeros; without one small writes go where there is room. */
+static void serve_zeroed(struct zone *z)
+{
+	u32 flags;
+	int ret = 0;
+
+	if (!wants(z, NEXUS_LF_WANT_ZEROED))
+		return;
+	if (!z->spare)
+		ret = make_pack(z, true, &z->spare, &flags);
+	if (!ret)
+		ret = hand_pack(z, z->spare, NEXUS_HF_ZEROED);
+	z->spare = 0;
+	complain(z, "a pack of zeros cannot be handed over", ret);
+}
+
 static void serve_packs(struct zone *z)
 {
 	unsigned int i;
+	u32 flags;
+	u64 pack;
 	int ret = 0;
 
 	for (i = 0; !ret && i < AT_ONCE && wants(z, NEXUS_LF_WANT_PACK); i++) {
-		if (!z->spare)
-			ret = make_pack(z, &z->spare);
+		ret = make_pack(z, false, &pack, &flags);
+		if (ret == -ENOSPC && z->spare) {
+			pack = z->spare;
+			flags = NEXUS_HF_ZEROED;
+			z->spare = 0;
+			ret = 0;
+		}
 		if (!ret) {
-			ret = hand_pack(z, z->spare, 0);
+			ret = hand_pack(z, pack, flags);
 		} else if (ret == -ENOSPC && z->kept) {
 			/* Growth cannot have it: before it comes, tell it so. */
 			set_nospace(z, true);
 			ret = zone_keep_use(z, hand_pack);
 		}
-		z->spare = 0;
 	}
+	if (!ret)
+		serve_zeroed(z);
 	/* Zeros take their time; better before somebody waits. */
 	if (!ret && !z->spare && !atomic_load(&z->stopping) && (have_space(z) || z->nrecycle)) {
-		ret = make_pack(z, &z->spare);
+		ret = make_pack(z, true, &z->spare, &flags);
 		if (ret)
 			z->spare = 0;
 	}

@@ -80,6 +80,14 @@ int pack_create(struct nexus_objectstore *os, u64 pack, u32 blocks, const u8 *uu
 	return ret ? ret : begin_pack(os, pack, blocks, uuid);
 }
 
+int pack_create_allocated(struct nexus_objectstore *os, u64 pack, u32 blocks,
+			  const u8 *uuid)
+{
+	int ret = os->drv->create_allocated(os, pack, blocks);
+
+	return ret ? ret : begin_pack(os, pack, blocks, uuid);
+}
+
 int pack_create_kept(struct nexus_objectstore *os, u64 pack, u32 blocks, const u8 *uuid)
 {
 	int ret = os->drv->create_kept(os, pack, blocks);

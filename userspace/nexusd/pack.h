@@ -10,6 +10,9 @@
 
 /* Makes a pack with its head in block 0, or gives an unused one a new id. */
 int pack_create(struct nexus_objectstore *os, u64 pack, u32 blocks, const u8 *uuid);
+/* The same, whose blocks have their space and were not written. */
+int pack_create_allocated(struct nexus_objectstore *os, u64 pack, u32 blocks,
+			  const u8 *uuid);
 /* The same, in room that the store has set aside. */
 int pack_create_kept(struct nexus_objectstore *os, u64 pack, u32 blocks, const u8 *uuid);
 /* The same, which takes no more space than what is written to it. */

@@ -288,6 +288,7 @@ struct nexus_setting_ent {
 #define NEXUS_LF_WANT_APPLY	(1u << 5) /* somebody waits for applied to advance */
 #define NEXUS_LF_WANT_CHECKPOINT (1u << 6) /* segments run short: fold now */
 #define NEXUS_LF_WANT_KEEP	(1u << 7) /* somebody waits for @keep to be kept */
+#define NEXUS_LF_WANT_ZEROED	(1u << 8) /* a pack with HF_ZEROED would be welcome */
 
 /*
  * First page of NEXUS_MMAP_LOG.  The record with LSN l is at byte

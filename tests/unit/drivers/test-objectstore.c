@@ -186,6 +186,43 @@ static void test_kept(void **state)
 	os->drv->close(os);
 }
 
+/* Space of its own, not written: it is used again when it is, and not before. */
+static void test_allocated(void **state)
+{
+	struct nexus_objectstore *os;
+	char path[160];
+	struct stat st;
+	u32 blocks, i;
+	void *buf = NULL;
+	int fd;
+
+	(void)state;
+	assert_int_equal(nexus_os_localdisk.open(dir, &os), 0);
+	assert_int_equal(os->drv->create_allocated(os, 0x21, 64), 0);
+	assert_int_equal(os->drv->create_allocated(os, 0x21, 64), -EEXIST);
+	check_zero(os, 0x21, 64);
+	snprintf(path, sizeof(path), "%s/21/0000000000000021.pack", dir);
+	assert_int_equal(stat(path, &st), 0);
+	assert_true(st.st_blocks * 512 >= 64 * 4096);
+	assert_int_equal(os->drv->recycle(os, 0x21, 0x22), -EINVAL);
+	assert_int_equal(posix_memalign(&buf, 4096, 4096), 0);
+	memset(buf, 7, 4096);
+	fd = os->drv->open_pack(os, 0x21, true, &blocks);
+	assert_true(fd >= 0);
+	for (i = 0; i < 64; i++) {
+		if (i == 17)
+			continue;
+		assert_int_equal(pwrite(fd, buf, 4096, (off_t)i * 4096), 4096);
+	}
+	assert_int_equal(os->drv->recycle(os, 0x21, 0x22), -EINVAL);
+	assert_int_equal(pwrite(fd, buf, 4096, 17 * 4096), 4096);
+	close(fd);
+	free(buf);
+	assert_int_equal(os->drv->recycle(os, 0x21, 0x22), 0);
+	assert_int_equal(os->drv->remove(os, 0x22), 0);
+	os->drv->close(os);
+}
+
 static void test_heads(void **state)
 {
 	struct nexus_objectstore *os;
@@ -225,6 +262,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_mem, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_leftovers, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_kept, make_dir, remove_dir),
+		cmocka_unit_test_setup_teardown(test_allocated, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_heads, make_dir, remove_dir),
 	};
 

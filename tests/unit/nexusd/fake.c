@@ -83,9 +83,15 @@ static int fake_ioctl(struct chan *c, unsigned long cmd, void *arg)
 	case NEXUS_IOC_PACK:
 		k->packs++;
 		k->kept_packs += !!(ho->flags & NEXUS_HF_KEPT);
+		k->zeroed_packs += !!(ho->flags & NEXUS_HF_ZEROED);
 		if (ho->flags & NEXUS_HF_SPARE && ho->id <= k->last_pack)
 			return -EEXIST;
 		k->last_pack = ho->id;
+		/* As the kernel: who wants more says so again. */
+		__atomic_fetch_and(&k->ctl->flags,
+				   ~(NEXUS_LF_WANT_PACK |
+				     (ho->flags & NEXUS_HF_ZEROED ? NEXUS_LF_WANT_ZEROED : 0)),
+				   __ATOMIC_RELEASE);
 		return 0;
 	case NEXUS_IOC_INO_RANGE:
 		k->ranges++;

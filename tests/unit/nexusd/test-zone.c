@@ -7,6 +7,18 @@
 #include "quota.h"
 #include "util.h"
 
+/* Asks the maker as the kernel does, and waits for it. */
+static void want(struct fake *k, struct zone *z, u32 flag)
+{
+	u32 i;
+
+	__atomic_store_n(&k->ctl->flags, flag, __ATOMIC_RELEASE);
+	zone_make_kick(z);
+	for (i = 0; i < 500 && __atomic_load_n(&k->ctl->flags, __ATOMIC_ACQUIRE); i++)
+		usleep(10000);
+	assert_int_equal(__atomic_load_n(&k->ctl->flags, __ATOMIC_ACQUIRE), 0);
+}
+
 static void test_hand_over(void **state)
 {
 	struct config cfg;
@@ -21,6 +33,15 @@ static void test_hand_over(void **state)
 	assert_int_equal(k.segments, cfg.segments);
 	assert_int_equal(k.packs, ZONE_SPARE_PACKS);
 	assert_int_equal(k.ranges, 1);
+	/* Zeros where they are asked for: of two there were one stays for that. */
+	assert_true(k.zeroed_packs == 1 && z->nrecycle == 1);
+	assert_int_equal(zone_make_start(z), 0);
+	want(&k, z, NEXUS_LF_WANT_PACK);
+	assert_true(k.packs == 3 && k.zeroed_packs == 1);
+	want(&k, z, NEXUS_LF_WANT_ZEROED);
+	assert_true(k.packs == 4 && k.zeroed_packs == 2);
+	atomic_store(&z->stopping, true);
+	zone_make_stop(z);
 	assert_int_equal(k.last_ino_end - NEXUS_FIRST_INO, ZONE_INO_RANGE);
 	assert_int_equal(zone_take_packs(z, 3, &first), 0);
 	assert_true(first > k.last_pack);
@@ -470,7 +491,7 @@ static int hand_kept(struct zone *z, u64 pack, u32 flags)
 
 	assert_true(fd >= 0);
 	close(fd);
-	assert_int_equal(flags, NEXUS_HF_KEPT);
+	assert_int_equal(flags, NEXUS_HF_KEPT | NEXUS_HF_ZEROED);
 	assert_int_equal(blocks, super_pack_blocks(&z->sb));
 	handed = pack;
 	return 0;

@@ -114,6 +114,7 @@ struct fake {
 	u64 kept, kept_for;	/* as last reported */
 	u32 reports;
 	u32 kept_packs;		/* handed over out of what was kept */
+	u32 zeroed_packs;	/* handed over as written everywhere */
 };
 
 void fake_init(struct fake *k, u64 ring_size, u64 lsn);
