@@ -304,5 +304,5 @@ test_refused() {
 
 # A check has time for these; the long part 62-faults runs all.
 [ $# != 0 ] || [ -n "${NEXUS_LOOPS:-}" ] ||
-	set -- test_evict test_kinds test_changes test_killed test_corrupt test_helper_dies
+	set -- test_evict test_killed test_corrupt
 tap_main "$@"
