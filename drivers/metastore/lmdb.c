@@ -8,6 +8,9 @@
  * exclusively; the batch that ran into the end is given up and its writer
  * does it again.
  *
+ * What the index may grow by has its place on the disk before (keep_ahead): removing
+ * files is what helps when others have filled the disk, and it is written like all else.
+ *
  * A commit whose last write fails leaves LMDB's environment good for nothing, for
  * readers too (MDB_PANIC): it is closed and opened again, like growth.  What is on
  * disk then is the state before or after that commit, and its writer does it again.
@@ -30,6 +33,7 @@
 
 #define LMDB_MAP_DEFAULT	(1ull << 30)
 #define LMDB_READERS		1024
+#define LMDB_AHEAD		(8L << 20)	/* of the disk, behind the index */
 #define LMDB_LOCK_BYTES		((LMDB_READERS + 8) * 64L)	/* a line each, and a head */
 
 struct lmdb_snap {
@@ -52,6 +56,7 @@ struct lmdb_store {
 	MDB_dbi dbi;
 	char *dir;
 	u64 map_size;
+	u64 ahead;			/* the disk has given space up to there; under write_lock */
 	bool rdonly;
 	pthread_rwlock_t map_lock;
 	pthread_mutex_t write_lock;
@@ -208,6 +213,28 @@ static int alloc_lock_file(const char *dir)
 	return rc;
 }
 
+/*
+ * Space of the disk behind the pages in use, not in the file's size, which LMDB goes by.
+ * Where the disk has none or cannot tell, what it gave before is used up.  write_lock
+ * held, or nobody else has the store.
+ */
+static void keep_ahead(struct lmdb_store *store)
+{
+	MDB_envinfo info;
+	MDB_stat st;
+	u64 end;
+	int fd;
+
+	if (mdb_env_info(store->env, &info) || mdb_env_stat(store->env, &st) ||
+	    mdb_env_get_fd(store->env, &fd))
+		return;
+	end = ((u64)info.me_last_pgno + 1) * st.ms_psize;
+	if (end + LMDB_AHEAD / 2 <= store->ahead)
+		return;
+	if (!fallocate(fd, FALLOC_FL_KEEP_SIZE, (off_t)end, LMDB_AHEAD))
+		store->ahead = end + LMDB_AHEAD;
+}
+
 static void close_env(struct lmdb_store *store)
 {
 	struct lmdb_snap *snap;
@@ -285,6 +312,8 @@ static int lmdb_open(const char *dir, const struct nexus_ms_opts *opts,
 	ret = check_size(store, dir, err, errlen);
 	if (ret)
 		goto close;
+	if (!store->rdonly)
+		keep_ahead(store);
 	*ms = &store->base;
 	return 0;
 
@@ -541,13 +570,17 @@ static int end_batch(struct lmdb_batch *batch, int ret)
 static int lmdb_commit(struct nexus_ms_batch *b)
 {
 	struct lmdb_batch *batch = (struct lmdb_batch *)b;
+	int ret;
 
 	/* The disk may have been full before the map was: LMDB writes ahead. */
 	if (batch->error) {
 		mdb_txn_abort(batch->txn);
 		return end_batch(batch, batch->error);
 	}
-	return end_batch(batch, batch_result(batch, mdb_txn_commit(batch->txn)));
+	ret = batch_result(batch, mdb_txn_commit(batch->txn));
+	if (!ret)
+		keep_ahead(batch->store);
+	return end_batch(batch, ret);
 }
 
 static void lmdb_abort(struct nexus_ms_batch *b)

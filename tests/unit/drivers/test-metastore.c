@@ -337,6 +337,38 @@ static void test_last_write_of_a_commit_fails(void **state)
 	ms->drv->close(ms);
 }
 
+static off_t behind_the_end(void)
+{
+	char path[sizeof(dir) + 16];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "%s/data.mdb", dir);
+	assert_int_equal(stat(path, &st), 0);
+	return (off_t)st.st_blocks * 512 - st.st_size;
+}
+
+/* A full disk can be emptied: the index has what it needs for that before. */
+static void test_space_ahead(void **state)
+{
+	struct nexus_metastore *ms = open_store(&nexus_ms_lmdb, true, 0);
+	static const char val[40000];
+	struct nexus_ms_batch *b;
+	u32 i;
+
+	(void)state;
+	if (!behind_the_end())
+		skip();
+	assert_true(behind_the_end() >= 7 << 20);
+	for (i = 0; i < 200; i++) {
+		assert_int_equal(ms->drv->begin_write(ms, &b), 0);
+		assert_int_equal(ms->drv->put(b, &i, sizeof(i), val, sizeof(val)), 0);
+		assert_int_equal(ms->drv->commit(b), 0);
+		assert_true(behind_the_end() >= 3 << 20);
+	}
+	ms->drv->close(ms);
+	assert_true(behind_the_end() >= 3 << 20);
+}
+
 /*
  * A process dies at any moment of a commit: the store holds a whole number of
  * batches, all that were reported among them.
@@ -505,6 +537,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_abort_changes_nothing, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_failed_put_spoils_the_batch, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_last_write_of_a_commit_fails, make_dir, remove_dir),
+		cmocka_unit_test_setup_teardown(test_space_ahead, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_killed_in_commit, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_bad_files, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_read_only, make_dir, remove_dir),
