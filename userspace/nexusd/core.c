@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "core_impl.h"
+#include "genl.h"
 #include "helper.h"
 #include "upgrade.h"
 #include "zone.h"
@@ -107,8 +108,10 @@ static void fill_open(struct control_zone_info *info, struct zone *z)
 		memcpy(info->reason, reason, sizeof(reason));
 	} else if (zone_flags(z) & NEXUS_LF_READONLY) {
 		info->state = CONTROL_ZONE_READ_ONLY;
-		snprintf(info->reason, sizeof(info->reason),
-			 "the module made it read-only; the kernel log says why");
+		if (genl_zone_reason(z->cfg->session, z->name, info->reason,
+				     sizeof(info->reason)))
+			snprintf(info->reason, sizeof(info->reason),
+				 "the module made it read-only; the kernel log says why");
 	} else if (z->rdonly) {
 		info->state = CONTROL_ZONE_READ_ONLY;
 		snprintf(info->reason, sizeof(info->reason), "mounted read-only");
@@ -213,6 +216,11 @@ static int fill_zone(struct helper *h, const char *name, struct control_zone_inf
 	if (!ret) {
 		ret = fill_closed(h, name, dir, info, line);
 		close(fd);
+	} else if (ret == -EBUSY && !genl_zone_reason(h->cfg.session, name, info->reason,
+						      sizeof(info->reason))) {
+		/* Mounted, and we could not take it over. */
+		info->state = CONTROL_ZONE_READ_ONLY;
+		ret = 0;
 	}
 	helper_release(h, name);
 	return ret;

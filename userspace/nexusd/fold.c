@@ -236,6 +236,8 @@ static void *fold_main(void *arg)
 			/* Nothing to fold: the age counts from the next change. */
 			if (memtable_applied(&z->mt) == atomic_load(&z->checkpoint))
 				last = now_ms();
+			/* Others use the disk, too, and df asks the kernel. */
+			zone_report_space(z);
 			wait_ms(z, 500);
 		}
 		pthread_mutex_lock(&z->fold_lock);

@@ -3,6 +3,7 @@
 #ifndef NEXUSD_GENL_H
 #define NEXUSD_GENL_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 /*
@@ -10,5 +11,11 @@
  * loaded.
  */
 int genl_stats(int (*fn)(void *arg, const char *name, uint64_t value), void *arg);
+
+/*
+ * Why the module has made a zone of @session read-only.  -ENOENT when it has not;
+ * then, and on other errors, @reason is empty or cut short.
+ */
+int genl_zone_reason(const char *session, const char *name, char *reason, size_t size);
 
 #endif /* NEXUSD_GENL_H */

@@ -10,6 +10,8 @@
 
 #include "fetch.h"
 
+#define REPORT_SPACE	(1u << 20)	/* bytes; less is not worth a report */
+
 
 void zone_cond_init(pthread_cond_t *cond)
 {
@@ -275,8 +277,10 @@ void zone_report(struct zone *z)
 	pthread_mutex_lock(&z->report_lock);
 	rp.applied = memtable_applied(&z->mt);
 	rp.checkpoint = atomic_load(&z->checkpoint);
-	if (!z->os->drv->space(z->os, &rp.space_total, &avail))
+	if (!z->os->drv->space(z->os, &rp.space_total, &avail)) {
+		z->reported_avail = avail;
 		rp.space_free = avail > reserve ? avail - reserve : 0;
+	}
 	if (atomic_load(&z->nospace)) {
 		rp.flags |= NEXUS_RP_NOSPACE;
 		rp.space_free = 0;
@@ -289,4 +293,17 @@ void zone_report(struct zone *z)
 	if (ret && ret != -ENOENT && ret != -ESHUTDOWN)
 		log_warn("zone %s: report refused: %s (applied %llu, checkpoint %llu)",
 			 z->name, strerror(-ret), (u64)rp.applied, (u64)rp.checkpoint);
+}
+
+void zone_report_space(struct zone *z)
+{
+	u64 total, avail, before;
+
+	if (z->os->drv->space(z->os, &total, &avail))
+		return;
+	pthread_mutex_lock(&z->report_lock);
+	before = z->reported_avail;
+	pthread_mutex_unlock(&z->report_lock);
+	if ((avail > before ? avail - before : before - avail) >= REPORT_SPACE)
+		zone_report(z);
 }

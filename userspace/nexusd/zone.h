@@ -98,6 +98,7 @@ struct zone {
 	size_t nrecycle;
 	atomic_bool nospace;
 	u64 kept;			/* packs' room set aside; report_lock */
+	u64 reported_avail;		/* the host's bytes, as last reported; report_lock */
 	u64 kept_for;			/* the kernel's wish that led to it; report_lock */
 	struct zone_leftovers leftovers;	/* maker thread */
 	pthread_mutex_t dead_lock;	/* the kernel forgets packs, or is given them */
@@ -134,6 +135,8 @@ void zone_put(struct zone *z);
 void zone_fail(struct zone *z, int error, u64 lsn, const char *reason);
 int zone_error(struct zone *z, char reason[112]);
 void zone_report(struct zone *z);
+/* Reports if the host has gained or lost space since it was last told of. */
+void zone_report_space(struct zone *z);
 /* Everything below is in segments and flushed; 0 without a ring. */
 u64 zone_durable(const struct zone *z);
 u32 zone_flags(const struct zone *z);
