@@ -43,19 +43,20 @@ mount_room() {
 	echo 360000 > /proc/sys/vm/dirty_expire_centisecs
 }
 
-# In place: a file that is emptied first is written when it is closed.
+# In place: a file that is emptied first is written when it is closed.  And too much to be
+# kept inline: the records would be others.
 all() {
 	perl -MFcntl -e '
 		my ($dir, $word, $n) = @ARGV;
 		for my $i (1..$n) {
 			sysopen(my $f, "$dir/$i", O_WRONLY | O_CREAT) or die "$i: $!\n";
-			syswrite($f, "$word $i\n") or die "$i: $!\n";
+			syswrite($f, "$word $i\n" . "." x 2000) or die "$i: $!\n";
 		}' $mnt "$1" $files
 }
 
 # Every 20th: each costs a question to the helper.
 all_new() {
-	seq -f 'new %.0f' 1 20 $files | diff - <(cd $mnt && seq 1 20 $files | xargs cat)
+	seq -f 'new %.0f' 1 20 $files | diff - <(cd $mnt && seq 1 20 $files | xargs head -qn 1)
 }
 
 # $files dirty files, nobody at home, and one who has fsynced until it stands.
