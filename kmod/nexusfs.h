@@ -169,6 +169,7 @@ struct nexus_zone {
 	int error;
 	char reason[112];
 	struct work_struct fail_work;	/* marks the superblock read-only */
+	struct work_struct free_work;	/* nexus_zone_put_later() */
 };
 
 /* What s_fs_info points to: the mount's identity, fixed before the zone is open. */
@@ -184,6 +185,11 @@ struct nexus_sb {
 /* zone.c */
 struct nexus_zone *nexus_zone_alloc(const char *name);	/* ref 1, or NULL */
 void nexus_zone_put(struct nexus_zone *zone);		/* may sleep */
+/*
+ * For callers with mmap_lock, under which nothing may wait for the log's flusher: it
+ * takes locks of the host's files, whose holders may fault.
+ */
+void nexus_zone_put_later(struct nexus_zone *zone);
 static inline void nexus_zone_get(struct nexus_zone *zone)
 {
 	kref_get(&zone->ref);

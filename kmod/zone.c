@@ -64,6 +64,27 @@ void nexus_zone_put(struct nexus_zone *zone)
 		kref_put(&zone->ref, nexus_zone_release);
 }
 
+static void nexus_zone_free_work(struct work_struct *work)
+{
+	struct nexus_zone *zone = container_of(work, struct nexus_zone,
+					       free_work);
+
+	nexus_zone_release(&zone->ref);
+}
+
+static void nexus_zone_release_later(struct kref *ref)
+{
+	struct nexus_zone *zone = container_of(ref, struct nexus_zone, ref);
+
+	INIT_WORK(&zone->free_work, nexus_zone_free_work);
+	queue_work(nexus_zone_wq, &zone->free_work);
+}
+
+void nexus_zone_put_later(struct nexus_zone *zone)
+{
+	kref_put(&zone->ref, nexus_zone_release_later);
+}
+
 /* ---- superblock ------------------------------------------------------ */
 
 void nexus_zone_set_sb(struct nexus_zone *zone, struct super_block *sb)

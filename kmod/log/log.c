@@ -380,7 +380,7 @@ static void nexus_log_vm_open(struct vm_area_struct *vma)
 
 static void nexus_log_vm_close(struct vm_area_struct *vma)
 {
-	nexus_zone_put(vma->vm_private_data);
+	nexus_zone_put_later(vma->vm_private_data);
 }
 
 static const struct vm_operations_struct nexus_log_vm_ops = {
