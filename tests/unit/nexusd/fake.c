@@ -66,6 +66,16 @@ static int fake_present(struct fake *k, const struct nexus_retire *r)
 	return k->present_error;
 }
 
+static bool was_handed(const struct fake *k, u64 pack)
+{
+	size_t i;
+
+	for (i = 0; i < FAKE_HANDED; i++)
+		if (k->handed[i] == pack)
+			return true;
+	return false;
+}
+
 static int fake_ioctl(struct chan *c, unsigned long cmd, void *arg)
 {
 	struct fake *k = c->ctx;
@@ -84,9 +94,10 @@ static int fake_ioctl(struct chan *c, unsigned long cmd, void *arg)
 		k->packs++;
 		k->kept_packs += !!(ho->flags & NEXUS_HF_KEPT);
 		k->zeroed_packs += !!(ho->flags & NEXUS_HF_ZEROED);
-		if (ho->flags & NEXUS_HF_SPARE && ho->id <= k->last_pack)
+		if (ho->flags & NEXUS_HF_SPARE && was_handed(k, ho->id))
 			return -EEXIST;
-		k->last_pack = ho->id;
+		k->handed[k->nhanded++ % FAKE_HANDED] = ho->id;
+		k->last_pack = NEXUS_MAX(k->last_pack, ho->id);
 		/* As the kernel: who wants more says so again. */
 		__atomic_fetch_and(&k->ctl->flags,
 				   ~(NEXUS_LF_WANT_PACK |

@@ -90,6 +90,8 @@ void logw_spoil(struct logw *w, u32 file, u32 block, u8 byte);
 
 /* ---- a kernel ---------------------------------------------------------------- */
 
+#define FAKE_HANDED	64
+
 struct fake {
 	struct chan chan;
 	struct nexus_log_ctl *ctl;
@@ -103,6 +105,8 @@ struct fake {
 	u32 segments, packs, ranges, submits, fails;
 	u64 last_ino_end;
 	u64 last_pack;
+	u64 handed[FAKE_HANDED];	/* packs, the last ones */
+	u32 nhanded;
 	int submit_error;
 	int retire_error;
 	u32 retires;
