@@ -109,8 +109,7 @@ int nexus_hand_retire(struct nexus_att *att, struct nexus_retire *r, bool gone)
 	sb = nexus_zone_grab_sb(cz->zone);
 	err = -ENOTCONN;
 	if (sb) {
-		err = gone ? nexus_packs_retire(cz->zone, r, range) :
-			     nexus_packs_present(cz->zone, r, range);
+		err = nexus_packs_retire(cz->zone, r, range, gone);
 		nexus_sb_release(sb);
 	}
 	kvfree(range);

@@ -264,24 +264,37 @@ static void nexus_presence_mark(struct nexus_pack *pack, unsigned long **blocks)
 	spin_unlock_irq(&pack->read_lock);
 }
 
-static int nexus_pack_retire(struct nexus_pack *pack,
-			     const struct nexus_pack_range *range, u32 nr,
-			     bool evict)
+/* What @range says of a sealed pack, as bits that are the caller's to free; or ERR_PTR. */
+static unsigned long *nexus_pack_bits(struct nexus_pack *pack,
+				      const struct nexus_pack_range *range,
+				      u32 nr)
 {
-	struct nexus_packs *packs = pack->zone->packs;
 	unsigned long *blocks;
 	int err;
 
 	if (READ_ONCE(pack->state) != NEXUS_PS_SEALED)
-		return -EBUSY;
+		return ERR_PTR(-EBUSY);
 	blocks = nexus_presence_alloc(pack);
 	if (!blocks)
-		return -ENOMEM;
+		return ERR_PTR(-ENOMEM);
 	err = nexus_retire_blocks(pack, range, nr, blocks);
-	if (!err && mutex_lock_killable(&packs->retire_mutex))
+	if (!err)
+		return blocks;
+	kvfree(blocks);
+	return ERR_PTR(err);
+}
+
+/* Frees @blocks. */
+static int nexus_pack_retire(struct nexus_pack *pack, unsigned long *blocks,
+			     bool evict)
+{
+	struct nexus_packs *packs = pack->zone->packs;
+	int err = 0;
+
+	if (mutex_lock_killable(&packs->retire_mutex)) {
 		err = -EINTR;
-	if (err)
 		goto out;
+	}
 	if (!evict)
 		err = nexus_maps_check(pack->zone, pack->id, blocks);
 	if (!err) {
@@ -294,51 +307,32 @@ out:
 	return err;
 }
 
-int nexus_packs_retire(struct nexus_zone *zone, const struct nexus_retire *r,
-		       const struct nexus_pack_range *range)
+static void nexus_pack_present(struct nexus_pack *pack,
+			       const unsigned long *blocks)
 {
-	struct nexus_pack *pack = nexus_packs_find(zone, r->pack);
-	int err;
-
-	if (!pack)
-		return -ENXIO;
-	err = nexus_pack_retire(pack, range, r->nr, r->flags & NEXUS_RT_EVICT);
-	nexus_pack_put(pack);
-	return err;
+	spin_lock_irq(&pack->read_lock);
+	if (pack->absent)
+		bitmap_andnot(pack->absent, pack->absent, blocks, pack->blocks);
+	spin_unlock_irq(&pack->read_lock);
 }
 
-static int nexus_pack_present(struct nexus_pack *pack,
-			      const struct nexus_pack_range *range, u32 nr)
+int nexus_packs_retire(struct nexus_zone *zone, const struct nexus_retire *r,
+		       const struct nexus_pack_range *range, bool gone)
 {
+	struct nexus_pack *pack = nexus_packs_find(zone, r->pack);
 	unsigned long *blocks;
 	int err;
 
-	if (READ_ONCE(pack->state) != NEXUS_PS_SEALED)
-		return -EBUSY;
-	blocks = nexus_presence_alloc(pack);
-	if (!blocks)
-		return -ENOMEM;
-	err = nexus_retire_blocks(pack, range, nr, blocks);
-	if (!err) {
-		spin_lock_irq(&pack->read_lock);
-		if (pack->absent)
-			bitmap_andnot(pack->absent, pack->absent, blocks,
-				      pack->blocks);
-		spin_unlock_irq(&pack->read_lock);
-	}
-	kvfree(blocks);
-	return err;
-}
-
-int nexus_packs_present(struct nexus_zone *zone, const struct nexus_retire *r,
-			const struct nexus_pack_range *range)
-{
-	struct nexus_pack *pack = nexus_packs_find(zone, r->pack);
-	int err;
-
 	if (!pack)
 		return -ENXIO;
-	err = nexus_pack_present(pack, range, r->nr);
+	blocks = nexus_pack_bits(pack, range, r->nr);
+	err = PTR_ERR_OR_ZERO(blocks);
+	if (!err && gone) {
+		err = nexus_pack_retire(pack, blocks, r->flags & NEXUS_RT_EVICT);
+	} else if (!err) {
+		nexus_pack_present(pack, blocks);
+		kvfree(blocks);
+	}
 	nexus_pack_put(pack);
 	return err;
 }

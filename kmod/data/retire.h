@@ -8,14 +8,12 @@
 /* Whether pack @id is one that the kernel writes to, or has written to. */
 bool nexus_packs_own(struct nexus_zone *zone, u64 id);
 /*
- * Blocks of pack @r->pack are about to go from its file, see struct nexus_retire;
- * @range is a copy of what it points to.  Mounted; process context; waits killably.
+ * Blocks of pack @r->pack are about to go from its file (@gone), or are there again,
+ * see struct nexus_retire; @range is a copy of what it points to.  Mounted; process
+ * context; with @gone waits killably.
  */
 int nexus_packs_retire(struct nexus_zone *zone, const struct nexus_retire *r,
-		       const struct nexus_pack_range *range);
-/* They are there again.  As above, and waits for nothing. */
-int nexus_packs_present(struct nexus_zone *zone, const struct nexus_retire *r,
-			const struct nexus_pack_range *range);
+		       const struct nexus_pack_range *range, bool gone);
 
 /*
  * Appends a checked MOVE record if the file still has what it says, and changes the

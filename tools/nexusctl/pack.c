@@ -275,7 +275,8 @@ static int verify(struct ctl *ctl, const uint64_t *packs, size_t n)
 	return va.problems ? EXIT_WRONG : EXIT_OK;
 }
 
-int cmd_pack_verify(struct ctl *ctl)
+/* With the numbers of the packs that follow the zone. */
+static int with_packs(struct ctl *ctl, int (*fn)(struct ctl *ctl, const uint64_t *packs, size_t n))
 {
 	size_t n = (size_t)ctl->n_args - 1;
 	uint64_t *packs = calloc(n ? n : 1, sizeof(*packs));
@@ -287,9 +288,14 @@ int cmd_pack_verify(struct ctl *ctl)
 	}
 	ret = parse_packs(ctl, packs);
 	if (ret == EXIT_OK)
-		ret = verify(ctl, packs, n);
+		ret = fn(ctl, packs, n);
 	free(packs);
 	return ret;
+}
+
+int cmd_pack_verify(struct ctl *ctl)
+{
+	return with_packs(ctl, verify);
 }
 
 /* ---- compact ----------------------------------------------------------------- */
@@ -326,24 +332,11 @@ static int compact(struct ctl *ctl, const uint64_t *packs, size_t n)
 
 int cmd_pack_compact(struct ctl *ctl)
 {
-	size_t n = (size_t)ctl->n_args - 1;
-	uint64_t *packs;
-	int ret;
-
-	if (n && ctl->all) {
+	if (ctl->n_args > 1 && ctl->all) {
 		fputs("nexusctl: either packs or --all\n", stderr);
 		return EXIT_USAGE;
 	}
-	packs = calloc(n ? n : 1, sizeof(*packs));
-	if (!packs) {
-		fputs("nexusctl: out of memory\n", stderr);
-		return EXIT_FAILED;
-	}
-	ret = parse_packs(ctl, packs);
-	if (ret == EXIT_OK)
-		ret = compact(ctl, packs, n);
-	free(packs);
-	return ret;
+	return with_packs(ctl, compact);
 }
 
 /* ---- evict ------------------------------------------------------------------- */
@@ -374,17 +367,5 @@ static int evict(struct ctl *ctl, const uint64_t *packs, size_t n)
 
 int cmd_pack_evict(struct ctl *ctl)
 {
-	size_t n = (size_t)ctl->n_args - 1;
-	uint64_t *packs = calloc(n, sizeof(*packs));
-	int ret;
-
-	if (!packs) {
-		fputs("nexusctl: out of memory\n", stderr);
-		return EXIT_FAILED;
-	}
-	ret = parse_packs(ctl, packs);
-	if (ret == EXIT_OK)
-		ret = evict(ctl, packs, n);
-	free(packs);
-	return ret;
+	return with_packs(ctl, evict);
 }

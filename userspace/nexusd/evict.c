@@ -87,21 +87,6 @@ static int verify(struct content *c, struct survey *s, const char *zone)
 	return ret;
 }
 
-static int retire(struct zone *z, struct survey *s)
-{
-	u64 pack = s->img.pack;
-	int ret = -ENOENT;
-
-	/* As for punching: the kernel must have it, and not one that goes. */
-	pthread_mutex_lock(&z->dead_lock);
-	if (!zone_pack_dying(z, pack))
-		ret = zone_offer_pack(z, pack);
-	if (!ret)
-		ret = zone_evict_blocks(z, pack, s->gone, s->img.blocks);
-	pthread_mutex_unlock(&z->dead_lock);
-	return ret;
-}
-
 static int evict_surveyed(struct zone *z, struct survey *s, struct evict_done *done)
 {
 	struct content *c = z->fetch->content;
@@ -118,7 +103,7 @@ static int evict_surveyed(struct zone *z, struct survey *s, struct evict_done *d
 	ret = zone_fetch_pause(z, s->img.pack, true);
 	if (ret)
 		return ret;
-	ret = retire(z, s);
+	ret = survey_retire(z, s, NEXUS_RT_EVICT);
 	if (!ret)
 		ret = pack_image_evict(&s->img, s->gone);
 	if (!ret)

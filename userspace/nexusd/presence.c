@@ -365,7 +365,7 @@ static int retire(struct zone *z, u64 pack, const struct nexus_pack_range *range
 	return nr ? chan_ioctl(z->chan, NEXUS_IOC_RETIRE, &r) : 0;
 }
 
-static int retire_bits(struct zone *z, u64 pack, const u64 *gone, u32 blocks, u32 flags)
+int zone_retire(struct zone *z, u64 pack, const u64 *gone, u32 blocks, u32 flags)
 {
 	struct nexus_pack_range *range = calloc(NEXUS_RETIRE_MAX, sizeof(*range));
 	u32 i, from, nr = 0;
@@ -386,16 +386,6 @@ static int retire_bits(struct zone *z, u64 pack, const u64 *gone, u32 blocks, u3
 		ret = retire(z, pack, range, nr, flags);
 	free(range);
 	return ret;
-}
-
-int zone_retire(struct zone *z, u64 pack, const u64 *gone, u32 blocks)
-{
-	return retire_bits(z, pack, gone, blocks, 0);
-}
-
-int zone_evict_blocks(struct zone *z, u64 pack, const u64 *gone, u32 blocks)
-{
-	return retire_bits(z, pack, gone, blocks, NEXUS_RT_EVICT);
 }
 
 int zone_retire_pack(struct zone *z, u64 pack, u32 blocks)

@@ -91,10 +91,8 @@ int pack_image_punch(struct pack_image *img, const u64 *gone, u64 *blocks);
  * kernel has it already.
  */
 int zone_offer_pack(struct zone *z, u64 pack);
-/* RETIREs the blocks whose bits are set.  As the ioctl. */
-int zone_retire(struct zone *z, u64 pack, const u64 *gone, u32 blocks);
-/* The same for blocks that can be fetched again: files may name them. */
-int zone_evict_blocks(struct zone *z, u64 pack, const u64 *gone, u32 blocks);
+/* RETIREs the blocks whose bits are set, with @flags (NEXUS_RT_*).  As the ioctl. */
+int zone_retire(struct zone *z, u64 pack, const u64 *gone, u32 blocks, u32 flags);
 /* All content of a pack; 0 also when the kernel does not have it. */
 int zone_retire_pack(struct zone *z, u64 pack, u32 blocks);
 

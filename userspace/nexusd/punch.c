@@ -15,7 +15,7 @@
 #include "fetch.h"
 #include "stats.h"
 
-static int retire(struct zone *z, struct survey *s)
+int survey_retire(struct zone *z, const struct survey *s, u32 flags)
 {
 	u64 pack = s->img.pack;
 	int ret = -ENOENT;
@@ -24,7 +24,7 @@ static int retire(struct zone *z, struct survey *s)
 	if (!zone_pack_dying(z, pack))
 		ret = zone_offer_pack(z, pack);
 	if (!ret)
-		ret = zone_retire(z, pack, s->gone, s->img.blocks);
+		ret = zone_retire(z, pack, s->gone, s->img.blocks, flags);
 	pthread_mutex_unlock(&z->dead_lock);
 	return ret;
 }
@@ -55,7 +55,7 @@ int space_punch(struct space *sp, struct survey *s)
 	/* Who fetches says what is here by the lines, which are marked after RETIRE. */
 	if (dead && zone_fetch_pause(z, s->img.pack, false))
 		return 0;
-	ret = dead ? retire(z, s) : 0;
+	ret = dead ? survey_retire(z, s, 0) : 0;
 	if (!ret && dead)
 		ret = pack_image_mark(&s->img, s->gone);
 	if (dead)

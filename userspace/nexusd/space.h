@@ -60,6 +60,11 @@ u64 space_clock(void);
  * or they must wait; or an error that ends the pass.
  */
 int space_punch(struct space *sp, struct survey *s);
+/*
+ * RETIREs what is to go (s->gone), with @flags (NEXUS_RT_*), of a pack that the kernel
+ * is given first if need be.  As the ioctl; -ENOENT: the pack itself goes.
+ */
+int survey_retire(struct zone *z, const struct survey *s, u32 flags);
 
 /* compact.c; work held */
 /* Whether moving what is alive pays, and punching does not. */
