@@ -62,7 +62,6 @@ struct nexus_ck_data {
 	u64	ino;		/* that has this data id; 0: none */
 	u64	orphan_ino;
 	u32	orphan;		/* kind of its O record; 0: none */
-	u32	pad;
 };
 
 /* 'B' */

@@ -24,6 +24,7 @@
 
 #include "content.h"
 #include "lib/port.h"
+#include "space.h"
 
 #define LOOK_NS		10000000L
 #define COPY_BYTES	(1u << 20)
@@ -78,25 +79,17 @@ static void read_plan(struct test_content *t, struct plan *p)
 		parse_line(p, line);
 }
 
-static u64 now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (u64)ts.tv_sec * 1000000000ull + (u64)ts.tv_nsec;
-}
-
 /* Takes as long as it is told to. */
 static int obey(struct test_content *t, struct plan *p)
 {
 	const struct timespec look = { 0, LOOK_NS };
-	u64 begun = now_ns();
+	u64 begun = space_clock();
 
 	for (;;) {
 		read_plan(t, p);
 		if (atomic_load(t->c.stop))
 			return -ESHUTDOWN;
-		if (!p->hold && now_ns() - begun >= p->delay_ms * 1000000ull)
+		if (!p->hold && space_clock() - begun >= p->delay_ms * 1000000ull)
 			return 0;
 		nanosleep(&look, NULL);
 	}
