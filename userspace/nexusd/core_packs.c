@@ -20,11 +20,15 @@ int core_get_zone(void *ctx, const char *name, struct zone **z, struct control_e
 	char dir[PATH_MAX];
 	int ret = store_find_zone(&h->cfg, name, dir, &line);
 
-	if (ret)
-		return control_err(err, ret, "%s", line.msg);
+	if (ret) {
+		control_err(err, ret, "%s", line.msg);
+		return ret;
+	}
 	*z = helper_zone_by_name(h, name);
-	if (!*z)
-		return control_err(err, -ENXIO, "zone %s is not mounted", name);
+	if (!*z) {
+		control_err(err, -ENXIO, "zone %s is not mounted", name);
+		return -ENXIO;
+	}
 	return 0;
 }
 

@@ -144,10 +144,13 @@ static int quotas_set(void *ctx, const struct rpc_peer *peer,
 	if (ret)
 		return ret;
 	ret = control_check_text(reply, "the zone", req->zone);
-	if (!ret && !req->quota)
+	if (ret)
+		goto out;
+	if (!req->quota) {
 		ret = rpc_reply_error(reply, -EINVAL, "there is no quota in the request");
-	if (!ret)
-		ret = check_kind(reply, req->quota->kind);
+		goto out;
+	}
+	ret = check_kind(reply, req->quota->kind);
 	if (ret)
 		goto out;
 	q.kind = req->quota->kind;
