@@ -9,22 +9,15 @@
  * that renames what it reads comes to an end.
  *
  * A directory whose names are all in the dcache is NEXUS_I_COMPLETE: what the
- * dcache does not have does not exist.
+ * dcache does not have does not exist.  It becomes so piece by piece, as names are
+ * listed from the first position on.
  */
 #include <linux/slab.h>
 
-#include "nexusfs.h"
-
-/* A listing of more entries leaves the dcache alone. */
-#define NEXUS_PRIME_MAX	65536
+#include "listing.h"
 
 struct nexus_dir_file {
 	u64	end;		/* the listing ends here */
-	/* While the listing goes on without a gap, and put all it saw into the dcache: */
-	bool	whole;
-	u64	expect;		/* where an unbroken listing goes on */
-	u64	prunes;		/* nexus_inode.prunes when it began */
-	u64	primed;
 };
 
 void nexus_dir_incomplete(struct inode *dir)
@@ -47,16 +40,35 @@ u64 nexus_dir_prunes(struct nexus_inode *ni)
 	return prunes;
 }
 
-void nexus_dir_complete(struct nexus_inode *ni, u64 prunes)
+void nexus_dir_known(struct nexus_inode *ni, u64 from, u64 to, u64 prunes)
 {
 	/*
 	 * Names made since have dentries, those gone have none: only what the
 	 * dcache dropped by itself matters.
 	 */
 	spin_lock(&ni->resv_lock);
-	if (ni->prunes == prunes)
-		set_bit(NEXUS_I_COMPLETE, &ni->state);
+	if (ni->prunes == prunes) {
+		if (ni->known_prunes != prunes || !ni->known_to) {
+			ni->known_prunes = prunes;
+			ni->known_to = NEXUS_FIRST_POS;
+		}
+		if (from <= ni->known_to && to > ni->known_to)
+			ni->known_to = to;
+		if (ni->known_to >= ni->next_pos)
+			set_bit(NEXUS_I_COMPLETE, &ni->state);
+	}
 	spin_unlock(&ni->resv_lock);
+}
+
+u64 nexus_dir_known_to(struct nexus_inode *ni)
+{
+	u64 to = NEXUS_FIRST_POS;
+
+	spin_lock(&ni->resv_lock);
+	if (ni->known_to && ni->known_prunes == ni->prunes)
+		to = ni->known_to;
+	spin_unlock(&ni->resv_lock);
+	return to;
 }
 
 /* d_lock is held, so the parent stays what it is. */
@@ -161,115 +173,79 @@ struct dentry *nexus_lookup(struct inode *dir, struct dentry *dentry,
 /* ---- listing -------------------------------------------------------------------- */
 
 /*
- * Gives out the entries of one reply.  1: all of them; 0: the caller's buffer
- * is full; -EIO.
+ * What is not in memory and does not follow what is: asked for and given out.  1: goes
+ * on at ctx->pos; 0: the caller's buffer is full; -errno.
  */
-static int nexus_emit(struct file *file, struct dir_context *ctx,
-		      const struct nexus_list_reply *lr, size_t len, u64 applied)
+static int nexus_list_past(struct file *file, struct dir_context *ctx, u64 end,
+			   struct nexus_list_reply *lr)
 {
-	struct nexus_dir_file *df = file->private_data;
 	const struct nexus_list_ent *ent = (const void *)(lr + 1);
-	const void *end = (const void *)lr + len;
 	u32 i;
+	int err;
 
+	err = nexus_list_ask(file->f_path.dentry, ctx->pos, end, true, lr);
+	if (err)
+		return err;
+	/* nexus_reply_check() has seen to lengths and order. */
 	for (i = 0; i < lr->count; i++) {
-		/* nexus_reply_check() has seen to lengths and order. */
-		if ((const void *)(ent + 1) > end ||
-		    (u64)ctx->pos > ent->pos || ent->pos >= df->end)
-			return -EIO;
 		ctx->pos = ent->pos;
 		if (!dir_emit(ctx, ent->name, ent->namelen, ent->ino, ent->dtype))
 			return 0;
-		ctx->pos = ent->pos + 1;
-
-		if (df->primed < NEXUS_PRIME_MAX &&
-		    nexus_prime(file->f_path.dentry, ent, applied))
-			df->primed++;
-		else
-			df->whole = false;
 		ent = (const void *)ent + ent->reclen;
 	}
+	ctx->pos = lr->next_pos;
 	return 1;
 }
 
-static void nexus_dir_rewind(struct nexus_dir_file *df, struct inode *dir)
+/* 1, 0: as above; -errno. */
+static int nexus_list_more(struct file *file, struct dir_context *ctx, u64 end,
+			   struct nexus_list_reply *lr)
 {
-	struct nexus_inode *ni = NEXUS_I(dir);
+	int err = nexus_listing_extend(file->f_path.dentry, ctx->pos, lr);
 
-	df->end = READ_ONCE(ni->next_pos);
-	df->expect = 0;
-	df->primed = 0;
-	df->prunes = nexus_dir_prunes(ni);
-	df->whole = true;
+	if (err == -ENOENT || err == -ENOMEM)
+		return nexus_list_past(file, ctx, end, lr);
+	return err ?: 1;
 }
 
-static int nexus_list(struct file *file, struct dir_context *ctx,
-		      struct nexus_list_reply *lr)
+static int nexus_list(struct file *file, struct dir_context *ctx, u64 end)
 {
-	struct nexus_dir_file *df = file->private_data;
-	struct inode *dir = file_inode(file);
-	struct nexus_inode *ni = NEXUS_I(dir);
-	u64 applied;
-	int n, err;
+	struct nexus_list_reply *lr = NULL;
+	int more;
 
-	while ((u64)ctx->pos < df->end) {
-		n = nexus_ms_read(ni->zone, NEXUS_OP_LIST, dir->i_ino,
-				  ctx->pos, df->end, NULL, 0,
-				  READ_ONCE(ni->last_lsn), lr,
-				  NEXUS_REPLY_DATA_MAX, &applied);
-		if (n < 0)
-			return n;
-		err = nexus_emit(file, ctx, lr, n, applied);
-		if (err <= 0)
-			return err;
-		if (lr->flags & NEXUS_LR_END) {
-			ctx->pos = df->end;
+	for (;;) {
+		more = nexus_listing_emit(file_inode(file), ctx, end);
+		if (more <= 0 || (u64)ctx->pos >= end)
+			break;
+		if (!lr)
+			lr = kmalloc(NEXUS_REPLY_DATA_MAX, GFP_KERNEL);
+		if (!lr)
+			return -ENOMEM;
+		more = nexus_list_more(file, ctx, end, lr);
+		if (more <= 0 || (u64)ctx->pos >= end)
+			break;
+		if (fatal_signal_pending(current)) {
+			more = -EINTR;
 			break;
 		}
-		/* It must get on. */
-		if (!lr->count && lr->next_pos <= (u64)ctx->pos)
-			return -EIO;
-		if (lr->next_pos > (u64)ctx->pos)
-			ctx->pos = min(lr->next_pos, df->end);
-		if (fatal_signal_pending(current))
-			return -EINTR;
 	}
-	if (df->whole)
-		nexus_dir_complete(ni, df->prunes);
-	return 0;
+	kfree(lr);
+	return min(more, 0);
 }
 
 static int nexus_iterate(struct file *file, struct dir_context *ctx)
 {
 	struct nexus_dir_file *df = file->private_data;
-	struct nexus_list_reply *lr;
-	int err;
 
 	if (!ctx->pos)
-		nexus_dir_rewind(df, file_inode(file));
-	else if ((u64)ctx->pos != df->expect)
-		df->whole = false;
+		df->end = READ_ONCE(NEXUS_I(file_inode(file))->next_pos);
 	if (!dir_emit_dots(file, ctx))
-		goto out;
+		return 0;
 	if (ctx->pos < NEXUS_FIRST_POS)
 		ctx->pos = NEXUS_FIRST_POS;
-	if ((u64)ctx->pos >= df->end) {
-		if (df->whole)
-			nexus_dir_complete(NEXUS_I(file_inode(file)),
-					   df->prunes);
+	if ((u64)ctx->pos >= df->end)
 		return 0;
-	}
-
-	lr = kmalloc(NEXUS_REPLY_DATA_MAX, GFP_KERNEL);
-	if (!lr)
-		return -ENOMEM;
-	err = nexus_list(file, ctx, lr);
-	kfree(lr);
-	if (err)
-		return err;
-out:
-	df->expect = ctx->pos;
-	return 0;
+	return nexus_list(file, ctx, df->end);
 }
 
 /* f_pos is ours: directories are locked against concurrent use of it. */
@@ -295,7 +271,7 @@ static int nexus_dir_open(struct inode *inode, struct file *file)
 	if (!df)
 		return -ENOMEM;
 	/* Also for a seekdir before anything was read. */
-	nexus_dir_rewind(df, inode);
+	df->end = READ_ONCE(NEXUS_I(inode)->next_pos);
 	file->private_data = df;
 	return 0;
 }

@@ -92,9 +92,15 @@ struct inode *nexus_alloc_inode(struct super_block *sb)
 	ni->log_mtime = (struct timespec64){};
 	ni->log_ctime = (struct timespec64){};
 	ni->prunes = 0;
+	ni->known_to = 0;
+	ni->known_prunes = 0;
 	atomic_set(&ni->lookups, 0);
-	ni->ahead_pos = 0;
+	ni->list_to = 0;
+	ni->list_pages = 0;
+	ni->list_used = 0;
+	ni->list_gen = 0;
 	ni->ahead_misses = 0;
+	ni->ahead_pos = 0;
 	return &ni->vfs;
 }
 

@@ -11,6 +11,7 @@
 #include <linux/namei.h>
 #include <linux/slab.h>
 
+#include "listing.h"
 #include "quota.h"
 
 /* The next position of @dir; i_rwsem. */
@@ -138,6 +139,7 @@ static int nexus_make(struct mnt_idmap *idmap, struct inode *dir,
 		goto out_discard;
 
 	kfree(rec);
+	nexus_listing_added(dir, pos, inode, &dentry->d_name);
 	nexus_dentry_set_pos(dentry, pos);
 	d_instantiate_new(dentry, inode);
 	return 0;

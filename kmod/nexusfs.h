@@ -430,7 +430,7 @@ struct nexus_inode {
 	struct list_head mapped; /* of nexus_zone.maps, once there is a map; maps_lock */
 	/* Readers of map; write-held around changes inside log_mutex. */
 	struct rw_semaphore map_sem;
-	struct mutex load_mutex; /* one loader of extents */
+	struct mutex load_mutex; /* one loader of extents, or of a listing */
 	struct nexus_resv data_resv; /* log bytes of dirty folios; resv_lock */
 	u64 resv_blocks;	/* pack blocks of dirty folios; resv_lock */
 	u64 delayed;		/* blocks that get an extent when they are written; resv_lock */
@@ -446,10 +446,17 @@ struct nexus_inode {
 	char *link;		/* symlink target, NUL-terminated; freed RCU-safely */
 	struct nexus_resv time_resv; /* for the SETATTR of lazy times; resv_lock */
 	struct timespec64 log_atime, log_mtime, log_ctime; /* as the log has them; log_mutex */
-	u64 prunes;		/* directories: names the dcache lost; resv_lock */
-	atomic_t lookups;	/* directories: lookups waiting for an answer */
-	u64 ahead_pos;		/* directories: where lookups in order go on; racy */
-	u32 ahead_misses;	/* directories: lookups since names were read ahead; racy */
+	/* Directories (listing.h). */
+	u64 prunes;		/* names the dcache lost; resv_lock */
+	u64 known_to;		/* names before it are in the dcache... */
+	u64 known_prunes;	/* ...if prunes is still this; resv_lock */
+	atomic_t lookups;	/* lookups waiting for an answer */
+	u64 list_to;		/* entries before it are in the page cache; resv_lock */
+	u32 list_pages;		/* so many pages; as list_used */
+	u32 list_used;		/* bytes of the last one; load_mutex or i_rwsem to change */
+	u32 list_gen;		/* times it was thrown away; resv_lock */
+	u32 ahead_misses;	/* lookups since names were read ahead; racy */
+	u64 ahead_pos;		/* where lookups in order go on; racy */
 };
 
 static inline struct nexus_inode *NEXUS_I(const struct inode *inode)
@@ -569,38 +576,6 @@ static inline void nexus_dentry_set_pos(struct dentry *dentry, u64 pos)
 {
 	dentry->d_fsdata = (void *)(unsigned long)pos;
 }
-
-/*
- * A dentry of a name left the dcache although the name is still there: the
- * directory is not NEXUS_I_COMPLETE any more.  d_prune does it; so must whoever
- * unhashes a positive dentry.  Spinlocks may be held.
- */
-void nexus_dir_incomplete(struct inode *dir);
-/* How often that was.  nexus_dir_complete() takes what it was before names were listed. */
-u64 nexus_dir_prunes(struct nexus_inode *ni);
-/* All names were listed and are in the dcache, if none left it since @prunes. */
-void nexus_dir_complete(struct nexus_inode *ni, u64 prunes);
-/*
- * Hashes @dentry; @inode's reference is consumed, and may be NULL or an error.  As
- * d_splice_alias().
- */
-struct dentry *nexus_add(struct inode *dir, struct dentry *dentry,
-			 struct inode *inode, u64 pos);
-
-/* prime.c: under the directory's i_rwsem, held any way */
-/*
- * Puts a listed and checked entry into the dcache.  True if it is there afterwards.
- * The caller holds no dentry that is being looked up: two such would wait for
- * each other.
- */
-bool nexus_prime(struct dentry *parent, const struct nexus_list_ent *ent,
-		 u64 applied);
-/*
- * After a lookup in @dir that asked the helper and found @pos (0: no such name): may
- * list names that are likely to be looked up next into the dcache.  May ask the
- * helper and wait for it, killably.
- */
-void nexus_look_ahead(struct dentry *parent, struct inode *dir, u64 pos);
 
 /*
  * A subdirectory came to or went from @dir.  The counts are the store's: however

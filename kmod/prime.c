@@ -5,7 +5,7 @@
  */
 #include <linux/slab.h>
 
-#include "nexusfs.h"
+#include "listing.h"
 
 /* True when the dcache has the entry as it was listed. */
 static bool nexus_dentry_is(const struct dentry *dentry, u64 ino)
@@ -20,8 +20,9 @@ static const struct nexus_attr *nexus_list_attr(const struct nexus_list_ent *ent
 	return (const void *)ent->name + NEXUS_ALIGN((size_t)ent->namelen, 8);
 }
 
-bool nexus_prime(struct dentry *parent, const struct nexus_list_ent *ent,
-		 u64 applied)
+/* Puts a listed and checked entry into the dcache.  True if it is there afterwards. */
+static bool nexus_prime(struct dentry *parent, const struct nexus_list_ent *ent,
+			u64 applied)
 {
 	const struct nexus_attr *attr = nexus_list_attr(ent);
 	struct inode *dir = d_inode(parent), *inode;
@@ -65,17 +66,63 @@ bool nexus_prime(struct dentry *parent, const struct nexus_list_ent *ent,
 	return there;
 }
 
+/* All of a reply from @from on into the dcache. */
+static void nexus_prime_all(struct dentry *parent, const struct nexus_list_reply *lr,
+			    u64 from, u64 applied, u64 prunes)
+{
+	const struct nexus_list_ent *ent = (const void *)(lr + 1);
+	u64 to = 0;
+	u32 i;
+
+	/* nexus_reply_check() has seen to lengths and order. */
+	for (i = 0; i < lr->count; i++) {
+		/* What comes after a name that is missing is of use all the same. */
+		if (!nexus_prime(parent, ent, applied) && !to)
+			to = ent->pos;
+		ent = (const void *)ent + ent->reclen;
+	}
+	nexus_dir_known(NEXUS_I(d_inode(parent)), from, to ?: lr->next_pos, prunes);
+}
+
+int nexus_list_ask(struct dentry *parent, u64 from, u64 end, bool names,
+		   struct nexus_list_reply *lr)
+{
+	struct inode *dir = d_inode(parent);
+	struct nexus_inode *di = NEXUS_I(dir);
+	u64 prunes = nexus_dir_prunes(di);
+	u64 applied;
+	int n;
+
+	n = nexus_ms_read(di->zone, NEXUS_OP_LIST, dir->i_ino, from,
+			  end | (names ? NEXUS_LIST_NAMES : 0), NULL, 0,
+			  READ_ONCE(di->last_lsn), lr, NEXUS_REPLY_DATA_MAX,
+			  &applied);
+	if (n < 0)
+		return n;
+	if (lr->flags & NEXUS_LR_END)
+		lr->next_pos = end;
+	/* It must get on, and not too far. */
+	if (lr->next_pos <= from || lr->next_pos > end)
+		return -EIO;
+	if (!names)
+		nexus_prime_all(parent, lr, from, applied, prunes);
+	return 0;
+}
+
 /* ---- ahead of lookups ---------------------------------------------------------- */
 
 /*
  * A program that looks one name of a directory up mostly goes on to the others: stat
- * of what a listing or an index of its own named, in that order or sorted.  One LIST
- * has some 60 entries and costs about as much as eight LOOKUPs, so what is read for
- * nothing costs no more than what was asked for: one LIST after lookups of an eighth
- * of the names it brings (and after two, since one name says nothing about others), or
- * at once where the lookups follow the directory's order.
+ * of what a listing or an index of its own named, in that order or sorted; or it looks
+ * for names that are not there.  One LIST has some 60 entries and costs about as much as
+ * eight LOOKUPs, so what is read for nothing costs no more than what was asked for: one
+ * LIST after lookups of an eighth of the names it brings (and after two, since one name
+ * says nothing about others), or at once where the lookups follow the directory's order.
+ *
+ * What is listed is where lookups in order go on, and otherwise what follows the names
+ * that are known already from the first one on: so the directory is known as a whole
+ * in the end, also which names there are not.
  */
-#define NEXUS_AHEAD_ENTRIES	60u
 #define NEXUS_AHEAD_WORTH	8u
 /* Positions between two lookups that still follow the order: unlinked names leave gaps. */
 #define NEXUS_AHEAD_GAP		16u
@@ -90,6 +137,7 @@ static u64 nexus_ahead_from(struct nexus_inode *di, u64 pos)
 	u64 few = min_t(u64, di->children, NEXUS_AHEAD_ENTRIES);
 	u32 misses = READ_ONCE(di->ahead_misses) + 1;
 	bool in_order = next && pos >= next && pos - next < NEXUS_AHEAD_GAP;
+	u64 known = nexus_dir_known_to(di);
 
 	if (pos)
 		WRITE_ONCE(di->ahead_pos, pos + 1);
@@ -98,21 +146,18 @@ static u64 nexus_ahead_from(struct nexus_inode *di, u64 pos)
 		return 0;
 	}
 	WRITE_ONCE(di->ahead_misses, 0);
-	/* Whole, so that it also knows which names there are not. */
-	if (di->children <= NEXUS_AHEAD_ENTRIES)
-		return NEXUS_FIRST_POS;
+	if (in_order && pos >= known + NEXUS_AHEAD_GAP)
+		return pos + 1;
+	if (di->children <= NEXUS_PRIME_MAX)
+		return known;
 	return pos ? pos + 1 : 0;
 }
 
 void nexus_look_ahead(struct dentry *parent, struct inode *dir, u64 pos)
 {
 	struct nexus_inode *di = NEXUS_I(dir);
-	const struct nexus_list_ent *ent;
 	struct nexus_list_reply *lr;
-	u64 from, applied, prunes;
-	bool whole;
-	u32 i;
-	int n;
+	u64 from;
 
 	from = nexus_ahead_from(di, pos);
 	if (!from || from >= di->next_pos || atomic_read(&di->lookups))
@@ -121,25 +166,11 @@ void nexus_look_ahead(struct dentry *parent, struct inode *dir, u64 pos)
 		     __GFP_NOWARN);
 	if (!lr)
 		return;
-	prunes = nexus_dir_prunes(di);
-	n = nexus_ms_read(di->zone, NEXUS_OP_LIST, dir->i_ino, from,
-			  di->next_pos, NULL, 0, READ_ONCE(di->last_lsn), lr,
-			  NEXUS_REPLY_DATA_MAX, &applied);
-	/* The lookup itself has its answer. */
-	if (n < 0)
-		goto out;
-	nexus_count(look_aheads);
-	whole = from == NEXUS_FIRST_POS && (lr->flags & NEXUS_LR_END);
-	/* nexus_reply_check() has seen to lengths and order. */
-	ent = (const void *)(lr + 1);
-	for (i = 0; i < lr->count; i++) {
-		if (!nexus_prime(parent, ent, applied))
-			whole = false;
-		ent = (const void *)ent + ent->reclen;
+	/* The lookup itself has its answer, whatever this one is. */
+	if (!nexus_list_ask(parent, from, di->next_pos, false, lr)) {
+		nexus_count(look_aheads);
+		if (pos)
+			WRITE_ONCE(di->ahead_pos, lr->next_pos);
 	}
-	if (whole)
-		nexus_dir_complete(di, prunes);
-	WRITE_ONCE(di->ahead_pos, lr->next_pos);
-out:
 	kfree(lr);
 }

@@ -8,6 +8,7 @@
  */
 #include <linux/slab.h>
 
+#include "listing.h"
 #include "quota.h"
 
 struct nexus_move {
@@ -193,6 +194,11 @@ int nexus_rename(struct mnt_idmap *idmap, struct inode *old_dir,
 	if (err)
 		return err;
 
+	nexus_listing_changed(old_dir, m.a.spos, exchange ? m.target : NULL);
+	if (m.target)
+		nexus_listing_changed(new_dir, m.a.dpos, m.inode);
+	else
+		nexus_listing_added(new_dir, m.a.dpos, m.inode, &new_dentry->d_name);
 	/* The VFS moves the dentries next; their positions go with the names. */
 	nexus_dentry_set_pos(old_dentry, m.a.dpos);
 	if (exchange)

@@ -5,6 +5,7 @@
  * The operation that takes an inode's last name also reserves for the FORGET
  * record, so that eviction, which cannot wait or fail, finds its room paid for.
  */
+#include "listing.h"
 #include "quota.h"
 
 /* Longest LINK or UNLINK record: fits on the stack. */
@@ -75,6 +76,7 @@ int nexus_link(struct dentry *old, struct inode *dir, struct dentry *dentry)
 	if (orphan)
 		mark_inode_dirty_sync(inode);
 	ihold(inode);
+	nexus_listing_added(dir, pos, inode, &dentry->d_name);
 	nexus_dentry_set_pos(dentry, pos);
 	d_instantiate(dentry, inode);
 	return 0;
@@ -140,6 +142,8 @@ static int nexus_remove(struct inode *dir, struct dentry *dentry, bool rmdir)
 	}
 	nexus_unlock_inodes(&set);
 	nexus_log_unreserve(&resv);
+	if (!err)
+		nexus_listing_changed(dir, nexus_dentry_pos(dentry), NULL);
 	return err;
 }
 

@@ -183,7 +183,7 @@ static int read_lookup(struct nexus_rd *rd, const struct nexus_request *req,
 /* ---- LIST ---------------------------------------------------------- */
 
 /* -ENOBUFS when the next entry does not fit. */
-static int put_list_entry(struct nexus_rd *rd, u64 pos)
+static int put_list_entry(struct nexus_rd *rd, u64 pos, bool names)
 {
 	const struct nexus_list_val *l = (const void *)rd->val;
 	struct nexus_list_ent *ent = (void *)((u8 *)rd->out + rd->len);
@@ -192,7 +192,7 @@ static int put_list_entry(struct nexus_rd *rd, u64 pos)
 
 	namelen = NEXUS_ALIGN((size_t)l->namelen, (size_t)8);
 	at = sizeof(*ent) + namelen;
-	if (rd->cap - rd->len < at + sizeof(rd->attr))
+	if (rd->cap - rd->len < at + (names ? 0 : sizeof(rd->attr)))
 		return -ENOBUFS;
 	memset(ent, 0, at);
 	ent->ino = le64_to_cpu(l->ino);
@@ -202,7 +202,7 @@ static int put_list_entry(struct nexus_rd *rd, u64 pos)
 	memcpy(ent->name, l->name, l->namelen);
 
 	/* A damaged inode must not hide its neighbours: no attributes then. */
-	ret = nexus_rd_inode(rd, ent->ino, &rd->attr);
+	ret = names ? -ENOENT : nexus_rd_inode(rd, ent->ino, &rd->attr);
 	if (ret && ret != -ENOENT && ret != -EUCLEAN)
 		return ret;
 	if (!ret && nexus_mode_dtype(rd->attr.mode) == ent->dtype) {
@@ -219,6 +219,8 @@ static int read_list(struct nexus_rd *rd, const struct nexus_request *req)
 {
 	const struct nexus_list_val *l = (const void *)rd->val;
 	struct nexus_list_reply *rep = rd->out;
+	bool names = req->arg1 & NEXUS_LIST_NAMES;
+	u64 end = req->arg1 & ~NEXUS_LIST_NAMES;
 	int ret;
 
 	if (rd->cap < sizeof(*rep))
@@ -239,7 +241,7 @@ static int read_list(struct nexus_rd *rd, const struct nexus_request *req)
 		if (ret >= 0 && rd->key.len != 17)
 			return -EUCLEAN;
 		pos = ret < 0 ? 0 : nexus_get_be64(rd->key.b + 9);
-		if (ret < 0 || (req->arg1 && pos >= req->arg1)) {
+		if (ret < 0 || (end && pos >= end)) {
 			rep->flags |= NEXUS_LR_END;
 			return 0;
 		}
@@ -249,7 +251,7 @@ static int read_list(struct nexus_rd *rd, const struct nexus_request *req)
 		    (size_t)ret < sizeof(*l) + l->namelen ||
 		    !nexus_name_ok(l->name, l->namelen))
 			return -EUCLEAN;
-		ret = put_list_entry(rd, pos);
+		ret = put_list_entry(rd, pos, names);
 		if (ret == -ENOBUFS)
 			return rep->count ? 0 : -EINVAL;
 		if (ret)

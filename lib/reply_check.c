@@ -154,6 +154,7 @@ static int check_list_entry(const struct nexus_request *req, const u8 *p,
 			    size_t left, u64 from, const char **field)
 {
 	const struct nexus_list_ent *e = (const void *)p;
+	u64 end = req->arg1 & ~NEXUS_LIST_NAMES;
 	struct nexus_attr a;
 	size_t at, want;
 	int ret;
@@ -162,7 +163,8 @@ static int check_list_entry(const struct nexus_request *req, const u8 *p,
 		BAD("reclen");
 	at = sizeof(*e) + NEXUS_ALIGN((size_t)e->namelen, (size_t)8);
 	want = at;
-	if (e->flags & ~NEXUS_DE_ATTR)
+	if (e->flags & ~NEXUS_DE_ATTR ||
+	    (e->flags && req->arg1 & NEXUS_LIST_NAMES))
 		BAD("entry flags");
 	if (e->flags & NEXUS_DE_ATTR)
 		want += sizeof(a);
@@ -171,7 +173,7 @@ static int check_list_entry(const struct nexus_request *req, const u8 *p,
 	if (!nexus_name_ok(e->name, e->namelen))
 		BAD("name");
 	if (e->pos < from || e->pos >= NEXUS_POS_MAX ||
-	    (req->arg1 && e->pos >= req->arg1))
+	    (end && e->pos >= end))
 		BAD("pos");
 	if (!e->ino || e->ino == req->ino || e->ino == NEXUS_ROOT_INO)
 		BAD("ino");

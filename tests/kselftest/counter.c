@@ -325,6 +325,54 @@ TEST_F(cnt, lookups_are_read_ahead)
 	EXPECT_EQ(1, GREW("look_aheads"));
 }
 
+static int count_names(const char *path)
+{
+	DIR *d = opendir(path);
+	int n = 0;
+
+	if (!d)
+		return -1;
+	while (readdir(d))
+		n++;
+	return closedir(d) ? -1 : n - 2;
+}
+
+/* A listing is of what is in memory, also after changes; what is not is asked for once. */
+TEST_F(cnt, listings)
+{
+	char name[32];
+	int i;
+
+	OK(mkdir("d", 0755));
+	BEGIN();
+	for (i = 0; i < 600; i++) {
+		snprintf(name, sizeof(name), "d/f%d", i);
+		OK(mknod(name, S_IFREG | 0644, 0));
+	}
+	EXPECT_EQ(600, count_names("d"));
+	OK(unlink("d/f7"));
+	OK(rename("d/f8", "d/g8"));
+	OK(rename("d/f9", "d/f10"));
+	EXPECT_EQ(598, count_names("d"));
+	ASKED_NOTHING();
+	nx_drop_caches();
+	BEGIN();
+	EXPECT_EQ(598, count_names("d"));
+	END();
+	EXPECT_LE(1, GREW("req_list"));
+	EXPECT_GE(5, GREW("requests"));
+	/* Names that nobody looked up are listed without inodes, and remembered. */
+	EXPECT_GE(5, GREW("inodes_read"));
+	BEGIN();
+	EXPECT_EQ(598, count_names("d"));
+	OK(mknod("d/new", S_IFREG | 0644, 0));
+	EXPECT_EQ(599, count_names("d"));
+	END();
+	/* Is there a "new"? */
+	EXPECT_GE(1, GREW("requests"));
+	EXPECT_EQ(0, GREW("req_list"));
+}
+
 /* The limit of the caller's own files is not for the host's.  Scenario M5. */
 TEST_F(cnt, limit_of_the_caller)
 {

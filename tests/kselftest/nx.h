@@ -103,22 +103,28 @@ static inline int nx_rm(const char *path)
 }
 
 /*
- * Everything that can be dropped without losing a change; NEXUS_NO_DROP is for
- * a machine that others use, too.
+ * Drops what is clean: "1" pages, "2" dentries and inodes, "3" both.  NEXUS_NO_DROP is
+ * for a machine that others use, too.
  */
-static inline void nx_drop_caches(void)
+static inline void nx_drop_some(const char *what)
 {
 	int fd;
 
 	if (getenv("NEXUS_NO_DROP"))
 		return;
 	fd = open("/proc/sys/vm/drop_caches", O_WRONLY | O_CLOEXEC);
-	sync();
 	if (fd >= 0) {
-		if (write(fd, "3", 1) != 1)
+		if (write(fd, what, 1) != 1)
 			perror("# drop_caches");
 		close(fd);
 	}
+}
+
+/* Everything that can be dropped without losing a change. */
+static inline void nx_drop_caches(void)
+{
+	sync();
+	nx_drop_some("3");
 }
 
 /* A small generator of our own: one seed gives one run on any libc. */

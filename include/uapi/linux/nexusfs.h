@@ -21,7 +21,7 @@
 #include <linux/ioctl.h>
 #include <linux/types.h>
 
-#define NEXUS_ABI_VERSION	4
+#define NEXUS_ABI_VERSION	5
 #define NEXUS_DEVICE_NAME	"nexusfs"
 #define NEXUS_SUPER_MAGIC	0x4e455853	/* "NEXS" */
 
@@ -85,7 +85,10 @@ enum nexus_op {
 	NEXUS_OP_OPEN_ZONE	= 0x01,
 	NEXUS_OP_LOOKUP		= 0x02,	/* ino: directory; data: name -> struct nexus_entry_reply */
 	NEXUS_OP_GETATTR	= 0x03,	/* ino -> struct nexus_entry_reply */
-	/* ino, arg0: first pos, arg1: end pos -> struct nexus_list_reply */
+	/*
+	 * ino, arg0: first pos, arg1: end pos, with NEXUS_LIST_NAMES or not
+	 * -> struct nexus_list_reply
+	 */
 	NEXUS_OP_LIST		= 0x04,
 	/* ino, arg0: data id, arg1: offset -> struct nexus_extents_reply */
 	NEXUS_OP_EXTENTS	= 0x05,
@@ -109,6 +112,8 @@ enum nexus_op {
 	 */
 	NEXUS_OP_ENSURE		= 0x0f,
 };
+
+#define NEXUS_LIST_NAMES	(1ull << 63) /* no attributes: more names in a reply */
 
 #define NEXUS_ENSURE_BLOCKS	256u	/* one ENSURE asks for at most */
 

@@ -107,6 +107,28 @@ static void test_list(void **state)
 	assert_int_equal(rd(NEXUS_OP_LIST, 99, 0, 0, NULL), -ENOENT);
 }
 
+/* Names alone: the same entries, without attributes, several times as many in a reply. */
+static void test_list_names(void **state)
+{
+	const struct nexus_list_ent *e = (const void *)(list + 1);
+	u32 with, i;
+
+	(void)state;
+	assert_true(rd(NEXUS_OP_LIST, 20, 0, 0, NULL) > 0);
+	with = list->count;
+	assert_true(rd(NEXUS_OP_LIST, 20, 0, NEXUS_LIST_NAMES, NULL) > 0);
+	assert_true(list->count >= 3 * with);
+	for (i = 0; i < list->count; i++) {
+		assert_int_equal(e->flags, 0);
+		assert_int_equal(e->ino, 100 + i);
+		e = (const void *)e + e->reclen;
+	}
+	/* Bounds hold as without. */
+	assert_true(rd(NEXUS_OP_LIST, 20, 5, 9 | NEXUS_LIST_NAMES, NULL) > 0);
+	assert_int_equal(list->count, 2);
+	assert_true(list->flags & NEXUS_LR_END);
+}
+
 static void test_list_damage(void **state)
 {
 	const struct nexus_list_ent *e = (const void *)(list + 1);
@@ -370,6 +392,11 @@ static void test_bad_list(void **state)
 	BAD_LIST(list->next_pos = ~0ull, "next_pos");
 	BAD_LIST(len -= 8, "reclen");
 	BAD(NEXUS_OP_LIST, 20, 1000, 0, NULL, list->flags = 0, "count");
+#define BAD_NAMES(change, why)						\
+	BAD(NEXUS_OP_LIST, 20, 3, 9 | NEXUS_LIST_NAMES, NULL, change, why)
+	BAD_NAMES(e->pos = 9, "pos");
+	BAD_NAMES(e->flags = NEXUS_DE_ATTR, "entry flags");
+	BAD_NAMES(e->reclen += 8, "reclen");
 }
 
 static void test_bad_rest(void **state)
@@ -451,7 +478,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-		T(test_lookup), T(test_list), T(test_list_damage),
+		T(test_lookup), T(test_list), T(test_list_names), T(test_list_damage),
 		T(test_extents), T(test_content), T(test_quota), T(test_xattr), T(test_names),
 		T(test_settings), T(test_bad_entry), T(test_bad_list),
 		T(test_bad_rest), T(test_reason),

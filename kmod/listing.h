@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Directories: what of their names is in memory (dir.c, prime.c, listing.c). */
+#ifndef NEXUS_KMOD_LISTING_H
+#define NEXUS_KMOD_LISTING_H
+
+#include "nexusfs.h"
+
+/* A directory of more names is never known as a whole. */
+#define NEXUS_PRIME_MAX		65536u
+/* So many entries with their attributes are in one reply. */
+#define NEXUS_AHEAD_ENTRIES	60u
+
+/* ---- dir.c: names in the dcache --------------------------------------------------- */
+
+/*
+ * A dentry of a name left the dcache although the name is still there: the
+ * directory is not NEXUS_I_COMPLETE any more.  d_prune does it; so must whoever
+ * unhashes a positive dentry.  Spinlocks may be held.
+ */
+void nexus_dir_incomplete(struct inode *dir);
+/* How often that was: what nexus_dir_known() takes, read before names were listed. */
+u64 nexus_dir_prunes(struct nexus_inode *ni);
+/*
+ * All names at positions from @from to before @to were listed and are in the dcache, if
+ * none left it since @prunes.  i_rwsem is held any way.
+ */
+void nexus_dir_known(struct nexus_inode *ni, u64 from, u64 to, u64 prunes);
+/* Up to where all names are in the dcache; at least NEXUS_FIRST_POS. */
+u64 nexus_dir_known_to(struct nexus_inode *ni);
+/*
+ * Hashes @dentry; @inode's reference is consumed, and may be NULL or an error.  As
+ * d_splice_alias().
+ */
+struct dentry *nexus_add(struct inode *dir, struct dentry *dentry,
+			 struct inode *inode, u64 pos);
+
+/* ---- prime.c: under the directory's i_rwsem, held any way --------------------------- */
+
+/*
+ * Asks for the entries from @from to before @end: names alone, or with attributes, and
+ * then puts them into the dcache.  0, with next_pos at @end if there are no more; or
+ * -errno.  The caller holds no dentry that is being looked up: two such would wait for
+ * each other.  Waits for the helper, killably.
+ */
+int nexus_list_ask(struct dentry *parent, u64 from, u64 end, bool names,
+		   struct nexus_list_reply *lr);
+/*
+ * After a lookup in @dir that asked the helper and found @pos (0: no such name): may
+ * list names that are likely to be looked up next into the dcache.  May ask the
+ * helper and wait for it, killably.
+ */
+void nexus_look_ahead(struct dentry *parent, struct inode *dir, u64 pos);
+
+/* ---- listing.c: entries in the directory's page cache ------------------------------- */
+
+/*
+ * Gives out what is in memory below @end, from ctx->pos on.  1: ctx->pos is where that
+ * ends (which may be where it began); 0: the caller's buffer is full; -EINTR.  i_rwsem
+ * held any way.
+ */
+int nexus_listing_emit(struct inode *dir, struct dir_context *ctx, u64 end);
+/*
+ * Has entries from @pos on in memory that were not.  @lr has room for a reply of LIST.
+ * 0: there is more; -ENOENT: not from that position; or -errno.  Waits for the helper,
+ * killably.  i_rwsem held any way.
+ */
+int nexus_listing_extend(struct dentry *parent, u64 pos,
+			 struct nexus_list_reply *lr);
+/* A name was added behind all others; i_rwsem held exclusively, as for what follows. */
+void nexus_listing_added(struct inode *dir, u64 pos, const struct inode *inode,
+			 const struct qstr *name);
+/* The name at @pos is @inode's now, or nobody's (NULL). */
+void nexus_listing_changed(struct inode *dir, u64 pos, const struct inode *inode);
+
+#endif /* NEXUS_KMOD_LISTING_H */

@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Listings against a model, while names come, go and move between two directories and
+ * memory is taken back: each name of the model is listed once with its inode and type,
+ * in the order of cookies, and nothing else is.
+ */
+#include "nx.h"
+
+#include <linux/fs.h>
+
+enum { NAMES = 900, DIRS = 2, OPS = 6000 };
+
+struct linux_dirent {
+	uint64_t ino;
+	int64_t off;
+	unsigned short reclen;
+	unsigned char type;
+	char name[];
+};
+
+struct entry {
+	uint64_t ino;
+	unsigned char type;
+	int seen;
+};
+
+static struct entry model[DIRS][NAMES];
+
+FIXTURE(list)
+{
+	char path[256];
+};
+
+FIXTURE_SETUP(list)
+{
+	snprintf(self->path, sizeof(self->path), "%s/listing.XXXXXX", nx_base());
+	ASSERT_NE(NULL, mkdtemp(self->path));
+	OK(chdir(self->path));
+	OK(mkdir("0", 0755));
+	OK(mkdir("1", 0755));
+	memset(model, 0, sizeof(model));
+}
+
+FIXTURE_TEARDOWN(list)
+{
+	EXPECT_EQ(0, chdir("/"));
+	EXPECT_EQ(0, nx_rm(self->path));
+}
+
+static const char *path_of(int dir, int i)
+{
+	static char path[2][64];
+	static int turn;
+
+	turn = !turn;
+	/* Lengths that fill pages differently. */
+	snprintf(path[turn], sizeof(path[turn]), "%d/n%d-%.*s", dir, i, i % 37,
+		 "abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyz");
+	return path[turn];
+}
+
+/* Makes a name that is not there; 0 or -1. */
+static int make(int dir, int i)
+{
+	struct entry *e = &model[dir][i];
+	const char *path = path_of(dir, i);
+	struct stat st;
+	int ret;
+
+	switch (nx_below(4)) {
+	case 0:
+		ret = symlink("target", path);
+		break;
+	case 1:
+		ret = mknod(path, S_IFIFO | 0644, 0);
+		break;
+	default:
+		ret = mknod(path, S_IFREG | 0644, 0);
+	}
+	if (ret || lstat(path, &st))
+		return -1;
+	e->ino = st.st_ino;
+	e->type = IFTODT(st.st_mode);
+	return 0;
+}
+
+static int move(int from_dir, int from, int to_dir, int to, unsigned int flags)
+{
+	struct entry *a = &model[from_dir][from], *b = &model[to_dir][to], old = *b;
+
+	if (a == b || (b->ino && flags & RENAME_NOREPLACE) ||
+	    (!b->ino && flags & RENAME_EXCHANGE))
+		return 0;
+	if (syscall(SYS_renameat2, AT_FDCWD, path_of(from_dir, from), AT_FDCWD,
+		    path_of(to_dir, to), flags))
+		return -1;
+	*b = *a;
+	*a = flags & RENAME_EXCHANGE ? old : (struct entry){};
+	return 0;
+}
+
+static int change(void)
+{
+	int dir = nx_below(DIRS), i = nx_below(NAMES);
+	struct entry *e = &model[dir][i];
+
+	if (!e->ino)
+		return make(dir, i);
+	switch (nx_below(5)) {
+	case 0:
+		return move(dir, i, nx_below(DIRS), nx_below(NAMES), 0);
+	case 1:
+		return move(dir, i, nx_below(DIRS), nx_below(NAMES), RENAME_EXCHANGE);
+	case 2:
+		return move(dir, i, nx_below(DIRS), nx_below(NAMES), RENAME_NOREPLACE);
+	default:
+		*e = (struct entry){};
+		return unlink(path_of(dir, i));
+	}
+}
+
+/* Lists @dir from where @fd stands; @size: of the buffer, @calls: at most so many. */
+static int look(int fd, int dir, size_t size, int calls, int64_t *cookie)
+{
+	char buf[32768] __attribute__((aligned(8)));
+	long n, at;
+
+	while (calls--) {
+		n = syscall(SYS_getdents64, fd, buf, size);
+		if (n <= 0)
+			return n;
+		for (at = 0; at < n;) {
+			struct linux_dirent *de = (void *)(buf + at);
+			int i;
+
+			at += de->reclen;
+			if (de->off <= *cookie)
+				return -2;
+			*cookie = de->off;
+			if (de->name[0] != 'n')
+				continue;
+			i = atoi(de->name + 1);
+			if (i < 0 || i >= NAMES ||
+			    strcmp(de->name, path_of(dir, i) + 2) ||
+			    model[dir][i].ino != de->ino || model[dir][i].type != de->type)
+				return -3;
+			model[dir][i].seen++;
+		}
+	}
+	return 1;
+}
+
+/* A listing by itself, of which nothing is noted. */
+static int list_apart(void)
+{
+	DIR *d = opendir("0");
+	int n = 0;
+
+	if (!d)
+		return -1;
+	while (readdir(d))
+		n++;
+	return closedir(d) || n < 3;
+}
+
+#define LISTS(dir)							\
+	do {								\
+		int64_t cookie_ = 0;					\
+		int fd_, i_;						\
+		GET(fd_, open((dir) ? "1" : "0", O_RDONLY | O_DIRECTORY)); \
+		for (i_ = 0; i_ < NAMES; i_++)				\
+			model[dir][i_].seen = 0;			\
+		EXPECT_EQ(0, look(fd_, dir, 300 + nx_below(30000),	\
+				  INT_MAX, &cookie_));			\
+		for (i_ = 0; i_ < NAMES; i_++)				\
+			ASSERT_EQ(!!model[dir][i_].ino,			\
+				  model[dir][i_].seen) {		\
+				TH_LOG("directory %d, name %d", dir, i_); \
+			}						\
+		OK(close(fd_));						\
+	} while (0)
+
+TEST_F(list, model)
+{
+	int i, ops = (int)nx_env("NEXUS_OPS", OPS);
+
+	nx_seed();
+	for (i = 0; i < ops; i++) {
+		ASSERT_EQ(0, change()) {
+			TH_LOG("operation %d: %s", i, strerror(errno));
+		}
+		if (!nx_below(40))
+			LISTS(0);
+		if (!nx_below(40))
+			LISTS(1);
+		/* Pages alone, names alone, both: what is left must not be believed. */
+		if (!nx_below(400))
+			nx_drop_some("1");
+		if (!nx_below(400))
+			nx_drop_some("2");
+		if (!nx_below(800))
+			nx_drop_some("3");
+	}
+	LISTS(0);
+	LISTS(1);
+}
+
+/* What is read of a directory and then goes on after pages went: nothing twice, none lost. */
+TEST_F(list, memory_taken_back_in_the_middle)
+{
+	int round, i, fd;
+
+	nx_seed();
+	for (i = 0; i < NAMES; i++)
+		ASSERT_EQ(0, make(0, i));
+	for (round = 0; round < 12; round++) {
+		int64_t cookie = 0;
+
+		for (i = 0; i < NAMES; i++)
+			model[0][i].seen = 0;
+		if (round % 3 == 1)
+			nx_drop_some("3");
+		GET(fd, open("0", O_RDONLY | O_DIRECTORY));
+		EXPECT_EQ(1, look(fd, 0, 500, 1 + nx_below(40), &cookie));
+		nx_drop_some(round % 2 ? "1" : "3");
+		/* Positions that are free now must not move what follows. */
+		for (i = round; i < NAMES; i += 31) {
+			if (!model[0][i].ino || !model[0][i].seen)
+				continue;
+			OK(unlink(path_of(0, i)));
+			model[0][i] = (struct entry){};
+		}
+		/* Another listing fills the pages anew, without the gaps. */
+		if (round % 4 == 3)
+			EXPECT_EQ(0, list_apart());
+		EXPECT_EQ(0, look(fd, 0, 700, INT_MAX, &cookie));
+		for (i = 0; i < NAMES; i++)
+			if (model[0][i].ino)
+				ASSERT_EQ(1, model[0][i].seen) {
+					TH_LOG("round %d, name %d", round, i);
+				}
+		OK(close(fd));
+	}
+}
+
+TEST_HARNESS_MAIN
