@@ -52,6 +52,9 @@ NEXUS_SHOW(nexus_session_lookup);
 NEXUS_SHOW(nexus_session_lost);
 NEXUS_SHOW(nexus_session_put);
 
+NEXUS_SHOW(nexus_crc32c);
+NEXUS_SHOW(nexus_crc32c_table);
+NEXUS_SHOW(nexus_crc32c_fast);
 NEXUS_SHOW(nexus_get_be64);
 NEXUS_SHOW(nexus_key_inode);
 NEXUS_SHOW(nexus_key_dirent);

@@ -8,6 +8,7 @@ static int __init nexus_init(void)
 {
 	int err;
 
+	nexus_crc32c_init();
 	err = nexus_stats_init();
 	if (err)
 		return err;
