@@ -25,6 +25,7 @@ enum {
 	FIRST	= 8,	/* the first half of the files */
 	SECOND	= 16,
 	LISTS	= 32,	/* work is a listing, not a call for each file */
+	WARM	= 64,	/* every file looked at before */
 };
 
 struct step {
@@ -143,7 +144,7 @@ static const struct step steps[] = {
 	{ "negative-cold",	miss,	COLD,			'n' },
 	{ "readdir-cold",	NULL,	LISTS | COLD,		'g' },
 	{ "rename-cold",	move,	COLD | CHANGES,		'g' },
-	{ "unlink",		take,	CHANGES | FIRST,	'f' },
+	{ "unlink",		take,	CHANGES | FIRST | WARM,	'f' },
 	{ "unlink-cold",	take,	CHANGES | SECOND | COLD, 'f' },
 	{ "create-cold",	create,	CHANGES | FIRST | COLD,	'f' },
 	{ NULL,			take,	CHANGES | FIRST,	'f' },
@@ -151,6 +152,8 @@ static const struct step steps[] = {
 	{ "open-read-1k-cold",	get,	COLD,			't' },
 	{ "unlink-1k",		take,	CHANGES,		't' },
 };
+
+static const struct step warm_up = { "warming up", look, 0, 'f' };
 
 static void do_step(const struct job *job, int proc)
 {
@@ -299,6 +302,11 @@ static void tree(const struct place *places, int count, int procs, size_t n, con
 			job.place = &places[i];
 			if (procs == 1 && step->flags & FIRST && step->name && !(step->flags & COLD))
 				shared_and_apart(job.place, n, only);
+			if (step->flags & WARM) {
+				job.op = &warm_up;
+				must(in_process(do_step, &job), warm_up.name);
+				job.op = step;
+			}
 			if (step->flags & TWICE)
 				must(in_process(do_step, &job), step->name);
 			if (step->flags & COLD)
