@@ -22,25 +22,50 @@
 static u32 tables[8][256];
 static bool have_fast, use_tables = true;
 
+/* The eight bytes that @v is in their order. */
+static inline u32 crc_eight(u32 crc, u64 v)
+{
+	v ^= crc;
+	return tables[7][v & 0xff] ^ tables[6][v >> 8 & 0xff] ^
+	       tables[5][v >> 16 & 0xff] ^ tables[4][v >> 24 & 0xff] ^
+	       tables[3][v >> 32 & 0xff] ^ tables[2][v >> 40 & 0xff] ^
+	       tables[1][v >> 48 & 0xff] ^ tables[0][v >> 56];
+}
+
 static u32 crc_table(u32 crc, const u8 *p, size_t len)
 {
-	while (len && ((unsigned long)p & 7)) {
-		crc = tables[0][(crc ^ *p++) & 0xff] ^ (crc >> 8);
-		len--;
-	}
 	for (; len >= 8; len -= 8, p += 8) {
-		u32 lo = crc ^ ((u32)p[0] | (u32)p[1] << 8 |
-				(u32)p[2] << 16 | (u32)p[3] << 24);
+		__le64 le;
 
-		crc = tables[7][lo & 0xff] ^
-		      tables[6][(lo >> 8) & 0xff] ^
-		      tables[5][(lo >> 16) & 0xff] ^
-		      tables[4][lo >> 24] ^
-		      tables[3][p[4]] ^ tables[2][p[5]] ^
-		      tables[1][p[6]] ^ tables[0][p[7]];
+		memcpy(&le, p, sizeof(le));
+		crc = crc_eight(crc, le64_to_cpu(le));
 	}
 	while (len--)
 		crc = tables[0][(crc ^ *p++) & 0xff] ^ (crc >> 8);
+	return crc;
+}
+
+/* Nobody reads it from memory again. */
+#define HOLD(v)	__asm__("" : "+r"(v))
+
+/* What is summed is what was copied, whoever changes @from meanwhile. */
+static u32 crc_table_copy(u32 crc, u8 *to, const u8 *from, size_t len)
+{
+	for (; len >= 8; len -= 8, to += 8, from += 8) {
+		__le64 le;
+
+		memcpy(&le, from, sizeof(le));
+		HOLD(le);
+		memcpy(to, &le, sizeof(le));
+		crc = crc_eight(crc, le64_to_cpu(le));
+	}
+	for (; len; len--, to++, from++) {
+		u8 byte = *from;
+
+		HOLD(byte);
+		*to = byte;
+		crc = tables[0][(crc ^ byte) & 0xff] ^ (crc >> 8);
+	}
 	return crc;
 }
 
@@ -214,6 +239,14 @@ u32 nexus_crc32c(u32 crc, const void *data, size_t len)
 {
 	return use_tables ? nexus_crc32c_table(crc, data, len) :
 			    nexus_crc32c_fast(crc, data, len);
+}
+
+u32 nexus_crc32c_copy(u32 crc, void *to, const void *from, size_t len)
+{
+	if (use_tables)
+		return ~crc_table_copy(~crc, to, from, len);
+	memcpy(to, from, len);
+	return nexus_crc32c_fast(crc, to, len);
 }
 
 #ifndef __KERNEL__

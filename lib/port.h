@@ -92,6 +92,8 @@ static inline void nexus_free(void *p)
  * context.
  */
 u32 nexus_crc32c(u32 crc, const void *data, size_t len);
+/* Copies and sums up what it copied, also when others write to @from meanwhile. */
+u32 nexus_crc32c_copy(u32 crc, void *to, const void *from, size_t len);
 /* Both ways, for tests that compare them; the same without an instruction for it. */
 u32 nexus_crc32c_table(u32 crc, const void *data, size_t len);
 u32 nexus_crc32c_fast(u32 crc, const void *data, size_t len);

@@ -168,8 +168,6 @@ int nexus_packs_promise(struct nexus_zone *zone, u64 n);
 struct nexus_pack *nexus_packs_alloc(struct nexus_zone *zone, u32 n,
 				     enum nexus_packs_kind kind, u32 *block,
 				     u32 *got);
-/* The last @n blocks of such a run, from @block on, stay empty after all. */
-void nexus_pack_shorten(struct nexus_pack *pack, u32 block, u32 n);
 /* The write begun by nexus_packs_alloc() is over, its record appended. */
 void nexus_pack_written(struct nexus_pack *pack);
 /* Pack @id, referenced, if the kernel has it. */
@@ -565,8 +563,6 @@ struct nexus_run {
 
 /* Adds @nr blocks at the end. */
 void nexus_wio_add(struct nexus_wio *wio, struct page *page, u32 nr);
-/* Of blocks [first, first + nr). */
-void nexus_wio_checksum(struct nexus_wio *wio, u32 first, u32 nr);
 /* Writes the blocks; in a worker, between nexus_host_begin() and its end. */
 int nexus_run_write(struct nexus_run *run);
 /*

@@ -6,10 +6,10 @@
  * what gets to the disk, whatever the caller does to its memory meanwhile.  It
  * goes in batches; for each
  *
- *   the caller's memory is touched (may fault), room is taken, all at once (may wait
- *   for the helper, killably), the data is copied, part by part, and workers write
- *   each to new blocks of packs while the next is copied; when they are done the
- *   records are appended and the file has the new blocks.
+ *   the caller's memory is taken hold of (may fault), room is taken, all at once (may
+ *   wait for the helper, killably), and workers copy, checksum and write a part each to
+ *   new blocks of packs; when they are done the records are appended and the file has
+ *   the new blocks.
  *
  * Until that last step nobody sees anything of it.  It is taken under
  * invalidate_lock, and drops what the page cache has of the range: whole blocks
@@ -34,6 +34,7 @@
 #include "bounce.h"
 #include "data.h"
 #include "host.h"
+#include "source.h"
 
 #define NEXUS_DIRECT_WRITE	1024u	/* blocks of one batch */
 #define NEXUS_DIRECT_PART	64u	/* of a write: what one worker does */
@@ -198,7 +199,7 @@ ssize_t nexus_direct_read(struct kiocb *iocb, struct iov_iter *to)
 
 struct nexus_piece;
 
-/* What one worker checksums and writes. */
+/* What one worker copies, checksums and writes. */
 struct nexus_part {
 	struct work_struct work;
 	struct nexus_piece *piece;
@@ -208,6 +209,7 @@ struct nexus_part {
 /* Part of a batch: what goes to contiguous blocks of one pack, with one record. */
 struct nexus_piece {
 	struct list_head list;
+	struct nexus_batch *batch;
 	atomic_t left;			/* parts in flight, and one for who starts them */
 	struct completion done;
 	int err;			/* of the first part that failed */
@@ -220,29 +222,33 @@ struct nexus_batch {
 	struct inode *inode;
 	u64 fblock;
 	u32 nr;				/* blocks */
+	u32 taken;			/* of the caller's data */
 	enum nexus_packs_kind kind;
 	struct nexus_room room;		/* for those not given out yet */
+	struct nexus_source *source;
 	struct nexus_bounce *data;
 	struct list_head pieces;	/* in the order of the file */
 };
 
 /*
- * Pages for as much of the caller's data as can be had and does not end in a fault.
- * Faults are taken now: who has taken room does not wait for them.
+ * Pages for as much of the caller's data as can be had.  Faults are taken now: who has
+ * taken room does not wait for them.
  */
 static int nexus_batch_begin(struct nexus_batch *b, struct iov_iter *from)
 {
 	u32 n = min_t(size_t, iov_iter_count(from) >> NEXUS_BLOCK_SHIFT,
 		      NEXUS_DIRECT_WRITE);
-	size_t bytes;
+	struct nexus_source *source;
 
 	b->data = nexus_bounce_new(n);
 	if (!b->data)
 		return -ENOMEM;
-	bytes = (size_t)b->data->nr << NEXUS_BLOCK_SHIFT;
-	bytes -= fault_in_iov_iter_readable(from, bytes);
-	b->nr = bytes >> NEXUS_BLOCK_SHIFT;
-	return b->nr ? 0 : -EFAULT;
+	source = nexus_source_take(from, b->data->nr, &b->taken);
+	if (IS_ERR(source))
+		return PTR_ERR(source);
+	b->source = source;
+	b->nr = b->taken;
+	return 0;
 }
 
 /*
@@ -287,6 +293,8 @@ static void nexus_part_work(struct work_struct *work)
 {
 	struct nexus_part *part = container_of(work, struct nexus_part, work);
 	struct nexus_piece *p = part->piece;
+	struct nexus_batch *b = p->batch;
+	u32 at = p->wio.fblock - b->fblock + part->first; /* in the batch */
 	unsigned int flags = nexus_host_begin();
 	struct nexus_run run = {
 		.wio = &p->wio,
@@ -297,7 +305,8 @@ static void nexus_part_work(struct work_struct *work)
 	};
 	int err;
 
-	nexus_wio_checksum(&p->wio, part->first, part->nr);
+	nexus_source_copy(b->source, at, part->nr, b->data->pages + at,
+			  p->wio.crc + part->first);
 	err = nexus_run_write(&run);
 	nexus_host_end(flags);
 	nexus_piece_put(p, err);
@@ -326,6 +335,7 @@ static struct nexus_piece *nexus_piece_new(struct nexus_batch *b, u32 at, u32 n)
 	}
 	b->room.blocks -= p->run.nr;
 	wio = &p->wio;
+	p->batch = b;
 	p->run.wio = wio;
 	p->run.first = 0;
 	wio->inode = b->inode;
@@ -336,6 +346,7 @@ static struct nexus_piece *nexus_piece_new(struct nexus_batch *b, u32 at, u32 n)
 		row = nexus_pages_row(b->data->pages + at + i, p->run.nr - i);
 		nexus_wio_add(wio, b->data->pages[at + i], row);
 	}
+	wio->size = (wio->fblock + wio->nr) << NEXUS_BLOCK_SHIFT;
 	wio->resv = (struct nexus_resv){};
 	nexus_resv_move(&wio->resv, &b->room.resv, nexus_rec_extent_len(wio->nr));
 	p->err = 0;
@@ -345,82 +356,44 @@ static struct nexus_piece *nexus_piece_new(struct nexus_batch *b, u32 at, u32 n)
 	return p;
 }
 
-/* Whole blocks of the caller's data into @pages: how many of them. */
-static u32 nexus_pages_copy(struct page **pages, u32 nr, struct iov_iter *from)
-{
-	struct folio *folio;
-	size_t copied, at;
-	u32 i;
-
-	for (i = 0; i < nr; i++) {
-		folio = page_folio(pages[i]);
-		at = folio_page_idx(folio, pages[i]) << PAGE_SHIFT;
-		copied = copy_folio_from_iter_atomic(folio, at, PAGE_SIZE, from);
-		if (copied < PAGE_SIZE) {
-			iov_iter_revert(from, copied);
-			break;
-		}
-	}
-	return i;
-}
-
-/* Copies a piece and has it written, a part after the other.  How many blocks. */
-static u32 nexus_piece_start(struct nexus_piece *p, struct page **pages,
-			     struct iov_iter *from)
+/* Has workers do it, a part each. */
+static void nexus_piece_start(struct nexus_piece *p)
 {
 	struct nexus_part *part = p->parts;
-	u32 at, want, got;
+	u32 at;
 
-	for (at = 0; at < p->run.nr; at += got, part++) {
-		want = min(p->run.nr - at, NEXUS_DIRECT_PART);
-		got = nexus_pages_copy(pages + at, want, from);
-		if (!got)
-			break;
+	for (at = 0; at < p->run.nr; at += part->nr, part++) {
 		part->piece = p;
 		part->first = at;
-		part->nr = got;
+		part->nr = min(p->run.nr - at, NEXUS_DIRECT_PART);
 		INIT_WORK(&part->work, nexus_part_work);
 		atomic_inc(&p->left);
 		queue_work(nexus_write_wq, &part->work);
-		if (got < want) {
-			at += got;
-			break;
-		}
 	}
 	nexus_piece_put(p, 0);
-	nexus_pack_shorten(p->run.pack, p->run.block + at, p->run.nr - at);
-	p->run.nr = at;
-	p->wio.size = (p->wio.fblock + at) << NEXUS_BLOCK_SHIFT;
-	return at;
 }
 
-/*
- * Writes it to new blocks; *@copied is how many of the batch's blocks were taken of
- * @from.  0 with none: the caller's memory went again.
- */
-static int nexus_batch_write(struct nexus_batch *b, struct iov_iter *from,
-			     u32 *copied)
+/* Writes it to new blocks, or as much of it as there are. */
+static int nexus_batch_write(struct nexus_batch *b)
 {
 	struct nexus_piece *p;
 	int err = 0;
-	u32 n, got;
+	u32 at;
 
-	for (*copied = 0; *copied < b->nr; *copied += got) {
-		p = nexus_piece_new(b, *copied, b->nr - *copied);
+	for (at = 0; at < b->nr; at += p->run.nr) {
+		p = nexus_piece_new(b, at, b->nr - at);
 		if (IS_ERR(p)) {
 			err = PTR_ERR(p);
 			break;
 		}
-		n = p->run.nr;
-		got = nexus_piece_start(p, b->data->pages + *copied, from);
-		if (got < n) {
-			*copied += got;
-			break;
-		}
+		nexus_piece_start(p);
 	}
 	/* Local disk, so this ends. */
 	list_for_each_entry(p, &b->pieces, list)
 		wait_for_completion_io(&p->done);
+	/* It may be a mapping of the same file, whose pages go next. */
+	nexus_source_put(b->source);
+	b->source = NULL;
 	return err;
 }
 
@@ -440,7 +413,7 @@ static u32 nexus_batch_commit(struct nexus_batch *b, int *err)
 	}
 	list_for_each_entry_safe(p, next, &b->pieces, list) {
 		*err = p->err;
-		if (*err || !p->run.nr)
+		if (*err)
 			break;
 		*err = nexus_cache_drop(b->inode, p->wio.fblock,
 					p->wio.fblock + p->run.nr);
@@ -471,11 +444,13 @@ static void nexus_batch_end(struct nexus_batch *b)
 		nexus_piece_end(p);
 	}
 	nexus_room_give(b->inode, &b->room);
+	if (b->source)
+		nexus_source_put(b->source);
 	if (b->data)
 		nexus_bounce_free(b->data);
 }
 
-/* Bytes, or -errno when nothing was written.  0: it is to be tried again. */
+/* Bytes, or -errno when nothing was written. */
 static ssize_t nexus_direct_write_some(struct kiocb *iocb, struct iov_iter *from)
 {
 	struct nexus_batch b = {
@@ -486,19 +461,19 @@ static ssize_t nexus_direct_write_some(struct kiocb *iocb, struct iov_iter *from
 					     NEXUS_PACKS_STREAM,
 		.pieces = LIST_HEAD_INIT(b.pieces),
 	};
-	u32 copied = 0, done = 0;
 	int err, late = 0;
+	u32 done = 0;
 
 	err = nexus_batch_begin(&b, from);
 	if (!err)
 		err = nexus_batch_reserve(&b);
 	if (!err) {
-		err = nexus_batch_write(&b, from, &copied);
+		err = nexus_batch_write(&b);
 		done = nexus_batch_commit(&b, &late);
 		err = late ?: err;
 	}
-	/* What was copied and not written is still to be written. */
-	iov_iter_revert(from, (size_t)(copied - done) << NEXUS_BLOCK_SHIFT);
+	/* What was taken and not written is still to be written. */
+	iov_iter_revert(from, (size_t)(b.taken - done) << NEXUS_BLOCK_SHIFT);
 	nexus_batch_end(&b);
 	return done ? (ssize_t)done << NEXUS_BLOCK_SHIFT : err;
 }

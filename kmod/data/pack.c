@@ -474,21 +474,6 @@ out:
 	return pack;
 }
 
-void nexus_pack_shorten(struct nexus_pack *pack, u32 block, u32 n)
-{
-	struct nexus_packs *packs = pack->zone->packs;
-
-	if (!n)
-		return;
-	spin_lock(&packs->lock);
-	/* Where others were given out behind them, or it is full, they are lost. */
-	if (pack->state == NEXUS_PS_OPEN && pack->next == block + n) {
-		pack->next = block;
-		nexus_packs_count(packs, pack, n);
-	}
-	spin_unlock(&packs->lock);
-}
-
 void nexus_pack_dirtied(struct nexus_pack *pack)
 {
 	struct nexus_packs *packs = pack->zone->packs;

@@ -59,19 +59,17 @@ void nexus_wio_add(struct nexus_wio *wio, struct page *page, u32 nr)
 	wio->nr += nr;
 }
 
-void nexus_wio_checksum(struct nexus_wio *wio, u32 first, u32 nr)
+static void nexus_wio_checksum(struct nexus_wio *wio)
 {
 	struct bio_vec *bv = wio->bvec;
-	u32 i = 0, at = 0;
+	u32 i = 0, at;
 	void *p;
 
-	for (; at < first + nr; at++, i++) {
+	for (at = 0; at < wio->nr; at++, i++) {
 		if (i == bv->bv_len >> PAGE_SHIFT) {
 			bv++;
 			i = 0;
 		}
-		if (at < first)
-			continue;
 		p = kmap_local_page(bv->bv_page + i);
 		wio->crc[at] = cpu_to_le32(nexus_crc32c(0, p, PAGE_SIZE));
 		kunmap_local(p);
@@ -241,7 +239,7 @@ static void nexus_wio_work(struct work_struct *work)
 	u32 first = 0, nr;
 
 	if (!err)
-		nexus_wio_checksum(wio, 0, wio->nr);
+		nexus_wio_checksum(wio);
 	while (!err && first < wio->nr) {
 		nr = 0;
 		err = nexus_wio_run(wio, first, &nr);

@@ -423,6 +423,29 @@ TEST_F(dir, vectors)
 	free(buf);
 }
 
+/* A block out of very many pieces, of odd sizes and across pages. */
+TEST_F(dir, vectors_of_crumbs)
+{
+	enum { PIECES = 1000, SIZE = 2 * BLOCK };
+	unsigned char *data = pattern(SIZE, 31), *crumbs = malloc(PIECES * 4099);
+	struct iovec iov[PIECES];
+	size_t at = 0, n;
+	int fd, i;
+
+	for (i = 0; i < PIECES; i++, at += n) {
+		n = i == PIECES - 1 ? SIZE - at : 1 + (i * 7) % 15;
+		iov[i] = (struct iovec){ crumbs + i * 4099, n };
+		memcpy(iov[i].iov_base, data + at, n);
+	}
+	GET(fd, open("f", O_RDWR | O_CREAT | O_DIRECT, 0644));
+	ASSERT_EQ(SIZE, writev(fd, iov, PIECES));
+	OK(close(fd));
+	nx_drop_caches();
+	EXPECT_TRUE(is("f", data, SIZE));
+	free(data);
+	free(crumbs);
+}
+
 TEST_F(dir, append_sync_and_limits)
 {
 	unsigned char *data = pattern(8 * BLOCK, 13);

@@ -5,7 +5,7 @@
 
 static void test_crc(void **state)
 {
-	static u8 b[20000];
+	static u8 b[20000], to[20000];
 	u32 i, c;
 
 	(void)state;
@@ -21,6 +21,9 @@ static void test_crc(void **state)
 		c = (u32)rnd64();
 		assert_int_equal(nexus_crc32c_fast(c, b + at, n),
 				 nexus_crc32c_table(c, b + at, n));
+		assert_int_equal(nexus_crc32c_copy(c, to + i % 9, b + at, n),
+				 nexus_crc32c_table(c, b + at, n));
+		assert_memory_equal(to + i % 9, b + at, n);
 		/* In pieces, the same. */
 		assert_int_equal(nexus_crc32c(nexus_crc32c(0, b, n), b + n, 700),
 				 nexus_crc32c(0, b, n + 700));
