@@ -27,13 +27,14 @@ static size_t nexus_list_reclen(size_t namelen)
 	return NEXUS_ALIGN(sizeof(struct nexus_list_ent) + namelen, (size_t)8);
 }
 
-/* 0 at the end of the page; pairs with nexus_list_put(). */
+/* 0 at the end of the page. */
 static size_t nexus_list_next(const void *page, size_t at)
 {
 	const struct nexus_list_ent *ent = NEXUS_LIST_ENTRY(page, at);
 
 	if (at + sizeof(*ent) > PAGE_SIZE)
 		return 0;
+	/* What it is the length of was written before; see nexus_list_put(). */
 	return smp_load_acquire(&ent->reclen);
 }
 
@@ -92,11 +93,12 @@ static int nexus_list_put(struct inode *dir, u64 pos, u64 ino, u8 dtype,
 	ent->dtype = dtype;
 	ent->namelen = namelen;
 	memcpy(ent->name, name, namelen);
+	/* With its length it is there; see nexus_list_next(). */
 	smp_store_release(&ent->reclen, len);
 	di->list_used += len;
 	kunmap_local(page);
-	/* A page that can be found has an entry. */
 	if (fresh)
+		/* A page that can be found has an entry; see nexus_list_view(). */
 		smp_store_release(&di->list_pages, di->list_pages + 1);
 	folio_unlock(folio);
 	folio_put(folio);
@@ -229,11 +231,10 @@ static struct nexus_list_view nexus_list_view(struct nexus_inode *di)
 	struct nexus_list_view v;
 
 	spin_lock(&di->resv_lock);
-	v = (struct nexus_list_view){
-		.to = di->list_to,
-		.pages = smp_load_acquire(&di->list_pages),
-		.gen = di->list_gen,
-	};
+	v.to = di->list_to;
+	v.gen = di->list_gen;
+	/* Pairs with nexus_list_put(), which does not hold the lock. */
+	v.pages = smp_load_acquire(&di->list_pages);
 	spin_unlock(&di->resv_lock);
 	return v;
 }

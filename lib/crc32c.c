@@ -8,12 +8,6 @@
  */
 #include "port.h"
 
-#ifdef __KERNEL__
-#include <linux/ktime.h>
-#else
-#include <time.h>
-#endif
-
 #define POLY	0x82f63b78u	/* Castagnoli, reflected */
 #define PROBE	4096u		/* bytes measured with: the size that blocks have */
 #define PROBES	8
@@ -79,11 +73,6 @@ static u32 crc_fast(u32 crc, const u8 *p, size_t len)
 static bool init_fast(void)
 {
 	return true;
-}
-
-static u64 now(void)
-{
-	return ktime_get_ns();
 }
 
 #else
@@ -171,14 +160,6 @@ static bool init_fast(void)
 
 #endif
 
-static u64 now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (u64)ts.tv_sec * 1000000000u + (u64)ts.tv_nsec;
-}
-
 #endif /* !__KERNEL__ */
 
 
@@ -189,10 +170,10 @@ static u64 probe(u32 (*fn)(u32 crc, const u8 *p, size_t len), u32 *crc)
 	int i;
 
 	for (i = 0; i < PROBES; i++) {
-		u64 begin = now(), took;
+		u64 begin = nexus_now_ns(), took;
 
 		*crc = fn(*crc, (const u8 *)tables, PROBE);
-		took = now() - begin;
+		took = nexus_now_ns() - begin;
 		if (took < best)
 			best = took;
 	}

@@ -13,6 +13,7 @@
 #include <linux/crc32c.h>
 #include <linux/errno.h>
 #include <linux/kernel.h>
+#include <linux/ktime.h>
 #include <linux/limits.h>
 #include <linux/minmax.h>
 #include <linux/mm.h>
@@ -32,6 +33,12 @@ static inline void nexus_free(void *p)
 	kvfree(p);
 }
 
+/* Of a clock that only goes forward. */
+static inline u64 nexus_now_ns(void)
+{
+	return ktime_get_ns();
+}
+
 #else /* userspace */
 
 #include <endian.h>
@@ -39,6 +46,7 @@ static inline void nexus_free(void *p)
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
 /* The kernel's own: u64 is unsigned long long on every machine. */
 typedef __u8 u8;
@@ -63,6 +71,14 @@ static inline void *nexus_alloc(size_t size)
 static inline void nexus_free(void *p)
 {
 	free(p);
+}
+
+static inline u64 nexus_now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (u64)ts.tv_sec * 1000000000u + (u64)ts.tv_nsec;
 }
 
 #ifndef EUCLEAN
