@@ -337,8 +337,8 @@ void nexus_packs_wake_all(struct nexus_zone *zone);
 int nexus_packs_add(struct nexus_zone *zone, struct file *file,
 		    const struct nexus_hand_over *ho);
 /*
- * Writes the head tables of packs with unwritten lines; before segments are
- * recycled and at umount.
+ * Writes the head tables of packs with unwritten lines, and flushes what was
+ * overwritten in place; at umount.
  */
 int nexus_packs_write_tables(struct nexus_zone *zone);
 /*

@@ -176,7 +176,10 @@ int nexus_packs_write_tables(struct nexus_zone *zone)
 	if (!packs)
 		return 0;
 	queue_work(packs->wq, &packs->tables_work);
+	/* Who was killed did not wait for that. */
+	queue_work(packs->wq, &packs->inplace.work);
 	flush_work(&packs->tables_work);
+	flush_work(&packs->inplace.work);
 	return READ_ONCE(packs->tables_err);
 }
 
