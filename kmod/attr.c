@@ -270,11 +270,32 @@ int nexus_fileattr_get(struct dentry *dentry, NEXUS_FILEATTR *fa)
 	fileattr_fill_xflags(fa, nexus_xflags(iflags));
 	if (iflags & NEXUS_IF_DIRSYNC)
 		fa->flags |= FS_DIRSYNC_FL;
+	if (iflags & NEXUS_IF_NODATACOW)
+		fa->flags |= FS_NOCOW_FL;
 	fa->fsx_projid = READ_ONCE(ni->projid);
 	return 0;
 }
 
-/* The project and whether new files inherit it; everything else stays. */
+/*
+ * What a file has was written with checksums, or without: only an empty one changes.
+ * Directories hand it on.  i_rwsem held.
+ */
+static int nexus_set_nodatacow(struct inode *inode, bool on, u32 *iflags)
+{
+	struct nexus_inode *ni = NEXUS_I(inode);
+
+	if (on == !!(*iflags & NEXUS_IF_NODATACOW))
+		return 0;
+	if (!(ni->zone->features & NEXUS_INCOMPAT_NODATACOW) ||
+	    (!S_ISREG(inode->i_mode) && !S_ISDIR(inode->i_mode)))
+		return -EOPNOTSUPP;
+	if (S_ISREG(inode->i_mode) && (i_size_read(inode) || inode->i_blocks))
+		return -EINVAL;
+	*iflags ^= NEXUS_IF_NODATACOW;
+	return 0;
+}
+
+/* The project, whether new files inherit it, and nodatacow; everything else stays. */
 int nexus_fileattr_set(struct mnt_idmap *idmap, struct dentry *dentry,
 		       NEXUS_FILEATTR *fa)
 {
@@ -291,14 +312,18 @@ int nexus_fileattr_set(struct mnt_idmap *idmap, struct dentry *dentry,
 		.ctime = now,
 	};
 	NEXUS_FILEATTR old = {};
+	int err;
 
 	if (test_bit(NEXUS_I_SYS, &ni->state))
 		return -EPERM;
 	nexus_fileattr_get(dentry, &old);
-	if ((fa->flags ^ old.flags) & ~FS_PROJINHERIT_FL ||
+	if ((fa->flags ^ old.flags) & ~(FS_PROJINHERIT_FL | FS_NOCOW_FL) ||
 	    fa->fsx_xflags & ~(FS_XFLAG_COMMON | FS_XFLAG_HASATTR) ||
 	    fa->fsx_extsize || fa->fsx_cowextsize)
 		return -EOPNOTSUPP;
+	err = nexus_set_nodatacow(inode, fa->flags & FS_NOCOW_FL, &new.iflags);
+	if (err)
+		return err;
 	/* As with XFS, files that cannot have it are not complained about. */
 	if (fa->flags & FS_PROJINHERIT_FL && S_ISDIR(inode->i_mode))
 		new.iflags |= NEXUS_IF_PROJINHERIT;

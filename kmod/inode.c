@@ -79,6 +79,8 @@ struct inode *nexus_alloc_inode(struct super_block *sb)
 	ni->data_resv = (struct nexus_resv){};
 	ni->resv_blocks = 0;
 	ni->delayed = 0;
+	ni->inplace_flush = 0;
+	ni->inplace = 0;
 	ni->counted = 0;
 	ni->owner = (struct nexus_owner){};
 	ni->quota_held = 0;
@@ -350,6 +352,8 @@ struct inode *nexus_new_inode(struct mnt_idmap *idmap, struct inode *dir,
 		if (S_ISDIR(mode))
 			ni->iflags |= NEXUS_IF_PROJINHERIT;
 	}
+	if (S_ISREG(mode) || S_ISDIR(mode))
+		ni->iflags |= NEXUS_I(dir)->iflags & NEXUS_IF_NODATACOW;
 	set_bit(NEXUS_I_NO_XATTRS, &ni->state);
 	if (S_ISDIR(mode)) {
 		set_nlink(inode, 2);

@@ -87,6 +87,7 @@ enum nexus_counter {
 	NEXUS_C_fsyncs,			/* fsync and syncfs calls */
 	NEXUS_C_pack_writes,		/* writes to packs */
 	NEXUS_C_pack_write_blocks,	/* blocks written to packs */
+	NEXUS_C_pack_write_inplace_blocks, /* of them, those that were overwritten in place */
 	NEXUS_C_pack_reads,		/* reads from packs */
 	NEXUS_C_pack_read_blocks,	/* blocks read from packs */
 	NEXUS_C_crc_errors,		/* blocks whose checksum did not match */
@@ -336,8 +337,8 @@ void nexus_packs_wake_all(struct nexus_zone *zone);
 int nexus_packs_add(struct nexus_zone *zone, struct file *file,
 		    const struct nexus_hand_over *ho);
 /*
- * Writes the head tables of packs with unwritten lines; before segments are
- * recycled and at umount.
+ * Writes the head tables of packs with unwritten lines, and flushes what was
+ * overwritten in place; at umount.
  */
 int nexus_packs_write_tables(struct nexus_zone *zone);
 /*
@@ -367,6 +368,8 @@ extern const struct inode_operations nexus_file_iops;
 
 /* fsync of any file or directory: writeback, then the log up to the inode's last LSN. */
 int nexus_fsync(struct file *file, loff_t start, loff_t end, int datasync);
+/* Waits killably until what was written in place is on stable storage.  0, -EINTR, -EIO. */
+int nexus_inplace_sync(struct nexus_zone *zone);
 /* Writes dirty bytes [from, to] and waits for the I/O, no flush; -EINTR: a fatal signal. */
 int nexus_write_and_wait(struct inode *inode, loff_t from, loff_t to);
 /*
@@ -434,6 +437,8 @@ struct nexus_inode {
 	struct nexus_resv data_resv; /* log bytes of dirty folios; resv_lock */
 	u64 resv_blocks;	/* pack blocks of dirty folios; resv_lock */
 	u64 delayed;		/* blocks that get an extent when they are written; resv_lock */
+	u64 inplace_flush;	/* number of the flush that is due (data/inplace.h); log_mutex */
+	u32 inplace;		/* writes in place in flight; log_mutex */
 	spinlock_t resv_lock;
 	/* Quotas (quota.h). */
 	blkcnt_t counted;	/* i_blocks as quotas have it; log_mutex */

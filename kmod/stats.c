@@ -33,6 +33,7 @@ static const char * const nexus_counter_names[NEXUS_C_MAX] = {
 	[NEXUS_C_fsyncs] = "fsyncs",
 	[NEXUS_C_pack_writes] = "pack_writes",
 	[NEXUS_C_pack_write_blocks] = "pack_write_blocks",
+	[NEXUS_C_pack_write_inplace_blocks] = "pack_write_inplace_blocks",
 	[NEXUS_C_pack_reads] = "pack_reads",
 	[NEXUS_C_pack_read_blocks] = "pack_read_blocks",
 	[NEXUS_C_crc_errors] = "crc_errors",

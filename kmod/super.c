@@ -112,19 +112,23 @@ static int nexus_statfs(struct dentry *dentry, struct kstatfs *buf)
 static int nexus_sync_fs(struct super_block *sb, int wait)
 {
 	struct nexus_zone *zone = nexus_sb_zone(sb);
+	int err;
 
 	if (!wait) {
 		nexus_log_kick(zone);
 		return 0;
 	}
 	nexus_count(fsyncs);
-	return nexus_log_sync(zone);
+	err = nexus_inplace_sync(zone);
+	return err ?: nexus_log_sync(zone);
 }
 
 /* The VFS has written everything and lets nobody begin a change. */
 static int nexus_freeze_fs(struct super_block *sb)
 {
-	return nexus_log_sync(nexus_sb_zone(sb));
+	int err = nexus_inplace_sync(nexus_sb_zone(sb));
+
+	return err ?: nexus_log_sync(nexus_sb_zone(sb));
 }
 
 static int nexus_unfreeze_fs(struct super_block *sb)

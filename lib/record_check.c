@@ -213,6 +213,8 @@ static bool check_extent(const struct nexus_rec_head *rec)
 	/* What is written is new: SHARE and CLONE share it, RESERVE reserves. */
 	if (le32_to_cpu(r->flags) & ~NEXUS_EF_NOCRC)
 		return false;
+	if (r->flags && !all_zero(r->crc, (size_t)nblocks * 4))
+		return false;
 	/* The last block may reach beyond the largest size, not begin there. */
 	if ((offset & (NEXUS_BLOCK_SIZE - 1)) || offset > NEXUS_SIZE_MAX ||
 	    NEXUS_SIZE_MAX - offset < (u64)(nblocks - 1) << NEXUS_BLOCK_SHIFT ||

@@ -53,9 +53,11 @@
 #define NEXUS_INCOMPAT_GRACE	(1ull << 7) /* grace times of quotas */
 #define NEXUS_INCOMPAT_INLINE	(1ull << 8) /* INLINE records */
 #define NEXUS_INCOMPAT_AWAY	(1ull << 9) /* content of packs may be held elsewhere */
+#define NEXUS_INCOMPAT_NODATACOW (1ull << 10) /* NODATACOW files, NOCRC extents and lines */
 #define NEXUS_INCOMPAT_KNOWN	(NEXUS_INCOMPAT_SHARED | NEXUS_INCOMPAT_RANGES | \
 				 NEXUS_INCOMPAT_MOVES | NEXUS_INCOMPAT_GRACE | \
-				 NEXUS_INCOMPAT_INLINE | NEXUS_INCOMPAT_AWAY)
+				 NEXUS_INCOMPAT_INLINE | NEXUS_INCOMPAT_AWAY | \
+				 NEXUS_INCOMPAT_NODATACOW)
 
 /* ------------------------------------------------------------------ */
 /* Index keys: one letter, then big-endian fields, then bytes          */
@@ -156,7 +158,7 @@ struct nexus_list_val {
 
 #define NEXUS_EF_SHARED		(1u << 0)	/* has an R record of its own */
 #define NEXUS_EF_UNWRITTEN	(1u << 1)	/* reserved by fallocate, reads zeros */
-#define NEXUS_EF_NOCRC		(1u << 2)	/* nodatacow */
+#define NEXUS_EF_NOCRC		(1u << 2)	/* of NODATACOW files: overwritten in place */
 
 /* An unwritten extent has no place in a pack: @pack and @block are 0. */
 struct nexus_extent_val {
@@ -470,7 +472,7 @@ struct nexus_rec_truncate {
  * EXTENT: file blocks [offset, offset + nblocks) now live at (pack, block).
  * Whatever was mapped there is freed.  size and disk_size become at least
  * @size; mtime and ctime become the given ones.  One CRC32C a block follows,
- * padded to 8 bytes.  Unconditional but for: ino exists with that data id.
+ * padded to 8 bytes; with NOCRC they are 0.  Unconditional but for: ino exists with that data id.
  */
 struct nexus_rec_extent {
 	struct nexus_rec_head head;

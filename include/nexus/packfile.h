@@ -52,6 +52,7 @@ struct nexus_pack_line {
  */
 #define NEXUS_PL_ABSENT		1u
 #define NEXUS_PL_AWAY		2u	/* only with ABSENT; feature AWAY */
+#define NEXUS_PL_NOCRC		4u	/* no checksum: overwritten in place; feature NODATACOW */
 
 #define NEXUS_PACK_LINES_PER_BLOCK (NEXUS_BLOCK_SIZE / 32u)
 

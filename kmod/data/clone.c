@@ -235,6 +235,7 @@ static int nexus_clone_step(struct nexus_clone *c, u64 end)
 	u64 grow;
 	u32 max, n;
 	int err;
+	bool busy;
 
 	end = min(end, from + NEXUS_CLONE_BLOCKS_MAX);
 	end = nexus_clone_gather(c, from, end, NEXUS_CLONE_PIECES);
@@ -251,17 +252,21 @@ static int nexus_clone_step(struct nexus_clone *c, u64 end)
 	nexus_lock_inodes(&set, c->src, c->dst, NULL, NULL);
 	/*
 	 * Again: pages that a device dirtied may have been written meanwhile.  If
-	 * that needs memory that was not taken, the step is tried once more.
+	 * that needs memory that was not taken, or such a write in place is under
+	 * way, the step is tried once more.
 	 */
 	n = nexus_clone_gather(c, from, end, max) - from;
 	bytes = min_t(loff_t, c->len, (loff_t)n << NEXUS_BLOCK_SHIFT);
-	if (c->fresh && !share)
+	busy = c->fresh && NEXUS_I(c->src)->inplace;
+	if (busy || (c->fresh && !share))
 		bytes = 0;
 	else
 		err = nexus_clone_commit(c, from, to, n, c->pos_out + bytes);
 	nexus_unlock_inodes(&set);
 	nexus_map_unprepare(NEXUS_I(c->src), c->src_changes);
 	nexus_map_unprepare(NEXUS_I(c->dst), c->dst_changes);
+	if (busy)
+		err = nexus_wait_written(c->src->i_mapping, 0, LLONG_MAX);
 	if (!err) {
 		c->pos_in += bytes;
 		c->pos_out += bytes;
@@ -422,6 +427,9 @@ static int nexus_clone_run(struct nexus_clone *c)
 	unsigned int tries = 0;
 	int err;
 
+	/* Blocks of one must not become those of the other: as on btrfs. */
+	if (nexus_inplace_flags(c->src) != nexus_inplace_flags(c->dst))
+		return -EINVAL;
 	err = nexus_clone_prepare(c);
 	if (err || !c->len)
 		return err;

@@ -18,6 +18,7 @@
 #include <linux/pagemap.h>
 
 #include "../nexusfs.h"
+#include "inplace.h"
 
 /* A page is a block. */
 static_assert(PAGE_SIZE == NEXUS_BLOCK_SIZE);
@@ -43,12 +44,15 @@ struct nexus_pack {
 	u32 table_blocks;
 	bool zeroed;			/* writes change no metadata of the host */
 	bool written;			/* by the kernel, since it was handed over */
+	bool writable;			/* its file: blocks can be overwritten */
 
 	/* nexus_packs.lock */
 	enum nexus_pack_state state;
 	u32 next;			/* first block never given out */
 	u32 writes;			/* in flight */
 	bool unflushed;			/* data written, not flushed */
+	bool plain;			/* of that, some is without checksums */
+	struct list_head inplace;	/* nexus_inplace.packs */
 	struct list_head own;		/* nexus_packs.own, until sealed */
 	struct list_head spare;
 
@@ -106,6 +110,7 @@ struct nexus_packs {
 	struct mutex ask_mutex;		/* one OPEN_PACK at a time */
 	struct mutex table_mutex;	/* tables and flushes of packs */
 	struct mutex retire_mutex;	/* one RETIRE at a time */
+	struct nexus_inplace inplace;	/* blocks overwritten where they are */
 	struct workqueue_struct *wq;	/* sealing, tables */
 	struct work_struct tables_work;
 	int tables_err;
@@ -139,6 +144,7 @@ enum nexus_packs_use {
 	NEXUS_PACKS_PROMISED,	/* into unwritten extents */
 	NEXUS_PACKS_CUT,
 	NEXUS_PACKS_LATE,
+	NEXUS_PACKS_INPLACE,	/* none is needed: only room in the log is taken */
 };
 
 #define NEXUS_PACKS_KEPT	256u
@@ -186,15 +192,15 @@ void nexus_packs_tables_work(struct work_struct *work);
 int nexus_packs_tables_sync(struct nexus_zone *zone);
 /*
  * Notes owner and checksum of a block just written.  Before the record that says
- * so is appended, or recycling might miss the line.
+ * so is appended, or recycling might miss the line.  @offset: as in the line.
  */
 void nexus_pack_note(struct nexus_pack *pack, u32 block, u64 ino, u64 data_id,
 		     u64 offset, u32 crc);
 /* Lines of a pack the helper writes: read them again. */
 void nexus_pack_forget_lines(struct nexus_pack *pack, u32 block, u32 n);
-/* Data was written that is not flushed. */
-void nexus_pack_dirtied(struct nexus_pack *pack);
-/* Whether block @block should have this checksum.  0, or -EIO; in a worker. */
+/* Data was written that is not flushed; @plain: whose records have no checksums. */
+void nexus_pack_dirtied(struct nexus_pack *pack, bool plain);
+/* Whether block @block may have this checksum.  0, or -EIO; in a worker. */
 int nexus_pack_verify(struct nexus_pack *pack, u32 block, u32 crc, u64 ino);
 
 /* ---- presence (retire.c) ---------------------------------------------------- */
@@ -260,7 +266,7 @@ void nexus_map_unprepare(struct nexus_inode *ni, u32 n);
  * what was promised to unwritten extents that go.
  */
 void nexus_map_insert(struct nexus_inode *ni, u64 fblock, u64 pack, u32 block,
-		      u32 nblocks);
+		      u32 nblocks, u32 flags);
 /*
  * Maps @nr extents; all of [fblock, fblock + n), in which they lie then, changes
  * at once, or with @n 0 what they cover.  1 + @nr prepared changes, or @nr.
@@ -283,9 +289,12 @@ bool nexus_map_next(struct nexus_inode *ni, u64 fblock, struct nexus_ext *e);
  */
 bool nexus_map_find(struct nexus_inode *ni, u64 fblock, struct nexus_ext *e,
 		    u64 *disk_size);
-/* Whether an extent names a block of @pack that is set in @blocks. */
+/*
+ * Whether an extent names a block of @pack that is set in @blocks; @plain: one without
+ * checksums.
+ */
 bool nexus_map_names(struct nexus_inode *ni, u64 pack,
-		     const unsigned long *blocks);
+		     const unsigned long *blocks, bool plain);
 /* @fblock has an extent; *@unwritten: of that kind. */
 bool nexus_map_has(struct nexus_inode *ni, u64 fblock, bool *unwritten);
 
@@ -326,6 +335,7 @@ void nexus_room_give(struct inode *inode, struct nexus_room *room);
  */
 struct nexus_fstate {
 	u64 marked;		/* holding a reservation: to be written */
+	u64 bare;		/* of them, those that hold no block of a pack: INPLACE */
 	u64 delayed;		/* of them, those that had no extent */
 	union {
 		u64 writing;	/* up to date: those of the last writeback */
@@ -393,8 +403,8 @@ void nexus_folio_mark(struct inode *inode, struct folio *folio, pgoff_t index,
 /* Those of @blocks that are marked give back what they hold. */
 void nexus_folio_unmark(struct inode *inode, struct folio *folio, u64 blocks);
 /*
- * Moves what marked blocks hold to @resv and returns which of @blocks that are.
- * nexus_folio_landed() is to follow for *@delayed.
+ * Moves what marked blocks hold to @resv and returns which of @blocks hold a block of
+ * a pack, too.  nexus_folio_landed() is to follow for *@delayed.
  */
 u64 nexus_folio_take(struct inode *inode, struct folio *folio, u64 blocks,
 		     struct nexus_resv *resv, u64 *delayed);
@@ -539,6 +549,8 @@ struct nexus_wio {
 	u32 nr;				/* blocks */
 	u32 segs;			/* of bvec: whole blocks each */
 	enum nexus_packs_kind kind;
+	u32 flags;			/* NEXUS_EF_* of its extents */
+	bool inplace;			/* no blocks are reserved */
 	DECLARE_BITMAP(delayed, NEXUS_EXTENT_BLOCKS_MAX); /* blocks without an extent */
 	/* Not in the record before it is begun: nexus_rec_init() clears there. */
 	__le32 crc[NEXUS_EXTENT_BLOCKS_MAX];
@@ -563,6 +575,8 @@ struct nexus_run {
 
 /* Adds @nr blocks at the end. */
 void nexus_wio_add(struct nexus_wio *wio, struct page *page, u32 nr);
+/* The record, as file and pack are now; log_mutex held. */
+void nexus_run_record(struct nexus_run *run);
 /* Writes the blocks; in a worker, between nexus_host_begin() and its end. */
 int nexus_run_write(struct nexus_run *run);
 /*

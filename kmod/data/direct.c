@@ -24,6 +24,10 @@
  * blocks, and else through pages of ours; so they do when checksums are looked at,
  * which the caller could spoil.  They take no lock: a block once written is never
  * written again, and its pack stays as long as somebody reads it.
+ *
+ * Blocks of nodatacow files are overwritten where they are: there the page cache is
+ * dropped and the data written with invalidate_lock held, and a direct read beside that
+ * may see a part of it, as on any filesystem that writes in place.
  */
 #include <linux/completion.h>
 #include <linux/mm.h>
@@ -295,6 +299,7 @@ static void nexus_part_work(struct work_struct *work)
 	struct nexus_piece *p = part->piece;
 	struct nexus_batch *b = p->batch;
 	u32 at = p->wio.fblock - b->fblock + part->first; /* in the batch */
+	__le32 *crc = p->wio.crc + part->first;
 	unsigned int flags = nexus_host_begin();
 	struct nexus_run run = {
 		.wio = &p->wio,
@@ -305,8 +310,11 @@ static void nexus_part_work(struct work_struct *work)
 	};
 	int err;
 
-	nexus_source_copy(b->source, at, part->nr, b->data->pages + at,
-			  p->wio.crc + part->first);
+	if (p->wio.flags & NEXUS_EF_NOCRC) {
+		crc = NULL;
+		memset(p->wio.crc + part->first, 0, part->nr * sizeof(*crc));
+	}
+	nexus_source_copy(b->source, at, part->nr, b->data->pages + at, crc);
 	err = nexus_run_write(&run);
 	nexus_host_end(flags);
 	nexus_piece_put(p, err);
@@ -342,6 +350,8 @@ static struct nexus_piece *nexus_piece_new(struct nexus_batch *b, u32 at, u32 n)
 	wio->fblock = b->fblock + at;
 	wio->nr = 0;
 	wio->segs = 0;
+	wio->flags = nexus_inplace_flags(b->inode);
+	wio->inplace = false;
 	for (i = 0; i < p->run.nr; i += row) {
 		row = nexus_pages_row(b->data->pages + at + i, p->run.nr - i);
 		nexus_wio_add(wio, b->data->pages[at + i], row);
@@ -450,7 +460,105 @@ static void nexus_batch_end(struct nexus_batch *b)
 		nexus_bounce_free(b->data);
 }
 
-/* Bytes, or -errno when nothing was written. */
+/* ---- in place ------------------------------------------------------------------- */
+
+/* A part of a batch that is overwritten where it is. */
+struct nexus_inplace_part {
+	struct work_struct work;
+	struct completion done;
+	struct nexus_batch *batch;
+	int err;
+	u32 written;			/* blocks, from the first on */
+	struct nexus_wio wio;
+};
+
+static void nexus_inplace_part_work(struct work_struct *work)
+{
+	struct nexus_inplace_part *p =
+		container_of(work, struct nexus_inplace_part, work);
+	struct nexus_batch *b = p->batch;
+	u32 at = p->wio.fblock - b->fblock; /* in the batch */
+	unsigned int flags = nexus_host_begin();
+
+	nexus_source_copy(b->source, at, p->wio.nr, b->data->pages + at, NULL);
+	memset(p->wio.crc, 0, p->wio.nr * sizeof(p->wio.crc[0]));
+	p->err = nexus_inplace_write(&p->wio, &p->written);
+	nexus_host_end(flags);
+	complete(&p->done);
+}
+
+/* Blocks [at, at + nr) of the batch; waits for the disk.  How many were written. */
+static u32 nexus_inplace_part(struct nexus_batch *b, struct nexus_inplace_part *p,
+			      u32 at, u32 nr, int *err)
+{
+	struct nexus_wio *wio = &p->wio;
+	u32 i, row;
+
+	wio->inode = b->inode;
+	wio->fblock = b->fblock + at;
+	wio->size = (wio->fblock + nr) << NEXUS_BLOCK_SHIFT;
+	wio->nr = 0;
+	wio->segs = 0;
+	wio->flags = NEXUS_EF_NOCRC;
+	wio->inplace = true;
+	for (i = 0; i < nr; i += row) {
+		row = nexus_pages_row(b->data->pages + at + i, nr - i);
+		nexus_wio_add(wio, b->data->pages[at + i], row);
+	}
+	wio->resv = (struct nexus_resv){};
+	nexus_resv_move(&wio->resv, &b->room.resv, nr * NEXUS_FOLIO_BYTES);
+	p->batch = b;
+	p->written = 0;
+	INIT_WORK_ONSTACK(&p->work, nexus_inplace_part_work);
+	init_completion(&p->done);
+	queue_work(nexus_write_wq, &p->work);
+	/* Local disk, so this ends. */
+	wait_for_completion_io(&p->done);
+	destroy_work_on_stack(&p->work);
+	nexus_log_unreserve(&wio->resv);
+	*err = p->err;
+	return p->written;
+}
+
+/*
+ * Overwrites the batch's blocks.  How many; less with *@err 0: what follows has another
+ * place by now.
+ */
+static u32 nexus_batch_inplace(struct nexus_batch *b, int *err)
+{
+	struct address_space *mapping = b->inode->i_mapping;
+	struct nexus_inplace_part *p = kmalloc(sizeof(*p), GFP_KERNEL);
+	u32 done = 0, want;
+
+	if (!p) {
+		*err = -ENOMEM;
+		return 0;
+	}
+	if (down_write_killable(&mapping->invalidate_lock)) {
+		*err = -EINTR;
+		goto out;
+	}
+	while (!*err && done < b->nr) {
+		want = min(b->nr - done, NEXUS_EXTENT_BLOCKS_MAX);
+		*err = nexus_cache_drop(b->inode, b->fblock + done,
+					b->fblock + done + want);
+		if (!*err)
+			done += nexus_inplace_part(b, p, done, want, err);
+	}
+	if (*err == -EAGAIN)
+		*err = 0;
+	if (done && ((b->fblock + done) << NEXUS_BLOCK_SHIFT) >
+		    i_size_read(b->inode))
+		i_size_write(b->inode, (b->fblock + done) << NEXUS_BLOCK_SHIFT);
+	filemap_invalidate_unlock(mapping);
+out:
+	kfree(p);
+	return done;
+}
+
+/* ---- a batch --------------------------------------------------------------------- */
+
+/* Bytes, or -errno when nothing was written.  0: it is to be tried again. */
 static ssize_t nexus_direct_write_some(struct kiocb *iocb, struct iov_iter *from)
 {
 	struct nexus_batch b = {
@@ -467,7 +575,9 @@ static ssize_t nexus_direct_write_some(struct kiocb *iocb, struct iov_iter *from
 	err = nexus_batch_begin(&b, from);
 	if (!err)
 		err = nexus_batch_reserve(&b);
-	if (!err) {
+	if (!err && b.room.use == NEXUS_PACKS_INPLACE) {
+		done = nexus_batch_inplace(&b, &err);
+	} else if (!err) {
 		err = nexus_batch_write(&b);
 		done = nexus_batch_commit(&b, &late);
 		err = late ?: err;

@@ -302,13 +302,14 @@ static void nexus_count_unwritten(struct nexus_inode *ni)
 }
 
 void nexus_map_insert(struct nexus_inode *ni, u64 fblock, u64 pack, u32 block,
-		      u32 nblocks)
+		      u32 nblocks, u32 flags)
 {
 	struct nexus_ext e = {
 		.fblock = fblock,
 		.pack = pack,
 		.block = block,
 		.nblocks = nblocks,
+		.flags = flags,
 	};
 	u64 freed = 0;
 
@@ -418,7 +419,7 @@ bool nexus_map_find(struct nexus_inode *ni, u64 fblock, struct nexus_ext *e,
 }
 
 bool nexus_map_names(struct nexus_inode *ni, u64 pack,
-		     const unsigned long *blocks)
+		     const unsigned long *blocks, bool plain)
 {
 	bool found = false;
 	struct nexus_ext e;
@@ -428,6 +429,8 @@ bool nexus_map_names(struct nexus_inode *ni, u64 pack,
 	if (ni->map && nexus_extmap_may_name(ni->map, pack)) {
 		while (!found && nexus_extmap_next(ni->map, at, &e)) {
 			at = e.fblock + e.nblocks;
+			if (plain && !(e.flags & NEXUS_EF_NOCRC))
+				continue;
 			if (e.pack == pack && !(e.flags & NEXUS_EF_UNWRITTEN))
 				found = find_next_bit(blocks,
 						      (u64)e.block + e.nblocks,

@@ -105,6 +105,8 @@ int nexus_write_prepare(struct kiocb *iocb, size_t len)
 	err = nexus_zone_writable(NEXUS_I(inode)->zone);
 	if (!err)
 		err = nexus_write_load(inode, iocb->ki_pos, len);
+	if (!err)
+		err = nexus_inplace_load(inode, iocb->ki_pos, len);
 	if (!err && iocb->ki_pos + len > NEXUS_INLINE_MAX)
 		err = nexus_inline_end(inode, NEXUS_PACKS_GROW);
 	if (!err)
@@ -300,6 +302,9 @@ static vm_fault_t nexus_page_mkwrite(struct vm_fault *vmf)
 	err = nexus_zone_writable(NEXUS_I(inode)->zone);
 	if (!err)
 		err = nexus_extents_load(inode);
+	if (!err)
+		err = nexus_inplace_load(inode, folio_pos(folio),
+					 folio_size(folio));
 	/* The size may change yet: more than block 0 may get dirty here. */
 	if (!err && folio_next_index(folio) > 1)
 		err = nexus_inline_end(inode, NEXUS_PACKS_GROW);
@@ -357,6 +362,8 @@ int nexus_fsync(struct file *file, loff_t start, loff_t end, int datasync)
 			err2 = sync_inode_metadata(inode, 1);
 		err = err ?: err2;
 	}
+	err2 = nexus_inplace_flush(inode);
+	err = err ?: err2;
 	err2 = nexus_log_flush(ni->zone, READ_ONCE(ni->last_lsn));
 	return err ?: err2;
 }

@@ -27,6 +27,8 @@ enum nexus_packs_use nexus_folio_use(struct inode *inode, pgoff_t index)
 	struct nexus_inode *ni = NEXUS_I(inode);
 	bool unwritten;
 
+	if (nexus_inplace_blocks(inode, index, 1))
+		return NEXUS_PACKS_INPLACE;
 	if (!READ_ONCE(ni->unwritten))
 		return NEXUS_PACKS_GROW;
 	nexus_map_has(ni, index, &unwritten);
@@ -40,13 +42,14 @@ int nexus_room_take(struct inode *inode, u32 n, enum nexus_packs_use use,
 	int err;
 
 	/* Blocks first: log bytes are what everybody in the zone waits for. */
-	err = nexus_packs_reserve(zone, n, use);
+	err = use == NEXUS_PACKS_INPLACE ? 0 : nexus_packs_reserve(zone, n, use);
 	if (err)
 		return err;
 	/* As if each block had a record of its own: runs end where packs do. */
 	err = nexus_log_reserve(zone, &room->resv, n * NEXUS_FOLIO_BYTES, 0);
 	if (err) {
-		nexus_packs_unreserve(zone, n);
+		if (use != NEXUS_PACKS_INPLACE)
+			nexus_packs_unreserve(zone, n);
 		return err;
 	}
 	room->use = use;
@@ -60,7 +63,9 @@ static u32 nexus_room_alike(struct inode *inode, pgoff_t index, u32 n,
 {
 	u32 i;
 
-	if (!READ_ONCE(NEXUS_I(inode)->unwritten) && use == NEXUS_PACKS_GROW)
+	if (use == NEXUS_PACKS_INPLACE)
+		return max(nexus_inplace_blocks(inode, index, n), 1);
+	if (!READ_ONCE(NEXUS_I(inode)->unwritten) && !nexus_inplace_flags(inode))
 		return n;
 	for (i = 1; i < n; i++)
 		if (nexus_folio_use(inode, index + i) != use)
@@ -88,7 +93,8 @@ int nexus_room_some(struct inode *inode, pgoff_t index, u32 n,
 void nexus_room_give(struct inode *inode, struct nexus_room *room)
 {
 	nexus_log_unreserve(&room->resv);
-	nexus_packs_unreserve(NEXUS_I(inode)->zone, room->blocks);
+	if (room->use != NEXUS_PACKS_INPLACE)
+		nexus_packs_unreserve(NEXUS_I(inode)->zone, room->blocks);
 	nexus_quota_give(NEXUS_I(inode), room->quota);
 	room->blocks = 0;
 	room->quota = 0;
@@ -132,11 +138,11 @@ u32 nexus_folio_fits(struct inode *inode, struct folio *folio, pgoff_t index,
 	u32 at = index - folio->index, i;
 
 	n = min(n, room->blocks);
-	if (room->use != NEXUS_PACKS_PROMISED)
+	if (room->use != NEXUS_PACKS_PROMISED && room->use != NEXUS_PACKS_INPLACE)
 		return n;
 	for (i = 0; i < n; i++)
 		if (!(fs->marked & BIT_ULL(at + i)) &&
-		    nexus_folio_use(inode, index + i) != NEXUS_PACKS_PROMISED)
+		    nexus_folio_use(inode, index + i) != room->use)
 			break;
 	return i;
 }
@@ -205,11 +211,14 @@ void nexus_folio_mark(struct inode *inode, struct folio *folio, pgoff_t index,
 		return;
 	n = hweight64(fresh);
 	delayed = nexus_folio_unmapped(inode, folio, fresh);
+	if (room->use == NEXUS_PACKS_INPLACE)
+		fs->bare |= fresh;
 	fs->marked |= fresh;
 	fs->delayed |= delayed;
 	spin_lock(&ni->resv_lock);
 	nexus_resv_move(&ni->data_resv, &room->resv, n * NEXUS_FOLIO_BYTES);
-	ni->resv_blocks += n;
+	if (room->use != NEXUS_PACKS_INPLACE)
+		ni->resv_blocks += n;
 	WRITE_ONCE(ni->delayed, ni->delayed + hweight64(delayed));
 	spin_unlock(&ni->resv_lock);
 	room->blocks -= n;
@@ -232,6 +241,7 @@ u64 nexus_folio_take(struct inode *inode, struct folio *folio, u64 blocks,
 {
 	struct nexus_fstate *fs = folio_get_private(folio);
 	struct nexus_inode *ni = NEXUS_I(inode);
+	u64 full;
 	u32 n;
 
 	*delayed = 0;
@@ -240,13 +250,15 @@ u64 nexus_folio_take(struct inode *inode, struct folio *folio, u64 blocks,
 		return 0;
 	n = hweight64(blocks);
 	*delayed = fs->delayed & blocks;
+	full = blocks & ~fs->bare;
 	fs->marked &= ~blocks;
+	fs->bare &= ~blocks;
 	fs->delayed &= ~blocks;
 	spin_lock(&ni->resv_lock);
 	nexus_resv_move(resv, &ni->data_resv, n * NEXUS_FOLIO_BYTES);
-	ni->resv_blocks -= n;
+	ni->resv_blocks -= hweight64(full);
 	spin_unlock(&ni->resv_lock);
-	return blocks;
+	return full;
 }
 
 void nexus_folio_unmark(struct inode *inode, struct folio *folio, u64 blocks)
@@ -255,8 +267,6 @@ void nexus_folio_unmark(struct inode *inode, struct folio *folio, u64 blocks)
 	u64 delayed;
 
 	blocks = nexus_folio_take(inode, folio, blocks, &resv, &delayed);
-	if (!blocks)
-		return;
 	nexus_log_unreserve(&resv);
 	nexus_packs_unreserve(NEXUS_I(inode)->zone, hweight64(blocks));
 	nexus_folio_landed(inode, hweight64(delayed));

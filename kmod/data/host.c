@@ -99,6 +99,12 @@ int nexus_host_check(struct nexus_zone *zone, struct file *file,
 	return 0;
 }
 
+bool nexus_host_writable(const struct file *file)
+{
+	return file->f_mode & FMODE_WRITE && file->f_mode & FMODE_CAN_WRITE &&
+	       file->f_op->write_iter && !IS_IMMUTABLE(file_inode(file));
+}
+
 static void nexus_host_kiocb(struct kiocb *iocb, struct file *file, u64 block)
 {
 	init_sync_kiocb(iocb, file);

@@ -39,6 +39,9 @@ static inline void nexus_host_end(unsigned int flags)
 int nexus_host_check(struct nexus_zone *zone, struct file *file,
 		     const char *what, u64 id, u32 blocks, bool write);
 
+/* Whether blocks of a pack that was handed over for reading can be overwritten. */
+bool nexus_host_writable(const struct file *file);
+
 /*
  * Whole blocks at block @block: @bytes after the first @skip of @bvec.  0, or -errno
  * (-EIO when cut short).

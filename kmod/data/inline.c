@@ -139,7 +139,8 @@ static bool nexus_inline_may(struct nexus_inode *ni)
 	bool empty;
 
 	if (test_bit(NEXUS_I_SPREAD, &ni->state) ||
-	    !test_bit(NEXUS_I_EXTENTS, &ni->state))
+	    !test_bit(NEXUS_I_EXTENTS, &ni->state) ||
+	    nexus_inplace_flags(&ni->vfs))
 		return false;
 	down_read(&ni->map_sem);
 	empty = !ni->map || !nexus_extmap_count(ni->map);

@@ -8,7 +8,8 @@
  * what was copied.  Writers, truncation and clones change the map under the same
  * mutex, so it is before or after each of them.
  *
- * Who reads the old place goes on doing so: its blocks stay until RETIRE.
+ * Who reads the old place goes on doing so: its blocks stay until RETIRE.  Blocks that are
+ * overwritten in place are not moved: a copy of one may be older than what is there.
  */
 #include "../log/log.h"
 #include "data.h"
@@ -47,7 +48,7 @@ static int nexus_move_commit(struct nexus_inode *ni, struct nexus_resv *resv,
 	if (!err) {
 		nexus_map_insert(ni, fblock, le64_to_cpu(rec->to_pack),
 				 le32_to_cpu(rec->to_block),
-				 le32_to_cpu(rec->nblocks));
+				 le32_to_cpu(rec->nblocks), 0);
 		nexus_inode_logged(ni, *lsn);
 	} else {
 		nexus_map_unprepare(ni, 1);

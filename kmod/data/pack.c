@@ -40,6 +40,7 @@ int nexus_packs_start(struct nexus_zone *zone, u32 pack_blocks, u64 promised)
 	mutex_init(&packs->table_mutex);
 	mutex_init(&packs->retire_mutex);
 	INIT_WORK(&packs->tables_work, nexus_packs_tables_work);
+	nexus_inplace_init(packs);
 	packs->wq = alloc_workqueue("nexus_pack_%s", WQ_MEM_RECLAIM | WQ_UNBOUND,
 				    0, zone->name);
 	if (!packs->wq) {
@@ -93,8 +94,10 @@ void nexus_packs_free(struct nexus_zone *zone)
 
 void nexus_packs_wake_all(struct nexus_zone *zone)
 {
-	if (zone->packs)
-		wake_up_all(&zone->packs->wait);
+	if (!zone->packs)
+		return;
+	wake_up_all(&zone->packs->wait);
+	wake_up_all(&zone->packs->inplace.wait);
 }
 
 void nexus_packs_quiesce(struct nexus_zone *zone)
@@ -161,9 +164,11 @@ int nexus_packs_add(struct nexus_zone *zone, struct file *file,
 	pack->next = nexus_pack_first(pack);
 	pack->zeroed = ho->flags & NEXUS_HF_ZEROED;
 	pack->written = spare;
+	pack->writable = nexus_host_writable(file);
 	pack->state = spare ? NEXUS_PS_SPARE : NEXUS_PS_SEALED;
 	INIT_LIST_HEAD(&pack->own);
 	INIT_LIST_HEAD(&pack->spare);
+	INIT_LIST_HEAD(&pack->inplace);
 	INIT_WORK(&pack->seal_work, nexus_pack_seal_work);
 	mutex_init(&pack->cache_mutex);
 	xa_init(&pack->cache);
@@ -230,8 +235,10 @@ int nexus_packs_drop(struct nexus_zone *zone, u64 id)
 			__xa_erase(&packs->packs, id);
 	}
 	xa_unlock(&packs->packs);
-	if (pack && !err)
+	if (pack && !err) {
+		nexus_inplace_drop(packs, pack);
 		nexus_pack_put(pack);
+	}
 	return err;
 }
 
@@ -474,12 +481,13 @@ out:
 	return pack;
 }
 
-void nexus_pack_dirtied(struct nexus_pack *pack)
+void nexus_pack_dirtied(struct nexus_pack *pack, bool plain)
 {
 	struct nexus_packs *packs = pack->zone->packs;
 
 	spin_lock(&packs->lock);
 	pack->unflushed = true;
+	pack->plain |= plain;
 	spin_unlock(&packs->lock);
 }
 

@@ -18,7 +18,10 @@
  * bits.  What the pack needs for that outlives the zone, as reads may.
  *
  * That no map names a retired block follows from how blocks die: their record came
- * before.  Looking at all maps is for a helper that is wrong.
+ * before.  Looking at all maps is for a helper that is wrong; so it is where content is
+ * evicted and a map names blocks that are overwritten in place.
+ *
+ * Writes in place (inplace.c) are counted as reads are.
  */
 #include <linux/bitmap.h>
 #include <linux/sched.h>
@@ -214,7 +217,7 @@ static struct inode *nexus_mapped_next(struct nexus_zone *zone,
 }
 
 static int nexus_maps_check(struct nexus_zone *zone, u64 pack,
-			    const unsigned long *blocks)
+			    const unsigned long *blocks, bool evict)
 {
 	struct inode *inode = NULL, *next;
 	int err = 0;
@@ -222,15 +225,17 @@ static int nexus_maps_check(struct nexus_zone *zone, u64 pack,
 	while (!err && (next = nexus_mapped_next(zone, inode, pack))) {
 		iput(inode);
 		inode = next;
-		if (nexus_map_names(NEXUS_I(inode), pack, blocks))
+		if (nexus_map_names(NEXUS_I(inode), pack, blocks, evict))
 			err = -EBUSY;
 		else if (fatal_signal_pending(current))
 			err = -EINTR;
 		cond_resched();
 	}
 	if (err == -EBUSY)
-		nexus_err(zone, "inode %llu has blocks of pack %llu that the helper calls dead",
-			  (u64)inode->i_ino, pack);
+		nexus_err(zone, "inode %llu has blocks of pack %llu that %s",
+			  (u64)inode->i_ino, pack,
+			  evict ? "are overwritten in place, and the helper would evict" :
+				  "the helper calls dead");
 	iput(inode);
 	return err;
 }
@@ -295,8 +300,7 @@ static int nexus_pack_retire(struct nexus_pack *pack, unsigned long *blocks,
 		err = -EINTR;
 		goto out;
 	}
-	if (!evict)
-		err = nexus_maps_check(pack->zone, pack->id, blocks);
+	err = nexus_maps_check(pack->zone, pack->id, blocks, evict);
 	if (!err) {
 		nexus_presence_mark(pack, &blocks);
 		err = nexus_pack_reads_drain(pack);

@@ -85,8 +85,12 @@ void nexus_source_copy(const struct nexus_source *s, u32 block, u32 nr,
 			const char *p = kmap_local_page(bv->bv_page);
 
 			len = min_t(size_t, bv->bv_len - skip, PAGE_SIZE - at);
-			sum = nexus_crc32c_copy(sum, to + at,
-						p + bv->bv_offset + skip, len);
+			if (crc)
+				sum = nexus_crc32c_copy(sum, to + at,
+							p + bv->bv_offset + skip,
+							len);
+			else
+				memcpy(to + at, p + bv->bv_offset + skip, len);
 			kunmap_local(p);
 			at += len;
 			skip += len;
@@ -96,6 +100,7 @@ void nexus_source_copy(const struct nexus_source *s, u32 block, u32 nr,
 			}
 		}
 		kunmap_local(to);
-		crc[i] = cpu_to_le32(sum);
+		if (crc)
+			crc[i] = cpu_to_le32(sum);
 	}
 }

@@ -20,8 +20,8 @@ struct nexus_source *nexus_source_take(struct iov_iter *from, u32 n, u32 *blocks
 /* Nobody reads it any more. */
 void nexus_source_put(struct nexus_source *s);
 /*
- * Copies @nr of its blocks, from @block on, to @pages, and their checksums to @crc.  Any
- * context.
+ * Copies @nr of its blocks, from @block on, to @pages, and their checksums to @crc (NULL:
+ * nobody wants them).  Any context.
  */
 void nexus_source_copy(const struct nexus_source *s, u32 block, u32 nr,
 		       struct page **pages, __le32 *crc);

@@ -176,7 +176,10 @@ int nexus_packs_write_tables(struct nexus_zone *zone)
 	if (!packs)
 		return 0;
 	queue_work(packs->wq, &packs->tables_work);
+	/* Who was killed did not wait for that. */
+	queue_work(packs->wq, &packs->inplace.work);
 	flush_work(&packs->tables_work);
+	flush_work(&packs->inplace.work);
 	return READ_ONCE(packs->tables_err);
 }
 
@@ -185,7 +188,7 @@ int nexus_packs_flush(struct nexus_zone *zone, struct super_block *covered)
 {
 	struct nexus_packs *packs = zone->packs;
 	struct nexus_pack *pack = NULL;
-	bool unflushed;
+	bool unflushed, plain;
 	int err = 0;
 
 	if (!packs)
@@ -194,9 +197,12 @@ int nexus_packs_flush(struct nexus_zone *zone, struct super_block *covered)
 	while (!err && (pack = nexus_packs_next(packs, pack))) {
 		spin_lock(&packs->lock);
 		unflushed = pack->unflushed;
+		plain = pack->plain;
 		pack->unflushed = false;
+		pack->plain = false;
 		spin_unlock(&packs->lock);
-		if (!unflushed || (pack->zeroed &&
+		/* Without a checksum nobody could tell later that it is missing. */
+		if (!unflushed || (!plain && pack->zeroed &&
 				   file_inode(pack->file)->i_sb == covered))
 			continue;
 		err = nexus_host_flush(pack->file);
@@ -205,7 +211,7 @@ int nexus_packs_flush(struct nexus_zone *zone, struct super_block *covered)
 					pack->id, ERR_PTR(err));
 	}
 	mutex_unlock(&packs->table_mutex);
-	return err;
+	return err ?: nexus_inplace_flush_needed(packs);
 }
 
 /* ---- sealing ------------------------------------------------------------------- */
@@ -231,6 +237,7 @@ void nexus_pack_seal_work(struct work_struct *work)
 		spin_lock(&packs->lock);
 		list_del_init(&pack->own);
 		pack->unflushed = false;
+		pack->plain = false;
 		spin_unlock(&packs->lock);
 	}
 	mutex_unlock(&packs->table_mutex);
@@ -315,7 +322,8 @@ int nexus_pack_verify(struct nexus_pack *pack, u32 block, u32 crc, u64 ino)
 	mutex_unlock(&pack->cache_mutex);
 
 	/* An empty line says nothing: its block was written before a crash. */
-	if (le32_to_cpu(line.pack) != lower_32_bits(pack->id))
+	if (le32_to_cpu(line.pack) != lower_32_bits(pack->id) ||
+	    le64_to_cpu(line.offset) & NEXUS_PL_NOCRC)
 		return 0;
 	if (le32_to_cpu(line.crc) == crc)
 		return 0;

@@ -231,7 +231,8 @@ static void nexus_cut_map(struct nexus_cut *cut)
 	nexus_map_punch(ni, first, U64_MAX - first);
 	cut->changes--;
 	if (cut->pack) {
-		nexus_map_insert(ni, first - 1, cut->pack->id, cut->block, 1);
+		nexus_map_insert(ni, first - 1, cut->pack->id, cut->block, 1,
+				 0);
 		cut->changes--;
 	}
 }

@@ -47,6 +47,8 @@ static struct nexus_wio *nexus_wio_new(struct inode *inode, u64 fblock)
 	wio->fblock = fblock;
 	wio->nr = 0;
 	wio->segs = 0;
+	wio->flags = nexus_inplace_flags(inode);
+	wio->inplace = false;
 	bitmap_zero(wio->delayed, NEXUS_EXTENT_BLOCKS_MAX);
 	return wio;
 }
@@ -65,6 +67,10 @@ static void nexus_wio_checksum(struct nexus_wio *wio)
 	u32 i = 0, at;
 	void *p;
 
+	if (wio->flags & NEXUS_EF_NOCRC) {
+		memset(wio->crc, 0, wio->nr * sizeof(wio->crc[0]));
+		return;
+	}
 	for (at = 0; at < wio->nr; at++, i++) {
 		if (i == bv->bv_len >> PAGE_SHIFT) {
 			bv++;
@@ -76,8 +82,7 @@ static void nexus_wio_checksum(struct nexus_wio *wio)
 	}
 }
 
-/* The record, as file and pack are now; log_mutex held. */
-static void nexus_run_record(struct nexus_run *run)
+void nexus_run_record(struct nexus_run *run)
 {
 	struct nexus_wio *wio = run->wio;
 	struct nexus_inode *ni = NEXUS_I(wio->inode);
@@ -100,7 +105,7 @@ static void nexus_run_record(struct nexus_run *run)
 	rec->pack = cpu_to_le64(run->pack->id);
 	rec->block = cpu_to_le32(run->block);
 	rec->nblocks = cpu_to_le32(run->nr);
-	rec->flags = 0;
+	rec->flags = cpu_to_le32(wio->flags);
 	rec->reserved = 0;
 	rec->mtime_s = cpu_to_le64(mtime.tv_sec);
 	rec->ctime_s = cpu_to_le64(ctime.tv_sec);
@@ -115,6 +120,7 @@ int nexus_run_commit(struct nexus_run *run)
 	struct nexus_wio *wio = run->wio;
 	struct nexus_inode *ni = NEXUS_I(wio->inode);
 	u64 fblock = wio->fblock + run->first;
+	u64 line = wio->flags & NEXUS_EF_NOCRC ? NEXUS_PL_NOCRC : 0;
 	u64 lsn, size;
 	u32 i;
 	int err;
@@ -122,7 +128,7 @@ int nexus_run_commit(struct nexus_run *run)
 	for (i = 0; i < run->nr; i++)
 		nexus_pack_note(run->pack, run->block + i, wio->inode->i_ino,
 				READ_ONCE(ni->data_id),
-				(fblock + i) << NEXUS_BLOCK_SHIFT,
+				(fblock + i) << NEXUS_BLOCK_SHIFT | line,
 				le32_to_cpu(wio->crc[run->first + i]));
 
 	mutex_lock(&ni->log_mutex);
@@ -133,7 +139,7 @@ int nexus_run_commit(struct nexus_run *run)
 		if (size > ni->disk_size)
 			WRITE_ONCE(ni->disk_size, size);
 		nexus_map_insert(ni, fblock, run->pack->id, run->block,
-				 run->nr);
+				 run->nr, wio->flags);
 		/* Readers look there first. */
 		nexus_inline_gone(ni);
 		ni->version++;
@@ -175,7 +181,7 @@ int nexus_run_write(struct nexus_run *run)
 	}
 	nexus_count(pack_writes);
 	nexus_count_n(pack_write_blocks, run->nr);
-	nexus_pack_dirtied(pack);
+	nexus_pack_dirtied(pack, wio->flags & NEXUS_EF_NOCRC);
 	return 0;
 }
 
@@ -240,12 +246,21 @@ static void nexus_wio_work(struct work_struct *work)
 
 	if (!err)
 		nexus_wio_checksum(wio);
+	if (!err && wio->inplace) {
+		err = nexus_inplace_write(wio, &first);
+		if (err == -EAGAIN) {
+			wio->inplace = !nexus_packs_try_reserve(zone, wio->nr - first,
+								NEXUS_PACKS_LATE);
+			err = wio->inplace ? -ENOSPC : 0;
+		}
+	}
 	while (!err && first < wio->nr) {
 		nr = 0;
 		err = nexus_wio_run(wio, first, &nr);
 		first += nr;
 	}
-	nexus_packs_unreserve(zone, wio->nr - first);
+	if (!wio->inplace)
+		nexus_packs_unreserve(zone, wio->nr - first);
 	nexus_wio_landed(wio, first, wio->nr - first);
 	nexus_host_end(flags);
 	nexus_wio_end(wio, err);
@@ -283,12 +298,13 @@ static void nexus_writer_submit(struct nexus_writer *w)
  * nothing reserved: take of what is kept for that.  If it is gone, too, fsync says
  * so and the folio stays dirty until there is room again.
  */
-static bool nexus_folio_late(struct nexus_zone *zone, u32 n,
+static bool nexus_folio_late(struct nexus_zone *zone, u32 n, u32 records,
 			     struct nexus_resv *resv)
 {
-	if (!nexus_packs_try_reserve(zone, n, NEXUS_PACKS_LATE))
+	if (n && !nexus_packs_try_reserve(zone, n, NEXUS_PACKS_LATE))
 		return false;
-	if (!nexus_log_reserve_late(zone, resv, n * NEXUS_FOLIO_BYTES)) {
+	if (records && !nexus_log_reserve_late(zone, resv,
+					       records * NEXUS_FOLIO_BYTES)) {
 		nexus_packs_unreserve(zone, n);
 		return false;
 	}
@@ -297,21 +313,28 @@ static bool nexus_folio_late(struct nexus_zone *zone, u32 n,
 
 /*
  * Which of the @blocks of a folio are to be written, in *@blocks: those that are
- * @wanted, or all if it got dirty behind our back.  @resv gets their log bytes.
+ * @wanted, or all if it got dirty behind our back; and in *@inplace which of them
+ * where they are.  @resv gets their log bytes.
  */
 static int nexus_folio_claim(struct inode *inode, struct folio *folio,
 			     u64 wanted, u64 *blocks, struct nexus_resv *resv,
-			     u64 *delayed)
+			     u64 *delayed, u64 *inplace)
 {
 	struct nexus_fstate *fs = folio_get_private(folio);
-	u64 late;
+	struct nexus_zone *zone = NEXUS_I(inode)->zone;
+	u64 late, none, full;
 
 	if (wanted)
 		*blocks &= wanted;
+	*inplace = nexus_inplace_mask(inode, folio, *blocks);
 	late = *blocks & ~(fs ? fs->marked : 0);
-	if (late && !nexus_folio_late(NEXUS_I(inode)->zone, hweight64(late), resv))
+	none = (late | (fs ? *blocks & fs->bare : 0)) & ~*inplace;
+	if ((late || none) && !nexus_folio_late(zone, hweight64(none),
+						hweight64(late), resv))
 		return -ENOSPC;
-	nexus_folio_take(inode, folio, *blocks, resv, delayed);
+	full = nexus_folio_take(inode, folio, *blocks, resv, delayed);
+	/* Taken when they had no place yet. */
+	nexus_packs_unreserve(zone, hweight64(full & *inplace));
 	if (fs) {
 		fs->writing = *blocks;
 		fs->pinned = folio_maybe_dma_pinned(folio);
@@ -319,9 +342,9 @@ static int nexus_folio_claim(struct inode *inode, struct folio *folio,
 	return 0;
 }
 
-/* Blocks [first, first + n) of a folio under writeback. */
+/* Blocks [first, first + n) of a folio under writeback; all @inplace, or none. */
 static void nexus_write_part(struct nexus_writer *w, struct folio *folio,
-			     u32 first, u32 n, u64 delayed,
+			     u32 first, u32 n, u64 delayed, bool inplace,
 			     struct nexus_resv *resv)
 {
 	u64 fblock = folio->index + first;
@@ -332,12 +355,13 @@ static void nexus_write_part(struct nexus_writer *w, struct folio *folio,
 
 	/* A folio without a state is one part, and does not know of more. */
 	if (wio && (wio->nr + n > NEXUS_EXTENT_BLOCKS_MAX ||
-		    fblock != wio->fblock + wio->nr)) {
+		    wio->inplace != inplace || fblock != wio->fblock + wio->nr)) {
 		nexus_writer_submit(w);
 		wio = NULL;
 	}
 	if (!wio) {
 		wio = nexus_wio_new(w->inode, fblock);
+		wio->inplace = inplace;
 		w->wio = wio;
 	}
 	nexus_resv_move(&wio->resv, resv, n * NEXUS_FOLIO_BYTES);
@@ -360,7 +384,7 @@ static void nexus_write_folio(struct nexus_writer *w, struct folio *folio)
 	u64 wanted = fs ? nexus_folio_wanted(fs) : 0;
 	u32 nr = folio_nr_pages(folio), first, n;
 	loff_t pos = folio_pos(folio);
-	u64 blocks, delayed;
+	u64 blocks, delayed, inplace, part;
 
 	w->size = i_size_read(inode);
 	if (w->size < pos + (loff_t)folio_size(folio)) {
@@ -374,7 +398,7 @@ static void nexus_write_folio(struct nexus_writer *w, struct folio *folio)
 	}
 	blocks = nexus_folio_mask(0, nr);
 	if (nr && nexus_folio_claim(inode, folio, wanted, &blocks, &resv,
-				    &delayed)) {
+				    &delayed, &inplace)) {
 		mapping_set_error(inode->i_mapping, -ENOSPC);
 		folio_redirty_for_writepage(w->wbc, folio);
 		blocks = 0;
@@ -391,9 +415,11 @@ static void nexus_write_folio(struct nexus_writer *w, struct folio *folio)
 	folio_start_writeback(folio);
 	while (blocks) {
 		first = __ffs64(blocks);
+		part = blocks & (inplace & BIT_ULL(first) ? inplace : ~inplace);
 		/* Up to the first that is not; the bits above the last are not. */
-		n = ~blocks ? __ffs64(~(blocks >> first)) : nr;
-		nexus_write_part(w, folio, first, n, delayed, &resv);
+		n = ~part ? __ffs64(~(part >> first)) : nr;
+		nexus_write_part(w, folio, first, n, delayed,
+				 inplace & BIT_ULL(first), &resv);
 		blocks &= ~nexus_folio_mask(first, first + n);
 	}
 	folio_unlock(folio);
@@ -471,7 +497,7 @@ int nexus_write_block(struct nexus_zone *zone, struct page *page,
 	}
 	nexus_count(pack_writes);
 	nexus_count(pack_write_blocks);
-	nexus_pack_dirtied(bw.pack);
+	nexus_pack_dirtied(bw.pack, false);
 	*pack = bw.pack;
 	*block = bw.block;
 	*crc = bw.crc;

@@ -3,8 +3,8 @@
  * What programs do to keep their files over a crash, each in a loop until killed;
  * and whether what a power cut left is what they may rely on.
  *
- *	idioms record save|inodes|empty|calls|full DIR SEED [DEVICE]
- *	idioms verify save|inodes|empty|calls|full DIR SEED REPORTS
+ *	idioms record save|inodes|empty|calls|nodatacow|full DIR SEED [DEVICE]
+ *	idioms verify save|inodes|empty|calls|nodatacow|full DIR SEED REPORTS
  *
  * save: a temporary file is written and renamed over a file.  The name shows the old
  *	or the new content, whole; all names together what they showed at one moment.
@@ -13,17 +13,21 @@
  *	blocks of the new one; the new one if it was fsynced and not touched since.
  * calls: whole files are written in place, and made durable by every call there is for
  *	it.  Each block is of the version that was acknowledged, or of a later one.
+ * nodatacow: the same in files that are overwritten in place, where it is each sector;
+ *	and one that grows by less than a block.  What its size says is there was written.
  * full: files are written and fsynced until there is no space, and all removed.  They
  *	can be removed, what was fsynced stays, what was removed and fsynced stays away.
  *
  * On a full disk the others go on with what there is room for.
  *
- * Scenarios A33, B26, E11, M9.
+ * Scenarios A33, B25, B26, E11, M9.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <stdbool.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
@@ -32,7 +36,7 @@
 #include "content.h"
 #include "report.h"
 
-enum { FILES = 8, BLOCKS = 6, VERSIONS = 1000000 };
+enum { FILES = 8, BLOCKS = 6, VERSIONS = 1000000, SECTOR = 512 };
 
 static uint64_t seed;
 
@@ -231,6 +235,60 @@ static void record_calls(void)
 		report("calls begin %u", v);
 		overwrite(name, file_of(v), v, drawn(v, 7, CALLS));
 		report("calls %u", v);
+	}
+}
+
+static unsigned char grown_byte(size_t at)
+{
+	uint64_t state = seed + at / 8;
+
+	/* Never zero, which nothing is, too. */
+	return next_random(&state) >> at % 8 * 8 | 1;
+}
+
+/* The next @len bytes, which may end in a block that has some. */
+static void grow(int fd, size_t *size, size_t len)
+{
+	unsigned char text[512];
+	size_t i;
+
+	for (i = 0; i < len; i++)
+		text[i] = grown_byte(*size + i);
+	if (write(fd, text, len) != (ssize_t)len)
+		die("write at %zu", *size);
+	*size += len;
+}
+
+static void record_nodatacow(void)
+{
+	int dir = open(".", O_RDONLY | O_DIRECTORY), flags = FS_NOCOW_FL, fd, grown;
+	size_t size = 0;
+	char name[16];
+	uint32_t v;
+
+	if (dir < 0 || ioctl(dir, FS_IOC_SETFLAGS, &flags) || fsync(dir) || close(dir))
+		die("directory");
+	grown = make("grown", O_APPEND);
+	for (v = 0; v < FILES; v++) {
+		snprintf(name, sizeof(name), "n%u", v);
+		fd = make(name, 0);
+		if (fd < 0 || ftruncate(fd, BLOCKS * BLOCK) || fsync(fd) || close(fd))
+			die("%s", name);
+	}
+	for (v = 1; v < VERSIONS; v++) {
+		snprintf(name, sizeof(name), "n%u", file_of(v));
+		report("nodatacow begin %u", v);
+		overwrite(name, file_of(v), v, drawn(v, 7, CALLS));
+		report("nodatacow %u", v);
+		grow(grown, &size, 1 + drawn(v, 8, 500));
+		/* Else it is written back, and others' records are fsynced. */
+		if (drawn(v, 9, 2) && sync_file_range(grown, 0, 0, SYNC_FILE_RANGE_WRITE))
+			die("grown");
+		if (drawn(v, 10, 3))
+			continue;
+		if (fdatasync(grown))
+			die("grown");
+		report("nodatacow grown %zu", size);
 	}
 }
 
@@ -453,6 +511,80 @@ static void verify_calls(FILE *reports)
 	printf("# calls: done\n");
 }
 
+/* Whether sector @at of block @index is of a version of the file in [first, last]. */
+static bool of_version(const char *sector, int id, int index, int at, uint32_t first,
+		       uint32_t last)
+{
+	char want[BLOCK];
+	uint32_t v;
+
+	for (v = first; v <= last; v++) {
+		if (file_of(v) != (unsigned int)id)
+			continue;
+		fill_block(want, seed, id, index, v);
+		if (!memcmp(sector, want + at * SECTOR, SECTOR))
+			return true;
+	}
+	return false;
+}
+
+static void verify_grown(FILE *reports)
+{
+	uint32_t acked = 0, v;
+	struct stat st;
+	unsigned char c;
+	FILE *f = fopen("grown", "r");
+	off_t at;
+
+	while ((v = next_report(reports, "nodatacow grown ", NULL)))
+		acked = v;
+	if (!f || fstat(fileno(f), &st)) {
+		if (acked)
+			bad("nodatacow: grown: %s", strerror(errno));
+		return;
+	}
+	if (st.st_size < acked)
+		bad("nodatacow: grown has %lld bytes, %u were acknowledged",
+		    (long long)st.st_size, acked);
+	for (at = 0; at < st.st_size; at++) {
+		if (fread(&c, 1, 1, f) == 1 && c == grown_byte(at))
+			continue;
+		bad("nodatacow: grown has what was not written at %lld of %lld", (long long)at,
+		    (long long)st.st_size);
+		break;
+	}
+	fclose(f);
+}
+
+static void verify_nodatacow(FILE *reports)
+{
+	uint32_t v, acked[FILES] = { 0 }, begun[FILES] = { 0 };
+	char block[BLOCK], name[16];
+	int i, at, s, fd;
+
+	while ((v = next_report(reports, "nodatacow ", NULL)))
+		acked[file_of(v)] = v;
+	while ((v = next_report(reports, "nodatacow begin ", NULL)))
+		begun[file_of(v)] = v;
+	for (i = 0; i < FILES; i++) {
+		snprintf(name, sizeof(name), "n%d", i);
+		fd = open(name, O_RDONLY);
+		for (at = 0; acked[i] && at < BLOCKS; at++) {
+			if (pread(fd, block, BLOCK, (off_t)at * BLOCK) != BLOCK) {
+				bad("nodatacow: %s: %s", name, strerror(errno));
+				continue;
+			}
+			for (s = 0; s < BLOCK / SECTOR; s++)
+				if (!of_version(block + s * SECTOR, i, at, s, acked[i], begun[i]))
+					bad("nodatacow: %s is not at version %u (by call %u), or a later one, in sector %d of block %d",
+					    name, acked[i], drawn(acked[i], 7, CALLS), s, at);
+		}
+		close(fd);
+	}
+	verify_grown(reports);
+	printf("# nodatacow: done\n");
+}
+
 static void verify_full(FILE *reports)
 {
 	static bool acked[VERSIONS], touched[VERSIONS], removed[VERSIONS];
@@ -502,6 +634,7 @@ static const struct {
 	{ "inodes", record_inodes, verify_inodes },
 	{ "empty", record_empty, verify_empty },
 	{ "calls", record_calls, verify_calls },
+	{ "nodatacow", record_nodatacow, verify_nodatacow },
 	{ "full", record_full, verify_full },
 };
 
@@ -514,8 +647,8 @@ int main(int argc, char **argv)
 	for (i = 0; argc > 2 && i < n && strcmp(argv[2], idiom[i].name);)
 		i++;
 	if (argc < 5 + verify || i == n) {
-		fprintf(stderr, "usage: idioms record save|inodes|empty|calls|full DIR SEED [DEVICE] | "
-			"verify save|inodes|empty|calls|full DIR SEED REPORTS\n");
+		fprintf(stderr, "usage: idioms record save|inodes|empty|calls|nodatacow|full DIR SEED [DEVICE] | "
+			"verify save|inodes|empty|calls|nodatacow|full DIR SEED REPORTS\n");
 		return 2;
 	}
 	seed = strtoull(argv[4], NULL, 0);

@@ -302,7 +302,30 @@ test_refused() {
 	check read $mnt/file 5 13
 }
 
+# What is overwritten in place stays, whatever else is in its pack.
+# Scenario B25.
+test_in_place_stays() {
+	need
+	local list pack stayed=0
+	mkdir $mnt/d
+	chattr +C $mnt/d
+	fill $mnt/file 3 14
+	fill $mnt/d/file 9 15
+	sync -f $mnt
+	mapfile -t list < <(sealed)
+	for pack in "${list[@]}"; do
+		nexusctl pack evict $zone "$pack" 2> "$tap_tmp/why" || stayed=$((stayed + 1))
+		[ ! -s "$tap_tmp/why" ] || grep nodatacow "$tap_tmp/why"
+	done
+	[ $stayed -ge 2 ]
+	control fail
+	forget
+	check read $mnt/d/file 9 15
+	control
+	check read $mnt/file 3 14
+}
+
 # A check has time for these; the long part 62-faults runs all.
 [ $# != 0 ] || [ -n "${NEXUS_LOOPS:-}" ] ||
-	set -- test_evict test_killed test_corrupt
+	set -- test_evict test_killed test_corrupt test_in_place_stays
 tap_main "$@"

@@ -11,7 +11,8 @@
  *
  * A helper that dies in between leaves a pack that is open in the index and not the
  * kernel's: the next one seals it (clean.c).  Shared blocks stay where they are: all
- * who refer to them would have to be changed in one record.
+ * who refer to them would have to be changed in one record.  So do those of nodatacow
+ * files, which may be overwritten while they are copied.
  */
 #include "space.h"
 
@@ -48,9 +49,9 @@ bool space_worth_moving(struct space *sp, const struct survey *s)
 {
 	u32 usable = s->img.blocks - s->img.first;
 
-	/* What is shared keeps the pack alive. */
+	/* What is shared, or overwritten in place, keeps the pack alive. */
 	if (!(sp->z->sb.incompat & NEXUS_INCOMPAT_MOVES) || s->nlive * 2 >= usable ||
-	    s->nshared * 2 > s->nlive)
+	    (s->nshared + s->nplain) * 2 > s->nlive)
 		return false;
 	return sp->cannot_punch || s->nlive <= s->img.first || s->nruns * SHORT_RUN > s->nlive;
 }
@@ -119,7 +120,8 @@ int space_seal(struct space *sp)
 
 static bool movable(const struct survey *s, u32 i)
 {
-	return i < s->img.blocks && bit_get(s->live, i) && !bit_get(s->shared, i);
+	return i < s->img.blocks && bit_get(s->live, i) && !bit_get(s->shared, i) &&
+	       !pack_line_plain(&s->img.table[i], s->img.pack);
 }
 
 static bool goes_on(const struct survey *s, u32 i)

@@ -199,6 +199,9 @@ int core_pack_evict(void *ctx, const char *zone, uint64_t pack, uint64_t *blocks
 			    zone);
 	else if (ret == -EROFS)
 		control_err(err, ret, "zone %s is read-only", zone);
+	else if (ret == -ETXTBSY)
+		control_err(err, ret, "pack %llu of zone %s is not evicted: it has blocks of nodatacow files, which are overwritten in place",
+			    (unsigned long long)pack, zone);
 	else if (ret)
 		control_err(err, ret, "pack %llu of zone %s is not evicted: %s; the helper's log says more",
 			    (unsigned long long)pack, zone, strerror(-ret));

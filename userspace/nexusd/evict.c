@@ -7,6 +7,9 @@
  * got and compared, block by block.  Then, as for dead blocks: RETIRE, lines of the
  * table, flush, punch, so that neither a reader nor a crash finds zeros.  Meanwhile
  * nothing of the pack is fetched; who wants it waits until it is over.
+ *
+ * A pack with blocks of nodatacow files stays: what is elsewhere would be what they
+ * were once, and nothing could tell.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -93,6 +96,8 @@ static int evict_surveyed(struct zone *z, struct survey *s, struct evict_done *d
 	u64 blocks = 0;
 	int ret;
 
+	if (s->nplain)
+		return -ETXTBSY;
 	if (!choose(s))
 		return 0;
 	ret = put(c, s, z->name);

@@ -19,7 +19,7 @@ struct tab_line {
 	u64 pack;
 	u64 ino;
 	u64 data_id;
-	u64 offset;
+	u64 offset;		/* as in the line, with NEXUS_PL_NOCRC */
 	u64 order;		/* of arrival; the first one counts */
 	u32 block;
 	u32 crc;
@@ -74,12 +74,11 @@ static int add_extent(struct pack_tables *t, const struct nexus_rec_extent *ext)
 		.data_id = le64_to_cpu(ext->data_id),
 	};
 	u32 i, n = le32_to_cpu(ext->nblocks);
+	u64 flags = le32_to_cpu(ext->flags) & NEXUS_EF_NOCRC ? NEXUS_PL_NOCRC : 0;
 	int ret;
 
-	if (le32_to_cpu(ext->flags) & NEXUS_EF_NOCRC)
-		return 0;
 	for (i = 0; i < n; i++) {
-		line.offset = le64_to_cpu(ext->offset) + ((u64)i << NEXUS_BLOCK_SHIFT);
+		line.offset = (le64_to_cpu(ext->offset) + ((u64)i << NEXUS_BLOCK_SHIFT)) | flags;
 		line.block = le32_to_cpu(ext->block) + i;
 		line.crc = le32_to_cpu(ext->crc[i]);
 		ret = add_line(t, &line);

@@ -64,6 +64,12 @@ static inline bool pack_line_away(const struct nexus_pack_line *line, u64 pack)
 	return pack_line_absent(line, pack) && le64_to_cpu(line->offset) & NEXUS_PL_AWAY;
 }
 
+/* Without a checksum: its content may change in place as long as it is alive. */
+static inline bool pack_line_plain(const struct nexus_pack_line *line, u64 pack)
+{
+	return pack_line_is(line, pack) && le64_to_cpu(line->offset) & NEXUS_PL_NOCRC;
+}
+
 /* The lines of blocks [block, block + n) of an open file.  0, -EIO, -ENOMEM. */
 int pack_lines_read(int fd, u32 block, u32 n, struct nexus_pack_line *line);
 /*

@@ -190,6 +190,7 @@ int survey_begin(struct survey *s, struct zone *z, struct memtable *index, u64 p
 	for (i = s->img.first; i < s->img.blocks; i++) {
 		s->nruns += bit_get(s->live, i) && !before;
 		before = bit_get(s->live, i);
+		s->nplain += before && pack_line_plain(&s->img.table[i], pack);
 		if (!pack_line_absent(&s->img.table[i], pack))
 			continue;
 		s->nabsent++;

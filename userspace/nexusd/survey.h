@@ -19,6 +19,7 @@ struct survey {
 	u64 *gone;		/* free for the caller */
 	u32 nlive;
 	u32 nshared;
+	u32 nplain;		/* live, and may change in place */
 	u32 nabsent;		/* by the table */
 	u32 naway;		/* of them, those that are live and held elsewhere */
 	u32 nruns;		/* of live blocks */

@@ -10,7 +10,7 @@
 
 #define BASE_INO	1000	/* ino = BASE_INO + number * 8 + kind */
 
-static const char kinds[] = "fxydlm";
+static const char kinds[] = "fxydlmn";
 
 static void fill_attr(struct nexus_attr *a, uint64_t ino, uint64_t parent)
 {
@@ -44,11 +44,27 @@ static void fill_attr(struct nexus_attr *a, uint64_t ino, uint64_t parent)
 	case 'f':
 		a->mode = S_IFREG | 0644;
 		break;
+	case 'n':
+		a->flags = 1u << 5; /* NEXUS_IF_NODATACOW */
+		/* fall through */
 	default:
 		a->mode = S_IFREG | 0644;
 		a->size = a->disk_size = 16384;
 		a->blocks = 2;
 	}
+}
+
+/* Without checksums, and where the table of the pack is. */
+static void fill_plain(struct nexus_extent *e)
+{
+	memset(e, 0, 2 * sizeof(*e));
+	e[0].pack = 9;
+	e[0].block = 300;
+	e[0].nblocks = 1;
+	e[0].flags = 1u << 2; /* NEXUS_EF_NOCRC */
+	e[1] = e[0];
+	e[1].offset = 8192;
+	e[1].block = 3;
 }
 
 static void fill_extents(struct nexus_extent *e)
@@ -75,10 +91,13 @@ static void entry(const struct nexus_request *req, struct nexus_reply *r,
 	fill_attr(&er->attr, ino, parent);
 	if (req->op == NEXUS_OP_LOOKUP)
 		er->pos = ino;
-	if (kind == 'x') {
+	if (kind == 'x' || kind == 'n') {
 		er->nextents = 2;
 		er->flags |= NEXUS_ER_EXTENTS_ALL;
-		fill_extents((void *)p);
+		if (kind == 'x')
+			fill_extents((void *)p);
+		else
+			fill_plain((void *)p);
 		p += 2 * sizeof(struct nexus_extent);
 	}
 	if (kind == 'm') {

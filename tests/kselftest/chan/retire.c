@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * RETIRE and MOVE from a helper that may be wrong: what a file has is not given up,
- * what was given up is not read, and a move is believed only if it can be.  Scenario A21.
+ * what was given up is not read, and a move is believed only if it can be; what is
+ * overwritten in place stays, and nothing but blocks of content is.  Scenarios A21, B25.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -172,6 +173,41 @@ static void begin(struct move *m)
 	};
 }
 
+/* Overwrites a block of a file with @what, durably; 0 or -errno. */
+static int overwrite(const char *name, off_t at, char what)
+{
+	char path[128], buf[4096];
+	int fd, ret = 0;
+
+	snprintf(path, sizeof(path), "%s/%s", ctl->mnt, name);
+	memset(buf, what, sizeof(buf));
+	fd = open(path, O_WRONLY);
+	if (fd < 0 || pwrite(fd, buf, sizeof(buf), at) != sizeof(buf) || fsync(fd))
+		ret = -errno;
+	close(fd);
+	return ret;
+}
+
+/* In the helper: a byte of a pack's file. */
+static int call_peek(int dev, uint32_t zone, void *unused)
+{
+	int fd = host_file("pack9", 1024, O_RDWR | O_DIRECT), ret;
+	char *buf;
+
+	if (fd < 0 || posix_memalign((void **)&buf, 4096, 4096))
+		return -errno;
+	ret = pread(fd, buf, 4096, (off_t)arg->range.block * 4096) == 4096 ? buf[77] : -errno;
+	free(buf);
+	close(fd);
+	return ret;
+}
+
+static int peek(__u32 block)
+{
+	arg->range.block = block;
+	return fake_call(call_peek);
+}
+
 #define MOVE(want, what, change) do {				\
 	begin(&arg->move);					\
 	change;							\
@@ -233,6 +269,16 @@ int main(void)
 	ok_err(present(OLD, 200, 1), 0, "PRESENT");
 	ok(look("x1", 8192) == 'b', "a read of what is there again");
 	ok_err(present(NEW, 300, 1), 0, "PRESENT of what never went");
+
+	/* What is overwritten in place is copied by nobody, and is in no table. */
+	ok_err(overwrite("n1", 0, 'n'), 0, "an overwrite in place");
+	ok(peek(300) == 'n' && look("n1", 0) == 'n', "it is where it was");
+	ok_err(evict(OLD, 300, 1), -EBUSY, "RETIRE of that, to be fetched");
+	ok_err(evict(OLD, 290, 40), -EBUSY, "RETIRE of more than that");
+	ok_err(evict(OLD, 301, 9), 0, "RETIRE of what follows");
+	ok(look("n1", 0) == 'n', "the file is as it was");
+	ok_err(overwrite("n1", 8192, 'p'), 0, "an overwrite of what is said to be in the table");
+	ok(!peek(3) && look("n1", 8192) == 'p', "it is elsewhere");
 
 	ok_err(fake_umount(), 0, "umount");
 	fake_stop(helper);

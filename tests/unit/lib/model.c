@@ -141,6 +141,21 @@ void model_alloc(struct model *m, u32 n, u64 *pack, u32 *block)
 	m->pack_next += n;
 }
 
+void model_place(struct model *m, const struct m_inode *in, u32 at, u32 *n, u32 *flags,
+		 u64 *pack, u32 *block)
+{
+	const struct m_block *b = &in->map[at];
+
+	if (!b->pack || b->flags != NEXUS_EF_NOCRC || rnd(2)) {
+		model_alloc(m, *n, pack, block);
+		return;
+	}
+	*n = 1;
+	*flags = b->flags;
+	*pack = b->pack;
+	*block = b->block;
+}
+
 void model_queue_bulk(struct model *m, u64 data_id)
 {
 	unsigned int i;

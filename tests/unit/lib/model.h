@@ -63,6 +63,9 @@ bool model_above(struct model *m, u64 above, u64 ino);
 void model_drop(struct model *m, struct m_inode *in);
 /* @n blocks of a pack that nobody has; all of them in a row. */
 void model_alloc(struct model *m, u32 n, u64 *pack, u32 *block);
+/* The same, or where block @at is, which is overwritten in place: one of it. */
+void model_place(struct model *m, const struct m_inode *in, u32 at, u32 *n, u32 *flags,
+		 u64 *pack, u32 *block);
 void model_queue_bulk(struct model *m, u64 data_id);
 
 /* Asserts that every read of the store says what the model says. */

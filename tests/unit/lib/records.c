@@ -124,7 +124,7 @@ void *rec_extent(u64 ino, u64 data_id, u64 fblock, u64 size, u64 pack, u32 block
 	r->mtime_s = cpu_to_le64(2000);
 	r->ctime_s = cpu_to_le64(2001);
 	for (i = 0; i < nblocks; i++)
-		r->crc[i] = cpu_to_le32(i);
+		r->crc[i] = cpu_to_le32(flags & NEXUS_EF_NOCRC ? 0 : i);
 	return r;
 }
 

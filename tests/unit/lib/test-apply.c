@@ -341,6 +341,36 @@ static void test_extents(void **state)
 	assert_int_equal(INO(blocks, 20), 258);
 }
 
+/* A file that gets longer in blocks that it has: nothing moves, and nothing is freed. */
+static void test_in_place(void **state)
+{
+	static const u32 where[] = { 9, 9, 0, 5, 6, 2 };
+	struct nexus_extent_val e;
+	u32 i;
+
+	(void)state;
+	must(&s, rec_mk(1, 3, 20, "f", FILE_MODE));
+	must(&s, rec_extent(20, 20, 250, 0, 5, 100, 10, NEXUS_EF_NOCRC));
+	assert_int_equal(extents(20, NULL), 2);
+	/* The last, where files get longer; the first, both sides of a window, the middle. */
+	for (i = 0; i < 6; i++) {
+		must(&s, rec_extent(20, 20, 250 + where[i], 260 * 4096 - 5 + i, 5,
+				    100 + where[i], 1, NEXUS_EF_NOCRC));
+		assert_int_equal(INO(disk_size, 20), 260 * 4096 - 5 + i);
+		assert_int_equal(INO(size, 20), 260 * 4096 - 5 + i);
+		assert_int_equal(INO(gen, 20), 2 + i);
+		assert_int_equal(INO(blocks, 20), 10);
+		if (i < 2) {
+			assert_int_equal(extents(20, &e), 2);
+			assert_int_equal(le32_to_cpu(e.block), 100);
+			assert_int_equal(le32_to_cpu(e.nblocks), 6);
+		}
+		assert_int_equal(le32_to_cpu(pack_of(5).live), 10);
+		assert_int_equal(le32_to_cpu(pack_of(5).used), 110);
+		assert_int_equal(quota(NEXUS_QUOTA_ZONE, 0, true), 10);
+	}
+}
+
 static void test_punch(void **state)
 {
 	struct create_args a = {
@@ -646,6 +676,7 @@ int main(void)
 		T(test_mkfs), T(test_create), T(test_links), T(test_tmpfile),
 		T(test_tmpfile_named), T(test_rename), T(test_exchange), T(test_setattr),
 		T(test_extents), T(test_punch), T(test_move), T(test_reserve), T(test_truncate),
+		T(test_in_place),
 		T(test_truncate_orphan),
 		T(test_xattr), T(test_store_records),
 		T(test_unknown_tail),

@@ -211,6 +211,9 @@ static void test_content_records(void **state)
 	BAD(nexus_rec_extent, EXTENT, r->size = cpu_to_le64(~0ull));
 	BAD(nexus_rec_extent, EXTENT, r->flags = cpu_to_le32(NEXUS_EF_SHARED));
 	BAD(nexus_rec_extent, EXTENT, r->flags = cpu_to_le32(NEXUS_EF_UNWRITTEN));
+	BAD(nexus_rec_extent, EXTENT, r->flags = cpu_to_le32(NEXUS_EF_NOCRC));	/* and CRCs */
+	BAD(nexus_rec_extent, rec_extent(20, 20, 1, 8192, 5, 6, 3, NEXUS_EF_NOCRC),
+	    r->crc[2] = cpu_to_le32(1));
 	BAD(nexus_rec_extent, EXTENT, r->mtime_ns = cpu_to_le32(~0u));
 	BAD(nexus_rec_extent, EXTENT, r->crc[3] = cpu_to_le32(1));	/* padding */
 #define TRUNC rec_truncate(20, 20, 0, 5000, 6, 1)

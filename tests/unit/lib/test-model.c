@@ -355,7 +355,7 @@ static void op_extent(void)
 	/* Often what ends an inline body. */
 	if (in->contentlen && rnd(4))
 		at = 0;
-	model_alloc(&m, n, &pack, &block);
+	model_place(&m, in, at, &n, &flags, &pack, &block);
 	size = rnd(2) ? 0 : (u64)(at + n) * 4096 - rnd(4096);
 	if (!verdict(rec_extent(in->ino, id, at, size, pack, block, n, flags),
 		     S_ISREG(in->mode) && id == in->data_id && !(at && in->contentlen)))

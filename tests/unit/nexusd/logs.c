@@ -79,6 +79,7 @@ struct nexus_rec_head *gen_extent(struct gen *g, struct gen_file *f)
 {
 	struct nexus_rec_extent *rec = (void *)g->buf;
 	u32 i, n = 1 + rnd(4), fblock = rnd(32), crc;
+	bool plain = g->plain && !rnd(g->plain);
 	u64 end;
 
 	if (g->next_block + n > g->pack_blocks)
@@ -94,11 +95,12 @@ struct nexus_rec_head *gen_extent(struct gen *g, struct gen_file *f)
 	rec->pack = cpu_to_le64(g->pack);
 	rec->block = cpu_to_le32(g->next_block);
 	rec->nblocks = cpu_to_le32(n);
+	rec->flags = cpu_to_le32(plain ? NEXUS_EF_NOCRC : 0);
 	rec->mtime_s = cpu_to_le64(1001);
 	rec->ctime_s = cpu_to_le64(1001);
 	for (i = 0; i < n; i++) {
 		write_block(g, g->pack, g->next_block + i, f->ino + fblock + i, &crc);
-		rec->crc[i] = cpu_to_le32(crc);
+		rec->crc[i] = cpu_to_le32(plain ? 0 : crc);
 	}
 	g->next_block += n;
 	f->map |= ((1ull << n) - 1) << fblock;

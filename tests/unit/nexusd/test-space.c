@@ -36,6 +36,8 @@ static void seal(struct made *m, struct logw *w, u64 pack)
 	append(m, w, &rec.head);
 }
 
+static u32 plain;	/* as in struct gen */
+
 /*
  * Files overwritten in places, and with @clones shared; the pack sealed; the log read
  * again, which completes the tables.
@@ -55,6 +57,7 @@ static void make_at(struct made *m, bool clones, u64 rate)
 	m->pack = m->k.last_pack;
 	gen_init(&m->g, 100, m->pack, PACK_BLOCKS);
 	m->g.os = m->z->os;
+	m->g.plain = plain;
 	log_of(m->z, &w);
 	for (i = 0; i < 6; i++)
 		append(m, &w, gen_create(&m->g));
@@ -330,6 +333,46 @@ static void test_compact_some(void **state)
 	done(&m);
 }
 
+/* What is overwritten in place is not moved; what is dead of it is punched. */
+static void test_compact_plain(void **state)
+{
+	struct space_done d = { 0 };
+	struct survey s;
+	u64 after = 0;
+	uint64_t pack;
+	struct made m;
+	u32 n;
+
+	(void)state;
+	plain = 3;
+	make(&m, false);
+	plain = 0;
+	pack = m.pack;
+	assert_int_equal(survey_begin(&s, m.z, &m.z->space->index, pack), 0);
+	check_survey(&m, &s);
+	assert_true(s.nplain && s.nplain < s.nlive);
+	n = s.nplain;
+	assert_int_equal(zone_compact_step(m.z, &pack, 1, false, &after, &d), 0);
+	assert_int_equal(d.moved, s.nlive - n);
+	assert_int_equal(d.skipped, 0);
+	survey_end(&s);
+	settle(&m);
+	all_there(&m);
+	assert_int_equal(survey_begin(&s, m.z, &m.z->space->index, pack), 0);
+	check_survey(&m, &s);
+	assert_true(s.nlive == n && s.nplain == n);
+	/* And nobody tries it again. */
+	assert_false(space_worth_moving(m.z->space, &s));
+	assert_int_equal(space_punch(m.z->space, &s), 0);
+	survey_end(&s);
+	assert_int_equal(survey_begin(&s, m.z, &m.z->space->index, pack), 0);
+	assert_true(s.nlive == n && s.nplain == n && s.nabsent);
+	assert_true(host_blocks(&m) <= s.img.first + n + 2);
+	survey_end(&s);
+	all_there(&m);
+	done(&m);
+}
+
 static void test_compact_damaged(void **state)
 {
 	bool live[PACK_BLOCKS], shared[PACK_BLOCKS];
@@ -430,7 +473,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, test_setup, test_teardown)
 		T(test_punch), T(test_punch_shared), T(test_bad_table), T(test_compact),
-		T(test_compact_some), T(test_compact_damaged), T(test_adopt),
+		T(test_compact_some), T(test_compact_plain), T(test_compact_damaged), T(test_adopt),
 		T(test_by_itself),
 	};
 

@@ -198,6 +198,43 @@ static void test_damage(void **state)
 	assert_int_equal(reported, 0);
 }
 
+/* Blocks that are overwritten in place: whose they are and that they can be read. */
+static void test_without_checksums(void **state)
+{
+	struct verify_counts n;
+	u32 block;
+
+	(void)state;
+	g.plain = 1;
+	file();
+	g.plain = 0;
+	block = g.next_block - 1;
+	write_tables();
+	n = verify(true);
+	assert_int_equal(reported, 0);
+	assert_true(n.unchecked && n.blocks == n.unchecked);
+	spoil(block, 4095, 1);
+	assert_int_equal(verify(true).unchecked, n.unchecked);
+	assert_int_equal(verify(false).unchecked, n.unchecked);
+	assert_int_equal(reported, 0);
+	spoil(1 + block / 128, block % 128 * 32 + 8, 1);
+	verify(true);
+	assert_int_equal(reported, 1);
+	assert_string_equal(last.what, "belongs to another file");
+	spoil(1 + block / 128, block % 128 * 32 + 8, 1);
+	/* Of others it is damage when the line has none. */
+	file();
+	block = g.next_block - 1;
+	write_tables();
+	verify(true);
+	assert_int_equal(reported, 0);
+	spoil(1 + block / 128, block % 128 * 32 + 16, NEXUS_PL_NOCRC);
+	verify(true);
+	assert_int_equal(reported, 1);
+	assert_string_equal(last.what, "has no checksum");
+	assert_int_equal(last.block, block);
+}
+
 static struct gen_file *victim;
 
 static void truncate_victim(void)
@@ -324,7 +361,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-		T(test_lines_not_there_yet), T(test_damage), T(test_freed_meanwhile),
+		T(test_lines_not_there_yet), T(test_damage), T(test_without_checksums), T(test_freed_meanwhile),
 		T(test_files), T(test_steps), T(test_list),
 	};
 

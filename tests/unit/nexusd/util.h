@@ -50,6 +50,7 @@ struct gen {
 		char name[16];
 	} file[GEN_FILES];
 	struct nexus_objectstore *os;	/* data goes there, unless NULL */
+	u32 plain;		/* one of so many extents has no checksums; 0: none */
 	u8 buf[8192] __attribute__((aligned(8)));
 };
 

@@ -45,6 +45,7 @@ int rpc_code_from_errno(int error)
 	case EFBIG:
 		return RPC_RESOURCE_EXHAUSTED;
 	case EBUSY:
+	case ETXTBSY:
 	case EROFS:
 	case ENOTEMPTY:
 	case EXDEV:
