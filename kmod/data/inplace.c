@@ -23,6 +23,9 @@
  * flushed before a batch whose records rely on it: for new places (nexus_pack.plain)
  * and where a file gets longer in a block it has, which an EXTENT record of that one
  * block, in its old place, says.  fsync flushes the packs that were written in place.
+ *
+ * Such content must not travel in the log: what overwrites it later leaves no record, and
+ * a replay would bring the old bytes back.
  */
 #include <linux/highmem.h>
 #include <linux/slab.h>
