@@ -387,7 +387,8 @@ TEST_F(dir, of_its_own)
 }
 
 /* A full disk in the middle of a write: part of it is there, and room comes back. */
-TEST_F(dir, full_disk)
+/* It writes all that packs at hand still take, which is slow under emulation. */
+TEST_F_TIMEOUT(dir, full_disk, 120)
 {
 	char *data = pattern(8 * MIB, 8);
 	struct statvfs sv;
