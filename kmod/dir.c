@@ -20,7 +20,11 @@ struct nexus_dir_file {
 	u64	end;		/* the listing ends here */
 };
 
-void nexus_dir_incomplete(struct inode *dir)
+/*
+ * A dentry left the dcache although the name is still there: the directory is not
+ * NEXUS_I_COMPLETE any more.  Spinlocks may be held.
+ */
+static void nexus_dir_incomplete(struct inode *dir)
 {
 	struct nexus_inode *ni = NEXUS_I(dir);
 

@@ -13,12 +13,9 @@
 /* ---- dir.c: names in the dcache --------------------------------------------------- */
 
 /*
- * A dentry of a name left the dcache although the name is still there: the
- * directory is not NEXUS_I_COMPLETE any more.  d_prune does it; so must whoever
- * unhashes a positive dentry.  Spinlocks may be held.
+ * How often a dentry left the dcache although its name stayed: what nexus_dir_known()
+ * takes, read before names were listed.
  */
-void nexus_dir_incomplete(struct inode *dir);
-/* How often that was: what nexus_dir_known() takes, read before names were listed. */
 u64 nexus_dir_prunes(struct nexus_inode *ni);
 /*
  * All names at positions from @from to before @to were listed and are in the dcache, if

@@ -10,14 +10,6 @@
 
 enum { NAMES = 900, DIRS = 2, OPS = 6000 };
 
-struct linux_dirent {
-	uint64_t ino;
-	int64_t off;
-	unsigned short reclen;
-	unsigned char type;
-	char name[];
-};
-
 struct entry {
 	uint64_t ino;
 	unsigned char type;

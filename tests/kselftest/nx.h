@@ -73,6 +73,15 @@
 	} while (0)
 #define N_ELEMS(a) (sizeof(a) / sizeof((a)[0]))
 
+/* What getdents64 fills in; no libc declares it. */
+struct linux_dirent {
+	uint64_t ino;
+	int64_t off;
+	unsigned short reclen;
+	unsigned char type;
+	char name[];
+};
+
 static inline const char *nx_base(void)
 {
 	const char *dir = getenv("NEXUS_TEST_DIR");

@@ -2,14 +2,6 @@
 /* Listings: complete, each name once, with cookies that stay valid. */
 #include "nx.h"
 
-struct linux_dirent {
-	uint64_t ino;
-	int64_t off;
-	unsigned short reclen;
-	unsigned char type;
-	char name[];
-};
-
 static int touch(const char *format, int i)
 {
 	char name[NAME_MAX + 1];
