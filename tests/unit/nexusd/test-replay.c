@@ -340,6 +340,21 @@ static struct gen_file *only_file(struct gen *g)
 	return NULL;
 }
 
+/* With pack 1 in a folder of its own; close what is returned. */
+static struct nexus_objectstore *begin_packed(struct bench *b)
+{
+	struct nexus_objectstore *os;
+	char path[200];
+
+	snprintf(path, sizeof(path), "%s/packs", test_dir);
+	assert_int_equal(mkdir(path, 0700), 0);
+	assert_int_equal(nexus_os_localdisk.open(path, &os), 0);
+	assert_int_equal(pack_create(os, 1, 256, uuid), 0);
+	begin(b, 1, 1, LSN0);
+	b->g.os = os;
+	return os;
+}
+
 /* Data that did not reach the pack takes its whole batch with it.  Scenario A23. */
 static void test_data_of_last_batch(void **state)
 {
@@ -352,12 +367,7 @@ static void test_data_of_last_batch(void **state)
 	int fd;
 
 	(void)state;
-	snprintf(path, sizeof(path), "%s/packs", test_dir);
-	assert_int_equal(mkdir(path, 0700), 0);
-	assert_int_equal(nexus_os_localdisk.open(path, &os), 0);
-	assert_int_equal(pack_create(os, 1, 256, uuid), 0);
-	begin(&b, 1, 1, LSN0);
-	b.g.os = os;
+	os = begin_packed(&b);
 	logw_add(&b.w, gen_create(&b.g));
 	logw_add(&b.w, gen_extent(&b.g, only_file(&b.g)));
 	logw_batch(&b.w);
@@ -416,12 +426,7 @@ static void test_data_without_checksums(void **state)
 	int fd;
 
 	(void)state;
-	snprintf(path, sizeof(path), "%s/packs", test_dir);
-	assert_int_equal(mkdir(path, 0700), 0);
-	assert_int_equal(nexus_os_localdisk.open(path, &os), 0);
-	assert_int_equal(pack_create(os, 1, 256, uuid), 0);
-	begin(&b, 1, 1, LSN0);
-	b.g.os = os;
+	os = begin_packed(&b);
 	logw_add(&b.w, gen_create(&b.g));
 	logw_batch(&b.w);
 	b.g.plain = 1;
