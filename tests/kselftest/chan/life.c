@@ -172,7 +172,7 @@ static double time_to_die(void)
 static void test_killed(void)
 {
 	pid_t op[WAITERS];
-	double begun, took, usual = time_to_die();
+	double begun, took, usual = time_to_die(), later;
 	int i, left = 0;
 
 	ctl->manner = HOLD;
@@ -189,7 +189,9 @@ static void test_killed(void)
 		left += op_wait(op[i], 60) == HANGS;
 	took = now() - begun;
 	/* A debug kernel on a busy machine needs long for any process. */
-	ok(!left && took < 1 + 2 * usual,
+	later = time_to_die();
+	usual = later > usual ? later : usual;
+	ok(!left && took < 1 + 4 * usual,
 	   "%d killed waiters are gone in %.2f s; others take %.2f s", WAITERS,
 	   took, usual);
 	/* The slots are not free before the helper is done with them. */

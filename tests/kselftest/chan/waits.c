@@ -72,7 +72,7 @@ static bool asleep(pid_t pid, const char *where)
 /* It waits at @where, is killed, and is gone. */
 static void killed(const char *what, pid_t waiter, const char *where)
 {
-	double usual = time_to_die(), begun, took;
+	double usual = time_to_die(), later, begun, took;
 	bool there = asleep(waiter, where);
 	int err;
 
@@ -81,8 +81,10 @@ static void killed(const char *what, pid_t waiter, const char *where)
 	err = op_wait(waiter, 10);
 	took = now() - begun;
 	/* A debug kernel on a busy machine needs long for any process. */
-	ok(there && err == -EINTR && took < 1 + 2 * usual,
-	   "%s: gone %.2f s after the kill", what, took);
+	later = time_to_die();
+	usual = later > usual ? later : usual;
+	ok(there && err == -EINTR && took < 1 + 4 * usual,
+	   "%s: gone %.2f s after the kill, others %.2f s", what, took, usual);
 }
 
 static pid_t begin(void)
