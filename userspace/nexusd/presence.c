@@ -312,7 +312,9 @@ int zone_offer_pack(struct zone *z, u64 pack)
 	u64 *bits = NULL;
 	int ret;
 
-	ho.fd = z->os->drv->open_pack(z->os, pack, false, &ho.blocks);
+	ho.fd = zone_log_pack(z, pack, &ho.blocks);
+	if (ho.fd == -ENOENT)
+		ho.fd = z->os->drv->open_pack(z->os, pack, false, &ho.blocks);
 	if (ho.fd < 0) {
 		log_error("zone %s: pack %llu cannot be opened: %s", z->name, pack,
 			  strerror(-ho.fd));
