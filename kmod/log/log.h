@@ -84,6 +84,7 @@ struct nexus_log {
 	u64 sync_to;		/* the same, with the rights of sync */
 	u64 told;		/* tail at the last event */
 	u64 tables;		/* pack tables on disk cover records below */
+	u64 data;		/* LSN after the last DATA record */
 	u64 pool;		/* bytes of all segments */
 	u64 spare_room;		/* usable bytes of spare segments */
 	u64 debt;		/* nanoseconds of throttling not yet slept */
@@ -130,6 +131,12 @@ bool nexus_log_may_batch(struct nexus_log *log);
 void nexus_log_reserve_forced(struct nexus_zone *zone, struct nexus_resv *resv,
 			      size_t bytes);
 void nexus_log_kick_work(struct work_struct *work);
+/* A DATA record ends at @lsn. */
+void nexus_log_has_data(struct nexus_zone *zone, u64 lsn);
+/* Whether there is room for content in the log, beyond what records need. */
+bool nexus_log_plenty(struct nexus_zone *zone);
+/* Has content moved out of the log if segments are short and may be kept for it. */
+void nexus_log_rehome(struct nexus_log *log);
 /* Room or limit changed for the better. */
 void nexus_log_wake_room(struct nexus_log *log);
 
