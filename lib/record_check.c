@@ -316,7 +316,7 @@ static bool check_data(const struct nexus_rec_head *rec)
 	u64 len = le32_to_cpu(r->len), offset = le64_to_cpu(r->offset);
 
 	return flags_ok(rec, 0) && len &&
-	       len <= NEXUS_DATA_BLOCKS_MAX * NEXUS_BLOCK_SIZE &&
+	       len <= (u64)NEXUS_DATA_BLOCKS_MAX * NEXUS_BLOCK_SIZE &&
 	       fits(rec, sizeof(*r) + len) &&
 	       le64_to_cpu(r->ino) && le64_to_cpu(r->data_id) &&
 	       !(offset & (NEXUS_BLOCK_SIZE - 1)) && offset <= NEXUS_SIZE_MAX &&
