@@ -608,7 +608,7 @@ int nexus_write_block(struct nexus_zone *zone, struct page *page,
 int nexus_writepages(struct address_space *mapping,
 		     struct writeback_control *wbc);
 
-/* ---- around the page cache (direct.c, direct_write.c) ----------------------------------------- */
+/* ---- around the page cache (direct.c, direct_write.c) ------------------------------- */
 
 /* IOCB_DIRECT, any alignment. */
 ssize_t nexus_direct_read(struct kiocb *iocb, struct iov_iter *to);
