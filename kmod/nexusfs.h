@@ -399,6 +399,7 @@ enum {
 	NEXUS_I_PACKS,		/* and all packs that it names are open */
 	NEXUS_I_NO_XATTRS,	/* known to have none */
 	NEXUS_I_ORPHAN,		/* nlink 0 here: evict appends FORGET */
+	NEXUS_I_LOGGED,		/* the log may have content of it that no extent has (logged.c) */
 	NEXUS_I_SPREAD,		/* its body is not to become inline (inline.c) */
 	NEXUS_I_EMPTIED,	/* truncated to 0: close starts writeback of what follows */
 	NEXUS_I_SYS,		/* synthesized (/__sys__/): never in store or log */

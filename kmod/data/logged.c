@@ -16,6 +16,9 @@
  * Stores through mappings are made to fault again before the bytes are copied.
  * Memory that a device has pinned can change unseen, and is left to writeback.
  *
+ * Whoever drops a logged block appends a record that ends what the log says of it,
+ * also where the block has no extent: NEXUS_I_LOGGED tells.
+ *
  * The log says what the blocks are as of its record, like an EXTENT record.  So the
  * record is appended with the folio locked and not under writeback: no EXTENT record
  * of older bytes can follow it.
@@ -114,6 +117,7 @@ static int nexus_logged_commit(struct nexus_logged *l)
 	nexus_inode_logged(ni, lsn);
 	nexus_times_logged(ni, NEXUS_SA_MTIME | NEXUS_SA_CTIME);
 	nexus_log_has_data(ni->zone, lsn);
+	set_bit(NEXUS_I_LOGGED, &ni->state);
 out:
 	mutex_unlock(&ni->log_mutex);
 	return err;

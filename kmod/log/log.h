@@ -28,7 +28,9 @@
  *
  *   admitting growth	SLACK and the reserve for deletions
  *   admitting the rest	SLACK
- *   a small batch	FSYNC: fsync waits, killably, for a large batch or for room
+ *   a small batch	FSYNC: fsync waits, killably, for a large batch or for room;
+ *			with content in the log REHOME, for what tells where it has
+ *			moved to is what frees segments
  *   a late folio	FSYNC
  *   sync, freezing	SYNC: with nothing admitted, there is little to sync
  *   unmounting		nothing: it is the last one
@@ -37,6 +39,7 @@
  */
 #define NEXUS_LOG_SLACK		(1024u << 10)
 #define NEXUS_LOG_FSYNC		(512u << 10)
+#define NEXUS_LOG_REHOME	(256u << 10)
 #define NEXUS_LOG_SYNC		(64u << 10)
 /* Records of a batch that loses no more than nexus_segment_usable() says. */
 #define NEXUS_BATCH_LARGE	(128u << 10)

@@ -66,16 +66,14 @@ static bool nexus_log_data_held(const struct nexus_log *log)
 	return log->data > log->checkpoint;
 }
 
-/*
- * lock held.  What must be left over after the next small batch.  One that tells where
- * content from the log is now frees segments: without it there may be no room ever.
- */
+/* lock held.  What must be left over after the next small batch. */
 static u64 nexus_log_left_over(const struct nexus_log *log)
 {
 	if (test_bit(NEXUS_LOG_LAST, &log->state))
 		return 0;
-	return log->sync_to > log->durable || nexus_log_data_held(log) ?
-	       NEXUS_LOG_SYNC : NEXUS_LOG_FSYNC;
+	if (log->sync_to > log->durable)
+		return NEXUS_LOG_SYNC;
+	return nexus_log_data_held(log) ? NEXUS_LOG_REHOME : NEXUS_LOG_FSYNC;
 }
 
 bool nexus_log_may_batch(struct nexus_log *log)

@@ -65,7 +65,7 @@ static int cold(struct file *f)
 }
 
 struct counts {
-	int64_t data, packs, batches;
+	int64_t data, packs, batches, records;
 };
 
 #define COUNT(c, what) do {						\
@@ -76,6 +76,7 @@ struct counts {
 		(c).data = nx_grew(&before_, &after_, "log_data");	\
 		(c).packs = nx_grew(&before_, &after_, "pack_writes");	\
 		(c).batches = nx_grew(&before_, &after_, "log_batches"); \
+		(c).records = nx_grew(&before_, &after_, "log_records"); \
 		nx_stats_free(&before_);				\
 		nx_stats_free(&after_);					\
 	} while (0)
@@ -254,6 +255,27 @@ TEST_F(dir, renamed)
 	EXPECT_EQ(0, c.data);
 	EXPECT_LT(0, c.packs);
 	EXPECT_EQ(0, cold(&old));
+}
+
+/* What goes is said to go, though no extent has it: or a crash would bring it back. */
+TEST_F(dir, removed)
+{
+	struct counts c;
+	struct file f;
+
+	NEEDS_HELPER();
+	OK(make(&f, "f", 0));
+	OK(put(&f, 0, 3 * BLOCK));
+	OK(fsync(f.fd));
+	COUNT(c, OK(fallocate(f.fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, BLOCK, BLOCK)));
+	EXPECT_LE(1, c.records);
+	memset(f.model + BLOCK, 0, BLOCK);
+	COUNT(c, OK(fallocate(f.fd, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, 0, BLOCK)));
+	EXPECT_LE(1, c.records);
+	memset(f.model, 0, BLOCK);
+	OK(fsync(f.fd));
+	EXPECT_EQ(0, compare(&f));
+	EXPECT_EQ(0, cold(&f));
 }
 
 /* ---- what becomes of it ------------------------------------------------------------ */
