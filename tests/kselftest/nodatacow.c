@@ -356,7 +356,6 @@ TEST_F(cow, grows_in_its_block)
 		ASSERT_TRUE(put(fd, self->data + n, 999, n));
 		OK(fdatasync(fd));
 		EXPECT_EQ(where, place(fd, 0));
-		/* As the kernel knows it, and as the index does. */
 		OK(forget(fd));
 		ASSERT_TRUE(has(fd, self->data, n + 999, 0));
 		close(fd);
