@@ -344,12 +344,11 @@ static u32 nexus_inplace_part(struct nexus_batch *b, struct nexus_inplace_part *
 	nexus_resv_move(&wio->resv, &b->room.resv, nr * NEXUS_FOLIO_BYTES);
 	p->batch = b;
 	p->written = 0;
-	INIT_WORK_ONSTACK(&p->work, nexus_inplace_part_work);
+	INIT_WORK(&p->work, nexus_inplace_part_work);
 	init_completion(&p->done);
 	queue_work(nexus_write_wq, &p->work);
 	/* Local disk, so this ends. */
 	wait_for_completion_io(&p->done);
-	destroy_work_on_stack(&p->work);
 	nexus_log_unreserve(&wio->resv);
 	*err = p->err;
 	return p->written;
