@@ -222,10 +222,15 @@ u32 nexus_crc32c(u32 crc, const void *data, size_t len)
 			    nexus_crc32c_fast(crc, data, len);
 }
 
+u32 nexus_crc32c_table_copy(u32 crc, void *to, const void *from, size_t len)
+{
+	return ~crc_table_copy(~crc, to, from, len);
+}
+
 u32 nexus_crc32c_copy(u32 crc, void *to, const void *from, size_t len)
 {
 	if (use_tables)
-		return ~crc_table_copy(~crc, to, from, len);
+		return nexus_crc32c_table_copy(crc, to, from, len);
 	memcpy(to, from, len);
 	return nexus_crc32c_fast(crc, to, len);
 }

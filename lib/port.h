@@ -113,6 +113,7 @@ u32 nexus_crc32c_copy(u32 crc, void *to, const void *from, size_t len);
 /* Both ways, for tests that compare them; the same without an instruction for it. */
 u32 nexus_crc32c_table(u32 crc, const void *data, size_t len);
 u32 nexus_crc32c_fast(u32 crc, const void *data, size_t len);
+u32 nexus_crc32c_table_copy(u32 crc, void *to, const void *from, size_t len);
 /* Measures.  The module calls it before all else; programs have it called. */
 void nexus_crc32c_init(void);
 

@@ -24,6 +24,10 @@ static void test_crc(void **state)
 		assert_int_equal(nexus_crc32c_copy(c, to + i % 9, b + at, n),
 				 nexus_crc32c_table(c, b + at, n));
 		assert_memory_equal(to + i % 9, b + at, n);
+		memset(to, 0, sizeof(to));
+		assert_int_equal(nexus_crc32c_table_copy(c, to + i % 9, b + at, n),
+				 nexus_crc32c_table(c, b + at, n));
+		assert_memory_equal(to + i % 9, b + at, n);
 		/* In pieces, the same. */
 		assert_int_equal(nexus_crc32c(nexus_crc32c(0, b, n), b + n, 700),
 				 nexus_crc32c(0, b, n + 700));
