@@ -333,11 +333,12 @@ int nexus_listing_emit(struct inode *dir, struct dir_context *ctx, u64 end)
 	return 1;
 
 lost:
-	if (mutex_lock_killable(&di->load_mutex))
-		return -EINTR;
-	if (di->list_gen == v.gen)
-		nexus_listing_drop(dir);
-	mutex_unlock(&di->load_mutex);
+	/* Who has it adds to the end; nexus_listing_extend() waits for that. */
+	if (mutex_trylock(&di->load_mutex)) {
+		if (di->list_gen == v.gen)
+			nexus_listing_drop(dir);
+		mutex_unlock(&di->load_mutex);
+	}
 	return 1;
 }
 

@@ -10,7 +10,7 @@
 
 #define BASE_INO	1000	/* ino = BASE_INO + number * 8 + kind */
 
-static const char kinds[] = "fxydlmn";
+static const char kinds[] = "fxydlmq";
 
 static void fill_attr(struct nexus_attr *a, uint64_t ino, uint64_t parent)
 {
@@ -44,7 +44,7 @@ static void fill_attr(struct nexus_attr *a, uint64_t ino, uint64_t parent)
 	case 'f':
 		a->mode = S_IFREG | 0644;
 		break;
-	case 'n':
+	case 'q':
 		a->flags = 1u << 5; /* NEXUS_IF_NODATACOW */
 		/* fall through */
 	default:
@@ -91,7 +91,7 @@ static void entry(const struct nexus_request *req, struct nexus_reply *r,
 	fill_attr(&er->attr, ino, parent);
 	if (req->op == NEXUS_OP_LOOKUP)
 		er->pos = ino;
-	if (kind == 'x' || kind == 'n') {
+	if (kind == 'x' || kind == 'q') {
 		er->nextents = 2;
 		er->flags |= NEXUS_ER_EXTENTS_ALL;
 		if (kind == 'x')

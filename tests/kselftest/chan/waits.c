@@ -224,6 +224,10 @@ static void test_requests(void)
 
 	snprintf(one, sizeof(one), "%s", name("y"));
 	op_run(op_lstat, one);
+	snprintf(two, sizeof(two), "%s", name("d"));
+	op_run(op_lstat, two);
+	pair("a listing that is being asked for", op_list, two, op_list, two,
+	     "nexus_listing_extend");
 	pair("extents that are being loaded", op_read, one, op_read, one,
 	     "nexus_extents_load");
 	pair("a file that is being written", op_write, one, op_write, one,
