@@ -28,6 +28,8 @@ NEXUS_SHOW(nexus_log_append);
 NEXUS_SHOW(nexus_log_reserve);
 NEXUS_SHOW(nexus_log_reserve_late);
 NEXUS_SHOW(nexus_log_may_batch);
+NEXUS_SHOW(nexus_log_has_data);
+NEXUS_SHOW(nexus_log_plenty);
 NEXUS_SHOW(nexus_log_unreserve);
 NEXUS_SHOW(nexus_log_report);
 NEXUS_SHOW(nexus_log_flush);

@@ -84,6 +84,7 @@ enum nexus_counter {
 	NEXUS_C_log_batch_bytes,	/* bytes of batches written, padding included */
 	NEXUS_C_log_flushes,		/* flushes of host files */
 	NEXUS_C_log_waits,		/* waits for log space */
+	NEXUS_C_log_data,		/* blocks of content put into the log */
 	NEXUS_C_fsyncs,			/* fsync and syncfs calls */
 	NEXUS_C_pack_writes,		/* writes to packs */
 	NEXUS_C_pack_write_blocks,	/* blocks written to packs */
@@ -372,6 +373,8 @@ int nexus_fsync(struct file *file, loff_t start, loff_t end, int datasync);
 int nexus_inplace_sync(struct nexus_zone *zone);
 /* Writes dirty bytes [from, to] and waits for the I/O, no flush; -EINTR: a fatal signal. */
 int nexus_write_and_wait(struct inode *inode, loff_t from, loff_t to);
+/* Whether nothing is dirty that the log does not have, and nothing under writeback. */
+bool nexus_logged_all(struct inode *inode);
 /*
  * Changes the size under i_rwsem: drops the page cache, writes the tail block,
  * appends TRUNCATE, then changes map and inode.
@@ -396,6 +399,7 @@ enum {
 	NEXUS_I_PACKS,		/* and all packs that it names are open */
 	NEXUS_I_NO_XATTRS,	/* known to have none */
 	NEXUS_I_ORPHAN,		/* nlink 0 here: evict appends FORGET */
+	NEXUS_I_LOGGED,		/* the log may have content of it that no extent has (logged.c) */
 	NEXUS_I_SPREAD,		/* its body is not to become inline (inline.c) */
 	NEXUS_I_EMPTIED,	/* truncated to 0: close starts writeback of what follows */
 	NEXUS_I_SYS,		/* synthesized (/__sys__/): never in store or log */

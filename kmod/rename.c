@@ -168,9 +168,11 @@ int nexus_rename(struct mnt_idmap *idmap, struct inode *old_dir,
 		return -ENOSPC;
 	/*
 	 * After a crash the name shows the old content or the new: the new is
-	 * on its way to disk before the record that names it.
+	 * on its way to disk before the record that names it, or before it in
+	 * the log.
 	 */
-	if (m.target && !exchange && S_ISREG(m.inode->i_mode)) {
+	if (m.target && !exchange && S_ISREG(m.inode->i_mode) &&
+	    !nexus_logged_all(m.inode)) {
 		err = nexus_write_and_wait(m.inode, 0, LLONG_MAX);
 		if (err)
 			return err;

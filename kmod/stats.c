@@ -30,6 +30,7 @@ static const char * const nexus_counter_names[NEXUS_C_MAX] = {
 	[NEXUS_C_log_batch_bytes] = "log_batch_bytes",
 	[NEXUS_C_log_flushes] = "log_flushes",
 	[NEXUS_C_log_waits] = "log_waits",
+	[NEXUS_C_log_data] = "log_data",
 	[NEXUS_C_fsyncs] = "fsyncs",
 	[NEXUS_C_pack_writes] = "pack_writes",
 	[NEXUS_C_pack_write_blocks] = "pack_write_blocks",

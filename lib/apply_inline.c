@@ -81,3 +81,27 @@ int nexus_ap_body(struct nexus_ap *ap)
 	nexus_ap_written(in, &w);
 	return 0;
 }
+
+/* The bytes stay in the log (lib/logdata.c); here is what else they say of the file. */
+int nexus_ap_data(struct nexus_ap *ap)
+{
+	const struct nexus_rec_data *r = (const void *)ap->rec;
+	const struct nexus_ap_written w = {
+		cpu_to_le64(le64_to_cpu(r->offset) + le32_to_cpu(r->len)),
+		r->mtime_s, r->ctime_s, r->mtime_ns, r->ctime_ns,
+	};
+	struct nexus_ap_inode *in;
+	__le64 disk_size;
+	int ret;
+
+	ret = nexus_ap_file(ap, r->ino, r->data_id, &in);
+	if (ret)
+		return ret;
+	if (nexus_ap_inline(in))
+		return nexus_ap_fail(ap, in->ino, "content in the log beside an inline body");
+	/* Of packs that is. */
+	disk_size = in->v.disk_size;
+	nexus_ap_written(in, &w);
+	in->v.disk_size = disk_size;
+	return 0;
+}

@@ -196,11 +196,3 @@ int nexus_ap_bulk(struct nexus_ap *ap)
 	nexus_key_orphan(&ap->key, data_id);
 	return nexus_ap_del(ap, &ap->key);
 }
-
-int nexus_ap_data(struct nexus_ap *ap)
-{
-	const struct nexus_rec_data *r = (const void *)ap->rec;
-	struct nexus_ap_inode *in;
-
-	return nexus_ap_inode(ap, le64_to_cpu(r->ino), &in);
-}

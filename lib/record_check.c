@@ -315,11 +315,13 @@ static bool check_data(const struct nexus_rec_head *rec)
 	const struct nexus_rec_data *r = HEAD_AS(nexus_rec_data, rec);
 	u64 len = le32_to_cpu(r->len), offset = le64_to_cpu(r->offset);
 
-	return flags_ok(rec, 0) && len && fits(rec, sizeof(*r) + len) &&
+	return flags_ok(rec, 0) && len &&
+	       len <= (u64)NEXUS_DATA_BLOCKS_MAX * NEXUS_BLOCK_SIZE &&
+	       fits(rec, sizeof(*r) + len) &&
 	       le64_to_cpu(r->ino) && le64_to_cpu(r->data_id) &&
 	       !(offset & (NEXUS_BLOCK_SIZE - 1)) && offset <= NEXUS_SIZE_MAX &&
 	       len <= NEXUS_SIZE_MAX - offset &&
-	       le64_to_cpu(r->size) <= NEXUS_SIZE_MAX &&
+	       ns_ok(r->mtime_ns) && ns_ok(r->ctime_ns) &&
 	       nexus_crc32c(0, r->data, len) == le32_to_cpu(r->crc);
 }
 

@@ -57,7 +57,7 @@
 #define NEXUS_INCOMPAT_KNOWN	(NEXUS_INCOMPAT_SHARED | NEXUS_INCOMPAT_RANGES | \
 				 NEXUS_INCOMPAT_MOVES | NEXUS_INCOMPAT_GRACE | \
 				 NEXUS_INCOMPAT_INLINE | NEXUS_INCOMPAT_AWAY | \
-				 NEXUS_INCOMPAT_NODATACOW)
+				 NEXUS_INCOMPAT_NODATACOW | NEXUS_INCOMPAT_LOGDATA)
 
 /* ------------------------------------------------------------------ */
 /* Index keys: one letter, then big-endian fields, then bytes          */
@@ -274,7 +274,8 @@ struct nexus_zone_val {
 	__le64	created_s;
 	__le32	segment_size;
 	__le32	pack_size;
-	__u8	reserved[64];
+	__le64	log_from;	/* LSN from which the log is needed; 0: the checkpoint */
+	__u8	reserved[56];
 };
 
 /* N: local like Z. */
@@ -561,22 +562,6 @@ struct nexus_rec_quota {
 	__le64	blocks_soft;
 };
 
-/*
- * DATA: file content inside the log (feature LOGDATA).  The index does not
- * change: the folio stays dirty and ordinary writeback re-homes the bytes with
- * an EXTENT record; at replay the helper does that for whatever has not been.
- */
-struct nexus_rec_data {
-	struct nexus_rec_head head;
-	__le64	ino;
-	__le64	data_id;
-	__le64	offset;		/* bytes, multiple of NEXUS_BLOCK_SIZE */
-	__le64	size;		/* file size the bytes prove */
-	__le32	len;		/* bytes of content */
-	__le32	crc;		/* CRC32C of the content */
-	__u8	data[];
-};
-
 #define NEXUS_CLONE_BLOCKS_MAX	1024u	/* blocks of one SHARE or CLONE */
 
 /*
@@ -619,6 +604,7 @@ struct nexus_rec_clone {
 	__le32	ctime_ns;
 };
 
+#include <nexus/datarec.h>
 #include <nexus/inlinerec.h>
 #include <nexus/placerec.h>
 
@@ -683,7 +669,6 @@ NEXUS_STATIC_ASSERT(sizeof(struct nexus_rec_bulk) == 48);
 NEXUS_STATIC_ASSERT(sizeof(struct nexus_rec_pack) == 88);
 NEXUS_STATIC_ASSERT(sizeof(struct nexus_rec_setting) == 48);
 NEXUS_STATIC_ASSERT(sizeof(struct nexus_rec_quota) == 80);
-NEXUS_STATIC_ASSERT(sizeof(struct nexus_rec_data) == 72);
 NEXUS_STATIC_ASSERT(sizeof(struct nexus_rec_share) == 64);
 NEXUS_STATIC_ASSERT(sizeof(struct nexus_rec_clone) == 120);
 NEXUS_STATIC_ASSERT(sizeof(struct nexus_batch_head) == 128);

@@ -163,7 +163,7 @@ size_t nexus_folio_end(struct inode *inode, struct folio *folio, loff_t pos,
 	}
 	if (copied) {
 		nexus_folio_mark(inode, folio, pos >> PAGE_SHIFT, n, room);
-		folio_mark_dirty(folio);
+		nexus_folio_dirty(folio);
 		if (pos + copied > i_size_read(inode))
 			i_size_write(inode, pos + copied);
 	}

@@ -337,6 +337,7 @@ struct nexus_fstate {
 	u64 marked;		/* holding a reservation: to be written */
 	u64 bare;		/* of them, those that hold no block of a pack: INPLACE */
 	u64 delayed;		/* of them, those that had no extent */
+	u64 logged;		/* of them, those the log has, if the folio is "checked" */
 	union {
 		u64 writing;	/* up to date: those of the last writeback */
 		atomic64_t good; /* not up to date: those that were read */
@@ -408,6 +409,8 @@ void nexus_folio_unmark(struct inode *inode, struct folio *folio, u64 blocks);
  */
 u64 nexus_folio_take(struct inode *inode, struct folio *folio, u64 blocks,
 		     struct nexus_resv *resv, u64 *delayed);
+/* Makes a locked folio dirty whose changed blocks are marked. */
+void nexus_folio_dirty(struct folio *folio);
 /* @n blocks that had no extent have one now, or never will. */
 void nexus_folio_landed(struct inode *inode, u32 n);
 /* Blocks [first, end) of a locked folio, not under writeback, need not be written. */
@@ -425,7 +428,8 @@ int nexus_folio_lock_stable(struct folio *folio);
  * others meanwhile may be left, so a wait that takes all and reports errors follows.
  */
 int nexus_write_and_settle(struct inode *inode, loff_t from, loff_t to);
-/* ->is_partially_uptodate, ->invalidate_folio, ->release_folio */
+/* ->dirty_folio, ->is_partially_uptodate, ->invalidate_folio, ->release_folio */
+bool nexus_dirty_folio(struct address_space *mapping, struct folio *folio);
 bool nexus_folio_part_uptodate(struct folio *folio, size_t from, size_t count);
 void nexus_invalidate_folio(struct folio *folio, size_t offset, size_t length);
 bool nexus_release_folio(struct folio *folio, gfp_t gfp);
@@ -487,10 +491,21 @@ int nexus_inline_end(struct inode *inode, enum nexus_packs_use use);
  * if not.  i_rwsem of both is held.  Waits killably.
  */
 int nexus_inline_copy(struct inode *src, struct inode *dst, loff_t len);
+/* The body is, or may become, inline; log_mutex to be exact. */
+bool nexus_inline_may(struct nexus_inode *ni);
 /* log_mutex held: block 0 has an extent. */
 void nexus_inline_gone(struct nexus_inode *ni);
 /* log_mutex held: the file was cut to @size. */
 void nexus_inline_cut(struct nexus_inode *ni, loff_t size);
+
+/* ---- small fsyncs (logged.c) ----------------------------------------------------------- */
+
+/*
+ * What is dirty of bytes [from, to] is in the log afterwards; the caller flushes it, and
+ * waits for what is under writeback.  0; -EAGAIN: it is to be written; -EINTR: a fatal
+ * signal; -errno.  Waits killably for the disk, not for the helper.
+ */
+int nexus_logged_sync(struct inode *inode, loff_t from, loff_t to);
 
 /* ---- shared blocks (clone.c) ---------------------------------------------------- */
 

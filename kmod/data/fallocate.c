@@ -274,7 +274,7 @@ static int nexus_zero_log(struct nexus_falloc *fa, struct nexus_resv *resv,
 /*
  * log_mutex held: [fblock, end) becomes a hole, or unwritten.  The dirty pages that
  * went may have been what was going to tell the log of the file's size: it goes with
- * this record then.
+ * this record then.  And the log may have what they held.
  */
 static int nexus_punch_log(struct nexus_falloc *fa, struct nexus_resv *resv,
 			   u64 fblock, u64 end)
@@ -286,7 +286,8 @@ static int nexus_punch_log(struct nexus_falloc *fa, struct nexus_resv *resv,
 
 	if (size <= ni->disk_size)
 		size = 0;
-	if (!size && (!nexus_map_next(ni, fblock, &e) || e.fblock >= end)) {
+	if (!size && !test_bit(NEXUS_I_LOGGED, &ni->state) &&
+	    (!nexus_map_next(ni, fblock, &e) || e.fblock >= end)) {
 		nexus_map_unprepare(ni, 1);
 		return 0;
 	}

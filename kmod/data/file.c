@@ -242,14 +242,16 @@ static vm_fault_t nexus_mkwrite_some(struct inode *inode, struct vm_fault *vmf,
 		}
 		if (n) {
 			nexus_folio_mark(inode, folio, *at, n, room);
-			folio_mark_dirty(folio);
+			nexus_folio_dirty(folio);
 		}
 	}
 	/* Those marked before may have been written since. */
 	for (*at = first; *at < *end; ++*at)
 		if (!(fs->marked & BIT_ULL(*at - folio->index)))
 			goto out;
-	folio_mark_dirty(folio);
+	/* Or logged. */
+	fs->logged &= ~nexus_folio_mask(first - folio->index, *end - folio->index);
+	nexus_folio_dirty(folio);
 	return VM_FAULT_LOCKED;
 out:
 	folio_unlock(folio);
@@ -344,6 +346,23 @@ static int nexus_fadvise(struct file *file, loff_t offset, loff_t len,
 
 /* ---- durability ---------------------------------------------------------------------- */
 
+/* Into packs or into the log, as far as it is not there. */
+static int nexus_fsync_content(struct file *file, loff_t start, loff_t end)
+{
+	struct inode *inode = file_inode(file);
+	int err;
+
+	err = nexus_logged_sync(inode, start, end);
+	if (!err) {
+		/* What is being written all the same, and what has become of it. */
+		err = nexus_wait_written(inode->i_mapping, start, end);
+		return err ?: file_check_and_advance_wb_err(file);
+	}
+	if (err != -EINTR)
+		err = nexus_write_and_settle(inode, start, end);
+	return err == -EINTR ? err : file_write_and_wait_range(file, start, end);
+}
+
 int nexus_fsync(struct file *file, loff_t start, loff_t end, int datasync)
 {
 	struct inode *inode = file_inode(file);
@@ -351,10 +370,9 @@ int nexus_fsync(struct file *file, loff_t start, loff_t end, int datasync)
 	int err, err2;
 
 	nexus_count(fsyncs);
-	err = nexus_write_and_settle(inode, start, end);
+	err = nexus_fsync_content(file, start, end);
 	if (err == -EINTR)
 		return err;
-	err = file_write_and_wait_range(file, start, end);
 	/* Times that no record carries yet; sizes travel with extents. */
 	if (!datasync) {
 		err2 = nexus_times_reserve(inode);
@@ -378,7 +396,8 @@ static int nexus_flush(struct file *file, fl_owner_t id)
 
 	if (file->f_mode & FMODE_WRITE &&
 	    test_bit(NEXUS_I_EMPTIED, &NEXUS_I(inode)->state) &&
-	    test_and_clear_bit(NEXUS_I_EMPTIED, &NEXUS_I(inode)->state))
+	    test_and_clear_bit(NEXUS_I_EMPTIED, &NEXUS_I(inode)->state) &&
+	    !nexus_logged_all(inode))
 		filemap_flush(inode->i_mapping);
 	return 0;
 }

@@ -207,6 +207,7 @@ void nexus_folio_mark(struct inode *inode, struct folio *folio, pgoff_t index,
 	u32 at = index - folio->index;
 	u64 fresh = nexus_folio_mask(at, at + n) & ~fs->marked, delayed;
 
+	fs->logged &= ~nexus_folio_mask(at, at + n);
 	if (!fresh)
 		return;
 	n = hweight64(fresh);
@@ -254,6 +255,7 @@ u64 nexus_folio_take(struct inode *inode, struct folio *folio, u64 blocks,
 	fs->marked &= ~blocks;
 	fs->bare &= ~blocks;
 	fs->delayed &= ~blocks;
+	fs->logged &= ~blocks;
 	spin_lock(&ni->resv_lock);
 	nexus_resv_move(resv, &ni->data_resv, n * NEXUS_FOLIO_BYTES);
 	ni->resv_blocks -= hweight64(full);
@@ -295,6 +297,23 @@ static void nexus_folio_bare(struct inode *inode, struct folio *folio)
 {
 	nexus_folio_unmark(inode, folio, U64_MAX);
 	kfree(folio_detach_private(folio));
+}
+
+void nexus_folio_dirty(struct folio *folio)
+{
+	if (!folio_test_dirty(folio))
+		folio_mark_dirty(folio);
+}
+
+/*
+ * Whatever is dirtied from outside may have changed anywhere.  Not always with the folio
+ * locked, and then what was stored before is seen by who copies.
+ */
+bool nexus_dirty_folio(struct address_space *mapping, struct folio *folio)
+{
+	if (folio_test_checked(folio))
+		folio_clear_checked(folio);
+	return filemap_dirty_folio(mapping, folio);
 }
 
 /* A block that cannot be read is no reason not to show the others. */

@@ -133,8 +133,7 @@ u32 nexus_inline_len(struct inode *inode)
 
 /* ---- writing ------------------------------------------------------------------- */
 
-/* Exact with log_mutex. */
-static bool nexus_inline_may(struct nexus_inode *ni)
+bool nexus_inline_may(struct nexus_inode *ni)
 {
 	bool empty;
 
@@ -330,7 +329,7 @@ static int nexus_inline_dirty(struct inode *inode, struct nexus_room *room)
 		err = -EAGAIN;
 	if (!err) {
 		nexus_folio_mark(inode, folio, 0, 1, room);
-		folio_mark_dirty(folio);
+		nexus_folio_dirty(folio);
 	}
 out:
 	folio_unlock(folio);

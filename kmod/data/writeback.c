@@ -431,10 +431,14 @@ int nexus_writepages(struct address_space *mapping,
 		     struct writeback_control *wbc)
 {
 	struct nexus_writer w = { .inode = mapping->host, .wbc = wbc };
-	unsigned int nofs = memalloc_nofs_save();
 	struct folio *folio = NULL;
+	unsigned int nofs;
 	int err;
 
+	/* sync_inode_metadata() means it; what the log has may stay dirty. */
+	if (!wbc->nr_to_write)
+		return 0;
+	nofs = memalloc_nofs_save();
 	while ((folio = writeback_iter(mapping, wbc, folio, &err)))
 		nexus_write_folio(&w, folio);
 	nexus_writer_submit(&w);

@@ -245,6 +245,7 @@ static void nexus_log_tick_work(struct work_struct *work)
 	/* Whoever finds the bit set has published its tail: look after it. */
 	smp_mb__after_atomic();
 	nexus_log_flush_to(log, READ_ONCE(log->tail));
+	nexus_log_rehome(log);
 	/* The helper may have come back and not looked. */
 	if (test_bit(NEXUS_LOG_SHORT, &log->state))
 		nexus_log_event(log);

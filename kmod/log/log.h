@@ -28,7 +28,9 @@
  *
  *   admitting growth	SLACK and the reserve for deletions
  *   admitting the rest	SLACK
- *   a small batch	FSYNC: fsync waits, killably, for a large batch or for room
+ *   a small batch	FSYNC: fsync waits, killably, for a large batch or for room;
+ *			with content in the log REHOME, for what tells where it has
+ *			moved to is what frees segments
  *   a late folio	FSYNC
  *   sync, freezing	SYNC: with nothing admitted, there is little to sync
  *   unmounting		nothing: it is the last one
@@ -37,6 +39,7 @@
  */
 #define NEXUS_LOG_SLACK		(1024u << 10)
 #define NEXUS_LOG_FSYNC		(512u << 10)
+#define NEXUS_LOG_REHOME	(256u << 10)
 #define NEXUS_LOG_SYNC		(64u << 10)
 /* Records of a batch that loses no more than nexus_segment_usable() says. */
 #define NEXUS_BATCH_LARGE	(128u << 10)
@@ -84,6 +87,7 @@ struct nexus_log {
 	u64 sync_to;		/* the same, with the rights of sync */
 	u64 told;		/* tail at the last event */
 	u64 tables;		/* pack tables on disk cover records below */
+	u64 data;		/* LSN after the last DATA record */
 	u64 pool;		/* bytes of all segments */
 	u64 spare_room;		/* usable bytes of spare segments */
 	u64 debt;		/* nanoseconds of throttling not yet slept */
@@ -130,6 +134,12 @@ bool nexus_log_may_batch(struct nexus_log *log);
 void nexus_log_reserve_forced(struct nexus_zone *zone, struct nexus_resv *resv,
 			      size_t bytes);
 void nexus_log_kick_work(struct work_struct *work);
+/* A DATA record ends at @lsn. */
+void nexus_log_has_data(struct nexus_zone *zone, u64 lsn);
+/* Whether there is room for content in the log, beyond what records need. */
+bool nexus_log_plenty(struct nexus_zone *zone);
+/* Has content moved out of the log if segments are short and may be kept for it. */
+void nexus_log_rehome(struct nexus_log *log);
 /* Room or limit changed for the better. */
 void nexus_log_wake_room(struct nexus_log *log);
 

@@ -60,12 +60,20 @@ static enum nexus_shortage nexus_log_short(const struct nexus_log *log,
 	return used > nexus_log_room(log, 0) ? NEXUS_SHORT_ROOM : NEXUS_ENOUGH;
 }
 
+/* lock held.  The log may have to be kept for content that is in no pack yet. */
+static bool nexus_log_data_held(const struct nexus_log *log)
+{
+	return log->data > log->checkpoint;
+}
+
 /* lock held.  What must be left over after the next small batch. */
 static u64 nexus_log_left_over(const struct nexus_log *log)
 {
 	if (test_bit(NEXUS_LOG_LAST, &log->state))
 		return 0;
-	return log->sync_to > log->durable ? NEXUS_LOG_SYNC : NEXUS_LOG_FSYNC;
+	if (log->sync_to > log->durable)
+		return NEXUS_LOG_SYNC;
+	return nexus_log_data_held(log) ? NEXUS_LOG_REHOME : NEXUS_LOG_FSYNC;
 }
 
 bool nexus_log_may_batch(struct nexus_log *log)
@@ -133,6 +141,48 @@ static void nexus_log_writeback(struct nexus_log *log)
 	nexus_zone_get(log->zone);
 	if (!queue_work(nexus_misc_wq, &log->kick_work))
 		nexus_zone_put(log->zone);
+}
+
+/* ---- content in the log ---------------------------------------------------- */
+
+void nexus_log_has_data(struct nexus_zone *zone, u64 lsn)
+{
+	struct nexus_log *log = zone->log;
+	unsigned long irq;
+
+	spin_lock_irqsave(&log->lock, irq);
+	log->data = max(log->data, lsn);
+	spin_unlock_irqrestore(&log->lock, irq);
+}
+
+/*
+ * Content takes 40 times the log that an EXTENT record takes, and keeps it until it
+ * has moved: it may use neither the last quarter of the segments nor what the helper
+ * cannot keep up with.
+ */
+bool nexus_log_plenty(struct nexus_zone *zone)
+{
+	struct nexus_log *log = zone->log;
+	unsigned long irq;
+	bool plenty;
+
+	spin_lock_irqsave(&log->lock, irq);
+	plenty = log->spare_room >= log->pool / 4 &&
+		 log->tail - log->applied + log->outstanding < log->limit / 2;
+	spin_unlock_irqrestore(&log->lock, irq);
+	return plenty;
+}
+
+void nexus_log_rehome(struct nexus_log *log)
+{
+	unsigned long irq;
+	bool due;
+
+	spin_lock_irqsave(&log->lock, irq);
+	due = log->spare_room < log->pool / 2 && nexus_log_data_held(log);
+	spin_unlock_irqrestore(&log->lock, irq);
+	if (due)
+		nexus_log_writeback(log);
 }
 
 static void nexus_log_ask(struct nexus_log *log, enum nexus_shortage shortage)

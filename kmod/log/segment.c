@@ -147,6 +147,7 @@ static void nexus_log_look_ahead(struct nexus_log *log)
 	spin_unlock_irqrestore(&log->lock, flags);
 	if (want)
 		nexus_log_set_flags(log->zone, want, 0);
+	nexus_log_rehome(log);
 }
 
 static struct nexus_segment *nexus_log_wait_spare(struct nexus_log *log)

@@ -19,7 +19,7 @@
  * with O_DIRECT, some is cloned from a file without a name.  Some files are left open
  * without a name: the crash makes orphans of them, which fsck must not find after it.
  *
- * Scenarios A1, A19, B7, B26, B34, M13.
+ * Scenarios A1, A19, B7, B26, B34, E1, M13.
  */
 #define _GNU_SOURCE
 #include <dirent.h>

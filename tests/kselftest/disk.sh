@@ -81,7 +81,8 @@ begin() {
 }
 
 # Too long to be kept in the index.
-content() { printf 'content of %s%2000s' "$1" .; }
+# Too much to go to the log when it is fsynced.
+content() { printf 'content of %s%20000s' "$1" .; }
 
 write_synced() {
 	for name; do

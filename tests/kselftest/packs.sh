@@ -31,7 +31,7 @@ at_most() { [ "$(host_kib)" -le "$1" ]; }
 file_of() { printf '%s/%02x/%016x.pack' $packs $(($1 & 255)) "$1"; }
 
 # both NAME MIB: a stream of MIB MiB, whose writeback nobody waits for, and after each of
-# them 4 KiB that are fsynced.
+# them 20 KiB that are fsynced: too much for the log.
 both() {
 	python3 - "$@" <<- 'END'
 		import ctypes, os, sys
@@ -43,7 +43,7 @@ both() {
 		for i in range(mib):
 		    os.pwrite(stream, (b"%15d\n" % i) * 65536, i << 20)
 		    assert not libc.sync_file_range(stream, i << 20, 1 << 20, 2)
-		    os.pwrite(small, (b"%15d\n" % -i) * 256, i << 12)
+		    os.pwrite(small, (b"%15d\n" % -i) * 1280, i * 20480)
 		    os.fsync(small)
 		os.fsync(stream)
 	END

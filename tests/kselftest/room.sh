@@ -44,13 +44,13 @@ mount_room() {
 }
 
 # In place: a file that is emptied first is written when it is closed.  And too much to be
-# kept inline: the records would be others.
+# kept inline or to go to the log: the records would be others.
 all() {
 	perl -MFcntl -e '
 		my ($dir, $word, $n) = @ARGV;
 		for my $i (1..$n) {
 			sysopen(my $f, "$dir/$i", O_WRONLY | O_CREAT) or die "$i: $!\n";
-			syswrite($f, "$word $i\n" . "." x 2000) or die "$i: $!\n";
+			syswrite($f, "$word $i\n" . "." x 17000) or die "$i: $!\n";
 		}' $mnt "$1" $files
 }
 

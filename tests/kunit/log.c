@@ -167,6 +167,14 @@ static void nexus_log_small_batches(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, nexus_log_may_batch(log));
 	KUNIT_EXPECT_TRUE(test, test_bit(NEXUS_LOG_SHORT, &log->state));
 
+	nexus_log_has_data(zone, log->checkpoint + 8);
+	KUNIT_EXPECT_TRUE_MSG(test, nexus_log_may_batch(log), "content in the log");
+	nexus_log_pretend(log, NEXUS_LOG_REHOME + 800 + cost - 1);
+	KUNIT_EXPECT_FALSE(test, nexus_log_may_batch(log));
+	nexus_log_pretend(log, NEXUS_LOG_FSYNC + 800 + cost - 1);
+	log->data = log->checkpoint;
+	KUNIT_EXPECT_FALSE_MSG(test, nexus_log_may_batch(log), "that has moved");
+
 	log->sync_to = log->tail;
 	KUNIT_EXPECT_TRUE_MSG(test, nexus_log_may_batch(log), "sync");
 	nexus_log_pretend(log, NEXUS_LOG_SYNC + 800 + cost - 1);
@@ -183,6 +191,28 @@ static void nexus_log_small_batches(struct kunit *test)
 	log->tail -= NEXUS_BATCH_LARGE;
 	log->sync_to = 0;
 	log->outstanding = 0;
+}
+
+/* Content may use neither the last quarter of the segments nor half of the limit. */
+static void nexus_log_plenty_for_content(struct kunit *test)
+{
+	struct nexus_zone *zone = test->priv;
+	struct nexus_log *log = zone->log;
+	u64 pool = log->pool, spare = log->spare_room, limit = log->limit;
+
+	log->pool = 64u << 20;
+	log->spare_room = 16u << 20;
+	log->limit = 1u << 20;
+	KUNIT_EXPECT_TRUE(test, nexus_log_plenty(zone));
+	log->spare_room--;
+	KUNIT_EXPECT_FALSE(test, nexus_log_plenty(zone));
+	log->spare_room++;
+	log->outstanding = 512u << 10;
+	KUNIT_EXPECT_FALSE(test, nexus_log_plenty(zone));
+	log->outstanding = 0;
+	log->pool = pool;
+	log->spare_room = spare;
+	log->limit = limit;
 }
 
 static void nexus_log_moves(struct kunit *test)
@@ -218,6 +248,7 @@ static struct kunit_case nexus_log_cases[] = {
 	KUNIT_CASE(nexus_log_small_batches),
 	KUNIT_CASE(nexus_log_reports),
 	KUNIT_CASE(nexus_log_nothing_to_flush),
+	KUNIT_CASE(nexus_log_plenty_for_content),
 	KUNIT_CASE(nexus_log_moves),
 	KUNIT_CASE(nexus_log_failed_mutate),
 	{}

@@ -148,6 +148,10 @@ static int check(struct fsck *f, struct errline *err)
 	if (f->verbose)
 		printf("log: applied up to LSN %llu, index up to %llu, %llu bytes were never acknowledged\n",
 		       memtable_applied(&f->z->mt), f->z->sb.checkpoint, f->z->replay.dropped);
+	/* Whole, or the log would be damaged. */
+	if (nexus_logdata_count(&f->z->applier.data))
+		printf("log: %llu blocks of content go to packs with the next mount\n",
+		       nexus_logdata_count(&f->z->applier.data));
 	ret = memview_begin(&v, &f->z->mt, NULL);
 	if (ret)
 		return err_set(err, ret, "the index cannot be read: %s", strerror(-ret));

@@ -278,6 +278,7 @@ static int commit(struct repairing *r, struct errline *err)
 	if (max >= z->sb.next_segment)
 		z->sb.next_segment = max + 1;
 	z->sb.checkpoint = memtable_applied(&z->mt);
+	z->sb.log_from = z->sb.checkpoint;
 	z->sb.flags |= NEXUS_ZF_CLEAN;
 	ret = ms_write(z->ms, fill, r);
 	return ret ? err_set(err, ret, "the index cannot be written: %s", strerror(-ret)) : 0;
@@ -311,6 +312,10 @@ int fsck_repair(struct fsck *f, struct errline *err)
 	s64 n;
 	int ret;
 
+	/* The log ends with what is mended. */
+	ret = zone_rehome(f->z, true, err);
+	if (ret)
+		return ret;
 	r.v = verify_new(f->z, false, false, say_nothing, NULL);
 	if (!r.v)
 		return -ENOMEM;

@@ -31,6 +31,7 @@ int applier_init(struct applier *a, struct memtable *mt, u64 pos, u64 limit,
 	a->ctx = ctx;
 	a->poison.page = &a->poison.own;
 	nexus_omap_init(&a->overlay);
+	nexus_logdata_init(&a->data);
 	pthread_mutex_init(&a->lock, NULL);
 	pthread_mutex_init(&a->wait_lock, NULL);
 	pthread_condattr_init(&attr);
@@ -45,6 +46,7 @@ void applier_destroy(struct applier *a)
 	if (!a->buf)
 		return;
 	nexus_omap_destroy(&a->overlay);
+	nexus_logdata_destroy(&a->data);
 	poison_close(&a->poison);
 	pthread_cond_destroy(&a->wait_cond);
 	pthread_mutex_destroy(&a->wait_lock);
@@ -89,13 +91,44 @@ static int fail(struct applier *a, int error, u64 lsn, const char *fmt, ...)
 	return error;
 }
 
-/* What the overlay holds becomes visible as a whole. */
-static void publish(struct applier *a)
+int applier_take_data(struct applier *a, const u8 *records, size_t len)
+{
+	size_t off;
+	int ret = 0;
+
+	for (off = 0; !ret && off < len;) {
+		const struct nexus_rec_head *rec = (const void *)(records + off);
+
+		off += le32_to_cpu(rec->len);
+		ret = nexus_logdata_feed(&a->data, rec);
+	}
+	return ret;
+}
+
+u64 applier_log_from(const struct applier *a, u64 lsn)
+{
+	u64 low = nexus_logdata_low(&a->data);
+
+	return low && low < lsn ? low : lsn;
+}
+
+/*
+ * What the overlay holds becomes visible as a whole, and so does what its records,
+ * [records, + len), say of content in the log.
+ */
+static void publish(struct applier *a, const u8 *records, size_t len)
 {
 	bool told = false;
 
 	if (!a->overlay.count && a->pos == memtable_applied(a->mt))
 		return;
+	/* Once more from the first is the same as once. */
+	while (applier_take_data(a, records, len)) {
+		if (!told)
+			log_error("out of memory while applying; waiting for some");
+		told = true;
+		usleep(10000);
+	}
 	/* A half of it is of no use to anyone: only memory can be short. */
 	while (memtable_publish(a->mt, &a->overlay, a->pos)) {
 		if (!told)
@@ -151,7 +184,7 @@ int applier_apply(struct applier *a, const u8 *records, size_t len)
 	struct refusal why = { "" };
 	struct memview v;
 	u32 n = 0;
-	size_t off = 0;
+	size_t off = 0, done = 0;
 	int ret;
 
 	ret = memview_begin(&v, a->mt, &a->overlay);
@@ -169,8 +202,9 @@ int applier_apply(struct applier *a, const u8 *records, size_t len)
 		if (++n % PUBLISH_EVERY)
 			continue;
 		memview_end(&v);
-		publish(a);
+		publish(a, records + done, off - done);
 		published = a->pos;
+		done = off;
 		ret = memview_begin(&v, a->mt, &a->overlay);
 		if (ret)
 			return ret;
@@ -183,7 +217,7 @@ int applier_apply(struct applier *a, const u8 *records, size_t len)
 		a->pos = published;
 		return ret == -EUCLEAN ? fail(a, ret, failed, "%s", why.reason) : ret;
 	}
-	publish(a);
+	publish(a, records + done, off - done);
 	return 0;
 }
 
@@ -279,6 +313,32 @@ static int step_segments(struct applier *a)
 			    "log is damaged at LSN %llu, but was durable up to %llu",
 			    a->pos, durable);
 	return 0;
+}
+
+int applier_look_back(struct applier *a, u64 from)
+{
+	struct seg_cursor c;
+	struct seg_batch b;
+	size_t off, len;
+	u64 at = from;
+	int ret;
+
+	if (from >= a->pos)
+		return 0;
+	ret = seg_cursor_seek(&c, a->log, a->incarnation, from);
+	while (!ret && at < a->pos) {
+		ret = seg_cursor_next(&c, &b);
+		if (ret != 1)
+			return ret ? ret : -ENOENT;
+		ret = 0;
+		if (b.end <= at)
+			continue;
+		off = (size_t)(at - b.lsn);
+		len = (size_t)(NEXUS_MIN(b.end, a->pos) - at);
+		ret = applier_take_data(a, b.records + off, len);
+		at = b.end;
+	}
+	return ret;
 }
 
 static int step(struct applier *a, u64 tail)

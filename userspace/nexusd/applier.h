@@ -13,6 +13,7 @@
 #include <linux/nexusfs.h>
 
 #include "lib/apply.h"
+#include "lib/logdata.h"
 #include "memtable.h"
 #include "poison.h"
 #include "seglog.h"
@@ -44,6 +45,7 @@ struct applier {
 
 	struct poison poison;
 	struct nexus_omap overlay;
+	struct nexus_logdata data;	/* content that only the log has, at what is published */
 	u8 *buf;
 	u64 pos;			/* next LSN */
 	int error;			/* for good */
@@ -64,6 +66,17 @@ void applier_set_ring(struct applier *a, const struct nexus_log_ctl *ctl,
 
 /* Applies [records, + len), the first of which is at a->pos; lock held. */
 int applier_apply(struct applier *a, const u8 *records, size_t len);
+
+/*
+ * What the log holds from its LSN @from on and the index is past already: only content
+ * that is in force matters.  Before anything is applied; the records are durable.
+ * 0, -ENOENT: they are not there, -ENOMEM.
+ */
+int applier_look_back(struct applier *a, u64 from);
+/* The same, of records that the caller has; lock held. */
+int applier_take_data(struct applier *a, const u8 *records, size_t len);
+/* From where on the log is needed when the index holds it up to @lsn; lock held. */
+u64 applier_log_from(const struct applier *a, u64 lsn);
 
 /*
  * Applies what there is, up to @upto at least (0: all).  0; -ENOBUFS when the

@@ -52,7 +52,8 @@ void zone_finish(struct zone *z)
 			ret = fold_all(z, 0, false) ? -EIO : -ENOBUFS;
 	} while (ret == -ENOBUFS);
 	whole = !ret && z->applier.pos == tail && zone_durable(z) >= tail &&
-		!zone_error(z, NULL) && !(zone_flags(z) & NEXUS_LF_READONLY);
+		!zone_error(z, NULL) && !(zone_flags(z) & NEXUS_LF_READONLY) &&
+		applier_log_from(&z->applier, tail) == tail;
 	ret = fold_all(z, 0, whole);
 	if (ret && ret != -EAGAIN)
 		log_error("zone %s: the index was not written: %s; the next mount applies the log again",

@@ -66,6 +66,7 @@ static int make_index(struct making *m, struct errline *err)
 		.incompat = NEXUS_INCOMPAT_KNOWN,
 		.checkpoint = NEXUS_FIRST_LSN,
 		.checkpoint_seg = 1,
+		.log_from = NEXUS_FIRST_LSN,
 		.next_segment = 1,
 		.created_s = (u64)now.tv_sec,
 		.segment_size = (u32)m->sc->segment_size,

@@ -24,6 +24,7 @@ static struct super *clean_super(struct zone *z)
 		return NULL;
 	*sb = z->sb;
 	sb->checkpoint = memtable_applied(&z->mt);
+	sb->log_from = sb->checkpoint;
 	sb->flags |= NEXUS_ZF_CLEAN;
 	super_encode(sb);
 	return sb;
@@ -67,6 +68,11 @@ int dump_write(struct zone *z, FILE *out, u64 *count, struct errline *err)
 
 	if (!sb)
 		return -ENOMEM;
+	/* The index is the same before and after, and content is not dumped. */
+	if (nexus_logdata_count(&z->applier.data)) {
+		ret = err_set(err, -EBUSY, "content of files is in the log only; mount the zone once, and it is in packs");
+		goto free_sb;
+	}
 	/* The log does not travel: what only it knows goes where it belongs. */
 	ret = z->unclean ? replay_tables(&z->replay, z->sb.uuid, &lines) : 0;
 	if (ret) {

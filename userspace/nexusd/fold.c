@@ -82,6 +82,7 @@ static int commit_frozen(struct zone *z, u64 checkpoint, bool clean)
 
 	find_segment(z, checkpoint);
 	z->sb.checkpoint = checkpoint;
+	z->sb.log_from = z->frozen_log_from;
 	if (clean)
 		z->sb.flags |= NEXUS_ZF_CLEAN;
 	ret = ms_write(z->ms, fill_frozen, z);
@@ -90,8 +91,19 @@ static int commit_frozen(struct zone *z, u64 checkpoint, bool clean)
 		return ret;
 	}
 	atomic_store(&z->checkpoint, checkpoint);
+	atomic_store(&z->log_from, z->sb.log_from);
 	memtable_thaw(&z->mt);
 	return 0;
+}
+
+/* applier.lock held. */
+static int freeze(struct zone *z)
+{
+	int ret = memtable_freeze(&z->mt);
+
+	if (!ret)
+		z->frozen_log_from = applier_log_from(&z->applier, z->mt.frozen_lsn);
+	return ret;
 }
 
 /* -EAGAIN: not in time, or never: the zone went read-only. */
@@ -120,10 +132,14 @@ int zone_fold(struct zone *z, unsigned int wait, bool clean)
 		return 0;
 	if (!z->mt.frozen) {
 		pthread_mutex_lock(&z->applier.lock);
-		ret = memtable_freeze(&z->mt);
+		ret = freeze(z);
 		pthread_mutex_unlock(&z->applier.lock);
+		if (ret == -ENODATA && clean) {
+			z->frozen_log_from = z->sb.log_from;
+			return commit_frozen(z, z->sb.checkpoint, true);
+		}
 		if (ret == -ENODATA)
-			return clean ? commit_frozen(z, z->sb.checkpoint, true) : 0;
+			return 0;
 		if (ret)
 			return ret;
 	}
@@ -142,7 +158,7 @@ int zone_fold(struct zone *z, unsigned int wait, bool clean)
  */
 int zone_fold_replay(struct zone *z)
 {
-	int ret = memtable_freeze(&z->mt);
+	int ret = freeze(z);
 
 	return ret ? ret : commit_frozen(z, z->mt.frozen_lsn, false);
 }
@@ -161,6 +177,7 @@ int zone_fold_open(struct zone *z)
 	if (z->sb.checkpoint_seg >= z->sb.next_segment)
 		z->sb.next_segment = z->sb.checkpoint_seg + 1;
 	z->sb.checkpoint = z->replay.tail;
+	z->sb.log_from = z->sb.checkpoint;
 	z->sb.checkpoint_seg = z->sb.next_segment;
 	z->sb.incarnation++;
 	z->sb.flags &= ~NEXUS_ZF_CLEAN;
@@ -171,6 +188,7 @@ int zone_fold_open(struct zone *z)
 	}
 	z->applier.incarnation = z->sb.incarnation;
 	atomic_store(&z->checkpoint, z->sb.checkpoint);
+	atomic_store(&z->log_from, z->sb.log_from);
 	memtable_thaw(&z->mt);
 	return 0;
 }

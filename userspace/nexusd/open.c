@@ -55,6 +55,13 @@ static int open_logs(struct zone *z, struct errline *err)
 	return 0;
 }
 
+static int look_back(void *arg, const u8 *records, size_t len)
+{
+	struct zone *z = arg;
+
+	return applier_take_data(&z->applier, records, len);
+}
+
 static int apply_stretch(void *arg, const u8 *records, size_t len)
 {
 	struct zone *z = arg;
@@ -83,6 +90,7 @@ static int replay_log(struct zone *z, struct errline *err)
 		.incarnation = z->sb.incarnation,
 		.checkpoint = z->sb.checkpoint,
 		.checkpoint_seg = z->sb.checkpoint_seg,
+		.from = z->sb.log_from,
 	};
 	if (z->sb.flags & NEXUS_ZF_CLEAN) {
 		r->tail = z->sb.checkpoint;
@@ -97,7 +105,12 @@ static int replay_log(struct zone *z, struct errline *err)
 		replay_corrupt(r, "only %u of the log's %u segment files are there, whole and this zone's",
 			       have, z->al.segment_files);
 	pthread_mutex_lock(&z->applier.lock);
-	ret = replay_records(r, apply_stretch, z);
+	ret = replay_records(r, r->from, r->checkpoint, look_back, z);
+	/* What is gone of it is said already. */
+	if (ret == -EIO && r->corrupt)
+		ret = 0;
+	if (!ret)
+		ret = replay_records(r, r->checkpoint, r->tail, apply_stretch, z);
 	pthread_mutex_unlock(&z->applier.lock);
 	if (ret && ret != -EUCLEAN)
 		return err_set(err, ret, "the log cannot be applied: %s%s", strerror(-ret),
@@ -153,6 +166,7 @@ int zone_load(struct zone *z, bool rdonly, bool reattach, struct errline *err)
 	if (ret)
 		return ret;
 	atomic_store(&z->checkpoint, z->sb.checkpoint);
+	atomic_store(&z->log_from, z->sb.log_from);
 	poison_open(&z->applier.poison, z->dir, rdonly);
 	ret = open_logs(z, err);
 	if (!ret && !reattach)
@@ -179,6 +193,7 @@ static int begin_incarnation(struct zone *z, struct errline *err)
 	int ret;
 
 	ret = z->os->drv->clean(z->os);
+	/* Before packs get other names. */
 	if (!ret && z->unclean)
 		ret = replay_tables(&z->replay, z->sb.uuid, &lines);
 	if (ret)
@@ -187,6 +202,9 @@ static int begin_incarnation(struct zone *z, struct errline *err)
 	if (lines)
 		log_info("zone %s: %llu lines were missing in tables of packs",
 			 z->name, lines);
+	ret = zone_rehome(z, false, err);
+	if (ret)
+		return ret;
 	ret = zone_find_leftovers(z);
 	if (!ret)
 		ret = zone_fold_open(z);
@@ -307,8 +325,8 @@ int zone_open(struct zone *z, bool rdonly, u64 ticket, struct errline *err)
 		ret = zone_load(z, rdonly, false, err);
 	if (!ret && !rdonly)
 		ret = refuse_damaged(z, err);
-	if (!ret && !rdonly)
-		ret = begin_incarnation(z, err);
+	if (!ret)
+		ret = rdonly ? zone_rehome(z, false, err) : begin_incarnation(z, err);
 	if (!ret)
 		ret = attach(z, ticket, err);
 	if (!ret && !rdonly)
@@ -349,6 +367,24 @@ static int check_identity(struct zone *z, const struct nexus_zone_next *zn,
 	return 0;
 }
 
+/*
+ * What only the log has.  The kernel holds it in its page cache; but that of a zone
+ * which is not to be changed came out of packs that died with the last helper, and
+ * whose log is as that helper found it.
+ */
+static int reattach_content(struct zone *z, struct errline *err)
+{
+	int ret;
+
+	if (z->rdonly) {
+		ret = replay_log(z, err);
+		return ret ? ret : zone_rehome(z, false, err);
+	}
+	ret = applier_look_back(&z->applier, z->sb.log_from);
+	return ret ? err_set(err, ret, "content in the log cannot be found: %s",
+			     strerror(-ret)) : 0;
+}
+
 int zone_reattach(struct zone *z, const struct nexus_zone_next *zn, struct errline *err)
 {
 	struct nexus_zone_attach za = { .id = zn->id, .flags = NEXUS_ZA_REATTACH, .lock_fd = -1 };
@@ -358,12 +394,14 @@ int zone_reattach(struct zone *z, const struct nexus_zone_next *zn, struct errli
 	ret = zone_load(z, (zn->flags & NEXUS_ZN_RDONLY) != 0, true, err);
 	if (!ret)
 		ret = check_identity(z, zn, err);
+	if (!ret)
+		ret = reattach_content(z, err);
 	if (ret)
 		return ret;
 	memcpy(za.name, z->name, sizeof(za.name));
 	memcpy(za.uuid, z->sb.uuid, sizeof(za.uuid));
 	za.incarnation = z->sb.incarnation;
-	za.checkpoint = z->sb.checkpoint;
+	za.checkpoint = z->sb.log_from;
 	za.applied = z->sb.checkpoint;
 	za.tail = z->sb.checkpoint;
 	za.segment = z->sb.next_segment;

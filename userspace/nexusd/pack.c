@@ -27,22 +27,28 @@ void pack_head_seal(struct nexus_pack_head *head)
 	head->crc = cpu_to_le32(head_crc(*head));
 }
 
-static int write_head(struct nexus_objectstore *os, u64 pack, u32 blocks,
-		      const u8 *uuid)
+void pack_head_init(struct nexus_pack_head *head, u64 pack, u32 blocks, const u8 *uuid)
 {
-	struct nexus_pack_head head = {
+	*head = (struct nexus_pack_head){
 		.magic = cpu_to_le64(NEXUS_PACK_MAGIC),
 		.version = cpu_to_le32(1),
 		.pack = cpu_to_le64(pack),
 		.blocks = cpu_to_le32(blocks),
 		.table_blocks = cpu_to_le32(pack_table_blocks(blocks)),
 	};
+	memcpy(head->zone, uuid, sizeof(head->zone));
+	pack_head_seal(head);
+}
+
+static int write_head(struct nexus_objectstore *os, u64 pack, u32 blocks,
+		      const u8 *uuid)
+{
+	struct nexus_pack_head head;
 	u32 got = 0;
 	void *buf;
 	int fd, ret = 0;
 
-	memcpy(head.zone, uuid, sizeof(head.zone));
-	pack_head_seal(&head);
+	pack_head_init(&head, pack, blocks, uuid);
 	if (posix_memalign(&buf, NEXUS_BLOCK_SIZE, NEXUS_BLOCK_SIZE))
 		return -ENOMEM;
 	memset(buf, 0, NEXUS_BLOCK_SIZE);

@@ -20,6 +20,8 @@ int pack_create_sparse(struct nexus_objectstore *os, u64 pack, u32 blocks, const
 int pack_recycle(struct nexus_objectstore *os, u64 from, u64 to, u32 blocks,
 		 const u8 *uuid);
 u32 pack_table_blocks(u32 blocks);
+/* The head of an empty pack. */
+void pack_head_init(struct nexus_pack_head *head, u64 pack, u32 blocks, const u8 *uuid);
 /* The checksum of a head that was changed. */
 void pack_head_seal(struct nexus_pack_head *head);
 /* 0; -EUCLEAN: damaged; -ESTALE: whole, and of another zone, pack or length. */

@@ -312,8 +312,10 @@ int zone_offer_pack(struct zone *z, u64 pack)
 	u64 *bits = NULL;
 	int ret;
 
+	ho.fd = zone_log_pack(z, pack, &ho.blocks);
 	/* Blocks of nodatacow files are overwritten in place, if that can be. */
-	ho.fd = z->os->drv->open_pack(z->os, pack, !z->rdonly, &ho.blocks);
+	if (ho.fd == -ENOENT)
+		ho.fd = z->os->drv->open_pack(z->os, pack, !z->rdonly, &ho.blocks);
 	if (ho.fd == -EACCES || ho.fd == -EPERM || ho.fd == -EROFS)
 		ho.fd = z->os->drv->open_pack(z->os, pack, false, &ho.blocks);
 	if (ho.fd < 0) {

@@ -2,7 +2,8 @@
 /*
  * The end of the log.
  *
- * The chain of batches is followed from the batch in which the checkpoint lies.
+ * The chain of batches is followed from the batch in which the checkpoint lies, or
+ * from an earlier one with content that only the log has.
  * Where it breaks, one of two things happened.  The machine stopped while
  * a batch was being written: nobody was told that it is durable, and the log
  * ends there.  Or something that was durable is gone: then a whole batch that
@@ -48,7 +49,7 @@ static int see_batch(void *arg, const struct seg_batch *b)
 		r->reached = true;
 	if (b->end == r->checkpoint)
 		r->prev_crc = b->crc;
-	if (b->lsn <= r->checkpoint && b->end > r->checkpoint) {
+	if (b->lsn <= r->from && b->end > r->from) {
 		r->started = true;
 		r->start = (struct seg_cursor){
 			.log = r->log,
@@ -87,6 +88,7 @@ static int follow(struct replay *r)
 	struct seg_cursor c = r->start;
 	struct pack_bad bad = { 0 };
 	struct seg_batch b;
+	u64 end = r->from;
 	int ret;
 
 	while ((ret = seg_cursor_next(&c, &b)) == 1) {
@@ -111,11 +113,18 @@ static int follow(struct replay *r)
 				break;
 			}
 		}
-		r->tail = b.end;
+		end = b.end;
+		if (end <= r->checkpoint)
+			continue;
+		r->tail = end;
 		r->prev_crc = b.crc;
 		r->batches++;
 	}
 	pack_reader_free(reader);
+	/* Everything below was durable. */
+	if (ret >= 0 && end < r->checkpoint)
+		replay_corrupt(r, "log is damaged at LSN %llu, and holds content up to LSN %llu",
+			       end, r->checkpoint);
 	return ret < 0 ? ret : 0;
 }
 
@@ -148,6 +157,9 @@ int replay_scan(struct replay *r)
 		ret = follow(r);
 	if (ret)
 		return ret;
+	if (!r->started && r->from < r->checkpoint)
+		replay_corrupt(r, "the log does not begin at LSN %llu, from where on it holds content",
+			       r->from);
 	/* The segment of the checkpoint is there, and ends below it. */
 	if (!r->reached && r->newest && r->newest >= r->checkpoint_seg)
 		replay_corrupt(r, "the log ends below LSN %llu, up to which the index holds it",
@@ -158,7 +170,7 @@ int replay_scan(struct replay *r)
 	return seglog_walk(r->log, r->incarnation, count_dropped, r);
 }
 
-int replay_records(struct replay *r,
+int replay_records(struct replay *r, u64 from, u64 to,
 		   int (*fn)(void *arg, const u8 *records, size_t len), void *arg)
 {
 	struct seg_cursor c = r->start;
@@ -166,14 +178,19 @@ int replay_records(struct replay *r,
 	size_t off;
 	int ret;
 
-	if (r->tail <= r->checkpoint)
-		return 0;
-	while (c.next_lsn < r->tail) {
+	if (to > r->tail)
+		to = r->tail;
+	if (from < to && !r->started)
+		return -EIO;
+	while (from < to) {
 		ret = seg_cursor_next(&c, &b);
 		if (ret != 1)
 			return ret ? ret : -EIO;
-		off = b.lsn < r->checkpoint ? (size_t)(r->checkpoint - b.lsn) : 0;
-		ret = fn(arg, b.records + off, b.length - off);
+		if (b.end <= from)
+			continue;
+		off = (size_t)(from - b.lsn);
+		from = NEXUS_MIN(b.end, to);
+		ret = fn(arg, b.records + off, (size_t)(from - b.lsn) - off);
 		if (ret)
 			return ret;
 	}

@@ -16,6 +16,7 @@ struct replay {
 	u64 incarnation;
 	u64 checkpoint;
 	u64 checkpoint_seg;
+	u64 from;		/* from here on the log is needed; at most the checkpoint */
 	size_t table_lines;		/* of tables in memory at once; 0: some */
 	/* out */
 	u64 tail;		/* LSN after the last record that counts */
@@ -25,7 +26,7 @@ struct replay {
 	u64 dropped;		/* bytes of records of an unacknowledged end */
 	bool corrupt;
 	char reason[112];
-	/* where the walk begins: the batch that holds the checkpoint, or begins there */
+	/* where the walk begins: the batch that holds @from, or begins there */
 	struct seg_cursor start;
 	bool started;
 	bool reached;		/* some batch ends at the checkpoint or above */
@@ -39,10 +40,11 @@ void replay_corrupt(struct replay *r, const char *fmt, ...)
 int replay_scan(struct replay *r);
 
 /*
- * Calls @fn for stretches of whole records, from the checkpoint to the tail, in
- * order.  What it returns other than 0 ends the walk and is returned.
+ * Calls @fn for stretches of whole records, from LSN @from to LSN @to, in order; not
+ * beyond the tail, nor below r->from.  What it returns other than 0 ends the walk and
+ * is returned.
  */
-int replay_records(struct replay *r,
+int replay_records(struct replay *r, u64 from, u64 to,
 		   int (*fn)(void *arg, const u8 *records, size_t len), void *arg);
 
 /* Collects every line the last incarnation's records give. */

@@ -41,6 +41,7 @@ static void super_decode(struct super *sb)
 	sb->created_s = le64_to_cpu(v.created_s);
 	sb->segment_size = le32_to_cpu(v.segment_size);
 	sb->pack_size = le32_to_cpu(v.pack_size);
+	sb->log_from = v.log_from ? le64_to_cpu(v.log_from) : sb->checkpoint;
 }
 
 static int check_fields(const struct super *sb, struct errline *err)
@@ -58,7 +59,8 @@ static int check_fields(const struct super *sb, struct errline *err)
 	if (!sb->format || sb->segment_size < 2 * NEXUS_BATCH_BYTES_MAX ||
 	    sb->segment_size % NEXUS_BLOCK_SIZE || !sb->pack_size ||
 	    sb->pack_size % NEXUS_BLOCK_SIZE ||
-	    sb->checkpoint < NEXUS_FIRST_LSN || sb->checkpoint % 8)
+	    sb->checkpoint < NEXUS_FIRST_LSN || sb->checkpoint % 8 ||
+	    sb->log_from > sb->checkpoint || sb->log_from % 8)
 		return err_set(err, -EUCLEAN,
 			       "the zone's superblock holds impossible values; run fsck.nexusfs");
 	return 0;
@@ -149,6 +151,7 @@ void super_encode(struct super *sb)
 	v.created_s = cpu_to_le64(sb->created_s);
 	v.segment_size = cpu_to_le32(sb->segment_size);
 	v.pack_size = cpu_to_le32(sb->pack_size);
+	v.log_from = cpu_to_le64(sb->log_from < sb->checkpoint ? sb->log_from : 0);
 	memcpy(sb->raw, &v, sizeof(v));
 	nexus_val_seal(sb->raw, sb->rawlen, NEXUS_KEY_ZONE);
 }

@@ -21,6 +21,7 @@ struct super {
 	u64 incarnation;
 	u64 checkpoint;
 	u64 checkpoint_seg;
+	u64 log_from;		/* from here on the log is needed; at most the checkpoint */
 	u64 next_segment;
 	u64 created_s;
 	u32 segment_size;

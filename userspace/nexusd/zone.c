@@ -80,6 +80,7 @@ void zone_put(struct zone *z)
 		z->ms->drv->close(z->ms);
 	if (z->lock_fd >= 0)
 		close(z->lock_fd);
+	zone_log_packs_free(z);
 	zone_clean_free(z);
 	free(z->recycle);
 	close(z->wake_fd);
@@ -276,7 +277,8 @@ void zone_report(struct zone *z)
 	/* One at a time: what was read first is told first. */
 	pthread_mutex_lock(&z->report_lock);
 	rp.applied = memtable_applied(&z->mt);
-	rp.checkpoint = atomic_load(&z->checkpoint);
+	/* For the kernel it is from where on the log is needed. */
+	rp.checkpoint = NEXUS_MIN(atomic_load(&z->checkpoint), atomic_load(&z->log_from));
 	if (!z->os->drv->space(z->os, &rp.space_total, &avail)) {
 		z->reported_avail = avail;
 		rp.space_free = avail > reserve ? avail - reserve : 0;

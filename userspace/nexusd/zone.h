@@ -30,6 +30,7 @@
 struct helper;
 struct space;
 struct fetch;
+struct log_pack;
 
 /* What is to be cleaned up after the last incarnation; found before attach. */
 struct zone_leftovers {
@@ -113,6 +114,10 @@ struct zone {
 	struct scrub *scrub;		/* scrub_lock; NULL: no thread */
 
 	_Atomic u64 checkpoint;
+	_Atomic u64 log_from;		/* of the index as it is on disk */
+	u64 frozen_log_from;		/* what it will be with the frozen generation; folder */
+	struct log_pack *log_packs;	/* rehome.c; NULL: none */
+	size_t nlog_packs;
 	pthread_mutex_t report_lock;
 	pthread_mutex_t reason_lock;
 	int error;			/* reason_lock */
@@ -187,6 +192,18 @@ int zone_fold(struct zone *z, unsigned int wait_ms, bool clean);
 int zone_fold_replay(struct zone *z);
 /* At open, before attach: folds what was replayed and opens a new incarnation. */
 int zone_fold_open(struct zone *z);
+
+/* rehome.c: content that only the log has */
+/*
+ * After a replay, before the zone is anybody's: what is in force goes to packs, as by
+ * records behind the tail.  Of a zone that is not to be changed the packs are files
+ * without a name, for as long as this helper has it open; where they cannot be made,
+ * reads of those blocks fail.  @lenient: what belongs to no file is left out.
+ */
+int zone_rehome(struct zone *z, bool lenient, struct errline *err);
+/* A descriptor of such a pack, to be closed, and its blocks; -ENOENT: it is none. */
+int zone_log_pack(const struct zone *z, u64 pack, u32 *blocks);
+void zone_log_packs_free(struct zone *z);
 
 /* maker.c */
 int zone_make_start(struct zone *z);

@@ -227,7 +227,8 @@ void *rec_data(u64 ino, u64 data_id, u64 offset, const char *bytes)
 	r->ino = cpu_to_le64(ino);
 	r->data_id = cpu_to_le64(data_id);
 	r->offset = cpu_to_le64(offset);
-	r->size = cpu_to_le64(offset + n);
+	r->mtime_s = cpu_to_le64(NOW.s);
+	r->ctime_s = cpu_to_le64(NOW.s);
 	r->len = cpu_to_le32((u32)n);
 	r->crc = cpu_to_le32(nexus_crc32c(0, bytes, n));
 	memcpy(r->data, bytes, n);

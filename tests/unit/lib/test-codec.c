@@ -232,6 +232,15 @@ static void test_content_records(void **state)
 	BAD(nexus_rec_data, rec_data(20, 20, 0, "abc"), r->data[0] = 'x');
 	BAD(nexus_rec_data, rec_data(20, 20, 0, "abc"), r->len = cpu_to_le32(~0u));
 	BAD(nexus_rec_data, rec_data(20, 20, 0, "abc"), r->offset = cpu_to_le64(8));
+	BAD(nexus_rec_data, rec_data(20, 20, 0, "abc"), r->offset = cpu_to_le64(1ull << 63));
+	BAD(nexus_rec_data, rec_data(20, 20, 0, "abc"), r->len = 0);
+	BAD(nexus_rec_data, rec_data(20, 20, 0, "abc"), r->ino = 0);
+	BAD(nexus_rec_data, rec_data(20, 20, 0, "abc"), r->data_id = 0);
+	BAD(nexus_rec_data, rec_data(20, 20, 0, "abc"), r->crc ^= cpu_to_le32(1));
+	BAD(nexus_rec_data, rec_data(20, 20, 0, "abc"), r->mtime_ns = cpu_to_le32(~0u));
+	BAD(nexus_rec_data, rec_data(20, 20, 0, "abc"), r->ctime_ns = cpu_to_le32(~0u));
+	BAD(nexus_rec_data, rec_data(20, 20, 0, "abc"), r->data[4] = 1);	/* padding */
+	BAD(nexus_rec_data, rec_data(20, 20, 0, "abc"), r->head.flags = cpu_to_le16(1));
 #define PUNCH rec_range(NEXUS_REC_PUNCH, 20, 20, 5, 7, 0)
 	BAD(nexus_rec_range, PUNCH, r->head.flags = cpu_to_le16(1));
 	BAD(nexus_rec_range, PUNCH, r->ino = 0);

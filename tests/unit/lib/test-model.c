@@ -600,7 +600,10 @@ static void op_other(void)
 		verdict(rec_nop(), true);
 		break;
 	case 1:
-		verdict(rec_data(in->ino, in->data_id, 0, "xyz"), true);
+		while (rnd(20) && !(S_ISREG(in->mode) && !in->contentlen))
+			in = some_inode();
+		if (verdict(rec_data(in->ino, in->data_id, 0, "xyz"), S_ISREG(in->mode) && !in->contentlen))
+			in->size = NEXUS_MAX(in->size, 3u);
 		break;
 	case 2:
 		verdict(rec_data(m.next_ino, m.next_ino, 0, "xyz"), false);

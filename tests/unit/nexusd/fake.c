@@ -193,6 +193,10 @@ struct zone *fake_open(struct fake *k, const struct config *cfg, u64 ring_size)
 		print_message("%d: %s\n", ret, err.msg);
 	assert_int_equal(ret, 0);
 	assert_false(z->replay.corrupt);
+	ret = zone_rehome(z, false, &err);
+	if (ret)
+		print_message("%d: %s\n", ret, err.msg);
+	assert_int_equal(ret, 0);
 	assert_int_equal(zone_find_leftovers(z), 0);
 	assert_int_equal(zone_fold_open(z), 0);
 	fake_init(k, ring_size, z->replay.tail);

@@ -436,7 +436,7 @@ static void from_mark_mem(struct zone *z, const struct mark *mark,
 	struct memview v;
 	struct replay r = {
 		.log = &z->applog, .os = z->os, .incarnation = z->sb.incarnation,
-		.checkpoint = mark->lsn,
+		.checkpoint = mark->lsn, .from = mark->lsn,
 	};
 	char err[256];
 
@@ -447,7 +447,7 @@ static void from_mark_mem(struct zone *z, const struct mark *mark,
 	assert_int_equal(seglog_scan(&z->applog), 0);
 	assert_int_equal(replay_scan(&r), 0);
 	assert_int_equal(r.tail, memtable_applied(&z->mt));
-	assert_int_equal(replay_records(&r, apply_stretch, &a), 0);
+	assert_int_equal(replay_records(&r, r.checkpoint, r.tail, apply_stretch, &a), 0);
 	assert_int_equal(memview_begin(&v, &mt, NULL), 0);
 	view_dump(&v, &got);
 	memview_end(&v);

@@ -61,12 +61,12 @@ static void scan_seg(struct bench *b, u64 checkpoint, u64 checkpoint_seg)
 	assert_int_equal(seglog_open(&b->log, test_dir, uuid), 0);
 	b->r = (struct replay){
 		.log = &b->log, .incarnation = b->w.incarnation,
-		.checkpoint = checkpoint, .checkpoint_seg = checkpoint_seg, .os = b->g.os,
+		.checkpoint = checkpoint, .from = checkpoint, .checkpoint_seg = checkpoint_seg, .os = b->g.os,
 	};
 	assert_int_equal(replay_scan(&b->r), 0);
 	b->records = 0;
 	b->next = checkpoint;
-	assert_int_equal(replay_records(&b->r, count, b), 0);
+	assert_int_equal(replay_records(&b->r, checkpoint, b->r.tail, count, b), 0);
 	assert_int_equal(b->next, b->r.tail > checkpoint ? b->r.tail : checkpoint);
 	seglog_close(&b->log);
 }
