@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Starting QEMU, carrying the guest's output, and judging how it ended."""
 
+import contextlib
 import ctypes
 import fcntl
 import mmap
@@ -283,7 +284,10 @@ class Machine:
 
     def run(self):
         def stop(number, _frame):
-            self.kill()
+            # No waiting here: what was interrupted may hold the lock of another wait.
+            if self.qemu and self.qemu.returncode is None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(self.qemu.pid, signal.SIGKILL)
             raise SystemExit(128 + number)
 
         for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
