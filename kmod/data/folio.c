@@ -14,7 +14,6 @@
  */
 #include <linux/bits.h>
 #include <linux/pagemap.h>
-#include <linux/pagevec.h>
 #include <linux/slab.h>
 
 #include "../quota.h"

@@ -25,7 +25,6 @@
  */
 #include <linux/highmem.h>
 #include <linux/pagemap.h>
-#include <linux/pagevec.h>
 #include <linux/rmap.h>
 #include <linux/slab.h>
 
