@@ -91,13 +91,15 @@ fill_room() {
 }
 
 # Who waits has all that is dirty written, and records take less than what was kept for
-# them: there may be room again for a few.
+# them: there may be room again for a few, and for what $waiter waits for.  Who waits then
+# is $last.
 use_up_room() {
 	for _ in $(seq 100); do
 		each /dev/null write $files &
+		last=$!
 		sleep 2
-		dead $! || return 0
-		wait $!
+		dead $last || return 0
+		wait $last
 	done
 	echo "100 fsyncs more and always room"
 	return 1
@@ -116,10 +118,10 @@ kill_waiters() {
 
 # Scenario M6.
 test_waiters_can_be_killed() {
-	local waiter waiting=()
+	local waiter last waiting=()
 	fill_room
 	use_up_room
-	kill_waiters "$waiter" $!
+	kill_waiters "$last"
 	each /dev/null write $((files - 1)) &
 	waiting+=($!)
 	# Elsewhere: the VFS waits unkillably for a directory that somebody holds.
@@ -129,6 +131,7 @@ test_waiters_can_be_killed() {
 	waiting+=($!)
 	perl -e 'unlink("$ARGV[0]/$ARGV[1]") or die' $mnt $((files - 3)) &
 	kill_waiters "${waiting[@]}" $!
+	kill -9 "$waiter" 2> /dev/null || true
 	bring_helper_back
 	# And all goes on.
 	echo more > $mnt/more
