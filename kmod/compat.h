@@ -19,12 +19,6 @@
 #include <linux/io_uring/cmd.h>
 #include <linux/pagemap.h>
 #include <linux/shmem_fs.h>
-/* pagevec.h got this name in 7.3 at the latest. */
-#if __has_include(<linux/folio_batch.h>)
-#include <linux/folio_batch.h>
-#else
-#include <linux/pagevec.h>
-#endif
 
 /* mkdir returns a dentry since 6.15; NULL there means "use the one given". */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 15, 0)

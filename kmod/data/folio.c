@@ -15,6 +15,8 @@
 #include <linux/bits.h>
 #include <linux/pagemap.h>
 #include <linux/slab.h>
+/* struct folio_batch; what declares it has had two names. */
+#include <linux/writeback.h>
 
 #include "../quota.h"
 #include "data.h"

@@ -27,6 +27,8 @@
 #include <linux/pagemap.h>
 #include <linux/rmap.h>
 #include <linux/slab.h>
+/* struct folio_batch; what declares it has had two names. */
+#include <linux/writeback.h>
 
 #include "../log/log.h"
 #include "data.h"
