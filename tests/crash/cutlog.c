@@ -5,7 +5,8 @@
  *
  *	cutlog index LOG INDEX			what is where in it, for the others
  *	cutlog cuts INDEX MARK N SEED		N entries to cut at, of those behind
- *						the first MARK, evenly
+ *						the first MARK, evenly, and behind
+ *						what each workload was told in turn
  *	cutlog replay INDEX DISK FROM TO	entries [FROM, TO), in order
  *	cutlog lose INDEX DISK CUT SEED		behind CUT: some of what was written
  *						until the next flush, whole or in part
@@ -134,30 +135,86 @@ static const char *mark_text(const struct entry *e)
 	return text;
 }
 
-/* A cut is the number of the first entry that is not there. */
+/* ---- where to cut -------------------------------------------------------------- */
+
+enum { WORDS = 16 };
+
+/* The first words of reports that acknowledge something, as bits by order of appearance. */
+static uint32_t word_of(const char *text)
+{
+	static char words[WORDS][32];
+	size_t len = strcspn(text, " ");
+	int i;
+
+	if (!text[len] || len >= sizeof(words[0]) || !strncmp(text, "op ", 3) ||
+	    strstr(text, " begin ") || strstr(text, " remove ") ||
+	    strstr(text, " ready"))
+		return 0;
+	for (i = 0; i < WORDS; i++) {
+		if (!words[i][0])
+			memcpy(words[i], text, len);
+		if (!strncmp(words[i], text, len) && !words[i][len])
+			return 1u << i;
+	}
+	return 0;
+}
+
+struct cut {
+	uint64_t at;		/* the first entry that is not there */
+	uint32_t acked;		/* words of what was acknowledged before the next barrier */
+};
+
+/* One of [cut, cut + n), with @words if there is such a one. */
+static uint64_t choose(const struct cut *cut, uint64_t n, uint32_t words, uint64_t *seed)
+{
+	uint64_t i, first = next_random(seed) % n;
+
+	for (i = 0; i < n; i++)
+		if (cut[(first + i) % n].acked & words)
+			return cut[(first + i) % n].at;
+	return cut[first].at;
+}
+
+/*
+ * Evenly over the time, and in turn behind acknowledgements of each kind that no later
+ * barrier covers: those of one workload are rare among the flushes of all.
+ */
 static void cuts(const char *word, uint64_t wanted, uint64_t seed)
 {
-	uint64_t *at = calloc(head.entries + 1, sizeof(*at)), n = 0, i, from, to;
+	struct cut *cut = calloc(head.entries + 1, sizeof(*cut));
+	uint32_t words = 0, turn = 0, w;
+	uint64_t n = 0, i, from, to;
 	bool begun = false;
 
-	if (!at)
+	if (!cut)
 		die("cuts");
 	for (i = 0; i < head.entries; i++) {
-		if (entry[i].flags & MARK && !strcmp(mark_text(&entry[i]), word))
-			begun = true;
+		if (entry[i].flags & MARK) {
+			const char *text = mark_text(&entry[i]);
+
+			if (!strcmp(text, word))
+				begun = true;
+			w = word_of(text);
+			words |= w;
+			if (n)
+				cut[n - 1].acked |= w;
+		}
 		if (begun && entry[i].flags & BARRIER)
-			at[n++] = i + 1;
+			cut[n++].at = i + 1;
 	}
 	if (wanted > n)
 		wanted = n;
 	for (i = 0; i < wanted; i++) {
 		from = i * n / wanted;
 		to = (i + 1) * n / wanted;
-		printf("%llu\n", (unsigned long long)at[from + next_random(&seed) % (to - from)]);
+		turn <<= 1;
+		if (!(turn & words))
+			turn = 1;
+		printf("%llu\n", (unsigned long long)choose(cut + from, to - from, turn, &seed));
 	}
 	fprintf(stderr, "# %llu entries, %llu flushes and FUA writes behind '%s'\n",
 		(unsigned long long)head.entries, (unsigned long long)n, word);
-	free(at);
+	free(cut);
 }
 
 static void put(int disk, const struct entry *e, uint64_t from, uint64_t len)
