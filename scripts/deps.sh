@@ -31,7 +31,7 @@ packages=(
 )
 
 # Databases and loads for 57-applications.
-long=(postgresql postgresql-contrib rsync dbench postmark bonnie++)
+long=(postgresql postgresql-contrib rsync dbench postmark bonnie++ stress-ng)
 
 missing() {
 	dpkg-query -W -f '${db:Status-Status} ${Package}\n' "${packages[@]}" 2>/dev/null |

@@ -98,8 +98,8 @@ use_up_room() {
 		each /dev/null write $files &
 		last=$!
 		sleep 2
-		dead $last || return 0
-		wait $last
+		dead "$last" || return 0
+		wait "$last"
 	done
 	echo "100 fsyncs more and always room"
 	return 1
