@@ -114,8 +114,10 @@ static int begin_nameless(struct rehome *rh)
 		img->pack, img->blocks,
 		img->fd < 0 ? -1 : fcntl(img->fd, F_DUPFD_CLOEXEC, 0),
 	};
-	if (img->fd >= 0 && pwrite(img->fd, img->head, NEXUS_BLOCK_SIZE, 0) != NEXUS_BLOCK_SIZE)
+	if (img->fd >= 0 && pwrite(img->fd, img->head, NEXUS_BLOCK_SIZE, 0) != NEXUS_BLOCK_SIZE) {
+		pack_image_close(img);
 		return -EIO;
+	}
 	return 0;
 }
 
