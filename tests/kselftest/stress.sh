@@ -52,10 +52,11 @@ test_filesystem() {
 	each "${names[@]}"
 }
 
-# What else reads and writes files.
+# What else reads and writes files.  Not io-uring and madvise: those of stress-ng 0.15 fail on
+# ext4 and tmpfs, too, with Linux 6.12.
 test_io() {
 	begin
-	each aio aiol io-uring sendfile splice msync revio seek readahead madvise mmapfork fault
+	each aio aiol sendfile splice msync revio seek readahead mmapfork fault
 }
 
 test_mapped() {
