@@ -12,6 +12,7 @@
  * dcache does not have does not exist.  It becomes so piece by piece, as names are
  * listed from the first position on.
  */
+#include <linux/namei.h>
 #include <linux/slab.h>
 
 #include "listing.h"
@@ -161,7 +162,7 @@ struct dentry *nexus_lookup(struct inode *dir, struct dentry *dentry,
 			  er, NEXUS_ENTRY_MAX, &applied);
 	if (n >= 0) {
 		pos = er->pos;
-		inode = nexus_iget_reply(dir->i_sb, er, n, applied);
+		inode = nexus_iget_reply(dir->i_sb, er, applied);
 	} else if (n != -ENOENT) {
 		inode = ERR_PTR(n);
 	}
@@ -170,7 +171,8 @@ struct dentry *nexus_lookup(struct inode *dir, struct dentry *dentry,
 	kfree(er);
 	/* Only with nobody waiting for @dentry, which is so once it is hashed. */
 	if (!alias && !d_in_lookup(dentry))
-		nexus_look_ahead(dentry->d_parent, dir, pos);
+		nexus_look_ahead(dentry->d_parent, dir, pos,
+				 flags & LOOKUP_OPEN);
 	return alias;
 }
 
@@ -187,7 +189,8 @@ static int nexus_list_past(struct file *file, struct dir_context *ctx, u64 end,
 	u32 i;
 	int err;
 
-	err = nexus_list_ask(file->f_path.dentry, ctx->pos, end, true, lr);
+	err = nexus_list_ask(file->f_path.dentry, ctx->pos, end,
+			     NEXUS_LIST_NAMES, lr);
 	if (err)
 		return err;
 	/* nexus_reply_check() has seen to lengths and order. */

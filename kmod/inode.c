@@ -101,8 +101,9 @@ struct inode *nexus_alloc_inode(struct super_block *sb)
 	ni->list_pages = 0;
 	ni->list_used = 0;
 	ni->list_gen = 0;
-	ni->ahead_misses = 0;
-	ni->ahead_pos = 0;
+	ni->ahead_names = (struct nexus_ahead){};
+	ni->ahead_content = (struct nexus_ahead){};
+	ni->content_to = 0;
 	return &ni->vfs;
 }
 
@@ -215,8 +216,7 @@ static int nexus_inode_fill(struct inode *inode,
 }
 
 struct inode *nexus_iget_attr(struct super_block *sb,
-			      const struct nexus_entry_reply *er, size_t len,
-			      u64 applied)
+			      const struct nexus_entry_reply *er, u64 applied)
 {
 	struct nexus_zone *zone = nexus_sb_zone(sb);
 	const struct nexus_attr *a = &er->attr;
@@ -283,7 +283,7 @@ static struct inode *nexus_iget_ask(struct super_block *sb, u64 ino)
 		}
 		if (er->attr.ino != ino)
 			break;
-		inode = nexus_iget_attr(sb, er, n, applied);
+		inode = nexus_iget_attr(sb, er, applied);
 		if (inode != ERR_PTR(-EAGAIN))
 			break;
 		inode = ERR_PTR(-EIO);
@@ -293,10 +293,9 @@ static struct inode *nexus_iget_ask(struct super_block *sb, u64 ino)
 }
 
 struct inode *nexus_iget_reply(struct super_block *sb,
-			       const struct nexus_entry_reply *er, size_t len,
-			       u64 applied)
+			       const struct nexus_entry_reply *er, u64 applied)
 {
-	struct inode *inode = nexus_iget_attr(sb, er, len, applied);
+	struct inode *inode = nexus_iget_attr(sb, er, applied);
 
 	if (inode == ERR_PTR(-EAGAIN))
 		inode = nexus_iget_ask(sb, er->attr.ino);

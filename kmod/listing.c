@@ -187,7 +187,8 @@ static int nexus_list_from_helper(struct dentry *parent,
 	int err;
 
 	err = nexus_list_ask(parent, from, di->next_pos,
-			     di->children > NEXUS_AHEAD_ENTRIES, lr);
+			     di->children > NEXUS_AHEAD_ENTRIES ?
+			     NEXUS_LIST_NAMES : 0, lr);
 	for (i = 0; !err && i < lr->count; i++) {
 		err = nexus_list_put(dir, ent->pos, ent->ino, ent->dtype,
 				     ent->name, ent->namelen);

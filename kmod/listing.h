@@ -8,7 +8,7 @@
 /* A directory of more names is never known as a whole. */
 #define NEXUS_PRIME_MAX		65536u
 /* So many entries with their attributes are in one reply. */
-#define NEXUS_AHEAD_ENTRIES	60u
+#define NEXUS_AHEAD_ENTRIES	56u
 
 /* ---- dir.c: names in the dcache --------------------------------------------------- */
 
@@ -34,19 +34,21 @@ struct dentry *nexus_add(struct inode *dir, struct dentry *dentry,
 /* ---- prime.c: under the directory's i_rwsem, held any way --------------------------- */
 
 /*
- * Asks for the entries from @from to before @end: names alone, or with attributes, and
- * then puts them into the dcache.  0, with next_pos at @end if there are no more; or
+ * Asks for the entries from @from to before @end: names alone (@how NEXUS_LIST_NAMES), or
+ * with attributes or also contents (0, NEXUS_LIST_CONTENT), and then puts them into the
+ * dcache.  0, with next_pos at @end if there are no more; or
  * -errno.  The caller holds no dentry that is being looked up: two such would wait for
  * each other.  Waits for the helper, killably.
  */
-int nexus_list_ask(struct dentry *parent, u64 from, u64 end, bool names,
+int nexus_list_ask(struct dentry *parent, u64 from, u64 end, u64 how,
 		   struct nexus_list_reply *lr);
 /*
  * After a lookup in @dir that asked the helper and found @pos (0: no such name): may
- * list names that are likely to be looked up next into the dcache.  May ask the
- * helper and wait for it, killably.
+ * list names that are likely to be looked up next into the dcache, with @content if
+ * files are being opened.  May ask the helper and wait for it, killably.
  */
-void nexus_look_ahead(struct dentry *parent, struct inode *dir, u64 pos);
+void nexus_look_ahead(struct dentry *parent, struct inode *dir, u64 pos,
+		      bool content);
 
 /* ---- listing.c: entries in the directory's page cache ------------------------------- */
 

@@ -383,6 +383,17 @@ int nexus_data_truncate(struct inode *inode, loff_t size, struct timespec64 now)
 /* Extents and inline body of a reply, into a new inode; @all: there are no more extents. */
 int nexus_data_prime(struct inode *inode, const struct nexus_extent *ext,
 		     u32 n, bool all, const void *content, u32 len);
+/*
+ * What a reply says of the content of an inode that others have: taken if nothing is
+ * known of it.  @applied: LSN of the reply.  May sleep; takes log_mutex.
+ */
+void nexus_data_learn(struct inode *inode, const struct nexus_entry_reply *er,
+		      u64 applied);
+/*
+ * Before the content of @inode, which is not known, is asked for: may ask for that of
+ * it and its neighbours at once (prime.c).  Waits for the helper, killably; load_mutex.
+ */
+void nexus_content_ahead(struct inode *inode);
 /* A file just created: its (empty) map is fully known. */
 void nexus_data_new(struct inode *inode);
 /* evict_inode: after truncate_inode_pages_final(); gives reservations back. */
@@ -408,6 +419,12 @@ enum {
 /* Whom quotas count an inode for. */
 struct nexus_owner {
 	u32 uid, gid, projid;
+};
+
+/* What was asked for one by one in a directory (prime.c); racy. */
+struct nexus_ahead {
+	u64 next;		/* the position where who goes in order goes on */
+	u32 misses;		/* questions since many were asked for at once */
 };
 
 struct nexus_inode {
@@ -464,8 +481,9 @@ struct nexus_inode {
 	u32 list_pages;		/* so many pages; as list_used */
 	u32 list_used;		/* bytes of the last one; load_mutex or i_rwsem to change */
 	u32 list_gen;		/* times it was thrown away; resv_lock */
-	u32 ahead_misses;	/* lookups since names were read ahead; racy */
-	u64 ahead_pos;		/* where lookups in order go on; racy */
+	struct nexus_ahead ahead_names; /* lookups */
+	struct nexus_ahead ahead_content; /* first reads of files */
+	u64 content_to;		/* where contents are to be listed from next; racy */
 };
 
 static inline struct nexus_inode *NEXUS_I(const struct inode *inode)
@@ -497,13 +515,11 @@ struct inode *nexus_iget(struct super_block *sb, u64 ino);
 
 /* From a validated entry reply of a lookup or listing (asks again when stale). */
 struct inode *nexus_iget_reply(struct super_block *sb,
-			       const struct nexus_entry_reply *er, size_t len,
-			       u64 applied);
+			       const struct nexus_entry_reply *er, u64 applied);
 void nexus_set_ops(struct inode *inode);	/* one switch over S_IFMT */
 /* As nexus_iget_reply(), but -EAGAIN instead of asking again; for listings. */
 struct inode *nexus_iget_attr(struct super_block *sb,
-			      const struct nexus_entry_reply *er, size_t len,
-			      u64 applied);
+			      const struct nexus_entry_reply *er, u64 applied);
 /* A new inode with number, owner and times, not yet hashed; or ERR_PTR. */
 struct inode *nexus_new_inode(struct mnt_idmap *idmap, struct inode *dir,
 			      umode_t mode, dev_t rdev);

@@ -81,16 +81,25 @@ int nexus_rd_seek(struct nexus_rd *rd, size_t prefix)
 
 /* ---- LOOKUP and GETATTR -------------------------------------------- */
 
-/* 1: none, 0: some. */
+/*
+ * 1: none, 0: some.  What the first xattr found belongs to says it for all inodes in
+ * between: mostly one look is enough for a whole listing.
+ */
 static int no_xattrs(struct nexus_rd *rd, u64 ino)
 {
 	int ret;
 
-	nexus_key_xattr(&rd->key, ino, NULL, 0);
-	ret = nexus_rd_seek(rd, 9);
-	if (ret == -ENOENT)
+	if (ino >= rd->bare_from && ino < rd->bare_to)
 		return 1;
-	return ret < 0 ? ret : 0;
+	nexus_key_xattr(&rd->key, ino, NULL, 0);
+	ret = nexus_rd_seek(rd, 1);
+	if (ret < 0 && ret != -ENOENT)
+		return ret;
+	if (ret >= 0 && rd->key.len < 9)
+		return -EUCLEAN;
+	rd->bare_from = ino;
+	rd->bare_to = ret < 0 ? ~(u64)0 : nexus_get_be64(rd->key.b + 1);
+	return ino < rd->bare_to;
 }
 
 /* Appends symlink target or inline body, if there is room. */
@@ -109,10 +118,62 @@ static int put_content(struct nexus_rd *rd, struct nexus_entry_reply *rep)
 	return 0;
 }
 
+/* Appends the extents of a file, if they are few and there is room. */
+static int put_extents(struct nexus_rd *rd, struct nexus_entry_reply *rep)
+{
+	size_t room = (rd->cap - rd->len) / sizeof(struct nexus_extent);
+	u32 max = (u32)NEXUS_MIN(room, (size_t)NEXUS_ENTRY_EXTENTS);
+	bool more = false;
+	u64 next;
+	int ret;
+
+	if (rep->attr.blocks) {
+		ret = nexus_rd_extents(rd, rep->attr.data_id, 0,
+				       (struct nexus_extent *)(rep + 1), max,
+				       &next, &more);
+		if (ret < 0)
+			return ret;
+		/* The first few of many are of no use: a map is known wholly or not. */
+		if (more)
+			return 0;
+		rep->nextents = (u32)ret;
+		rd->len += (size_t)ret * sizeof(struct nexus_extent);
+	}
+	rep->flags |= NEXUS_ER_EXTENTS_ALL;
+	return 0;
+}
+
+/*
+ * Appends what belongs to rep->attr, behind @rep, which is at the end of what was
+ * written so far.  @content: also of regular files.
+ */
+static int put_rest(struct nexus_rd *rd, struct nexus_entry_reply *rep,
+		    bool content)
+{
+	u32 type = rep->attr.mode & S_IFMT;
+	int ret;
+
+	ret = no_xattrs(rd, rep->attr.ino);
+	if (ret < 0)
+		return ret;
+	if (ret)
+		rep->flags |= NEXUS_ER_NO_XATTRS;
+	if (type == S_IFREG && (content || !rep->attr.blocks)) {
+		ret = put_extents(rd, rep);
+		if (ret)
+			return ret;
+	} else if (type != S_IFREG) {
+		rep->flags |= NEXUS_ER_EXTENTS_ALL;
+	}
+	if (type == S_IFLNK ||
+	    (content && rep->attr.flags & NEXUS_IF_INLINE))
+		return put_content(rd, rep);
+	return 0;
+}
+
 static int put_entry(struct nexus_rd *rd, u64 ino, u64 pos)
 {
 	struct nexus_entry_reply *rep = rd->out;
-	bool more = false;
 	int ret;
 
 	if (rd->cap < sizeof(*rep))
@@ -123,30 +184,7 @@ static int put_entry(struct nexus_rd *rd, u64 ino, u64 pos)
 		return ret;
 	rep->pos = pos;
 	rd->len = sizeof(*rep);
-	ret = no_xattrs(rd, ino);
-	if (ret < 0)
-		return ret;
-	if (ret)
-		rep->flags |= NEXUS_ER_NO_XATTRS;
-	if ((rep->attr.mode & S_IFMT) == S_IFREG && rep->attr.blocks) {
-		size_t room = (rd->cap - rd->len) / sizeof(struct nexus_extent);
-		u32 max = (u32)NEXUS_MIN(room, (size_t)NEXUS_ENTRY_EXTENTS);
-		u64 next;
-
-		ret = nexus_rd_extents(rd, rep->attr.data_id, 0,
-				       (struct nexus_extent *)(rep + 1), max,
-				       &next, &more);
-		if (ret < 0)
-			return ret;
-		rep->nextents = (u32)ret;
-		rd->len += (size_t)ret * sizeof(struct nexus_extent);
-	}
-	if (!more)
-		rep->flags |= NEXUS_ER_EXTENTS_ALL;
-	if ((rep->attr.mode & S_IFMT) == S_IFLNK ||
-	    (rep->attr.flags & NEXUS_IF_INLINE))
-		return put_content(rd, rep);
-	return 0;
+	return put_rest(rd, rep, true);
 }
 
 /* 0 if @ino is a directory; -ENOENT, -ENOTDIR. */
@@ -182,17 +220,57 @@ static int read_lookup(struct nexus_rd *rd, const struct nexus_request *req,
 
 /* ---- LIST ---------------------------------------------------------- */
 
-/* -ENOBUFS when the next entry does not fit. */
-static int put_list_entry(struct nexus_rd *rd, u64 pos, bool names)
+/*
+ * What follows the name of an entry of LIST.  -ENOBUFS when it does not fit.  Damage
+ * of an inode or its content must not hide its neighbours: *@there is false then, and
+ * nothing was written.
+ */
+static int put_list_inode(struct nexus_rd *rd, const struct nexus_list_ent *ent,
+			  bool content, bool *there)
+{
+	size_t at = rd->len;
+	struct nexus_entry_reply *rep = (void *)((u8 *)rd->out + at);
+	int ret;
+
+	*there = false;
+	if (rd->cap - at < sizeof(*rep))
+		return -ENOBUFS;
+	memset(rep, 0, sizeof(*rep));
+	ret = nexus_rd_inode(rd, ent->ino, &rep->attr);
+	if (ret == -ENOENT || ret == -EUCLEAN ||
+	    (!ret && nexus_mode_dtype(rep->attr.mode) != ent->dtype))
+		return 0;
+	if (ret)
+		return ret;
+	rep->pos = ent->pos;
+	rd->len += sizeof(*rep);
+	ret = put_rest(rd, rep, content);
+	if (ret == -EUCLEAN) {
+		rd->len = at;
+		return 0;
+	}
+	if (ret)
+		return ret;
+	while (rd->len % 8) {
+		if (rd->len == rd->cap)
+			return -ENOBUFS;
+		((u8 *)rd->out)[rd->len++] = 0;
+	}
+	*there = true;
+	return 0;
+}
+
+/* -ENOBUFS when the next entry does not fit.  @how: NEXUS_LIST_FLAGS. */
+static int put_list_entry(struct nexus_rd *rd, u64 pos, u64 how)
 {
 	const struct nexus_list_val *l = (const void *)rd->val;
 	struct nexus_list_ent *ent = (void *)((u8 *)rd->out + rd->len);
-	size_t namelen, at;
-	int ret;
+	size_t from = rd->len, at;
+	bool there = false;
+	int ret = 0;
 
-	namelen = NEXUS_ALIGN((size_t)l->namelen, (size_t)8);
-	at = sizeof(*ent) + namelen;
-	if (rd->cap - rd->len < at + (names ? 0 : sizeof(rd->attr)))
+	at = sizeof(*ent) + NEXUS_ALIGN((size_t)l->namelen, (size_t)8);
+	if (rd->cap - rd->len < at)
 		return -ENOBUFS;
 	memset(ent, 0, at);
 	ent->ino = le64_to_cpu(l->ino);
@@ -200,18 +278,16 @@ static int put_list_entry(struct nexus_rd *rd, u64 pos, bool names)
 	ent->dtype = l->dtype;
 	ent->namelen = l->namelen;
 	memcpy(ent->name, l->name, l->namelen);
-
-	/* A damaged inode must not hide its neighbours: no attributes then. */
-	ret = names ? -ENOENT : nexus_rd_inode(rd, ent->ino, &rd->attr);
-	if (ret && ret != -ENOENT && ret != -EUCLEAN)
-		return ret;
-	if (!ret && nexus_mode_dtype(rd->attr.mode) == ent->dtype) {
-		ent->flags = NEXUS_DE_ATTR;
-		memcpy((u8 *)ent + at, &rd->attr, sizeof(rd->attr));
-		at += sizeof(rd->attr);
-	}
-	ent->reclen = (u16)at;
 	rd->len += at;
+	if (!(how & NEXUS_LIST_NAMES))
+		ret = put_list_inode(rd, ent, how & NEXUS_LIST_CONTENT, &there);
+	if (ret) {
+		rd->len = from;
+		return ret;
+	}
+	if (there)
+		ent->flags = NEXUS_DE_ENTRY;
+	ent->reclen = (u16)(rd->len - from);
 	return 0;
 }
 
@@ -219,8 +295,7 @@ static int read_list(struct nexus_rd *rd, const struct nexus_request *req)
 {
 	const struct nexus_list_val *l = (const void *)rd->val;
 	struct nexus_list_reply *rep = rd->out;
-	bool names = req->arg1 & NEXUS_LIST_NAMES;
-	u64 end = req->arg1 & ~NEXUS_LIST_NAMES;
+	u64 end = req->arg1 & ~NEXUS_LIST_FLAGS;
 	int ret;
 
 	if (rd->cap < sizeof(*rep))
@@ -251,7 +326,7 @@ static int read_list(struct nexus_rd *rd, const struct nexus_request *req)
 		    (size_t)ret < sizeof(*l) + l->namelen ||
 		    !nexus_name_ok(l->name, l->namelen))
 			return -EUCLEAN;
-		ret = put_list_entry(rd, pos, names);
+		ret = put_list_entry(rd, pos, req->arg1 & NEXUS_LIST_FLAGS);
 		if (ret == -ENOBUFS)
 			return rep->count ? 0 : -EINVAL;
 		if (ret)
@@ -448,6 +523,8 @@ int nexus_read(struct nexus_kv *kv, const struct nexus_request *req,
 	if (req->reply_max)
 		rd->cap = NEXUS_MIN(cap, (size_t)req->reply_max);
 	rd->len = 0;
+	rd->bare_from = 0;
+	rd->bare_to = 0;
 	ret = read_op(rd, req, data);
 	if (!ret)
 		ret = (int)rd->len;

@@ -12,6 +12,7 @@ struct nexus_rd {
 	void	*out;
 	size_t	cap;
 	size_t	len;		/* written to @out */
+	u64	bare_from, bare_to; /* of inodes from one to the other none has an xattr */
 	struct nexus_attr attr;
 	struct nexus_key key;
 	union {

@@ -90,7 +90,11 @@ static int check_extents(const u8 *p, u32 count, u64 from, u64 *end,
 	return 0;
 }
 
-static int check_entry(const struct nexus_request *req, const u8 *p, size_t len,
+/*
+ * @p: an entry of @len bytes, aligned to 8.  @dir: the directory its name is in;
+ * 0: it was asked for by the number @ino.
+ */
+static int check_entry(u64 dir, u64 ino, const u8 *p, size_t len,
 		       const char **field)
 {
 	const struct nexus_entry_reply *r = (const void *)p;
@@ -113,17 +117,17 @@ static int check_entry(const struct nexus_request *req, const u8 *p, size_t len,
 	ret = check_attr(a, field);
 	if (ret)
 		return ret;
-	if (req->op == NEXUS_OP_GETATTR) {
-		if (a->ino != req->ino || r->pos)
+	if (!dir) {
+		if (a->ino != ino || r->pos)
 			BAD("ino");
 	} else {
-		if (a->ino == req->ino || a->ino == NEXUS_ROOT_INO)
+		if (a->ino == dir || a->ino == NEXUS_ROOT_INO)
 			BAD("ino");
 		if (r->pos < NEXUS_FIRST_POS || r->pos >= NEXUS_POS_MAX)
 			BAD("pos");
 		if (!a->nlink)
 			BAD("nlink");
-		if (S_ISDIR(a->mode) && a->parent != req->ino)
+		if (S_ISDIR(a->mode) && a->parent != dir)
 			BAD("parent");
 	}
 
@@ -150,25 +154,47 @@ static int check_entry(const struct nexus_request *req, const u8 *p, size_t len,
 	return 0;
 }
 
+/* The entry reply in an entry of LIST; @len: to the end of that one. */
+static int check_listed(const struct nexus_request *req,
+			const struct nexus_list_ent *e, const u8 *p, size_t len,
+			const char **field)
+{
+	const struct nexus_entry_reply *r = (const void *)p;
+	u64 want;
+	int ret;
+
+	if (len < sizeof(*r))
+		BAD("reclen");
+	want = sizeof(*r) + (u64)r->nextents * sizeof(struct nexus_extent) +
+	       r->content_len;
+	if (len != NEXUS_ALIGN(want, (u64)8))
+		BAD("reclen");
+	ret = check_entry(req->ino, 0, p, (size_t)want, field);
+	if (ret)
+		return ret;
+	if (r->attr.ino != e->ino)
+		BAD("ino");
+	if (r->pos != e->pos)
+		BAD("pos");
+	if (nexus_mode_dtype(r->attr.mode) != e->dtype)
+		BAD("dtype");
+	return 0;
+}
+
 static int check_list_entry(const struct nexus_request *req, const u8 *p,
 			    size_t left, u64 from, const char **field)
 {
 	const struct nexus_list_ent *e = (const void *)p;
-	u64 end = req->arg1 & ~NEXUS_LIST_NAMES;
-	struct nexus_attr a;
-	size_t at, want;
-	int ret;
+	u64 end = req->arg1 & ~NEXUS_LIST_FLAGS;
+	size_t at;
 
-	if (left < sizeof(*e) || e->reclen > left)
+	if (left < sizeof(*e) || e->reclen > left || e->reclen % 8)
 		BAD("reclen");
 	at = sizeof(*e) + NEXUS_ALIGN((size_t)e->namelen, (size_t)8);
-	want = at;
-	if (e->flags & ~NEXUS_DE_ATTR ||
+	if (e->flags & ~NEXUS_DE_ENTRY ||
 	    (e->flags && req->arg1 & NEXUS_LIST_NAMES))
 		BAD("entry flags");
-	if (e->flags & NEXUS_DE_ATTR)
-		want += sizeof(a);
-	if (e->reclen != want)
+	if (e->flags & NEXUS_DE_ENTRY ? e->reclen < at : e->reclen != at)
 		BAD("reclen");
 	if (!nexus_name_ok(e->name, e->namelen))
 		BAD("name");
@@ -179,21 +205,9 @@ static int check_list_entry(const struct nexus_request *req, const u8 *p,
 		BAD("ino");
 	if (!nexus_mode_ok((u32)e->dtype << 12))
 		BAD("dtype");
-	if (!(e->flags & NEXUS_DE_ATTR))
+	if (!(e->flags & NEXUS_DE_ENTRY))
 		return 0;
-	memcpy(&a, p + at, sizeof(a));
-	ret = check_attr(&a, field);
-	if (ret)
-		return ret;
-	if (a.ino != e->ino)
-		BAD("ino");
-	if (nexus_mode_dtype(a.mode) != e->dtype)
-		BAD("dtype");
-	if (!a.nlink)
-		BAD("nlink");
-	if (S_ISDIR(a.mode) && a.parent != req->ino)
-		BAD("parent");
-	return 0;
+	return check_listed(req, e, p + at, e->reclen - at, field);
 }
 
 static int check_list(const struct nexus_request *req, const u8 *p, size_t len,
@@ -376,8 +390,9 @@ int nexus_reply_check(const struct nexus_request *req, const void *data,
 			BAD("length");
 		return 0;
 	case NEXUS_OP_LOOKUP:
+		return check_entry(req->ino, 0, p, len, field);
 	case NEXUS_OP_GETATTR:
-		return check_entry(req, p, len, field);
+		return check_entry(0, req->ino, p, len, field);
 	case NEXUS_OP_LIST:
 		return check_list(req, p, len, field);
 	case NEXUS_OP_EXTENTS:

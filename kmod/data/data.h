@@ -467,6 +467,9 @@ int nexus_zero_beyond(struct inode *inode, loff_t from, loff_t to);
 
 /* A reply's inline body, into a new inode.  0 or -ENOMEM. */
 int nexus_inline_prime(struct inode *inode, const void *content, u32 len);
+/* The same for nexus_data_learn(). */
+void nexus_inline_learn(struct inode *inode, u64 data_id, const void *data,
+			u32 len);
 /* Asks for it; of nexus_extents_load(). */
 int nexus_inline_load(struct inode *inode);
 /* Fills @page if block @fblock is inline.  Looked at before the map. */

@@ -116,11 +116,9 @@ static int nexus_extents_read(struct inode *inode, struct nexus_extmap *map,
 }
 
 /* Makes @map the inode's unless the body was replaced meanwhile. */
-static bool nexus_extents_publish(struct nexus_inode *ni, u64 data_id,
+static void nexus_extents_publish(struct nexus_inode *ni, u64 data_id,
 				  struct nexus_extmap *map)
 {
-	bool taken = false;
-
 	mutex_lock(&ni->log_mutex);
 	if (ni->data_id == data_id && !test_bit(NEXUS_I_EXTENTS, &ni->state)) {
 		down_write(&ni->map_sem);
@@ -130,11 +128,9 @@ static bool nexus_extents_publish(struct nexus_inode *ni, u64 data_id,
 		/* Whoever sees the bit sees the map. */
 		smp_mb__before_atomic();
 		set_bit(NEXUS_I_EXTENTS, &ni->state);
-		taken = true;
 	}
 	mutex_unlock(&ni->log_mutex);
 	nexus_extmap_free(map);
-	return taken;
 }
 
 static int nexus_extents_load_once(struct inode *inode)
@@ -161,6 +157,38 @@ static int nexus_extents_load_once(struct inode *inode)
 	return 0;
 }
 
+void nexus_data_learn(struct inode *inode, const struct nexus_entry_reply *er,
+		      u64 applied)
+{
+	const struct nexus_extent *ext = (const void *)(er + 1);
+	struct nexus_inode *ni = NEXUS_I(inode);
+	struct nexus_extmap *map;
+
+	if (!S_ISREG(inode->i_mode) || !(er->flags & NEXUS_ER_EXTENTS_ALL) ||
+	    test_bit(NEXUS_I_EXTENTS, &ni->state))
+		return;
+	/*
+	 * Content that is not known does not change but by getting another data
+	 * id; so what is no older than the inode is right.
+	 */
+	if (applied < READ_ONCE(ni->last_lsn) ||
+	    (er->attr.flags ^ READ_ONCE(ni->iflags)) & NEXUS_IF_INLINE)
+		return;
+	if (er->attr.flags & NEXUS_IF_INLINE) {
+		if (er->content_len)
+			nexus_inline_learn(inode, er->attr.data_id,
+					   ext + er->nextents, er->content_len);
+		return;
+	}
+	map = nexus_extmap_new();
+	if (!map)
+		return;
+	if (nexus_map_fill(map, ext, er->nextents))
+		nexus_extmap_free(map);
+	else
+		nexus_extents_publish(ni, er->attr.data_id, map);
+}
+
 int nexus_extents_load(struct inode *inode)
 {
 	struct nexus_inode *ni = NEXUS_I(inode);
@@ -173,6 +201,7 @@ int nexus_extents_load(struct inode *inode)
 		return -EINTR;
 	/* Readers hold folio locks here. */
 	nofs = memalloc_nofs_save();
+	nexus_content_ahead(inode);
 	/* Not taken over: truncated to nothing, and then it is known. */
 	while (!err && !test_bit_acquire(NEXUS_I_EXTENTS, &ni->state))
 		err = nexus_extents_load_once(inode);

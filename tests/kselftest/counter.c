@@ -325,6 +325,84 @@ TEST_F(cnt, lookups_are_read_ahead)
 	EXPECT_EQ(1, GREW("look_aheads"));
 }
 
+/* @n files of @len bytes each in a new directory, settled. */
+static int make_files(const char *dir, int n, size_t len)
+{
+	static char bytes[8192];
+	char name[32];
+	int fd, i;
+
+	memset(bytes, 'x', sizeof(bytes));
+	if (mkdir(dir, 0755))
+		return -1;
+	for (i = 0; i < n; i++) {
+		snprintf(name, sizeof(name), "%s/f%d", dir, i);
+		fd = open(name, O_WRONLY | O_CREAT | O_EXCL, 0644);
+		if (fd < 0 || write(fd, bytes, len) != (ssize_t)len || close(fd))
+			return -1;
+	}
+	return 0;
+}
+
+/* Opens and reads them, each @step-th one first. */
+static int read_files(const char *dir, int n, size_t len, int step)
+{
+	static char bytes[8192];
+	char name[32];
+	int fd, i, j;
+
+	for (j = 0; j < step; j++) {
+		for (i = j; i < n; i += step) {
+			snprintf(name, sizeof(name), "%s/f%d", dir, i);
+			fd = open(name, O_RDONLY);
+			if (fd < 0 || read(fd, bytes, sizeof(bytes)) != (ssize_t)len ||
+			    bytes[len - 1] != 'x' || close(fd))
+				return -1;
+		}
+	}
+	return 0;
+}
+
+/* Extents and inline bodies of files that are read one after the other, in any order. */
+TEST_F(cnt, contents_are_read_ahead)
+{
+	static const struct {
+		const char *dir;
+		size_t len;
+		int step;
+		bool known;
+	} runs[] = {
+		{ "blocks", 5000, 1, false }, { "blocks", 5000, 1, true },
+		{ "blocks", 5000, 7, true }, { "inline", 700, 1, false },
+		{ "inline", 700, 1, true }, { "inline", 700, 7, true },
+	};
+	enum { FILES = 200 };
+	char name[32];
+	struct stat st;
+	size_t r;
+	int i;
+
+	OK(make_files("blocks", FILES, 5000));
+	OK(make_files("inline", FILES, 700));
+	for (r = 0; r < N_ELEMS(runs); r++) {
+		nx_drop_caches();
+		/* As ls -l does: names and attributes come first. */
+		for (i = 0; runs[r].known && i < FILES; i++) {
+			snprintf(name, sizeof(name), "%s/f%d", runs[r].dir, i);
+			OK(stat(name, &st));
+		}
+		BEGIN();
+		OK(read_files(runs[r].dir, FILES, runs[r].len, runs[r].step));
+		END();
+		/* 200 each, if they were asked for alone. */
+		EXPECT_GE(FILES / 3, GREW("requests") - GREW("req_open_pack")) {
+			TH_LOG("%s: %lld requests", runs[r].dir,
+			       (long long)GREW("requests"));
+		}
+		EXPECT_LE(3, GREW("look_aheads"));
+	}
+}
+
 static int count_names(const char *path)
 {
 	DIR *d = opendir(path);

@@ -157,7 +157,7 @@ static void nexus_reply_list(struct kunit *test)
 	BAD_LIST(first->pos = 2);
 	BAD_LIST(second->pos = 3);
 	BAD_LIST(second->pos = 10);
-	BAD_LIST(first->flags = NEXUS_DE_ATTR);
+	BAD_LIST(first->flags = NEXUS_DE_ENTRY);
 }
 
 static struct kunit_case nexus_reply_cases[] = {

@@ -21,7 +21,7 @@
 #include <linux/ioctl.h>
 #include <linux/types.h>
 
-#define NEXUS_ABI_VERSION	5
+#define NEXUS_ABI_VERSION	6
 #define NEXUS_DEVICE_NAME	"nexusfs"
 #define NEXUS_SUPER_MAGIC	0x4e455853	/* "NEXS" */
 
@@ -86,8 +86,8 @@ enum nexus_op {
 	NEXUS_OP_LOOKUP		= 0x02,	/* ino: directory; data: name -> struct nexus_entry_reply */
 	NEXUS_OP_GETATTR	= 0x03,	/* ino -> struct nexus_entry_reply */
 	/*
-	 * ino, arg0: first pos, arg1: end pos, with NEXUS_LIST_NAMES or not
-	 * -> struct nexus_list_reply
+	 * ino, arg0: first pos, arg1: end pos, with NEXUS_LIST_NAMES,
+	 * NEXUS_LIST_CONTENT or neither -> struct nexus_list_reply
 	 */
 	NEXUS_OP_LIST		= 0x04,
 	/* ino, arg0: data id, arg1: offset -> struct nexus_extents_reply */
@@ -114,6 +114,8 @@ enum nexus_op {
 };
 
 #define NEXUS_LIST_NAMES	(1ull << 63) /* no attributes: more names in a reply */
+#define NEXUS_LIST_CONTENT	(1ull << 62) /* of files also extents or the inline body */
+#define NEXUS_LIST_FLAGS	(NEXUS_LIST_NAMES | NEXUS_LIST_CONTENT)
 
 #define NEXUS_ENSURE_BLOCKS	256u	/* one ENSURE asks for at most */
 
@@ -203,10 +205,13 @@ struct nexus_extent {
 #define NEXUS_ER_CONTENT	(1u << 2) /* content follows (symlink target, inline body) */
 #define NEXUS_ENTRY_EXTENTS	32	/* extents a LOOKUP or GETATTR reply carries at most */
 
-/* data of LOOKUP and GETATTR: this, nextents extents, content_len bytes. */
+/*
+ * data of LOOKUP and GETATTR, and of an entry of LIST: this, nextents extents,
+ * content_len bytes.
+ */
 struct nexus_entry_reply {
 	struct nexus_attr attr;
-	__u64	pos;		/* LOOKUP: pos of the name in the directory */
+	__u64	pos;		/* of the name in the directory; GETATTR: 0 */
 	__u32	flags;		/* NEXUS_ER_* */
 	__u32	nextents;
 	__u32	content_len;
@@ -214,7 +219,7 @@ struct nexus_entry_reply {
 };
 
 #define NEXUS_LR_END		(1u << 0) /* nothing at or after next_pos below arg1 */
-#define NEXUS_DE_ATTR		(1u << 0) /* an attr follows the name */
+#define NEXUS_DE_ENTRY		(1u << 0) /* a struct nexus_entry_reply follows the name */
 
 struct nexus_list_reply {
 	__u64	next_pos;	/* where to go on */
@@ -222,7 +227,11 @@ struct nexus_list_reply {
 	__u32	flags;		/* NEXUS_LR_* */
 };
 
-/* reclen: multiple of 8; name padded to 8, then struct nexus_attr if flagged. */
+/*
+ * reclen: multiple of 8; name padded to 8, then struct nexus_entry_reply with what
+ * belongs to it if flagged, padded to 8 as well.  Extents and the body of a file come
+ * with NEXUS_LIST_CONTENT alone, the target of a symbolic link always.
+ */
 struct nexus_list_ent {
 	__u64	ino;
 	__u64	pos;

@@ -34,6 +34,10 @@
 		sizeof(struct nexus_list_ent) + 8 + \
 		offsetof(struct nexus_attr, f), \
 		sizeof(((struct nexus_attr *)0)->f)
+#define DE(f)	DATA, sizeof(struct nexus_list_reply) + \
+		sizeof(struct nexus_list_ent) + 8 + \
+		offsetof(struct nexus_entry_reply, f), \
+		sizeof(((struct nexus_entry_reply *)0)->f)
 #define R(f)	DATA, offsetof(struct nexus_extents_reply, f), \
 		sizeof(((struct nexus_extents_reply *)0)->f)
 #define RX(n, f) DATA, sizeof(struct nexus_extents_reply) + \
@@ -168,6 +172,13 @@ static const struct {
 	{ 'd', { LIST, "attr of an entry without type", DA(mode), 0, -EIO } },
 	{ 'd', { LIST, "attr of an entry of nlink 0", DA(nlink), 0, -EIO } },
 	{ 'd', { LIST, "attr of another inode", DA(ino), 99, -EIO } },
+	{ 'd', { LIST, "entry reply at another pos", DE(pos), 99, -EIO } },
+	{ 'd', { LIST, "entry reply's flags", DE(flags), 1u << 31, -EIO } },
+	{ 'd', { LIST, "entry reply with extents behind it", DE(nextents), 1, -EIO } },
+	{ 'd', { LIST, "entry reply with extents without end", DE(nextents), 0xffffffff, -EIO } },
+	{ 'd', { LIST, "entry reply with content behind it", DE(content_len), 8, -EIO } },
+	{ 'd', { LIST, "entry reply with padding for content", DE(content_len), 0xffffffff, -EIO } },
+	{ 'd', { LIST, "entry reply's reserved field", DE(reserved), 1, -EIO } },
 	{ 'd', { LIST, "listing refused", H(status), -EUCLEAN, -EUCLEAN } },
 	/* the rest */
 	{ 'l', { LINK, "target of length 0", H(len), 0, -EIO } },

@@ -80,17 +80,16 @@ static void fill_extents(struct nexus_extent *e)
 	e[1].nblocks = 1;
 }
 
-static void entry(const struct nexus_request *req, struct nexus_reply *r,
-		  uint64_t ino, uint64_t parent)
+/* Returns its length. */
+static uint32_t entry(void *to, uint64_t ino, uint64_t parent, uint64_t pos)
 {
-	struct nexus_entry_reply *er = (void *)r->data;
-	uint8_t *p = r->data + sizeof(*er);
+	struct nexus_entry_reply *er = to;
+	uint8_t *p = to + sizeof(*er);
 	char kind = ino == 1 ? 'd' : kinds[ino % 8];
 
 	memset(er, 0, sizeof(*er));
 	fill_attr(&er->attr, ino, parent);
-	if (req->op == NEXUS_OP_LOOKUP)
-		er->pos = ino;
+	er->pos = pos;
 	if (kind == 'x' || kind == 'q') {
 		er->nextents = 2;
 		er->flags |= NEXUS_ER_EXTENTS_ALL;
@@ -106,7 +105,7 @@ static void entry(const struct nexus_request *req, struct nexus_reply *r,
 		memcpy(p, "target", 6);
 		p += 6;
 	}
-	r->len = p - r->data;
+	return p - (uint8_t *)to;
 }
 
 static void list(struct nexus_reply *r, uint64_t dir)
@@ -120,18 +119,18 @@ static void list(struct nexus_reply *r, uint64_t dir)
 	if (dir != 1) {
 		for (i = 0; i < 3; i++) {
 			struct nexus_list_ent *e = (void *)p;
+			struct nexus_entry_reply *er = (void *)(e->name + 8);
 
 			memset(e, 0, sizeof(*e) + 8);
 			e->ino = BASE_INO + (dir * 4 + i) * 8;
 			e->pos = 10 + i;
-			e->reclen = sizeof(*e) + 8 + sizeof(struct nexus_attr);
 			e->dtype = S_IFREG >> 12;
 			e->namelen = 2;
-			e->flags = NEXUS_DE_ATTR;
+			e->flags = NEXUS_DE_ENTRY;
 			e->name[0] = 'f';
 			e->name[1] = '0' + i;
-			fill_attr((void *)(p + sizeof(*e) + 8), e->ino, dir);
-			((struct nexus_attr *)(p + sizeof(*e) + 8))->pos = e->pos;
+			e->reclen = sizeof(*e) + 8 + entry(er, e->ino, dir, e->pos);
+			er->attr.pos = e->pos;
 			p += e->reclen;
 		}
 		lr->count = 3;
@@ -146,6 +145,7 @@ void make_reply(const struct nexus_request *req, struct nexus_reply *r)
 {
 	char name[256];
 	const char *kind;
+	uint64_t ino;
 
 	switch (req->op) {
 	case NEXUS_OP_LOOKUP:
@@ -156,11 +156,11 @@ void make_reply(const struct nexus_request *req, struct nexus_reply *r)
 			r->status = -ENOENT;
 			return;
 		}
-		entry(req, r, BASE_INO + strtoull(name + 1, NULL, 10) * 8 +
-		      (kind - kinds), req->ino);
+		ino = BASE_INO + strtoull(name + 1, NULL, 10) * 8 + (kind - kinds);
+		r->len = entry(r->data, ino, req->ino, ino);
 		break;
 	case NEXUS_OP_GETATTR:
-		entry(req, r, req->ino, 1);
+		r->len = entry(r->data, req->ino, 1, 0);
 		break;
 	case NEXUS_OP_LIST:
 		list(r, req->ino);

@@ -203,7 +203,7 @@ static void compare_dir(struct model *m, struct store *s, const struct m_inode *
 	assert_true(rep->flags & NEXUS_LR_END);
 	for (i = 0; i < rep->count; i++) {
 		const struct nexus_list_ent *e = (const void *)(out + at);
-		const struct nexus_attr *a = (const void *)
+		const struct nexus_entry_reply *er = (const void *)
 			(e->name + NEXUS_ALIGN((u32)e->namelen, 8u));
 		char name[256] = "";
 		struct m_entry *me;
@@ -212,8 +212,8 @@ static void compare_dir(struct model *m, struct store *s, const struct m_inode *
 		me = model_entry(m, in->ino, name);
 		assert_non_null(me);
 		assert_true(me->ino == e->ino && me->pos == e->pos);
-		assert_true(e->pos > last && (e->flags & NEXUS_DE_ATTR));
-		compare_attr(m, model_inode(m, e->ino), a);
+		assert_true(e->pos > last && (e->flags & NEXUS_DE_ENTRY));
+		compare_attr(m, model_inode(m, e->ino), &er->attr);
 		assert_true(do_read(s, NEXUS_OP_LOOKUP, in->ino, 0, 0, name, one) > 0);
 		assert_true(((struct nexus_entry_reply *)one)->attr.ino == e->ino);
 		assert_true(((struct nexus_entry_reply *)one)->pos == e->pos);

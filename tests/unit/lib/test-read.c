@@ -31,6 +31,9 @@ static int setup(void **state)
 	must(&s, rec_create(&link));
 	must(&s, rec_mk(1, 5, 22, "file", FILE_MODE));
 	must(&s, rec_create(&body));
+	must(&s, rec_mk(1, 7, 24, "few", FILE_MODE));
+	for (i = 0; i < NEXUS_ENTRY_EXTENTS; i++)
+		must(&s, rec_extent(24, 24, 2 * i, 0, 5, 1001 + 2 * i, 1, 0));
 	for (i = 0; i < 200; i++) {
 		snprintf(name, sizeof(name), "entry-%u", i % 1000);
 		must(&s, rec_mk(20, 3 + 2 * i, 100 + i, name, FILE_MODE));
@@ -62,9 +65,13 @@ static void test_lookup(void **state)
 	assert_true(rd(NEXUS_OP_LOOKUP, 1, 0, 0, "link") > 0);
 	assert_true(entry->flags & NEXUS_ER_CONTENT);
 	assert_memory_equal(entry + 1, "to/there", 8);
+	/* All extents or none. */
 	assert_true(rd(NEXUS_OP_LOOKUP, 1, 0, 0, "file") > 0);
-	assert_int_equal(entry->nextents, NEXUS_ENTRY_EXTENTS);
+	assert_int_equal(entry->nextents, 0);
 	assert_int_equal(entry->flags, 0);
+	assert_true(rd(NEXUS_OP_LOOKUP, 1, 0, 0, "few") > 0);
+	assert_int_equal(entry->nextents, NEXUS_ENTRY_EXTENTS);
+	assert_int_equal(entry->flags, NEXUS_ER_EXTENTS_ALL | NEXUS_ER_NO_XATTRS);
 	assert_int_equal(rd(NEXUS_OP_LOOKUP, 1, 0, 0, "no"), -ENOENT);
 	assert_int_equal(rd(NEXUS_OP_LOOKUP, 22, 0, 0, "no"), -ENOTDIR);
 	assert_int_equal(rd(NEXUS_OP_LOOKUP, 99, 0, 0, "no"), -ENOENT);
@@ -85,7 +92,7 @@ static void test_list(void **state)
 		for (i = 0, at = sizeof(*list); i < list->count; i++) {
 			const struct nexus_list_ent *e = (const void *)(out + at);
 
-			assert_true(e->pos > last && (e->flags & NEXUS_DE_ATTR));
+			assert_true(e->pos > last && (e->flags & NEXUS_DE_ENTRY));
 			last = e->pos;
 			at += e->reclen;
 			n++;
@@ -128,6 +135,52 @@ static void test_list_names(void **state)
 	assert_true(rd(NEXUS_OP_LIST, 20, 5, 9 | NEXUS_LIST_NAMES, NULL) > 0);
 	assert_int_equal(list->count, 2);
 	assert_true(list->flags & NEXUS_LR_END);
+}
+
+/* The entry reply at @e, as a lookup of the name gives it; @how as in the request. */
+static void listed_as_looked_up(const struct nexus_list_ent *e, u64 how)
+{
+	static u64 one64[NEXUS_REPLY_DATA_MAX / 8];
+	struct nexus_entry_reply *one = (void *)one64;
+	const struct nexus_entry_reply *er = (const void *)
+		(e->name + NEXUS_ALIGN((size_t)e->namelen, (size_t)8));
+	char name[256] = "";
+	size_t len;
+
+	assert_int_equal(e->flags, NEXUS_DE_ENTRY);
+	memcpy(name, e->name, e->namelen);
+	len = (size_t)do_read(&s, NEXUS_OP_LOOKUP, 1, 0, 0, name, (u8 *)one64);
+	if (!(how & NEXUS_LIST_CONTENT) && S_ISREG(one->attr.mode)) {
+		/* The rest of a file was not asked for. */
+		if (one->attr.blocks)
+			one->flags &= ~NEXUS_ER_EXTENTS_ALL;
+		one->flags &= ~NEXUS_ER_CONTENT;
+		one->nextents = 0;
+		one->content_len = 0;
+		len = sizeof(*one);
+	}
+	assert_memory_equal(er, one, len);
+	assert_int_equal(e->reclen, (const u8 *)er - (const u8 *)e +
+			 NEXUS_ALIGN(len, (size_t)8));
+}
+
+static void test_list_content(void **state)
+{
+	static const u64 hows[] = { 0, NEXUS_LIST_CONTENT };
+	u32 h, i;
+
+	(void)state;
+	for (h = 0; h < 2; h++) {
+		const struct nexus_list_ent *e = (const void *)(list + 1);
+
+		assert_true(rd(NEXUS_OP_LIST, 1, 0, 9 | hows[h], NULL) > 0);
+		assert_int_equal(list->count, 5);
+		assert_int_equal(list->flags, NEXUS_LR_END);
+		for (i = 0; i < list->count; i++) {
+			listed_as_looked_up(e, hows[h]);
+			e = (const void *)e + e->reclen;
+		}
+	}
 }
 
 static void test_list_damage(void **state)
@@ -179,7 +232,7 @@ static void test_content(void **state)
 	assert_int_equal(rd(NEXUS_OP_INLINE, 23, 0, 0, NULL), 4);
 	assert_int_equal(rd(NEXUS_OP_INLINE, 22, 0, 0, NULL), -EINVAL);
 	assert_int_equal(rd(NEXUS_OP_STATFS, 0, 0, 0, NULL), 16);
-	assert_true(out64[0] == 205 && out64[1] == 200);
+	assert_true(out64[0] == 206 && out64[1] == 200 + NEXUS_ENTRY_EXTENTS);
 }
 
 static void test_quota(void **state)
@@ -189,7 +242,7 @@ static void test_quota(void **state)
 
 	(void)state;
 	assert_int_equal(rd(NEXUS_OP_QUOTA, 0, NEXUS_QUOTA_ZONE, 0, NULL), len);
-	assert_true(q->id == 0 && q->blocks == 200 && q->inodes == 205);
+	assert_true(q->id == 0 && q->blocks == 200 + NEXUS_ENTRY_EXTENTS && q->inodes == 206);
 	assert_int_equal(q->blocks_grace, NEXUS_QUOTA_GRACE_TIME);
 	assert_int_equal(rd(NEXUS_OP_QUOTA, 0, NEXUS_QUOTA_USER, 77, NULL), len);
 	assert_true(q->id == 77 && !q->blocks && !q->inodes && !q->inodes_soft);
@@ -307,7 +360,7 @@ static const char *verdict(u32 op, u64 ino, u64 arg0, u64 arg1, int len)
 	assert_string_equal(field, why);				\
 } while (0)
 #define BAD_DIR(change, why) BAD(NEXUS_OP_LOOKUP, 1, 0, 0, "dir", change, why)
-#define BAD_FILE(change, why) BAD(NEXUS_OP_LOOKUP, 1, 0, 0, "file", change, why)
+#define BAD_FILE(change, why) BAD(NEXUS_OP_LOOKUP, 1, 0, 0, "few", change, why)
 #define BAD_LINK(change, why) BAD(NEXUS_OP_LOOKUP, 1, 0, 0, "link", change, why)
 
 static void test_bad_entry(void **state)
@@ -366,13 +419,14 @@ static void test_bad_entry(void **state)
 static void test_bad_list(void **state)
 {
 	struct nexus_list_ent *e = (void *)(list + 1);
-	struct nexus_attr *a = (void *)(e->name + 8);
+	struct nexus_entry_reply *er = (void *)(e->name + 8);
+	struct nexus_attr *a = &er->attr;
 
 	(void)state;
 #define BAD_LIST(change, why) BAD(NEXUS_OP_LIST, 20, 3, 9, NULL, change, why)
 	BAD_LIST(e->reclen += 8, "reclen");
 	BAD_LIST(e->reclen = 0, "reclen");
-	BAD_LIST(e->namelen = 0, "reclen");
+	BAD_LIST(e->namelen = 0, "name");
 	BAD_LIST(e->name[0] = '/', "name");
 	BAD_LIST(e->name[2] = 0, "name");
 	BAD_LIST(e->pos = 2, "pos");
@@ -386,6 +440,14 @@ static void test_bad_list(void **state)
 	BAD_LIST(e->flags = 0, "reclen");
 	BAD_LIST(e->flags = 2, "entry flags");
 	BAD_LIST(a->nlink = 0, "nlink");
+	BAD_LIST(er->pos++, "pos");
+	BAD_LIST(er->flags = 8, "reply flags");
+	BAD_LIST(er->reserved = 1, "length");
+	BAD_LIST(er->nextents = 1, "reclen");
+	BAD_LIST(er->nextents = ~0u, "reclen");
+	BAD_LIST(er->content_len = 1, "reclen");
+	BAD_LIST(er->content_len = ~0u, "reclen");
+	BAD_LIST((e->reclen = 24, er->content_len = 0), "reclen");
 	BAD_LIST(list->count++, "reclen");
 	BAD_LIST(list->count--, "length");
 	BAD_LIST(list->count = ~0u, "reclen");
@@ -396,7 +458,7 @@ static void test_bad_list(void **state)
 #define BAD_NAMES(change, why)						\
 	BAD(NEXUS_OP_LIST, 20, 3, 9 | NEXUS_LIST_NAMES, NULL, change, why)
 	BAD_NAMES(e->pos = 9, "pos");
-	BAD_NAMES(e->flags = NEXUS_DE_ATTR, "entry flags");
+	BAD_NAMES(e->flags = NEXUS_DE_ENTRY, "entry flags");
 	BAD_NAMES(e->reclen += 8, "reclen");
 }
 
@@ -479,7 +541,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-		T(test_lookup), T(test_list), T(test_list_names), T(test_list_damage),
+		T(test_lookup), T(test_list), T(test_list_names), T(test_list_damage), T(test_list_content),
 		T(test_extents), T(test_content), T(test_quota), T(test_xattr), T(test_names),
 		T(test_settings), T(test_bad_entry), T(test_bad_list),
 		T(test_bad_rest), T(test_reason),
