@@ -16,6 +16,10 @@ int nexus_getattr(struct mnt_idmap *idmap, const struct path *path,
 	generic_fillattr(idmap, mask, inode, stat);
 	stat->result_mask |= STATX_BTIME;
 	stat->btime = ni->btime;
+	if (mask & STATX_CHANGE_COOKIE) {
+		stat->result_mask |= STATX_CHANGE_COOKIE;
+		stat->change_cookie = nexus_cookie(inode);
+	}
 	stat->blksize = NEXUS_BLOCK_SIZE;
 	/* Blocks that are mapped, and those dirty pages will add. */
 	stat->blocks += READ_ONCE(ni->delayed) << (NEXUS_BLOCK_SHIFT - 9);
@@ -220,6 +224,7 @@ int nexus_setattr(struct mnt_idmap *idmap, struct dentry *dentry,
 	err = setattr_prepare(idmap, dentry, attr);
 	if (err)
 		return err;
+	attr->ia_ctime = nexus_after(inode, attr->ia_ctime);
 
 	/* The size it has gives back what is reserved behind it. */
 	resize = (valid & ATTR_SIZE) &&
@@ -301,7 +306,7 @@ int nexus_fileattr_set(struct mnt_idmap *idmap, struct dentry *dentry,
 {
 	struct inode *inode = d_inode(dentry);
 	struct nexus_inode *ni = NEXUS_I(inode);
-	struct timespec64 now = current_time(inode);
+	struct timespec64 now = nexus_after(inode, current_time(inode));
 	struct nexus_newattr new = {
 		.mask = NEXUS_SA_PROJID | NEXUS_SA_FLAGS | NEXUS_SA_CTIME,
 		.mode = inode->i_mode,

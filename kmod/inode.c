@@ -73,6 +73,7 @@ struct inode *nexus_alloc_inode(struct super_block *sb)
 	ni->projid = 0;
 	memset(ni->target, 0, sizeof(ni->target));
 	ni->btime = (struct timespec64){};
+	atomic64_set(&ni->cookie, 0);
 	ni->map = NULL;
 	ni->body = NULL;
 	ni->map_changes = 0;
@@ -177,6 +178,7 @@ static int nexus_inode_fill(struct inode *inode,
 	ni->log_atime = inode_get_atime(inode);
 	ni->log_mtime = inode_get_mtime(inode);
 	ni->log_ctime = inode_get_ctime(inode);
+	nexus_cookie_init(inode);
 	ni->btime.tv_sec = a->btime_s;
 	ni->btime.tv_nsec = a->btime_ns;
 	ni->last_lsn = atomic64_read(nexus_zone_bucket(ni->zone, inode->i_ino));
@@ -338,7 +340,8 @@ struct inode *nexus_new_inode(struct mnt_idmap *idmap, struct inode *dir,
 	inode_init_owner(idmap, inode, dir, mode);
 	inode->i_rdev = rdev;
 	inode->i_generation = get_random_u32();
-	ni->btime = current_time(inode);
+	/* The directory gets the same time. */
+	ni->btime = nexus_after(dir, current_time(inode));
 	inode_set_atime_to_ts(inode, ni->btime);
 	inode_set_mtime_to_ts(inode, ni->btime);
 	inode_set_ctime_to_ts(inode, ni->btime);

@@ -111,12 +111,15 @@ static int nexus_make(struct mnt_idmap *idmap, struct inode *dir,
 		err = -ENOMEM;
 		goto out_iput;
 	}
-	err = nexus_hash_new(inode);
-	if (err)
-		goto out_iput;
 	err = nexus_log_reserve(di->zone, &resv, le32_to_cpu(rec->head.len), 0);
 	if (err)
-		goto out_discard;
+		goto out_iput;
+	/* Last: whoever has a handle with this number waits for us, unkillably. */
+	err = nexus_hash_new(inode);
+	if (err) {
+		nexus_log_unreserve(&resv);
+		goto out_iput;
+	}
 
 	nexus_lock_inodes(&set, dir, inode, NULL, NULL);
 	err = nexus_mutate(di->zone, &resv, &rec->head, &lsn);
@@ -135,8 +138,11 @@ static int nexus_make(struct mnt_idmap *idmap, struct inode *dir,
 	}
 	nexus_unlock_inodes(&set);
 	nexus_log_unreserve(&resv);
-	if (err)
-		goto out_discard;
+	if (err) {
+		nexus_discard(inode);
+		kfree(rec);
+		return err;
+	}
 
 	kfree(rec);
 	nexus_listing_added(dir, pos, inode, &dentry->d_name);
@@ -144,10 +150,6 @@ static int nexus_make(struct mnt_idmap *idmap, struct inode *dir,
 	d_instantiate_new(dentry, inode);
 	return 0;
 
-out_discard:
-	nexus_discard(inode);
-	kfree(rec);
-	return err;
 out_iput:
 	iput(inode);
 	kfree(rec);
@@ -207,15 +209,15 @@ static int nexus_tmpfile(struct mnt_idmap *idmap, struct inode *dir,
 		iput(inode);
 		return -ENOMEM;
 	}
-	err = nexus_hash_new(inode);
+	err = nexus_log_reserve(zone, &resv, le32_to_cpu(rec->head.len) +
+				sizeof(struct nexus_rec_forget), 0);
+	if (!err)
+		err = nexus_hash_new(inode);
 	if (err) {
+		nexus_log_unreserve(&resv);
 		iput(inode);
 		goto out;
 	}
-	err = nexus_log_reserve(zone, &resv, le32_to_cpu(rec->head.len) +
-				sizeof(struct nexus_rec_forget), 0);
-	if (err)
-		goto out_discard;
 
 	mutex_lock(&ni->log_mutex);
 	err = nexus_mutate(zone, &resv, &rec->head, &lsn);
@@ -229,8 +231,10 @@ static int nexus_tmpfile(struct mnt_idmap *idmap, struct inode *dir,
 	}
 	mutex_unlock(&ni->log_mutex);
 	nexus_log_unreserve(&resv);
-	if (err)
-		goto out_discard;
+	if (err) {
+		nexus_discard(inode);
+		goto out;
+	}
 
 	/* Takes the count from one to zero. */
 	d_tmpfile(file, inode);
@@ -238,10 +242,6 @@ static int nexus_tmpfile(struct mnt_idmap *idmap, struct inode *dir,
 out:
 	kfree(rec);
 	return finish_open_simple(file, err);
-
-out_discard:
-	nexus_discard(inode);
-	goto out;
 }
 
 NEXUS_DEFINE_CREATE(nexus_op_create, nexus_create)

@@ -472,6 +472,7 @@ struct nexus_inode {
 	char *link;		/* symlink target, NUL-terminated; freed RCU-safely */
 	struct nexus_resv time_resv; /* for the SETATTR of lazy times; resv_lock */
 	struct timespec64 log_atime, log_mtime, log_ctime; /* as the log has them; log_mutex */
+	atomic64_t cookie;	/* the last one that was given out (change.c) */
 	/* Directories (listing.h). */
 	u64 prunes;		/* names the dcache lost; resv_lock */
 	u64 known_to;		/* names before it are in the dcache... */
@@ -584,6 +585,7 @@ extern const struct file_operations nexus_dir_fops;
 extern const struct inode_operations nexus_symlink_iops;
 extern const struct inode_operations nexus_special_iops;
 extern const struct super_operations nexus_super_ops;
+extern const struct export_operations nexus_export_ops;
 extern const struct dentry_operations nexus_dentry_ops;
 extern struct file_system_type nexus_fs_type;
 
@@ -629,6 +631,18 @@ int nexus_rename(struct mnt_idmap *idmap, struct inode *old_dir,
 /* dir.c */
 struct dentry *nexus_lookup(struct inode *dir, struct dentry *dentry,
 			    unsigned int flags);
+
+/* change.c: the change cookie, and times that it can be told by; any context */
+void nexus_cookie_init(struct inode *inode); /* of an inode that was read */
+/* What a change makes greater; whoever calls this is told apart from the next change. */
+u64 nexus_cookie(struct inode *inode);
+/* The time of a change of @inode at @now, or a bit later. */
+struct timespec64 nexus_after(const struct inode *inode, struct timespec64 now);
+/*
+ * After the VFS has set the times for a change of content, and once more when the change
+ * is made: whoever asked in between has seen the times and not the content.
+ */
+void nexus_touched(struct inode *inode);
 
 /* write.c: times that change without a record of their own */
 int nexus_write_inode(struct inode *inode, struct writeback_control *wbc);

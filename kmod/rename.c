@@ -147,7 +147,6 @@ int nexus_rename(struct mnt_idmap *idmap, struct inode *old_dir,
 		.ddir = new_dir,
 		.inode = d_inode(old_dentry),
 		.target = d_inode(new_dentry),
-		.now = current_time(old_dir),
 	};
 	int err;
 
@@ -178,6 +177,10 @@ int nexus_rename(struct mnt_idmap *idmap, struct inode *old_dir,
 			return err;
 	}
 
+	m.now = nexus_after(new_dir, nexus_after(old_dir, current_time(old_dir)));
+	m.now = nexus_after(m.inode, m.now);
+	if (m.target)
+		m.now = nexus_after(m.target, m.now);
 	m.a = (struct nexus_rename_args){
 		.sparent = old_dir->i_ino,
 		.spos = nexus_dentry_pos(old_dentry),

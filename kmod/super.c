@@ -231,6 +231,7 @@ static int nexus_fill_super(struct super_block *sb, struct fs_context *fc)
 
 	sb->s_magic = NEXUS_SUPER_MAGIC;
 	sb->s_op = &nexus_super_ops;
+	sb->s_export_op = &nexus_export_ops;
 	nexus_quota_setup_sb(sb);
 	nexus_set_default_d_op(sb, &nexus_dentry_ops);
 	sb->s_blocksize = NEXUS_BLOCK_SIZE;

@@ -21,7 +21,7 @@ int nexus_link(struct dentry *old, struct inode *dir, struct dentry *dentry)
 {
 	struct nexus_inode *di = NEXUS_I(dir), *ni;
 	struct inode *inode = d_inode(old);
-	struct timespec64 now = current_time(inode);
+	struct timespec64 now = nexus_after(dir, nexus_after(inode, current_time(inode)));
 	struct nexus_resv resv = {};
 	union nexus_name_rec rec;
 	struct nexus_lockset set;
@@ -86,7 +86,7 @@ static int nexus_remove(struct inode *dir, struct dentry *dentry, bool rmdir)
 {
 	struct inode *inode = d_inode(dentry);
 	struct nexus_inode *di = NEXUS_I(dir), *ni = NEXUS_I(inode);
-	struct timespec64 now = current_time(inode);
+	struct timespec64 now = nexus_after(dir, nexus_after(inode, current_time(inode)));
 	size_t forget = 0, len;
 	struct nexus_resv resv = {};
 	union nexus_name_rec rec;

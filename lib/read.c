@@ -369,6 +369,8 @@ static int read_getname(struct nexus_rd *rd, const struct nexus_request *req)
 	if (!rd->attr.nlink)
 		return -ENOENT;
 	if (rd->attr.parent) {
+		if (req->arg0 && req->arg0 != rd->attr.parent)
+			return -ENOENT;
 		nexus_key_list(&rd->key, rd->attr.parent, rd->attr.pos);
 		ret = nexus_rd_get(rd, NEXUS_KEY_LIST, sizeof(*l));
 		if (ret < 0)
@@ -379,10 +381,10 @@ static int read_getname(struct nexus_rd *rd, const struct nexus_request *req)
 		return put_name(rd, rd->attr.parent, rd->attr.pos, l->name,
 				l->namelen);
 	}
-	nexus_key_name(&rd->key, req->ino, 0, NULL, 0);
-	ret = nexus_rd_seek(rd, 9);
+	nexus_key_name(&rd->key, req->ino, req->arg0, NULL, 0);
+	ret = nexus_rd_seek(rd, req->arg0 ? 17 : 9);
 	if (ret < 0)
-		return ret == -ENOENT ? -EUCLEAN : ret;
+		return ret == -ENOENT && !req->arg0 ? -EUCLEAN : ret;
 	if ((size_t)ret > sizeof(rd->val) || rd->key.len < 17 ||
 	    nexus_val_check(rd->val, (size_t)ret, NEXUS_KEY_NAME, sizeof(*u)) ||
 	    !nexus_name_ok(rd->key.b + 17, rd->key.len - 17))

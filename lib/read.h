@@ -23,7 +23,7 @@
  * The cursors of LISTXATTR and SETTINGS are the number of names or settings the
  * reader has; an empty reply is the end.  READLINK of no symlink and INLINE of no
  * inline file are -EINVAL.  GETNAME of the root gives an empty name, of an inode
- * without names -ENOENT.  Content that does not fit a LOOKUP reply is left out.
+ * without names, or with none in that directory, -ENOENT.  Content that does not fit a LOOKUP reply is left out.
  * A LIST entry whose inode is damaged comes without attributes.
  */
 int nexus_read(struct nexus_kv *kv, const struct nexus_request *req,

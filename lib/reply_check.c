@@ -310,7 +310,8 @@ static int check_name(const struct nexus_request *req, const u8 *p, size_t len,
 			BAD("name");
 		return 0;
 	}
-	if (!r->parent || r->parent == req->ino)
+	if (!r->parent || r->parent == req->ino ||
+	    (req->arg0 && r->parent != req->arg0))
 		BAD("parent");
 	if (r->pos < NEXUS_FIRST_POS || r->pos >= NEXUS_POS_MAX)
 		BAD("pos");

@@ -25,7 +25,7 @@ packages=(
 	# Their tests.
 	libcmocka-dev lmdb-utils golang-go golang-github-containerd-ttrpc-dev python3-yaml
 	# What is run on the mounted filesystem, or to look into it.
-	sqlite3 fio strace attr acl psmisc procps iproute2 fuse3 libfuse3-dev gnuplot-nox
+	sqlite3 fio strace attr acl nfs-kernel-server nfs-common psmisc procps iproute2 fuse3 libfuse3-dev gnuplot-nox
 	# Packages.
 	debhelper dh-dkms debootstrap fakeroot man-db
 )

@@ -474,6 +474,9 @@ loff_t nexus_remap_file_range(struct file *file_in, loff_t pos_in,
 	if (err)
 		return err;
 	err = nexus_clone_run(&c);
+	/* Of what the VFS has set the times; a comparison has not. */
+	if (!(flags & REMAP_FILE_DEDUP))
+		nexus_touched(c.dst);
 	inode_unlock(c.src);
 	if (c.src != c.dst)
 		inode_unlock(c.dst);

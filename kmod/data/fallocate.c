@@ -416,6 +416,7 @@ static int nexus_falloc_locked(struct nexus_falloc *fa, struct file *file,
 		err = file_modified(file);
 	if (err)
 		return err;
+	nexus_touched(inode);
 	fa->now = inode_get_ctime(inode);
 	/* A page that waits for its block must not count beside the extent. */
 	if (!fa->punch && READ_ONCE(ni->delayed))
@@ -449,6 +450,8 @@ long nexus_fallocate(struct file *file, int mode, loff_t offset, loff_t len)
 	err = nexus_falloc_locked(&fa, file, mode);
 	nexus_packs_unpromise(zone, fa.promise);
 	nexus_quota_give(NEXUS_I(inode), fa.quota);
+	if (!err)
+		nexus_touched(inode);
 	inode_unlock(inode);
 	if (!err && (file->f_flags & O_DSYNC || IS_SYNC(inode)))
 		err = vfs_fsync_range(file, offset, offset + len - 1, 0);

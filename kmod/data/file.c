@@ -111,6 +111,8 @@ int nexus_write_prepare(struct kiocb *iocb, size_t len)
 		err = nexus_inline_end(inode, NEXUS_PACKS_GROW);
 	if (!err)
 		err = file_modified(file);
+	if (!err)
+		nexus_touched(inode);
 	if (!err && iocb->ki_pos > i_size_read(inode))
 		err = nexus_zero_beyond(inode, i_size_read(inode),
 					iocb->ki_pos);
@@ -151,8 +153,10 @@ static ssize_t nexus_write_iter(struct kiocb *iocb, struct iov_iter *from)
 		if (direct && ret > 0)
 			ret = direct_write_fallback(iocb, from, 0, ret);
 	}
-	if (ret > 0)
+	if (ret > 0) {
+		nexus_touched(file_inode(iocb->ki_filp));
 		ret = generic_write_sync(iocb, ret);
+	}
 	return ret;
 }
 
@@ -312,6 +316,8 @@ static vm_fault_t nexus_page_mkwrite(struct vm_fault *vmf)
 		err = nexus_inline_end(inode, NEXUS_PACKS_GROW);
 	if (!err)
 		err = file_update_time(file);
+	if (!err)
+		nexus_touched(inode);
 	ret = err ? nexus_fault_error(err) : nexus_mkwrite(inode, vmf);
 	sb_end_pagefault(inode->i_sb);
 	return ret;

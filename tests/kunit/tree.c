@@ -594,6 +594,74 @@ static void nexus_tree_failed_zone(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, nexus_ino_at(t->root, "g"), 0);
 }
 
+static u64 nexus_cookie_of(struct nexus_tree *t, struct dentry *dentry)
+{
+	struct path path = { .mnt = t->mnt, .dentry = dentry };
+	struct kstat stat = {};
+
+	if (vfs_getattr_nosec(&path, &stat, STATX_CHANGE_COOKIE, 0) ||
+	    !(stat.result_mask & STATX_CHANGE_COOKIE))
+		return 0;
+	return stat.change_cookie;
+}
+
+/* However quickly changes come, whoever looks in between sees each of them. */
+static void nexus_tree_cookie(struct kunit *test)
+{
+	struct nexus_tree *t = test->priv;
+	struct iattr attr = { .ia_valid = ATTR_MODE | ATTR_CTIME };
+	u64 dir, file, was;
+	struct file *to;
+	struct dentry *f;
+	struct path path;
+	loff_t pos = 0;
+	int i;
+
+	KUNIT_ASSERT_EQ(test, nexus_make_at(t->root, "f", S_IFREG | 0644), 0);
+	f = nexus_at(t->root, "f");
+	path = (struct path){ .mnt = t->mnt, .dentry = f };
+	to = dentry_open(&path, O_WRONLY, current_cred());
+	KUNIT_ASSERT_FALSE(test, IS_ERR(to));
+	dir = nexus_cookie_of(t, t->root);
+	file = nexus_cookie_of(t, f);
+	KUNIT_EXPECT_NE(test, dir, 0);
+	KUNIT_EXPECT_EQ_MSG(test, nexus_cookie_of(t, f), file, "nothing changed");
+	for (i = 0; i < 200; i++) {
+		was = dir;
+		KUNIT_EXPECT_EQ(test, nexus_make_at(t->root, "g", S_IFREG | 0644), 0);
+		dir = nexus_cookie_of(t, t->root);
+		KUNIT_EXPECT_GT(test, dir, was);
+		was = dir;
+		KUNIT_EXPECT_EQ(test, nexus_rename_at(t->root, "g", t->root, "h", 0), 0);
+		dir = nexus_cookie_of(t, t->root);
+		KUNIT_EXPECT_GT(test, dir, was);
+		was = dir;
+		KUNIT_EXPECT_EQ(test, nexus_remove_at(t->root, "h"), 0);
+		dir = nexus_cookie_of(t, t->root);
+		KUNIT_EXPECT_GT(test, dir, was);
+
+		was = file;
+		KUNIT_EXPECT_EQ(test, kernel_write(to, "x", 1, &pos), 1);
+		file = nexus_cookie_of(t, f);
+		KUNIT_EXPECT_GT(test, file, was);
+		was = file;
+		attr.ia_mode = S_IFREG | (i % 2 ? 0600 : 0640);
+		inode_lock(d_inode(f));
+		KUNIT_EXPECT_EQ(test, notify_change(&nop_mnt_idmap, f, &attr, NULL), 0);
+		inode_unlock(d_inode(f));
+		file = nexus_cookie_of(t, f);
+		KUNIT_EXPECT_GT(test, file, was);
+	}
+	/* Neither forgetting nor reading is a change. */
+	__fput_sync(to);
+	dput(f);
+	nexus_forget_all(t);
+	f = nexus_at(t->root, "f");
+	KUNIT_EXPECT_EQ(test, nexus_cookie_of(t, f), file);
+	KUNIT_EXPECT_EQ(test, nexus_cookie_of(t, t->root), dir);
+	dput(f);
+}
+
 static struct kunit_case nexus_tree_cases[] = {
 	KUNIT_CASE(nexus_tree_create),
 	KUNIT_CASE(nexus_tree_unlink),
@@ -602,6 +670,7 @@ static struct kunit_case nexus_tree_cases[] = {
 	KUNIT_CASE(nexus_tree_rename),
 	KUNIT_CASE(nexus_tree_rename_dir_over),
 	KUNIT_CASE(nexus_tree_setattr),
+	KUNIT_CASE(nexus_tree_cookie),
 	KUNIT_CASE(nexus_tree_sys),
 	KUNIT_CASE(nexus_tree_list),
 	KUNIT_CASE(nexus_tree_complete),

@@ -97,7 +97,8 @@ enum nexus_op {
 	NEXUS_OP_GETXATTR	= 0x07,
 	NEXUS_OP_LISTXATTR	= 0x08,	/* ino, arg0: cursor -> names, NUL-terminated */
 	NEXUS_OP_STATFS		= 0x09,	/* -> struct nexus_statfs_reply */
-	NEXUS_OP_GETNAME	= 0x0a,	/* ino -> struct nexus_name_reply (one of its names) */
+	/* ino, arg0: directory or 0 for any -> struct nexus_name_reply: a name it has there */
+	NEXUS_OP_GETNAME	= 0x0a,
 	NEXUS_OP_OPEN_PACK	= 0x0b,	/* arg0: pack; the helper hands it over before it replies */
 	NEXUS_OP_SETTINGS	= 0x0c,	/* arg0: cursor -> struct nexus_setting_ent ... */
 	NEXUS_OP_INLINE		= 0x0d,	/* ino -> bytes of inline content */

@@ -305,6 +305,14 @@ static void test_names(void **state)
 	must(&s, rec_link(20, 2000, 22, "hard"));
 	assert_true(rd(NEXUS_OP_GETNAME, 22, 0, 0, NULL) > 0);
 	assert_true(r->parent == 1 && r->pos == 5);
+	assert_true(rd(NEXUS_OP_GETNAME, 22, 20, 0, NULL) > 0);
+	assert_true(r->parent == 20 && r->pos == 2000 && r->namelen == 4);
+	assert_memory_equal(r->name, "hard", 4);
+	assert_true(rd(NEXUS_OP_GETNAME, 22, 1, 0, NULL) > 0);
+	assert_true(r->parent == 1 && r->pos == 5);
+	assert_int_equal(rd(NEXUS_OP_GETNAME, 22, 21, 0, NULL), -ENOENT);
+	assert_true(rd(NEXUS_OP_GETNAME, 20, 1, 0, NULL) > 0);
+	assert_int_equal(rd(NEXUS_OP_GETNAME, 20, 22, 0, NULL), -ENOENT);
 	must(&s, rec_unlink(20, 2000, 22, "hard"));
 	assert_int_equal(rd(NEXUS_OP_GETNAME, 99, 0, 0, NULL), -ENOENT);
 }
