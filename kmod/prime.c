@@ -55,6 +55,8 @@ static bool nexus_prime(struct dentry *parent, const struct nexus_list_ent *ent,
 	/* Without blocks the (empty) map is known. */
 	if (!attr->blocks)
 		er.flags = NEXUS_ER_EXTENTS_ALL;
+	if (ent->flags & NEXUS_DE_NO_XATTRS)
+		er.flags |= NEXUS_ER_NO_XATTRS;
 	inode = nexus_iget_attr(dir->i_sb, &er, sizeof(er), applied);
 	alias = nexus_add(dir, dentry, inode, ent->pos);
 	if (!IS_ERR(inode) && !IS_ERR(alias))

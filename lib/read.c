@@ -209,6 +209,11 @@ static int put_list_entry(struct nexus_rd *rd, u64 pos, bool names)
 		ent->flags = NEXUS_DE_ATTR;
 		memcpy((u8 *)ent + at, &rd->attr, sizeof(rd->attr));
 		at += sizeof(rd->attr);
+		ret = no_xattrs(rd, ent->ino);
+		if (ret < 0)
+			return ret;
+		if (ret)
+			ent->flags |= NEXUS_DE_NO_XATTRS;
 	}
 	ent->reclen = (u16)at;
 	rd->len += at;

@@ -163,7 +163,8 @@ static int check_list_entry(const struct nexus_request *req, const u8 *p,
 		BAD("reclen");
 	at = sizeof(*e) + NEXUS_ALIGN((size_t)e->namelen, (size_t)8);
 	want = at;
-	if (e->flags & ~NEXUS_DE_ATTR ||
+	if (e->flags & ~(NEXUS_DE_ATTR | NEXUS_DE_NO_XATTRS) ||
+	    e->flags == NEXUS_DE_NO_XATTRS ||
 	    (e->flags && req->arg1 & NEXUS_LIST_NAMES))
 		BAD("entry flags");
 	if (e->flags & NEXUS_DE_ATTR)

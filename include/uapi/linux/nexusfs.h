@@ -21,7 +21,7 @@
 #include <linux/ioctl.h>
 #include <linux/types.h>
 
-#define NEXUS_ABI_VERSION	5
+#define NEXUS_ABI_VERSION	6
 #define NEXUS_DEVICE_NAME	"nexusfs"
 #define NEXUS_SUPER_MAGIC	0x4e455853	/* "NEXS" */
 
@@ -95,7 +95,11 @@ enum nexus_op {
 	NEXUS_OP_READLINK	= 0x06,	/* ino -> bytes */
 	/* ino, arg0: offset; data: name -> struct nexus_xattr_reply */
 	NEXUS_OP_GETXATTR	= 0x07,
-	NEXUS_OP_LISTXATTR	= 0x08,	/* ino, arg0: cursor -> names, NUL-terminated */
+	/*
+	 * ino, arg0: number of names before -> names, NUL-terminated.  A reply with room
+	 * for another name of any length is the last one
+	 */
+	NEXUS_OP_LISTXATTR	= 0x08,
 	NEXUS_OP_STATFS		= 0x09,	/* -> struct nexus_statfs_reply */
 	NEXUS_OP_GETNAME	= 0x0a,	/* ino -> struct nexus_name_reply (one of its names) */
 	NEXUS_OP_OPEN_PACK	= 0x0b,	/* arg0: pack; the helper hands it over before it replies */
@@ -215,6 +219,7 @@ struct nexus_entry_reply {
 
 #define NEXUS_LR_END		(1u << 0) /* nothing at or after next_pos below arg1 */
 #define NEXUS_DE_ATTR		(1u << 0) /* an attr follows the name */
+#define NEXUS_DE_NO_XATTRS	(1u << 1) /* with DE_ATTR: the inode has no xattr */
 
 struct nexus_list_reply {
 	__u64	next_pos;	/* where to go on */

@@ -86,6 +86,7 @@ static void test_list(void **state)
 			const struct nexus_list_ent *e = (const void *)(out + at);
 
 			assert_true(e->pos > last && (e->flags & NEXUS_DE_ATTR));
+			assert_true(e->flags & NEXUS_DE_NO_XATTRS);
 			last = e->pos;
 			at += e->reclen;
 			n++;
@@ -97,6 +98,15 @@ static void test_list(void **state)
 	}
 	assert_int_equal(n, 200);
 	assert_true(rounds > 1);
+	/* The file that has an attribute, between two that have none. */
+	assert_true(rd(NEXUS_OP_LIST, 1, 4, 7, NULL) > 0);
+	assert_int_equal(list->count, 3);
+	for (i = 0, at = sizeof(*list); i < list->count; i++) {
+		const struct nexus_list_ent *e = (const void *)(out + at);
+
+		assert_int_equal(!(e->flags & NEXUS_DE_NO_XATTRS), e->ino == 22);
+		at += e->reclen;
+	}
 	/* Bounds: from 5 (inclusive) to 9 (exclusive). */
 	assert_true(rd(NEXUS_OP_LIST, 20, 5, 9, NULL) > 0);
 	assert_int_equal(list->count, 2);
@@ -384,7 +394,8 @@ static void test_bad_list(void **state)
 	BAD_LIST(e->dtype = 4, "dtype");
 	BAD_LIST(e->dtype = 0, "dtype");
 	BAD_LIST(e->flags = 0, "reclen");
-	BAD_LIST(e->flags = 2, "entry flags");
+	BAD_LIST(e->flags = 4, "entry flags");
+	BAD_LIST(e->flags = NEXUS_DE_NO_XATTRS, "entry flags");
 	BAD_LIST(a->nlink = 0, "nlink");
 	BAD_LIST(list->count++, "reclen");
 	BAD_LIST(list->count--, "length");
