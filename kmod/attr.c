@@ -5,6 +5,7 @@
 #include <linux/mm.h>
 
 #include "quota.h"
+#include "xattr.h"
 
 int nexus_getattr(struct mnt_idmap *idmap, const struct path *path,
 		  struct kstat *stat, u32 mask, unsigned int flags)
@@ -205,6 +206,38 @@ static int nexus_log_attr(struct inode *inode, const struct nexus_newattr *new,
 	return err;
 }
 
+int nexus_log_mode(struct inode *inode, umode_t mode)
+{
+	struct nexus_newattr new = {
+		.mask = NEXUS_SA_MODE | NEXUS_SA_CTIME,
+		.mode = mode,
+		.uid = inode->i_uid,
+		.gid = inode->i_gid,
+		.projid = NEXUS_I(inode)->projid,
+		.ctime = current_time(inode),
+	};
+
+	return nexus_log_attr(inode, &new, new.ctime);
+}
+
+/* The mode and the ACL that has to change with it, if there is one. */
+static int nexus_log_acl_mode(struct inode *inode, struct nexus_newattr *new)
+{
+	int ret;
+
+	if (!(new->mask & NEXUS_SA_MODE) || S_ISLNK(inode->i_mode))
+		return 0;
+	ret = nexus_acl_chmod(inode, new->mode);
+	if (ret <= 0)
+		return ret;
+	new->mode = inode->i_mode;
+	new->mask &= ~NEXUS_SA_MODE;
+	/* That has set it. */
+	if (new->mask == NEXUS_SA_CTIME)
+		new->mask = 0;
+	return 0;
+}
+
 /*
  * A change of size has a record of its own, which sets mtime and ctime; what
  * goes with it (bits that a truncation clears) is logged first, so that a crash
@@ -236,6 +269,9 @@ int nexus_setattr(struct mnt_idmap *idmap, struct dentry *dentry,
 			valid &= ~ATTR_MTIME;
 	}
 	nexus_new_attr(idmap, inode, attr, valid, &new);
+	err = nexus_log_acl_mode(inode, &new);
+	if (err)
+		return err;
 	if (new.mask) {
 		err = nexus_log_attr(inode, &new, attr->ia_ctime);
 		if (err)
@@ -340,6 +376,9 @@ int nexus_fileattr_set(struct mnt_idmap *idmap, struct dentry *dentry,
 const struct inode_operations nexus_special_iops = {
 	.getattr	= nexus_getattr,
 	.setattr	= nexus_setattr,
+	.listxattr	= nexus_listxattr,
+	.get_inode_acl	= nexus_get_acl,
+	.set_acl	= nexus_set_acl,
 	.fileattr_get	= nexus_fileattr_get,
 	.fileattr_set	= nexus_fileattr_set,
 };

@@ -13,6 +13,7 @@
 #include <linux/slab.h>
 
 #include "quota.h"
+#include "xattr.h"
 
 /* Extents one FORGET frees at most; more become steps of BULK. */
 #define NEXUS_FORGET_MAX	1024u
@@ -30,6 +31,7 @@ static void nexus_inode_init_once(void *p)
 	mutex_init(&ni->load_mutex);
 	init_rwsem(&ni->map_sem);
 	spin_lock_init(&ni->resv_lock);
+	spin_lock_init(&ni->xattr_lock);
 	INIT_LIST_HEAD(&ni->mapped);
 }
 
@@ -89,6 +91,10 @@ struct inode *nexus_alloc_inode(struct super_block *sb)
 	ni->quota_kinds = 0;
 	ni->quota_new = 0;
 	ni->evict_resv = (struct nexus_resv){};
+	ni->xattrs = RB_ROOT;
+	ni->xattr_list = 0;
+	ni->xattr_values = 0;
+	ni->xattr_lsn = 0;
 	ni->link = NULL;
 	ni->time_resv = (struct nexus_resv){};
 	ni->log_atime = (struct timespec64){};
@@ -197,8 +203,10 @@ static int nexus_inode_fill(struct inode *inode,
 	ni->owner = (struct nexus_owner){ a->uid, a->gid, a->projid };
 	memcpy(ni->target, a->target, sizeof(ni->target));
 	nexus_set_flags(inode, a->flags);
-	if (er->flags & NEXUS_ER_NO_XATTRS)
-		set_bit(NEXUS_I_NO_XATTRS, &ni->state);
+	if (er->flags & NEXUS_ER_NO_XATTRS) {
+		set_bit(NEXUS_I_XATTRS, &ni->state);
+		cache_no_acl(inode);
+	}
 	nexus_set_ops(inode);
 
 	if (S_ISREG(inode->i_mode))
@@ -349,6 +357,7 @@ struct inode *nexus_new_inode(struct mnt_idmap *idmap, struct inode *dir,
 	ni->log_mtime = ni->btime;
 	ni->log_ctime = ni->btime;
 	ni->data_id = ino;
+	ni->version = 1;	/* as CREATE leaves it */
 	if (NEXUS_I(dir)->iflags & NEXUS_IF_PROJINHERIT) {
 		ni->projid = NEXUS_I(dir)->projid;
 		if (S_ISDIR(mode))
@@ -356,7 +365,8 @@ struct inode *nexus_new_inode(struct mnt_idmap *idmap, struct inode *dir,
 	}
 	if (S_ISREG(mode) || S_ISDIR(mode))
 		ni->iflags |= NEXUS_I(dir)->iflags & NEXUS_IF_NODATACOW;
-	set_bit(NEXUS_I_NO_XATTRS, &ni->state);
+	set_bit(NEXUS_I_XATTRS, &ni->state);
+	cache_no_acl(inode);
 	if (S_ISDIR(mode)) {
 		set_nlink(inode, 2);
 		/* Nothing is in it that the dcache would not know. */
@@ -415,6 +425,7 @@ void nexus_evict_inode(struct inode *inode)
 	if (S_ISREG(inode->i_mode) && !test_bit(NEXUS_I_SYS, &ni->state))
 		nexus_data_evict(inode);
 	nexus_quota_evict(ni);
+	nexus_xattr_evict(ni);
 	clear_inode(inode);
 	if (test_bit(NEXUS_I_ORPHAN, &ni->state))
 		nexus_forget(ni);

@@ -13,6 +13,7 @@
 
 #include "listing.h"
 #include "quota.h"
+#include "xattr.h"
 
 /* The next position of @dir; i_rwsem. */
 static int nexus_next_pos(const struct inode *dir, u64 *pos)
@@ -21,10 +22,11 @@ static int nexus_next_pos(const struct inode *dir, u64 *pos)
 	return *pos < NEXUS_POS_MAX ? 0 : -ENOSPC;
 }
 
-/* The record that makes @inode; kfree() it.  @name NULL: O_TMPFILE. */
+/* The record that makes @inode; kvfree() it.  @name NULL: O_TMPFILE. */
 static struct nexus_rec_create *
 nexus_create_record(const struct inode *inode, const struct inode *dir, u64 pos,
-		    const struct qstr *name, const char *content)
+		    const struct qstr *name, const char *content,
+		    const struct nexus_xattr_part *xattrs)
 {
 	const struct nexus_inode *ni = NEXUS_I(inode);
 	size_t namelen = name ? name->len : 0;
@@ -32,8 +34,8 @@ nexus_create_record(const struct inode *inode, const struct inode *dir, u64 pos,
 	struct nexus_rec_create *rec;
 	size_t len;
 
-	len = nexus_rec_create_len(namelen, contentlen, 0);
-	rec = kzalloc(len, GFP_KERNEL);
+	len = nexus_rec_create_len(namelen, contentlen, xattrs->len);
+	rec = kvzalloc(len, GFP_KERNEL);
 	if (!rec)
 		return NULL;
 	nexus_rec_init(&rec->head, len, NEXUS_REC_CREATE, 0, nexus_ts(ni->btime));
@@ -51,13 +53,15 @@ nexus_create_record(const struct inode *inode, const struct inode *dir, u64 pos,
 	rec->gid = cpu_to_le32(i_gid_read(inode));
 	rec->projid = cpu_to_le32(ni->projid);
 	rec->iflags = cpu_to_le32(ni->iflags);
+	rec->xattrlen = cpu_to_le32(xattrs->len);
 	nexus_rec_create_body(rec, name ? name->name : (const u8 *)"", namelen,
 			      content, contentlen);
+	if (xattrs->len)
+		memcpy(nexus_rec_create_xattrs(rec), xattrs->buf, xattrs->len);
 	return rec;
 }
 
-/* Makes sure that nobody has the number: it was never given out before. */
-static int nexus_hash_new(struct inode *inode)
+int nexus_hash_new(struct inode *inode)
 {
 	if (!insert_inode_locked(inode))
 		return 0;
@@ -67,8 +71,7 @@ static int nexus_hash_new(struct inode *inode)
 	return -EIO;
 }
 
-/* An inode that was hashed and locked, and never came to be. */
-static void nexus_discard(struct inode *inode)
+void nexus_discard(struct inode *inode)
 {
 	clear_nlink(inode);
 	discard_new_inode(inode);
@@ -80,6 +83,7 @@ static int nexus_make(struct mnt_idmap *idmap, struct inode *dir,
 {
 	struct nexus_inode *di = NEXUS_I(dir), *ni;
 	struct nexus_rec_create *rec = NULL;
+	struct nexus_xattr_part xattrs = {};
 	struct nexus_lockset set;
 	struct nexus_resv resv = {};
 	struct inode *inode;
@@ -106,7 +110,10 @@ static int nexus_make(struct mnt_idmap *idmap, struct inode *dir,
 	}
 	ni->parent = dir->i_ino;
 	ni->pos = pos;
-	rec = nexus_create_record(inode, dir, pos, &dentry->d_name, content);
+	err = nexus_xattr_new(inode, dir, &dentry->d_name, &xattrs);
+	if (err)
+		goto out_iput;
+	rec = nexus_create_record(inode, dir, pos, &dentry->d_name, content, &xattrs);
 	if (!rec) {
 		err = -ENOMEM;
 		goto out_iput;
@@ -140,19 +147,19 @@ static int nexus_make(struct mnt_idmap *idmap, struct inode *dir,
 	nexus_log_unreserve(&resv);
 	if (err) {
 		nexus_discard(inode);
-		kfree(rec);
-		return err;
+		goto out;
 	}
 
-	kfree(rec);
 	nexus_listing_added(dir, pos, inode, &dentry->d_name);
 	nexus_dentry_set_pos(dentry, pos);
 	d_instantiate_new(dentry, inode);
-	return 0;
+	goto out;
 
 out_iput:
 	iput(inode);
-	kfree(rec);
+out:
+	kvfree(rec);
+	kvfree(xattrs.buf);
 	return err;
 }
 
@@ -190,7 +197,8 @@ static int nexus_tmpfile(struct mnt_idmap *idmap, struct inode *dir,
 			 struct file *file, umode_t mode)
 {
 	struct nexus_zone *zone = nexus_sb_zone(dir->i_sb);
-	struct nexus_rec_create *rec;
+	struct nexus_rec_create *rec = NULL;
+	struct nexus_xattr_part xattrs = {};
 	struct nexus_resv resv = {};
 	struct nexus_inode *ni;
 	struct inode *inode;
@@ -204,10 +212,13 @@ static int nexus_tmpfile(struct mnt_idmap *idmap, struct inode *dir,
 	if (IS_ERR(inode))
 		return PTR_ERR(inode);
 	ni = NEXUS_I(inode);
-	rec = nexus_create_record(inode, dir, 0, NULL, NULL);
+	err = nexus_xattr_new(inode, dir, NULL, &xattrs);
+	if (err)
+		goto out_iput;
+	rec = nexus_create_record(inode, dir, 0, NULL, NULL, &xattrs);
 	if (!rec) {
-		iput(inode);
-		return -ENOMEM;
+		err = -ENOMEM;
+		goto out_iput;
 	}
 	err = nexus_log_reserve(zone, &resv, le32_to_cpu(rec->head.len) +
 				sizeof(struct nexus_rec_forget), 0);
@@ -215,8 +226,7 @@ static int nexus_tmpfile(struct mnt_idmap *idmap, struct inode *dir,
 		err = nexus_hash_new(inode);
 	if (err) {
 		nexus_log_unreserve(&resv);
-		iput(inode);
-		goto out;
+		goto out_iput;
 	}
 
 	mutex_lock(&ni->log_mutex);
@@ -240,8 +250,13 @@ static int nexus_tmpfile(struct mnt_idmap *idmap, struct inode *dir,
 	d_tmpfile(file, inode);
 	unlock_new_inode(inode);
 out:
-	kfree(rec);
+	kvfree(rec);
+	kvfree(xattrs.buf);
 	return finish_open_simple(file, err);
+
+out_iput:
+	iput(inode);
+	goto out;
 }
 
 NEXUS_DEFINE_CREATE(nexus_op_create, nexus_create)
@@ -260,6 +275,9 @@ const struct inode_operations nexus_dir_iops = {
 	.tmpfile	= nexus_tmpfile,
 	.getattr	= nexus_getattr,
 	.setattr	= nexus_setattr,
+	.listxattr	= nexus_listxattr,
+	.get_inode_acl	= nexus_get_acl,
+	.set_acl	= nexus_set_acl,
 	.fileattr_get	= nexus_fileattr_get,
 	.fileattr_set	= nexus_fileattr_set,
 };

@@ -25,6 +25,7 @@
 #include <linux/list.h>
 #include <linux/mutex.h>
 #include <linux/nexusfs.h>
+#include <linux/rbtree.h>
 #include <linux/rwsem.h>
 #include <linux/spinlock.h>
 #include <linux/wait.h>
@@ -408,7 +409,7 @@ enum {
 	NEXUS_I_COMPLETE,	/* directory: every entry is in the dcache */
 	NEXUS_I_EXTENTS,	/* regular file: extent map and inline body are fully known */
 	NEXUS_I_PACKS,		/* and all packs that it names are open */
-	NEXUS_I_NO_XATTRS,	/* known to have none */
+	NEXUS_I_XATTRS,		/* all names of extended attributes are in memory */
 	NEXUS_I_ORPHAN,		/* nlink 0 here: evict appends FORGET */
 	NEXUS_I_LOGGED,		/* the log may have content of it that no extent has (logged.c) */
 	NEXUS_I_SPREAD,		/* its body is not to become inline (inline.c) */
@@ -469,6 +470,11 @@ struct nexus_inode {
 	u8 quota_kinds;		/* where they are; resv_lock */
 	u8 quota_new;		/* where one inode is reserved; nobody else knows the inode */
 	struct nexus_resv evict_resv; /* for FORGET, taken by the operation that made nlink 0 */
+	struct rb_root xattrs;	/* names and values (xattr.h); xattr_lock */
+	spinlock_t xattr_lock;	/* inside of log_mutex; a leaf */
+	u32 xattr_list;		/* bytes of names, as listed */
+	u32 xattr_values;	/* bytes of values in memory */
+	u64 xattr_lsn;		/* LSN after the last change of one; log_mutex to write */
 	char *link;		/* symlink target, NUL-terminated; freed RCU-safely */
 	struct nexus_resv time_resv; /* for the SETATTR of lazy times; resv_lock */
 	struct timespec64 log_atime, log_mtime, log_ctime; /* as the log has them; log_mutex */
@@ -620,6 +626,11 @@ static inline void nexus_subdir_removed(struct inode *dir)
 		drop_nlink(dir);
 }
 
+/* namei.c */
+/* Hashes and locks a new inode; -EIO: somebody has its number already. */
+int nexus_hash_new(struct inode *inode);
+/* The end of one that was hashed and locked, and never came to be. */
+void nexus_discard(struct inode *inode);
 /* unlink.c */
 int nexus_link(struct dentry *old, struct inode *dir, struct dentry *dentry);
 int nexus_unlink(struct inode *dir, struct dentry *dentry);

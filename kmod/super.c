@@ -16,6 +16,7 @@
 
 #include "memstore.h"
 #include "quota.h"
+#include "xattr.h"
 
 #ifndef CONFIG_64BIT
 #error "nexusfs needs a 64-bit kernel: inode numbers and directory positions have 64 bits"
@@ -233,6 +234,9 @@ static int nexus_fill_super(struct super_block *sb, struct fs_context *fc)
 	sb->s_op = &nexus_super_ops;
 	sb->s_export_op = &nexus_export_ops;
 	nexus_quota_setup_sb(sb);
+	sb->s_xattr = nexus_xattr_handlers;
+	if (IS_ENABLED(CONFIG_FS_POSIX_ACL))
+		sb->s_flags |= SB_POSIXACL;
 	nexus_set_default_d_op(sb, &nexus_dentry_ops);
 	sb->s_blocksize = NEXUS_BLOCK_SIZE;
 	sb->s_blocksize_bits = NEXUS_BLOCK_SHIFT;

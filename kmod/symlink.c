@@ -5,7 +5,7 @@
  */
 #include <linux/slab.h>
 
-#include "nexusfs.h"
+#include "xattr.h"
 
 static const char *nexus_get_link(struct dentry *dentry, struct inode *inode,
 				  struct delayed_call *done)
@@ -57,4 +57,5 @@ const struct inode_operations nexus_symlink_iops = {
 	.get_link	= nexus_get_link,
 	.getattr	= nexus_getattr,
 	.setattr	= nexus_setattr,
+	.listxattr	= nexus_listxattr,
 };

@@ -23,7 +23,7 @@
  * a later version may have put behind it.
  */
 #define NEXUS_AP_VAL_MAX	512u
-#define NEXUS_AP_INODES		4	/* RENAME: two parents, moved, replaced */
+#define NEXUS_AP_INODES		5	/* RENAME: two parents, moved, replaced, whiteout */
 #define NEXUS_AP_QUOTAS		8	/* SETATTR: zone, three old, three new */
 #define NEXUS_AP_PACK_BUCKETS	32
 #define NEXUS_AP_ARENA		2048u
@@ -185,6 +185,10 @@ int nexus_ap_drop_link(struct nexus_ap *ap, struct nexus_ap_inode *in,
 		       u64 parent, const void *name, size_t len);
 int nexus_ap_orphan_put(struct nexus_ap *ap, u64 data_id, u32 kind, u64 ino,
 			const struct nexus_ap_inode *owner);
+/* A new inode, whose owner is known: times, and what it counts for. */
+void nexus_ap_born(struct nexus_ap *ap, struct nexus_ap_inode *in);
+/* The xattr part of a record that makes an inode. */
+int nexus_ap_xattrs(struct nexus_ap *ap, u64 ino, const u8 *p, size_t len);
 
 /* apply_inode.c */
 int nexus_ap_setattr(struct nexus_ap *ap);

@@ -84,6 +84,8 @@ int nexus_ap_setxattr(struct nexus_ap *ap)
 	if (there && (flags & NEXUS_RF_XATTR_CREATE))
 		return nexus_ap_fail(ap, in->ino, "xattr exists");
 	nexus_ap_ctime(ap, in);
+	if (flags & NEXUS_RF_XATTR_MODE)
+		in->v.mode = cpu_to_le32(nexus_ap_fmt(in) | le16_to_cpu(r->mode));
 	if (remove)
 		return nexus_ap_del(ap, &ap->key);
 	val = nexus_ap_put(ap, &ap->key, sizeof(*val) + vallen);

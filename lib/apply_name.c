@@ -301,7 +301,7 @@ static int create_content(struct nexus_ap *ap, struct nexus_ap_inode *in,
 	return 0;
 }
 
-static int create_xattrs(struct nexus_ap *ap, u64 ino, const u8 *p, size_t len)
+int nexus_ap_xattrs(struct nexus_ap *ap, u64 ino, const u8 *p, size_t len)
 {
 	while (len) {
 		const struct nexus_rec_xattr *x = (const void *)p;
@@ -339,6 +339,16 @@ static int create_name(struct nexus_ap *ap, const struct nexus_rec_create *r,
 	return ret ? ret : nexus_ap_dir_changed(ap, dir, 1, isdir, pos);
 }
 
+void nexus_ap_born(struct nexus_ap *ap, struct nexus_ap_inode *in)
+{
+	in->v.atime_s = ap->time_s;
+	in->v.atime_ns = ap->time_ns;
+	in->v.btime_s = ap->time_s;
+	in->v.btime_ns = ap->time_ns;
+	nexus_ap_mtime(ap, in);
+	nexus_ap_charge(ap, in, 1, 0);
+}
+
 int nexus_ap_create(struct nexus_ap *ap)
 {
 	const struct nexus_rec_create *r = (const void *)ap->rec;
@@ -373,20 +383,15 @@ int nexus_ap_create(struct nexus_ap *ap)
 	in->v.rdev = r->rdev;
 	in->v.data_id = r->data_id;
 	memcpy(in->v.target, r->target, sizeof(in->v.target));
-	in->v.atime_s = ap->time_s;
-	in->v.atime_ns = ap->time_ns;
-	in->v.btime_s = ap->time_s;
-	in->v.btime_ns = ap->time_ns;
-	nexus_ap_mtime(ap, in);
 	if (nexus_ap_isdir(in))
 		in->v.next_pos = cpu_to_le64(NEXUS_FIRST_POS);
-	nexus_ap_charge(ap, in, 1, 0);
+	nexus_ap_born(ap, in);
 
 	ret = create_content(ap, in, content, contentlen);
 	if (!ret)
-		ret = create_xattrs(ap, ino,
-				    content + NEXUS_ALIGN(contentlen, (size_t)8),
-				    le32_to_cpu(r->xattrlen));
+		ret = nexus_ap_xattrs(ap, ino,
+				      content + NEXUS_ALIGN(contentlen, (size_t)8),
+				      le32_to_cpu(r->xattrlen));
 	return ret ? ret : create_name(ap, r, dir, in);
 }
 

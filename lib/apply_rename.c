@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
-/* Apply: RENAME in its three kinds: to a new name, over another, EXCHANGE. */
+/* Apply: RENAME to a new name, over another, EXCHANGE, and with a WHITEOUT. */
 #include "apply_impl.h"
 
 struct rename {
@@ -140,8 +140,44 @@ static int rename_exchange(struct nexus_ap *ap, struct rename *n)
 	       nexus_ap_dir_changed(ap, n->ddir, 0, in_dir - other_dir, 0);
 }
 
+static const struct nexus_rec_whiteout *whiteout(const struct rename *n)
+{
+	if (!(le16_to_cpu(n->r->head.flags) & NEXUS_RF_WHITEOUT))
+		return NULL;
+	return (const void *)(n->r->names + NEXUS_ALIGN(n->slen + n->dlen, (size_t)8));
+}
+
+/* The old name becomes that of a new inode. */
+static int put_whiteout(struct nexus_ap *ap, struct rename *n,
+			const struct nexus_rec_whiteout *w)
+{
+	u64 ino = le64_to_cpu(w->ino);
+	struct nexus_ap_inode *in;
+	int ret;
+
+	nexus_key_inode(&ap->key, ino);
+	ret = nexus_ap_exists(ap, &ap->key);
+	if (ret)
+		return ret < 0 ? ret : nexus_ap_fail(ap, ino, "inode exists");
+	in = nexus_ap_new_inode(ap, ino);
+	in->v.mode = cpu_to_le32(S_IFCHR);
+	in->v.uid = w->uid;
+	in->v.gid = w->gid;
+	in->v.projid = w->projid;
+	in->v.generation = w->generation;
+	in->v.data_id = w->ino;
+	in->v.nlink = cpu_to_le32(1);
+	in->v.parent = n->r->sparent;
+	in->v.pos = n->r->spos;
+	nexus_ap_born(ap, in);
+	ret = nexus_ap_xattrs(ap, ino, w->xattrs, le32_to_cpu(w->xattrlen));
+	return ret ? ret : nexus_ap_entry_set(ap, n->sdir->ino, n->sname, n->slen,
+					      n->spos, ino, S_IFCHR);
+}
+
 static int rename_plain(struct nexus_ap *ap, struct rename *n)
 {
+	const struct nexus_rec_whiteout *w = whiteout(n);
 	int in_dir = nexus_ap_isdir(n->in);
 	u64 sdir = n->sdir->ino, ddir = n->ddir->ino;
 	int ret = 0;
@@ -156,7 +192,8 @@ static int rename_plain(struct nexus_ap *ap, struct rename *n)
 		ret = move_name(ap, n->in, sdir, n->sname, n->slen, n->spos,
 				ddir, n->dname, n->dlen, n->dpos);
 	if (!ret)
-		ret = nexus_ap_entry_del(ap, sdir, n->sname, n->slen, n->spos);
+		ret = w ? put_whiteout(ap, n, w) :
+		      nexus_ap_entry_del(ap, sdir, n->sname, n->slen, n->spos);
 	if (ret)
 		return ret;
 	if (n->other)
@@ -166,7 +203,7 @@ static int rename_plain(struct nexus_ap *ap, struct rename *n)
 		ret = nexus_ap_entry_put(ap, ddir, n->dname, n->dlen, n->dpos,
 					 n->in->ino, le32_to_cpu(n->in->v.mode));
 	if (!ret)
-		ret = nexus_ap_dir_changed(ap, n->sdir, -1, -in_dir, 0);
+		ret = nexus_ap_dir_changed(ap, n->sdir, w ? 0 : -1, -in_dir, 0);
 	return ret ? ret :
 	       nexus_ap_dir_changed(ap, n->ddir, n->other ? 0 : 1,
 				    n->other ? 0 : in_dir, n->dpos);

@@ -134,13 +134,40 @@ size_t nexus_rec_unlink(void *buf, u64 parent, u64 pos, u64 ino,
 	return len;
 }
 
+size_t nexus_rec_whiteout_len(u32 xattrlen)
+{
+	return sizeof(struct nexus_rec_whiteout) + xattrlen;
+}
+
+static void put_whiteout(struct nexus_rec_whiteout *w,
+			 const struct nexus_whiteout_args *a)
+{
+	w->ino = cpu_to_le64(a->ino);
+	w->generation = cpu_to_le32(a->generation);
+	w->uid = cpu_to_le32(a->uid);
+	w->gid = cpu_to_le32(a->gid);
+	w->projid = cpu_to_le32(a->projid);
+	w->reserved = cpu_to_le32(0);
+	w->xattrlen = cpu_to_le32(a->xattrlen);
+	if (a->xattrlen)
+		memcpy(w->xattrs, a->xattrs, a->xattrlen);
+}
+
 size_t nexus_rec_rename(void *buf, const struct nexus_rename_args *a,
 			struct nexus_time now)
 {
+	const struct nexus_whiteout_args *w = a->whiteout;
 	struct nexus_rec_rename *rec = buf;
-	size_t len = nexus_rec_rename_len(a->snamelen, a->dnamelen);
+	size_t names = nexus_rec_rename_len(a->snamelen, a->dnamelen);
+	size_t len = names + (w ? nexus_rec_whiteout_len(w->xattrlen) : 0);
 
-	nexus_rec_init(&rec->head, len, NEXUS_REC_RENAME, a->flags, now);
+	nexus_rec_init(&rec->head, len, NEXUS_REC_RENAME,
+		       w ? NEXUS_RF_WHITEOUT : a->flags, now);
+	if (w) {
+		/* The padding of the names. */
+		memset((u8 *)buf + names - 8, 0, 8);
+		put_whiteout((void *)((u8 *)buf + names), w);
+	}
 	rec->sparent = cpu_to_le64(a->sparent);
 	rec->spos = cpu_to_le64(a->spos);
 	rec->ino = cpu_to_le64(a->ino);
@@ -184,6 +211,14 @@ size_t nexus_rec_removexattr(void *buf, u64 ino, const void *name,
 {
 	return put_xattr_rec(buf, NEXUS_REC_REMOVEXATTR, ino, name, namelen,
 			     NULL, 0, 0, now);
+}
+
+void nexus_rec_xattr_mode(void *buf, u32 mode)
+{
+	struct nexus_rec_setxattr *rec = buf;
+
+	rec->head.flags |= cpu_to_le16(NEXUS_RF_XATTR_MODE);
+	rec->mode = cpu_to_le16(mode & 07777);
 }
 
 size_t nexus_rec_forget(void *buf, u64 ino, u64 data_id, u32 max,

@@ -57,12 +57,23 @@ size_t nexus_rec_link(void *buf, u64 parent, u64 pos, u64 ino, const void *name,
 		      size_t namelen, struct nexus_time now);
 size_t nexus_rec_unlink(void *buf, u64 parent, u64 pos, u64 ino, const void *name,
 			size_t namelen, bool rmdir, struct nexus_time now);
+struct nexus_whiteout_args {
+	u64	ino;
+	u32	generation, uid, gid, projid;
+	const void *xattrs;	/* as nexus_rec_put_xattr() writes them */
+	u32	xattrlen;
+};
+
 struct nexus_rename_args {
 	u64	sparent, spos, ino, dparent, dpos, replaced;
 	const void *sname, *dname;
 	u16	snamelen, dnamelen;
-	u16	flags;		/* NEXUS_RF_EXCHANGE */
+	u16	flags;		/* NEXUS_RF_EXCHANGE; WHITEOUT is said by the pointer */
+	const struct nexus_whiteout_args *whiteout; /* or NULL */
 };
+
+/* What a whiteout adds to the length of a RENAME. */
+size_t nexus_rec_whiteout_len(u32 xattrlen);
 size_t nexus_rec_rename(void *buf, const struct nexus_rename_args *a,
 			struct nexus_time now);
 size_t nexus_rec_setxattr(void *buf, u64 ino, const void *name, size_t namelen,
@@ -70,6 +81,8 @@ size_t nexus_rec_setxattr(void *buf, u64 ino, const void *name, size_t namelen,
 			  struct nexus_time now);
 size_t nexus_rec_removexattr(void *buf, u64 ino, const void *name,
 			     size_t namelen, struct nexus_time now);
+/* Either of them, just built, sets the permission bits, too. */
+void nexus_rec_xattr_mode(void *buf, u32 mode);
 size_t nexus_rec_forget(void *buf, u64 ino, u64 data_id, u32 max,
 			struct nexus_time now);
 size_t nexus_rec_bulk(void *buf, u64 data_id, u32 max, struct nexus_time now);

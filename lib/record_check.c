@@ -142,14 +142,35 @@ static bool check_name(const struct nexus_rec_head *rec, u16 flags)
 	       all_zero(r->reserved, sizeof(r->reserved));
 }
 
+/* Behind the names, which end at @used. */
+static bool check_whiteout(const struct nexus_rec_head *rec, u64 used)
+{
+	u64 len = le32_to_cpu(rec->len), at = PAD8(used);
+	const struct nexus_rec_whiteout *w = (const void *)((const u8 *)rec + at);
+	u64 ino;
+
+	if (len < at + sizeof(*w) || len != at + sizeof(*w) + le32_to_cpu(w->xattrlen) ||
+	    !all_zero((const u8 *)rec + used, at - used))
+		return false;
+	ino = le64_to_cpu(w->ino);
+	return ino && ino != NEXUS_ROOT_INO && le32_to_cpu(w->uid) != NO_ID &&
+	       le32_to_cpu(w->gid) != NO_ID && le32_to_cpu(w->projid) != NO_ID &&
+	       !le32_to_cpu(w->reserved) &&
+	       check_xattrs(w->xattrs, le32_to_cpu(w->xattrlen));
+}
+
 static bool check_rename(const struct nexus_rec_head *rec)
 {
 	const struct nexus_rec_rename *r = HEAD_AS(nexus_rec_rename, rec);
+	u16 flags = le16_to_cpu(rec->flags);
 	u32 slen = le16_to_cpu(r->snamelen);
 	u32 dlen = le16_to_cpu(r->dnamelen);
+	u64 used = sizeof(*r) + (u64)slen + dlen;
 
-	if (!flags_ok(rec, NEXUS_RF_EXCHANGE) || le32_to_cpu(r->reserved) ||
-	    !fits(rec, sizeof(*r) + (u64)slen + dlen))
+	if ((flags && flags != NEXUS_RF_EXCHANGE && flags != NEXUS_RF_WHITEOUT) ||
+	    le32_to_cpu(r->reserved))
+		return false;
+	if (flags == NEXUS_RF_WHITEOUT ? !check_whiteout(rec, used) : !fits(rec, used))
 		return false;
 	if (!nexus_name_ok(r->names, slen) ||
 	    !nexus_name_ok(r->names + slen, dlen))
@@ -228,16 +249,16 @@ static bool check_setxattr(const struct nexus_rec_head *rec)
 	const struct nexus_rec_setxattr *r = HEAD_AS(nexus_rec_setxattr, rec);
 	u32 namelen = le16_to_cpu(r->namelen);
 	u32 vallen = le32_to_cpu(r->vallen);
-	u16 flags = NEXUS_RF_XATTR_CREATE | NEXUS_RF_XATTR_REPLACE;
+	const u16 both = NEXUS_RF_XATTR_CREATE | NEXUS_RF_XATTR_REPLACE;
+	u16 flags = le16_to_cpu(rec->flags);
+	u16 bits = flags & NEXUS_RF_XATTR_MODE ? 07777 : 0;
 
-	if (le16_to_cpu(rec->type) == NEXUS_REC_REMOVEXATTR) {
-		flags = 0;
-		if (vallen)
-			return false;
-	}
-	return flags_ok(rec, flags) && le16_to_cpu(rec->flags) != 3 &&
+	if (le16_to_cpu(rec->type) == NEXUS_REC_REMOVEXATTR &&
+	    (vallen || (flags & both)))
+		return false;
+	return flags_ok(rec, both | NEXUS_RF_XATTR_MODE) && (flags & both) != both &&
 	       fits(rec, sizeof(*r) + (u64)namelen + vallen) &&
-	       le64_to_cpu(r->ino) && !le16_to_cpu(r->reserved) &&
+	       le64_to_cpu(r->ino) && !(le16_to_cpu(r->mode) & ~bits) &&
 	       xattr_ok(r->data, namelen, vallen);
 }
 

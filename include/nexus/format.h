@@ -54,10 +54,13 @@
 #define NEXUS_INCOMPAT_INLINE	(1ull << 8) /* INLINE records */
 #define NEXUS_INCOMPAT_AWAY	(1ull << 9) /* content of packs may be held elsewhere */
 #define NEXUS_INCOMPAT_NODATACOW (1ull << 10) /* NODATACOW files, NOCRC extents and lines */
+#define NEXUS_INCOMPAT_ACLMODE	(1ull << 11) /* xattr records may carry a mode */
+#define NEXUS_INCOMPAT_WHITEOUT	(1ull << 12) /* RENAME records may leave a whiteout */
 #define NEXUS_INCOMPAT_KNOWN	(NEXUS_INCOMPAT_SHARED | NEXUS_INCOMPAT_RANGES | \
 				 NEXUS_INCOMPAT_MOVES | NEXUS_INCOMPAT_GRACE | \
 				 NEXUS_INCOMPAT_INLINE | NEXUS_INCOMPAT_AWAY | \
-				 NEXUS_INCOMPAT_NODATACOW | NEXUS_INCOMPAT_LOGDATA)
+				 NEXUS_INCOMPAT_NODATACOW | NEXUS_INCOMPAT_LOGDATA | \
+				 NEXUS_INCOMPAT_ACLMODE | NEXUS_INCOMPAT_WHITEOUT)
 
 /* ------------------------------------------------------------------ */
 /* Index keys: one letter, then big-endian fields, then bytes          */
@@ -394,15 +397,16 @@ struct nexus_rec_unlink {
 };
 
 #define NEXUS_RF_EXCHANGE	(1u << 0)	/* head.flags of RENAME */
-#define NEXUS_RF_WHITEOUT	(1u << 1)	/* reserved */
+#define NEXUS_RF_WHITEOUT	(1u << 1)	/* feature WHITEOUT; not with EXCHANGE */
 
 /*
  * RENAME: (sparent, sname, spos) -> ino becomes (dparent, dname, dpos) -> ino.
  * @replaced is the inode that dname named before, 0 if none; with a replaced
  * inode @dpos is the pos the name already has, else a fresh one.  EXCHANGE:
- * names keep their pos and swap inodes.
+ * names keep their pos and swap inodes.  WHITEOUT: the old name stays, with its
+ * pos, and names the new inode of the struct nexus_rec_whiteout that follows the names.
  * Requires: both entries as stated; a moved directory is no ancestor of its new
- * parent; a replaced directory has no children.
+ * parent; a replaced directory has no children; the whiteout's inode is absent.
  */
 struct nexus_rec_rename {
 	struct nexus_rec_head head;
@@ -416,6 +420,18 @@ struct nexus_rec_rename {
 	__le16	dnamelen;
 	__le32	reserved;
 	__u8	names[];	/* sname then dname, unpadded between */
+};
+
+/* A character device 0/0 that nobody may use; its data id is its number. */
+struct nexus_rec_whiteout {
+	__le64	ino;
+	__le32	generation;
+	__le32	uid;
+	__le32	gid;
+	__le32	projid;
+	__le32	reserved;
+	__le32	xattrlen;
+	__u8	xattrs[];	/* as in CREATE */
 };
 
 #define NEXUS_SA_MODE		(1u << 0)
@@ -495,13 +511,17 @@ struct nexus_rec_extent {
 
 #define NEXUS_RF_XATTR_CREATE	(1u << 0)
 #define NEXUS_RF_XATTR_REPLACE	(1u << 1)
+#define NEXUS_RF_XATTR_MODE	(1u << 2)	/* also of REMOVEXATTR; feature ACLMODE */
 
-/* SETXATTR / REMOVEXATTR (vallen 0): ctime becomes the head's time. */
+/*
+ * SETXATTR / REMOVEXATTR (vallen 0): ctime becomes the head's time.  With MODE the
+ * permission bits become @mode: an ACL and the mode that goes with it.
+ */
 struct nexus_rec_setxattr {
 	struct nexus_rec_head head;
 	__le64	ino;
 	__le16	namelen;
-	__le16	reserved;
+	__le16	mode;		/* 07777; 0 without MODE */
 	__le32	vallen;
 	__u8	data[];		/* name, value */
 };
@@ -660,6 +680,7 @@ NEXUS_STATIC_ASSERT(sizeof(struct nexus_rec_xattr) == 8);
 NEXUS_STATIC_ASSERT(sizeof(struct nexus_rec_link) == 64);
 NEXUS_STATIC_ASSERT(sizeof(struct nexus_rec_unlink) == 64);
 NEXUS_STATIC_ASSERT(sizeof(struct nexus_rec_rename) == 88);
+NEXUS_STATIC_ASSERT(sizeof(struct nexus_rec_whiteout) == 32);
 NEXUS_STATIC_ASSERT(sizeof(struct nexus_rec_setattr) == 112);
 NEXUS_STATIC_ASSERT(sizeof(struct nexus_rec_truncate) == 80);
 NEXUS_STATIC_ASSERT(sizeof(struct nexus_rec_extent) == 112);

@@ -7,6 +7,7 @@
 #include <linux/writeback.h>
 
 #include "../quota.h"
+#include "../xattr.h"
 #include "data.h"
 
 /* ---- reading and writing --------------------------------------------------- */
@@ -435,6 +436,9 @@ const struct inode_operations nexus_file_iops = {
 	.fiemap		= nexus_fiemap,
 	.getattr	= nexus_getattr,
 	.setattr	= nexus_setattr,
+	.listxattr	= nexus_listxattr,
+	.get_inode_acl	= nexus_get_acl,
+	.set_acl	= nexus_set_acl,
 	.fileattr_get	= nexus_fileattr_get,
 	.fileattr_set	= nexus_fileattr_set,
 };

@@ -3,6 +3,7 @@
 #include "nx_stats.h"
 
 #include <sched.h>
+#include <sys/xattr.h>
 
 FIXTURE(cnt)
 {
@@ -169,6 +170,84 @@ TEST_F(cnt, changes_to_what_was_looked_up)
 	OK(close(fd));
 	OK(rename("f", "g"));
 	OK(unlink("g"));
+	ASKED_NOTHING();
+}
+
+/* Of a file made since the mount everything is known. */
+TEST_F(cnt, xattrs_of_a_new_file)
+{
+	char buf[4096], list[64];
+	int i;
+
+	memset(buf, 'x', sizeof(buf));
+	OK(mkdir("new", 0755));
+	OK(chdir("new"));
+	BEGIN();
+	OK(close(open("f", O_WRONLY | O_CREAT | O_EXCL, 0644)));
+	OK(symlink("f", "l"));
+	for (i = 0; i < 50; i++) {
+		FAILS(ENODATA, getxattr("f", "user.a", buf, sizeof(buf)));
+		FAILS(ENODATA, getxattr("f", "security.capability", list, sizeof(list)));
+		FAILS(ENODATA, getxattr("f", "system.posix_acl_access", list, sizeof(list)));
+		FAILS(ENODATA, lgetxattr("l", "security.selinux", list, sizeof(list)));
+		EXPECT_EQ(0, listxattr("f", NULL, 0));
+		OK(setxattr("f", "user.a", "1", 1, XATTR_CREATE));
+		OK(setxattr("f", "user.a", buf, sizeof(buf), 0));
+		EXPECT_EQ(7, listxattr("f", list, sizeof(list)));
+		EXPECT_EQ(4096, getxattr("f", "user.a", buf, sizeof(buf)));
+		OK(removexattr("f", "user.a"));
+	}
+	ASKED_NOTHING();
+}
+
+TEST_F(cnt, warm_xattrs)
+{
+	char name[32], buf[64];
+	struct stat st;
+	int i;
+
+	for (i = 0; i < 20; i++) {
+		snprintf(name, sizeof(name), "f%d", i);
+		OK(nx_put(name, "x"));
+	}
+	OK(setxattr("f0", "user.a", "value", 5, 0));
+	OK(setxattr("f0", "user.b", "other", 5, 0));
+	nx_drop_caches();
+	/* One request for the names, one for each value. */
+	OK(stat("f0", &st));
+	BEGIN();
+	EXPECT_EQ(5, getxattr("f0", "user.a", buf, sizeof(buf)));
+	FAILS(ENODATA, getxattr("f0", "user.none", buf, sizeof(buf)));
+	EXPECT_EQ(14, listxattr("f0", buf, sizeof(buf)));
+	END();
+	EXPECT_EQ(2, GREW("requests"));
+	EXPECT_EQ(2, GREW("req_xattr"));
+	BEGIN();
+	for (i = 0; i < 50; i++) {
+		EXPECT_EQ(5, getxattr("f0", "user.a", NULL, 0));
+		EXPECT_EQ(5, getxattr("f0", "user.a", buf, sizeof(buf)));
+		FAILS(ENODATA, getxattr("f0", "user.none", buf, sizeof(buf)));
+		FAILS(ENODATA, getxattr("f0", "system.posix_acl_access", buf, sizeof(buf)));
+		OK(setxattr("f0", "user.c", "1", 1, 0));
+		OK(removexattr("f0", "user.c"));
+	}
+	ASKED_NOTHING();
+	/* That the others have none came with their attributes. */
+	nx_drop_caches();
+	OK(nx_sh("ls -l > /dev/null"));
+	BEGIN();
+	for (i = 1; i < 20; i++) {
+		snprintf(name, sizeof(name), "f%d", i);
+		FAILS(ENODATA, getxattr(name, "system.posix_acl_access", buf, sizeof(buf)));
+		FAILS(ENODATA, getxattr(name, "security.selinux", buf, sizeof(buf)));
+		EXPECT_EQ(0, listxattr(name, NULL, 0));
+	}
+	ASKED_NOTHING();
+	nx_drop_caches();
+	OK(stat("f1", &st));
+	BEGIN();
+	EXPECT_EQ(0, listxattr("f1", NULL, 0));
+	FAILS(ENODATA, getxattr("f1", "security.capability", buf, sizeof(buf)));
 	ASKED_NOTHING();
 }
 

@@ -95,7 +95,11 @@ enum nexus_op {
 	NEXUS_OP_READLINK	= 0x06,	/* ino -> bytes */
 	/* ino, arg0: offset; data: name -> struct nexus_xattr_reply */
 	NEXUS_OP_GETXATTR	= 0x07,
-	NEXUS_OP_LISTXATTR	= 0x08,	/* ino, arg0: cursor -> names, NUL-terminated */
+	/*
+	 * ino, arg0: number of names before -> names, NUL-terminated.  A reply with room
+	 * for another name of any length is the last one
+	 */
+	NEXUS_OP_LISTXATTR	= 0x08,
 	NEXUS_OP_STATFS		= 0x09,	/* -> struct nexus_statfs_reply */
 	/* ino, arg0: directory or 0 for any -> struct nexus_name_reply: a name it has there */
 	NEXUS_OP_GETNAME	= 0x0a,

@@ -71,6 +71,41 @@ struct m_entry *model_add(struct model *m, u64 dir, const char *name, u64 pos,
 	return NULL;
 }
 
+void model_whiteout(struct model *m, struct m_inode *in, u64 dir, u64 pos,
+		    const char *name, const char *xval)
+{
+	in->ino = m->next_ino++;
+	in->data_id = in->ino;
+	in->mode = S_IFCHR;
+	in->uid = 1;
+	in->gid = 2;
+	in->projid = 3;
+	in->nlink = 1;
+	in->xattr[1] = xval ? *xval : 0;
+	assert_non_null(model_add(m, dir, name, pos, in->ino));
+}
+
+bool model_live_dir(const struct m_inode *in)
+{
+	return model_is_dir(in) && in->nlink;
+}
+
+void model_cut_content(struct m_inode *in, u64 size)
+{
+	if (S_ISREG(in->mode) && in->contentlen > size)
+		in->contentlen = (u32)size;
+}
+
+bool model_pos_free(const struct model *m, u64 dir, u64 pos)
+{
+	int i;
+
+	for (i = 0; i < M_ENTRIES; i++)
+		if (m->entry[i].dir == dir && m->entry[i].pos == pos)
+			return false;
+	return pos >= 3;
+}
+
 u32 model_children(const struct model *m, u64 dir)
 {
 	u32 i, n = 0;
@@ -425,4 +460,14 @@ void model_compare_live(const struct model *m, struct store *s)
 
 	for (pack = 1; pack <= m->pack; pack++)
 		assert_int_equal(store_said_live(s, pack), store_live(s, pack, &refs));
+}
+
+bool store_has_extents(struct store *s, u64 data_id)
+{
+	const struct nexus_omap_entry *e;
+	struct nexus_key k;
+
+	nexus_key_extent(&k, data_id, 0);
+	e = nexus_omap_lower(&s->map, k.b, k.len, false);
+	return e && !memcmp(e->data, k.b, 9);
 }

@@ -53,6 +53,12 @@ struct m_inode *model_new_inode(struct model *m);	/* NULL: full */
 struct m_entry *model_entry(struct model *m, u64 dir, const char *name);
 struct m_entry *model_add(struct model *m, u64 dir, const char *name, u64 pos,
 			  u64 ino);			/* NULL: full */
+/* Makes @in a whiteout of that name, as rec_whiteout() says. */
+void model_whiteout(struct model *m, struct m_inode *in, u64 dir, u64 pos,
+		    const char *name, const char *xval);
+bool model_live_dir(const struct m_inode *in);
+void model_cut_content(struct m_inode *in, u64 size);
+bool model_pos_free(const struct model *m, u64 dir, u64 pos);
 u32 model_children(const struct model *m, u64 dir);
 u32 model_blocks(const struct m_inode *in);
 bool model_mapped(const struct m_block *b);
@@ -76,6 +82,7 @@ void model_compare_live(const struct model *m, struct store *s);
 /* Blocks that the file has at @at in one place, up to 256. */
 u32 model_same_place(const struct m_inode *in, u32 at);
 /* SHARE takes whole extents, which the model does not know: the store says it. */
+bool store_has_extents(struct store *s, u64 data_id);
 bool store_any_shared(struct store *s, u64 data_id, u32 at, u32 n);
 /*
  * Unwritten extents of one window that touch are one, whatever the order in

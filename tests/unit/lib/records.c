@@ -91,6 +91,33 @@ void *rec_rename(u64 sparent, u64 spos, u64 ino, const char *sname, u64 dparent,
 	return r;
 }
 
+void *rec_whiteout(u64 sparent, u64 spos, u64 ino, const char *sname, u64 dparent,
+		   u64 dpos, u64 replaced, const char *dname, u64 whiteout,
+		   const char *xval)
+{
+	u64 xattrs[16];
+	struct nexus_whiteout_args w = {
+		.ino = whiteout, .generation = 7, .uid = 1, .gid = 2, .projid = 3,
+		.xattrs = xattrs,
+	};
+	struct nexus_rename_args a = {
+		.sparent = sparent, .spos = spos, .ino = ino,
+		.dparent = dparent, .dpos = dpos, .replaced = replaced,
+		.sname = sname, .snamelen = (u16)strlen(sname),
+		.dname = dname, .dnamelen = (u16)strlen(dname),
+		.whiteout = &w,
+	};
+	void *r = fresh(1024);
+
+	if (xval)
+		w.xattrlen = (u32)nexus_rec_put_xattr(xattrs, "user.1", 6, xval,
+						      strlen(xval));
+	assert_int_equal(nexus_rec_rename(r, &a, NOW),
+			 nexus_rec_rename_len(a.snamelen, a.dnamelen) +
+			 nexus_rec_whiteout_len(w.xattrlen));
+	return r;
+}
+
 void *rec_truncate(u64 ino, u64 data_id, u64 new_id, u64 size, u64 pack, u32 block)
 {
 	struct nexus_rec_truncate *r = fresh(sizeof(*r));
@@ -142,6 +169,12 @@ void *rec_removexattr(u64 ino, const char *name)
 
 	nexus_rec_removexattr(r, ino, name, strlen(name), NOW);
 	return r;
+}
+
+void *rec_xattr_mode(void *rec, u32 mode)
+{
+	nexus_rec_xattr_mode(rec, mode);
+	return rec;
 }
 
 void *rec_forget(u64 ino, u64 data_id, u32 max)

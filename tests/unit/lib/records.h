@@ -22,11 +22,17 @@ void *rec_unlink(u64 parent, u64 pos, u64 ino, const char *name);
 void *rec_rmdir(u64 parent, u64 pos, u64 ino, const char *name);
 void *rec_rename(u64 sparent, u64 spos, u64 ino, const char *sname, u64 dparent,
 		 u64 dpos, u64 replaced, const char *dname, u16 flags);
+/* The same as rename with a whiteout, of owner 1:2 and project 3; "user.1" is @xval unless NULL. */
+void *rec_whiteout(u64 sparent, u64 spos, u64 ino, const char *sname, u64 dparent,
+		   u64 dpos, u64 replaced, const char *dname, u64 whiteout,
+		   const char *xval);
 void *rec_truncate(u64 ino, u64 data_id, u64 new_id, u64 size, u64 pack, u32 block);
 void *rec_extent(u64 ino, u64 data_id, u64 fblock, u64 size, u64 pack, u32 block,
 		 u32 nblocks, u32 flags);
 void *rec_setxattr(u64 ino, const char *name, const char *val, u16 flags);
 void *rec_removexattr(u64 ino, const char *name);
+/* Either of the two, and its mode. */
+void *rec_xattr_mode(void *rec, u32 mode);
 void *rec_forget(u64 ino, u64 data_id, u32 max);
 void *rec_bulk(u64 data_id, u32 max);
 void *rec_setattr(u64 ino, u32 mask, u32 mode, u32 uid, u32 gid, u32 projid);

@@ -589,24 +589,6 @@ static void test_truncate_orphan(void **state)
 	assert_int_equal(le32_to_cpu(pack_of(5).live), 0);
 }
 
-static void test_xattr(void **state)
-{
-	struct nexus_key k;
-	size_t len = 0;
-
-	(void)state;
-	must(&s, rec_mk(1, 3, 20, "f", FILE_MODE));
-	must(&s, rec_setxattr(20, "user.a", "one", NEXUS_RF_XATTR_CREATE));
-	must(&s, rec_setxattr(20, "user.a", "three", NEXUS_RF_XATTR_REPLACE));
-	must(&s, rec_setxattr(20, "user.b", "", 0));
-	nexus_key_xattr(&k, 20, "user.a", 6);
-	assert_non_null(store_get(&s, &k, &len));
-	assert_int_equal(len, 8 + 5);
-	must(&s, rec_removexattr(20, "user.a"));
-	assert_null(store_get(&s, &k, NULL));
-	assert_int_equal(INO(version, 20), 5);
-}
-
 static void test_store_records(void **state)
 {
 	struct nexus_quota_val q;
@@ -678,7 +660,7 @@ int main(void)
 		T(test_extents), T(test_punch), T(test_move), T(test_reserve), T(test_truncate),
 		T(test_in_place),
 		T(test_truncate_orphan),
-		T(test_xattr), T(test_store_records),
+		T(test_store_records),
 		T(test_unknown_tail),
 	};
 

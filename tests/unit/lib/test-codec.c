@@ -193,6 +193,23 @@ static void test_name_records(void **state)
 	BAD(nexus_rec_rename, RENAME, r->head.flags = cpu_to_le16(NEXUS_RF_EXCHANGE));
 	BAD(nexus_rec_rename, RENAME, r->head.flags = cpu_to_le16(NEXUS_RF_WHITEOUT));
 	BAD(nexus_rec_rename, RENAME, r->replaced = r->ino);
+#define WHITEOUT rec_whiteout(1, 3, 20, "ab", 1, 4, 0, "cde", 21, "v")
+#define WH(r) ((struct nexus_rec_whiteout *)((r)->names + 8))
+	BAD(nexus_rec_rename, WHITEOUT, r->head.flags = 0);
+	BAD(nexus_rec_rename, WHITEOUT,
+	    r->head.flags = cpu_to_le16(NEXUS_RF_WHITEOUT | NEXUS_RF_EXCHANGE));
+	BAD(nexus_rec_rename, WHITEOUT, r->names[5] = 'x');
+	BAD(nexus_rec_rename, WHITEOUT, r->dnamelen = cpu_to_le16(90));
+	BAD(nexus_rec_rename, WHITEOUT, r->dnamelen = cpu_to_le16(255));
+	BAD(nexus_rec_rename, WHITEOUT, WH(r)->ino = 0);
+	BAD(nexus_rec_rename, WHITEOUT, WH(r)->ino = cpu_to_le64(1));
+	BAD(nexus_rec_rename, WHITEOUT, WH(r)->uid = cpu_to_le32(~0u));
+	BAD(nexus_rec_rename, WHITEOUT, WH(r)->gid = cpu_to_le32(~0u));
+	BAD(nexus_rec_rename, WHITEOUT, WH(r)->projid = cpu_to_le32(~0u));
+	BAD(nexus_rec_rename, WHITEOUT, WH(r)->reserved = cpu_to_le32(1));
+	BAD(nexus_rec_rename, WHITEOUT, WH(r)->xattrlen = cpu_to_le32(8));
+	BAD(nexus_rec_rename, WHITEOUT, WH(r)->xattrlen = cpu_to_le32(~0u));
+	BAD(nexus_rec_rename, WHITEOUT, WH(r)->xattrs[0] = 0);	/* namelen */
 	BAD(nexus_rec_rename, RENAME, r->snamelen = cpu_to_le16(0));
 	BAD(nexus_rec_rename, RENAME, r->dnamelen = cpu_to_le16(9));
 	BAD(nexus_rec_rename, RENAME, r->dpos = cpu_to_le64(0));
@@ -401,6 +418,13 @@ static void test_other_records(void **state)
 	BAD(nexus_rec_setxattr, rec_setxattr(20, "a", "b", 0),
 	    r->vallen = cpu_to_le32(NEXUS_XATTR_VALUE_MAX + 1));
 	BAD(nexus_rec_setxattr, rec_removexattr(20, "a"), r->vallen = cpu_to_le32(1));
+	BAD(nexus_rec_setxattr, rec_setxattr(20, "a", "b", 0), r->mode = cpu_to_le16(1));
+	BAD(nexus_rec_setxattr, rec_xattr_mode(rec_setxattr(20, "a", "b", 0), 0644),
+	    r->mode = cpu_to_le16(010644));
+	BAD(nexus_rec_setxattr, rec_xattr_mode(rec_removexattr(20, "a"), 0644),
+	    r->head.flags = cpu_to_le16(NEXUS_RF_XATTR_MODE | NEXUS_RF_XATTR_REPLACE));
+	BAD(nexus_rec_setxattr, rec_xattr_mode(rec_setxattr(20, "a", "b", 0), 0644),
+	    r->head.flags = cpu_to_le16(NEXUS_RF_XATTR_MODE << 1));
 	BAD(nexus_rec_forget, rec_forget(20, 20, 1), r->ino = 0);
 	BAD(nexus_rec_forget, rec_forget(20, 20, 1), r->reserved = cpu_to_le32(1));
 	BAD(nexus_rec_bulk, rec_bulk(20, 1), r->max = 0);

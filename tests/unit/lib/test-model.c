@@ -83,21 +83,6 @@ static struct m_inode *some_dir(void)
 	return some_inode();
 }
 
-static bool live_dir(const struct m_inode *in)
-{
-	return model_is_dir(in) && in->nlink;
-}
-
-static bool pos_free(u64 dir, u64 pos)
-{
-	int i;
-
-	for (i = 0; i < M_ENTRIES; i++)
-		if (m.entry[i].dir == dir && m.entry[i].pos == pos)
-			return false;
-	return pos >= 3;
-}
-
 /* Mostly a fresh pos, sometimes any. */
 static u64 some_pos(const struct m_inode *dir)
 {
@@ -136,8 +121,8 @@ static void op_create(void)
 		a.xval = "q";
 	}
 	legal = !model_inode(&m, a.ino) &&
-		(tmp || (live_dir(dir) && !model_entry(&m, dir->ino, a.name) &&
-			 pos_free(dir->ino, a.pos)));
+		(tmp || (model_live_dir(dir) && !model_entry(&m, dir->ino, a.name) &&
+			 model_pos_free(&m, dir->ino, a.pos)));
 	/* A data id may be in use though the number is free: not the tree's matter. */
 	if (a.ino != m.next_ino && legal)
 		return;
@@ -168,8 +153,8 @@ static void op_link(void)
 	u64 pos = some_pos(dir);
 
 	if (!verdict(rec_link(dir->ino, pos, in->ino, name),
-		     live_dir(dir) && !model_is_dir(in) &&
-		     !model_entry(&m, dir->ino, name) && pos_free(dir->ino, pos)))
+		     model_live_dir(dir) && !model_is_dir(in) &&
+		     !model_entry(&m, dir->ino, name) && model_pos_free(&m, dir->ino, pos)))
 		return;
 	in->nlink++;
 	assert_non_null(model_add(&m, dir->ino, name, pos, in->ino));
@@ -233,7 +218,10 @@ static void op_rename(void)
 	struct m_entry *se = some_entry(), *de;
 	struct m_inode *in, *dir, *old = NULL;
 	const char *name = some_name();
-	u64 pos, replaced, sdir;
+	struct m_inode *wh = rnd(12) ? NULL : model_new_inode(&m);
+	u64 pos, replaced, sdir, spos, wino = m.next_ino;
+	const char *xval = rnd(2) ? "q" : NULL;
+	char sname[16];
 	bool legal;
 
 	if (!se)
@@ -242,6 +230,8 @@ static void op_rename(void)
 		op_exchange(se);
 		return;
 	}
+	if (wh && !rnd(20))
+		wino = some_inode()->ino;
 	dir = some_dir();
 	in = model_inode(&m, se->ino);
 	de = model_entry(&m, dir->ino, name);
@@ -251,19 +241,30 @@ static void op_rename(void)
 	replaced = de ? de->ino : 0;
 	if (!rnd(20))
 		replaced = de ? 0 : some_inode()->ino;
-	legal = live_dir(dir) && replaced == (de ? de->ino : 0) &&
-		(de ? old != in : pos_free(dir->ino, pos));
+	legal = model_live_dir(dir) && replaced == (de ? de->ino : 0) &&
+		(de ? old != in : model_pos_free(&m, dir->ino, pos));
 	if (legal && model_is_dir(in) && model_above(&m, in->ino, dir->ino))
 		legal = false;
 	if (legal && de)
 		legal = model_is_dir(in) == model_is_dir(old) &&
 			!model_children(&m, old->ino);
-	if (!verdict(rec_rename(se->dir, se->pos, se->ino, se->name, dir->ino, pos,
-				replaced, name, 0), legal))
+	if (wh) {
+		legal = legal && wino == m.next_ino;
+		if (!verdict(rec_whiteout(se->dir, se->pos, se->ino, se->name, dir->ino,
+					  pos, replaced, name, wino, xval),
+			     legal))
+			return;
+	} else if (!verdict(rec_rename(se->dir, se->pos, se->ino, se->name, dir->ino, pos,
+				       replaced, name, 0), legal)) {
 		return;
+	}
 	sdir = se->dir;
+	spos = se->pos;
+	strcpy(sname, se->name);
 	model_inode(&m, sdir)->nlink -= model_is_dir(in);
 	memset(se, 0, sizeof(*se));
+	if (wh)
+		model_whiteout(&m, wh, sdir, spos, sname, xval);
 	if (!de) {
 		dir->nlink += model_is_dir(in);
 		assert_non_null(model_add(&m, dir->ino, name, pos, in->ino));
@@ -289,12 +290,6 @@ static void op_setattr(void)
 		in->gid = gid;
 	if (mask & NEXUS_SA_PROJID)
 		in->projid = pid;
-}
-
-static void cut_content(struct m_inode *in, u64 size)
-{
-	if (S_ISREG(in->mode) && in->contentlen > size)
-		in->contentlen = (u32)size;
 }
 
 static void op_truncate(void)
@@ -326,7 +321,7 @@ static void op_truncate(void)
 		in->contentlen = 0;
 		end = 0;
 	}
-	cut_content(in, size);
+	model_cut_content(in, size);
 	for (i = end; i < M_BLOCKS; i++)
 		memset(&in->map[i], 0, sizeof(in->map[i]));
 	if (pack) {
@@ -477,30 +472,34 @@ static void op_xattr(void)
 	struct m_inode *in = some_inode();
 	u32 n = rnd(M_XATTRS), flags = rnd(3);
 	char name[16], val[2] = { (char)('a' + rnd(26)), 0 };
-	bool legal = true;
+	bool legal = true, remode = !rnd(3);
+	u32 mode = rnd(010000);
+	void *rec;
 
 	snprintf(name, sizeof(name), "user.%u", n % 10);
 	if (!rnd(3)) {
-		if (verdict(rec_removexattr(in->ino, name), in->xattr[n]))
-			in->xattr[n] = 0;
+		rec = rec_removexattr(in->ino, name);
+		if (remode)
+			rec_xattr_mode(rec, mode);
+		if (!verdict(rec, in->xattr[n]))
+			return;
+		in->xattr[n] = 0;
+		if (remode)
+			in->mode = (in->mode & S_IFMT) | mode;
 		return;
 	}
 	if (flags == NEXUS_RF_XATTR_CREATE)
 		legal = !in->xattr[n];
 	else if (flags == NEXUS_RF_XATTR_REPLACE)
 		legal = in->xattr[n];
-	if (verdict(rec_setxattr(in->ino, name, val, (u16)flags), legal))
-		in->xattr[n] = val[0];
-}
-
-static bool has_extents(u64 data_id)
-{
-	const struct nexus_omap_entry *e;
-	struct nexus_key k;
-
-	nexus_key_extent(&k, data_id, 0);
-	e = nexus_omap_lower(&s.map, k.b, k.len, false);
-	return e && !memcmp(e->data, k.b, 9);
+	rec = rec_setxattr(in->ino, name, val, (u16)flags);
+	if (remode)
+		rec_xattr_mode(rec, mode);
+	if (!verdict(rec, legal))
+		return;
+	in->xattr[n] = val[0];
+	if (remode)
+		in->mode = (in->mode & S_IFMT) | mode;
 }
 
 static void op_forget(void)
@@ -514,7 +513,7 @@ static void op_forget(void)
 		return;
 	if (!verdict(rec_forget(in->ino, in->data_id, max), !in->nlink))
 		return;
-	if (has_extents(in->data_id))
+	if (store_has_extents(&s, in->data_id))
 		model_queue_bulk(&m, in->data_id);
 	in->ino = 0;
 }
@@ -532,7 +531,7 @@ static void op_bulk(void)
 		return;
 	}
 	verdict(rec_bulk(id, 1 + rnd(20)), true);
-	if (!has_extents(id))
+	if (!store_has_extents(&s, id))
 		m.bulk[i] = 0;
 }
 

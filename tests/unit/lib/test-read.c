@@ -104,6 +104,16 @@ static void test_list(void **state)
 	}
 	assert_int_equal(n, 200);
 	assert_true(rounds > 1);
+	/* The file that has an attribute, between two that have none. */
+	assert_true(rd(NEXUS_OP_LIST, 1, 4, 7, NULL) > 0);
+	assert_int_equal(list->count, 3);
+	for (i = 0, at = sizeof(*list); i < list->count; i++) {
+		const struct nexus_list_ent *e = (const void *)(out + at);
+		const struct nexus_entry_reply *er = (const void *)(e->name + 8);
+
+		assert_int_equal(!(er->flags & NEXUS_ER_NO_XATTRS), e->ino == 22);
+		at += e->reclen;
+	}
 	/* Bounds: from 5 (inclusive) to 9 (exclusive). */
 	assert_true(rd(NEXUS_OP_LIST, 20, 5, 9, NULL) > 0);
 	assert_int_equal(list->count, 2);
