@@ -25,11 +25,19 @@ struct run {
 __attribute__((format(printf, 2, 3)))
 static void note(struct tree *t, const char *format, ...)
 {
+	char line[3 * TREE_PATH], *at;
+	const char *longest = tree_name[TREE_LONGEST];
 	va_list args;
 
 	va_start(args, format);
-	vsnprintf(t->last[t->steps++ % 64], sizeof(t->last[0]), format, args);
+	vsnprintf(line, sizeof(line), format, args);
 	va_end(args);
+	while ((at = strstr(line, longest)))
+		memmove(at + 4, at + strlen(longest), strlen(at + strlen(longest)) + 1);
+	for (at = line; *at; at++)
+		if (*at == '\n' || *at == '\001')
+			*at = '?';
+	snprintf(t->last[t->steps++ % 64], sizeof(t->last[0]), "%s", line);
 }
 
 /* The call said what the model says: nothing, or this errno. */
@@ -268,6 +276,8 @@ static void put(struct run *r, const char *path)
 		err = EISDIR;
 	if (!err && w.node && !tree_is(t, w.node, S_IFREG))
 		return;
+	if (!err && w.node && (flags & O_CREAT) && !tree_may_reuse(t, w.dir, w.node))
+		err = EACCES;
 	note(t, "write %s%s", path, flags & O_CREAT ? ", made if needed" : "");
 	fd = open(path, flags, mode);
 	answers(t, fd, err);
@@ -457,12 +467,15 @@ static void run(struct tree *t, const char *at, int me, uint64_t seed, unsigned 
 	compare(t);
 }
 
+/* What one that has failed did at last. */
 static void tell(struct tree *t, int i)
 {
 	unsigned int j;
 
+	if (t->done)
+		return;
 	printf("# the last steps of process %d:\n", i);
-	for (j = t->steps > 64 ? t->steps - 64 : 0; j < t->steps; j++)
+	for (j = t->steps > 32 ? t->steps - 32 : 0; j < t->steps; j++)
 		printf("#   %s\n", t->last[j % 64]);
 	fflush(stdout);
 }
@@ -495,10 +508,14 @@ static int each(struct tree **t, const char *at, uint64_t seed, unsigned int ops
 		if (!fork()) {
 			struct run r = {};
 
-			if (ops)
+			t[i]->done = false;
+			if (ops) {
 				run(t[i], at, i, seed, ops);
-			else
-				enter(&r, t[i], at, i), compare(t[i]);
+			} else {
+				enter(&r, t[i], at, i);
+				compare(t[i]);
+			}
+			t[i]->done = true;
 			_exit(0);
 		}
 	}
@@ -538,6 +555,8 @@ TEST_F_TIMEOUT(dir, several_against_their_models, 4000)
 			memset(t[i], 0, sizeof(*t[i]));
 			tree_init(t[i]);
 			t[i]->whiteouts = whiteouts;
+			t[i]->protected_symlinks = strtoul(nx_get("/proc/sys/fs/protected_symlinks"), NULL, 10);
+			t[i]->protected_regular = strtoul(nx_get("/proc/sys/fs/protected_regular"), NULL, 10);
 			snprintf(path, sizeof(path), "%s/%d", zone.at, i);
 			OK(mkdir(path, 0755));
 		}

@@ -13,6 +13,7 @@
 
 enum {
 	TREE_NAMES	= 12,
+	TREE_LONGEST	= 10,		/* of these */
 	TREE_NODES	= 1200,
 	TREE_PATH	= 4000,
 	TREE_TARGET	= 1100,
@@ -37,10 +38,12 @@ struct tree {
 	struct node node[TREE_NODES];
 	int used;
 	bool whiteouts;
+	unsigned int protected_symlinks, protected_regular;	/* sysctls */
 	unsigned int said[256];		/* calls by errno */
 	/* For whoever has to find out what happened. */
 	char last[64][400];
 	unsigned int steps;
+	bool done;			/* has come to its end */
 };
 
 /* Where a walk ended: @node, 0 for none, is or would be @name of @dir. */
@@ -142,9 +145,31 @@ static inline bool tree_above(const struct tree *t, int above, int n)
 	return n == above;
 }
 
-/* 0 or what the kernel says to @path from directory @at; @links so far. */
+/* What fs.protected_symlinks says to root that is to go through link @n of @dir. */
+static inline bool tree_may_follow(const struct tree *t, int dir, int n)
+{
+	const struct node *d = &t->node[dir], *link = &t->node[n];
+
+	return !t->protected_symlinks || !link->uid || link->uid == d->uid ||
+	       (d->mode & (S_ISVTX | S_IWOTH)) != (S_ISVTX | S_IWOTH);
+}
+
+/* And fs.protected_regular, to one that opens file @n of @dir with O_CREAT. */
+static inline bool tree_may_reuse(const struct tree *t, int dir, int n)
+{
+	const struct node *d = &t->node[dir], *file = &t->node[n];
+
+	return !t->protected_regular || !(d->mode & S_ISVTX) || !file->uid ||
+	       file->uid == d->uid ||
+	       !(d->mode & (t->protected_regular > 1 ? S_IWOTH | S_IWGRP : S_IWOTH));
+}
+
+/*
+ * 0 or what the kernel says to @path from directory @at; @links so far, @last when what
+ * this leads to is what the caller asked for.
+ */
 static inline int tree_walk_on(const struct tree *t, int at, const char *path,
-			       bool follow, struct where *w, int *links)
+			       bool follow, bool last, struct where *w, int *links)
 {
 	int cur = *path == '/' ? TREE_ROOT : at;
 
@@ -170,12 +195,15 @@ static inline int tree_walk_on(const struct tree *t, int at, const char *path,
 		} else {
 			w->dir = cur;
 			w->name = tree_find_name(path, end - path);
-			w->node = child = t->node[cur].child[w->name];
+			child = t->node[cur].child[w->name];
+			w->node = child;
 			if (tree_is(t, child, S_IFLNK) && (*end || follow)) {
 				if ((*links)++ >= TREE_LINKS)
 					return ELOOP;
-				err = tree_walk_on(t, cur, t->node[child].target,
-						   true, &sub, links);
+				if (last && !*end && !tree_may_follow(t, cur, child))
+					return EACCES;
+				err = tree_walk_on(t, cur, t->node[child].target, true,
+						   last && !*end, &sub, links);
 				if (err)
 					return err;
 				*w = sub;
@@ -196,7 +224,7 @@ static inline int tree_walk(const struct tree *t, int at, const char *path,
 {
 	int links = 0;
 
-	return tree_walk_on(t, at, path, follow, w, &links);
+	return tree_walk_on(t, at, path, follow, true, w, &links);
 }
 
 /* The path of a directory from the root, "." for that; 0 when it is too long. */

@@ -18,7 +18,7 @@
 
 #include <pthread.h>
 
-enum { PROCS = 6, NAMES = 6, DEPTH = 6, HELD = 60, TOKENS = 40000, INODES = 100000 };
+enum { PROCS = 6, NAMES = 6, DIRS = 3, DEPTH = 6, HELD = 60, TOKENS = 40000, INODES = 100000 };
 
 /* Everything of all processes, in memory that they share. */
 struct books {
@@ -50,13 +50,19 @@ static struct found *find(ino_t ino)
 	return &found[at];
 }
 
-/* Only the shallow ones are often there. */
-static const char *path_of(char *path)
+/*
+ * Mostly shallow, through names that are mostly directories, to a name of the other kind
+ * unless @dir; now and then it is the other way round.
+ */
+static const char *path_of(char *path, bool dir)
 {
-	int i, depth = 1 + nx_below(1 + nx_below(DEPTH)), at = 0;
+	int i, depth = nx_below(1 + nx_below(DEPTH)), at = 0;
 
 	for (i = 0; i < depth; i++)
-		at += sprintf(path + at, "%s%c", i ? "/" : "", 'a' + (int)nx_below(NAMES));
+		at += sprintf(path + at, "%c/", 'a' + (int)nx_below(DIRS));
+	if (!nx_below(6))
+		dir = !dir;
+	sprintf(path + at, "%c", dir ? 'a' + (int)nx_below(DIRS) : 'p' + (int)nx_below(NAMES));
 	return path;
 }
 
@@ -145,38 +151,42 @@ static void look(const char *path)
 
 static void step(int me)
 {
-	char a[2 * DEPTH + 2], b[2 * DEPTH + 2];
-	unsigned int flags;
+	char a[2 * DEPTH + 4], b[2 * DEPTH + 4];
+	unsigned int flags, what;
+	bool dirs;
 
-	path_of(a);
-	path_of(b);
-	switch (nx_below(20)) {
-	case 0 ... 2:
+	what = nx_below(20);
+	dirs = what < 4 || what == 19 || (what >= 10 && what < 15 && nx_below(2));
+	path_of(a, dirs);
+	path_of(b, dirs);
+	switch (what) {
+	case 5 ... 8:
 		make(me, a);
 		break;
-	case 3 ... 6:
+	case 0 ... 2:
 		if (!MAY(mkdir(a, 0755), EEXIST))
 			counted(&books->dirs, 1);
 		break;
-	case 7 ... 11:
+	case 10 ... 14:
 		flags = nx_below(3) ? RENAME_NOREPLACE : RENAME_EXCHANGE;
 		if (books->overwrites && nx_below(2))
 			flags = 0;
 		MAY(renameat2(AT_FDCWD, a, AT_FDCWD, b, flags), EEXIST, EINVAL, ENOTEMPTY, EISDIR);
 		break;
-	case 12 ... 13:
+	case 4:
 		if (!MAY(link(a, b), EEXIST, EPERM))
 			counted(&books->names, 1);
 		break;
-	case 14:
+	case 9:
 		if (!MAY(symlink("no such place", a), EEXIST))
 			counted(&books->names, 1);
 		break;
-	case 15 ... 16:
+	case 15 ... 17:
 		if (!MAY(unlink(a), EISDIR))
 			counted(&books->names, -1);
 		break;
-	case 17:
+	case 3:
+	case 19:
 		if (!MAY(rmdir(a), ENOTEMPTY))
 			counted(&books->dirs, -1);
 		break;
