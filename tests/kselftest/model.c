@@ -37,7 +37,8 @@ static void note(struct tree *t, const char *format, ...)
 	for (at = line; *at; at++)
 		if (*at == '\n' || *at == '\001')
 			*at = '?';
-	snprintf(t->last[t->steps++ % 64], sizeof(t->last[0]), "%s", line);
+	snprintf(t->last[t->steps % 64], sizeof(t->last[0]), "%.399s", line);
+	t->steps++;
 }
 
 /* The call said what the model says: nothing, or this errno. */
