@@ -214,7 +214,7 @@ int nexus_log_mode(struct inode *inode, umode_t mode)
 		.uid = inode->i_uid,
 		.gid = inode->i_gid,
 		.projid = NEXUS_I(inode)->projid,
-		.ctime = current_time(inode),
+		.ctime = nexus_after(inode, current_time(inode)),
 	};
 
 	return nexus_log_attr(inode, &new, new.ctime);

@@ -321,7 +321,7 @@ int nexus_xattr_set(struct inode *inode, const char *name, const void *value,
 	struct nexus_xattr_change c = {
 		.name = name,
 		.mode = mode,
-		.now = current_time(inode),
+		.now = nexus_after(inode, current_time(inode)),
 	};
 	size_t namelen = strlen(name), size;
 	struct nexus_resv resv = {};
