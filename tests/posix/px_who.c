@@ -35,6 +35,8 @@ static void set_effective(uint64_t caps)
 
 void px_become(const struct px_who *who)
 {
+	if (geteuid())
+		px_root();
 	px_must(syscall(SYS_setgroups, who->ngroups, who->groups));
 	px_must(syscall(SYS_setresgid, who->gid, who->gid, -1));
 	/* The kernel takes the effective capabilities away, and keeps the permitted ones. */
