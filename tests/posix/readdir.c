@@ -121,7 +121,7 @@ static void seeking(void)
 	static long at[400];
 	static char names[400][NAME_MAX + 1];
 	const struct dirent *entry;
-	int i, n = 0, good = 0;
+	int i, left, n = 0, good = 0;
 	DIR *dir;
 
 	px_must(mkdir("d", 0755));
@@ -159,15 +159,18 @@ static void seeking(void)
 	}
 	px_num((n + 6) / 7, good, "seek/other-opening");
 	/* The name before the position is gone: the listing goes on behind it. */
-	for (i = 100; i < 150; i++)
-		if (strcmp(names[i], ".") && strcmp(names[i], ".."))
+	for (left = 150, i = 149; i >= 100; i--) {
+		if (names[i][0] == '.')
+			left = i;
+		else
 			px_must(unlink(px_text("d/%s", names[i])));
+	}
 	seekdir(dir, at[150]);
 	entry = readdir(dir);
-	px_str(names[150], entry ? entry->d_name : "the end", "seek/after-removal");
+	px_num(1, entry && !strcmp(entry->d_name, names[150]), "seek/after-removal");
 	seekdir(dir, at[100]);
 	entry = readdir(dir);
-	px_str(names[150], entry ? entry->d_name : "the end", "seek/to-removed");
+	px_num(1, entry && !strcmp(entry->d_name, names[left]), "seek/to-removed");
 	closedir(dir);
 	px_remove("d");
 }
