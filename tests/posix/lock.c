@@ -13,7 +13,7 @@
 /* ---- the other process -------------------------------------------------------------- */
 
 struct order {
-	int what;	/* 0: close and reopen, 1: fcntl, 2: flock */
+	int what;	/* 0: close and reopen, 1: fcntl, 2: flock, 3: fcntl, and give up all when it fails */
 	int cmd, type, pid;
 	long long start, length;
 };
@@ -39,12 +39,16 @@ static void serve(int in, int out)
 		if (order.what == 0) {
 			close(fd);
 			fd = open("f", O_RDWR);
-		} else if (order.what == 1) {
+		} else if (order.what == 1 || order.what == 3) {
 			ret = fcntl(fd, order.cmd, &lock);
+			reply.code = ret < 0 ? errno : 0;
+			if (ret < 0 && order.what == 3)
+				fcntl(fd, F_SETLK, &(struct flock){ .l_type = F_UNLCK });
 		} else {
 			ret = flock(fd, order.cmd);
 		}
-		reply.code = ret < 0 ? errno : 0;
+		if (order.what != 1 && order.what != 3)
+			reply.code = ret < 0 ? errno : 0;
 		reply.type = lock.l_type;
 		reply.start = lock.l_start;
 		reply.length = lock.l_len;
@@ -81,17 +85,28 @@ static void stop_other(void)
 	waitpid(other, NULL, 0);
 }
 
-static struct reply ask(int what, int cmd, int type, long long start, long long length)
+static void tell(int what, int cmd, int type, long long start, long long length)
 {
 	struct order order = { what, cmd, type, 0, start, length };
-	struct reply reply;
 
 	px_must(write(to_other, &order, sizeof(order)));
+}
+
+static struct reply hear(void)
+{
+	struct reply reply;
+
 	if (px_must(read(from_other, &reply, sizeof(reply))) != sizeof(reply)) {
 		errno = EPIPE;
 		px_must(-1);
 	}
 	return reply;
+}
+
+static struct reply ask(int what, int cmd, int type, long long start, long long length)
+{
+	tell(what, cmd, type, start, length);
+	return hear();
 }
 
 /* ---- ranges ---------------------------------------------------------------------------- */
@@ -282,9 +297,42 @@ static void flocks(void)
 
 static void on_alarm(int signal) { (void)signal; }
 
-PX_OPERATION(lock)
+static void waiting(void)
 {
 	struct sigaction action = { .sa_handler = on_alarm };
+	struct sigaction old;
+	struct reply reply;
+	int ret, code;
+
+	ask(1, F_SETLK, F_WRLCK, 0, 10);
+	sigaction(SIGALRM, &action, &old);
+	ualarm(20000, 20000);
+	px_err(EINTR, lock(F_SETLKW, F_WRLCK, 0, 10), "wait/interrupted");
+	ualarm(0, 0);
+	sigaction(SIGALRM, &old, NULL);
+	alarm(60);
+	ask(1, F_SETLK, F_UNLCK, 0, 0);
+	/* Whether it waits already or comes later, it gets it. */
+	px_must(lock(F_SETLK, F_WRLCK, 0, 10));
+	tell(1, F_SETLKW, F_WRLCK, 0, 10);
+	px_must(lock(F_SETLK, F_UNLCK, 0, 0));
+	px_num(0, hear().code, "wait/granted");
+	/* A circle of two: one of them is told, gives up, and the other has it. */
+	px_must(lock(F_SETLK, F_WRLCK, 20, 10));
+	tell(3, F_SETLKW, F_WRLCK, 20, 10);
+	ret = lock(F_SETLKW, F_WRLCK, 0, 10);
+	code = ret ? errno : 0;
+	if (ret)
+		px_must(lock(F_SETLK, F_UNLCK, 0, 0));
+	reply = hear();
+	px_str("one", (code == EDEADLK && !reply.code) || (!code && reply.code == EDEADLK) ? "one" :
+	       px_text("%s %s", px_errname(code), px_errname(reply.code)), "wait/edeadlk");
+	px_must(lock(F_SETLK, F_UNLCK, 0, 0));
+	ask(1, F_SETLK, F_UNLCK, 0, 0);
+}
+
+PX_OPERATION(lock)
+{
 	struct flock l = { .l_type = F_WRLCK };
 	struct { int cmd; const char *name; } cmds[] = { { F_SETLK, "posix" }, { F_OFD_SETLK, "ofd" } };
 	unsigned int i;
@@ -332,15 +380,8 @@ PX_OPERATION(lock)
 	}
 	l.l_pid = 1;
 	px_err(EINVAL, fcntl(fd, F_OFD_SETLK, &l), "error/ofd/pid");
-	/* One that waits and is interrupted, and the circle of two. */
-	ask(1, F_SETLK, F_WRLCK, 0, 10);
-	sigaction(SIGALRM, &action, NULL);
-	ualarm(20000, 0);
-	px_err(EINTR, lock(F_SETLKW, F_WRLCK, 0, 10), "wait/interrupted");
-	ask(1, F_SETLK, F_UNLCK, 0, 0);
-	signal(SIGALRM, SIG_DFL);
+	waiting();
 	stop_other();
-	alarm(60);
 }
 
 PX_OPERATION(fcntl)

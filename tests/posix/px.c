@@ -144,9 +144,9 @@ static void report(enum px_state state, const char *want, const char *seen, cons
 
 const char *px_text(const char *format, ...)
 {
-	static char buffers[8][400];
+	static char buffers[64][400];
 	static unsigned int turn;
-	char *buffer = buffers[turn++ % 8];
+	char *buffer = buffers[turn++ % 64];
 	va_list args;
 
 	va_start(args, format);
