@@ -445,7 +445,7 @@ PX_OPERATION(fcntl)
 	px_err(EBADF, fcntl(-1, F_GETFL), "bad");
 	px_num(0, fcntl(f, F_GETOWN), "getown");
 	px_err(0, fcntl(f, F_SETOWN, getpid()), "setown");
-	px_num(getpid(), fcntl(f, F_GETOWN), "setown/is");
+	px_num(1, fcntl(f, F_GETOWN) == getpid(), "setown/is");
 	/* Leases and notification. */
 	px_num(F_UNLCK, fcntl(f, F_GETLEASE), "getlease");
 	px_err(0, fcntl(f, F_SETLEASE, F_WRLCK), "setlease/write");

@@ -433,3 +433,45 @@ PX_OPERATION(times_new)
 		px_remove("x");
 	}
 }
+
+/* relatime: a read shows when the time of access is not behind the others, or a day old. */
+PX_OPERATION(relatime)
+{
+	static const struct {
+		const char *name;
+		long atime, mtime;	/* seconds from now; the change time is now */
+		bool touched;
+	} ages[] = {
+		{ "before-mtime", -100, -50, true }, { "same-as-mtime", -50, -50, true },
+		{ "behind-mtime-before-ctime", -10, -50, true }, { "in-the-future", 1000, -50, false },
+		{ "in-the-future-before-mtime", 1000, 2000, true }, { "a-day-old", -86400 * 2, -86400 * 3, true },
+		{ "future-same-as-mtime", 1000, 1000, true },
+	};
+	static const char *const kinds[] = { "reg", "dir", "lnk" };
+	struct timespec now, ts[2];
+	struct stat st;
+	char byte[600];
+	unsigned int a;
+	int kind, fd;
+
+	for (kind = 0; kind < 3; kind++) {
+		px_make(kind == 0 ? PX_REG : kind == 1 ? PX_DIR : PX_LNK, "x", 0644);
+		for (a = 0; a < PX_COUNT(ages); a++) {
+			clock_gettime(CLOCK_REALTIME, &now);
+			ts[0] = (struct timespec){ now.tv_sec + ages[a].atime, 1 };
+			ts[1] = (struct timespec){ now.tv_sec + ages[a].mtime, 1 };
+			px_must(utimensat(AT_FDCWD, "x", ts, AT_SYMLINK_NOFOLLOW));
+			if (kind == 2) {
+				px_must(readlink("x", byte, sizeof(byte)));
+			} else {
+				fd = (int)px_must(open("x", O_RDONLY));
+				px_must(kind ? syscall(SYS_getdents64, fd, byte, sizeof(byte)) : read(fd, byte, 1));
+				close(fd);
+			}
+			px_must(lstat("x", &st));
+			px_num(ages[a].touched, st.st_atim.tv_sec != ts[0].tv_sec || st.st_atim.tv_nsec != 1, "%s/%s",
+			       kinds[kind], ages[a].name);
+		}
+		px_remove("x");
+	}
+}
