@@ -267,6 +267,9 @@ int nexus_setattr(struct mnt_idmap *idmap, struct dentry *dentry,
 		valid &= ~ATTR_CTIME;
 		if (!(valid & ATTR_MTIME_SET))
 			valid &= ~ATTR_MTIME;
+	} else if (valid & ATTR_SIZE) {
+		/* The VFS says so for ftruncate() only. */
+		valid |= ATTR_MTIME | ATTR_CTIME;
 	}
 	nexus_new_attr(idmap, inode, attr, valid, &new);
 	err = nexus_log_acl_mode(inode, &new);
