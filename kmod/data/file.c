@@ -102,6 +102,9 @@ int nexus_write_prepare(struct kiocb *iocb, size_t len)
 	struct inode *inode = file_inode(file);
 	int err;
 
+	/* It was not when it was opened. */
+	if (IS_IMMUTABLE(inode))
+		return -EPERM;
 	err = nexus_zone_writable(NEXUS_I(inode)->zone);
 	if (!err)
 		err = nexus_write_load(inode, iocb->ki_pos, len);
@@ -226,6 +229,11 @@ static vm_fault_t nexus_mkwrite_some(struct inode *inode, struct vm_fault *vmf,
 		ret = VM_FAULT_NOPAGE;
 		goto out;
 	}
+	/* Who makes it so writes all folios afterwards, which takes their locks. */
+	if (IS_IMMUTABLE(inode)) {
+		ret = VM_FAULT_SIGBUS;
+		goto out;
+	}
 	*end = min_t(pgoff_t, *end,
 		     DIV_ROUND_UP_ULL(i_size_read(inode), PAGE_SIZE));
 	if (vmf->pgoff >= *end) {
@@ -304,6 +312,8 @@ static vm_fault_t nexus_page_mkwrite(struct vm_fault *vmf)
 	vm_fault_t ret;
 	int err;
 
+	if (IS_IMMUTABLE(inode))
+		return VM_FAULT_SIGBUS;
 	sb_start_pagefault(inode->i_sb);
 	err = nexus_zone_writable(NEXUS_I(inode)->zone);
 	if (!err)
