@@ -52,7 +52,8 @@ static ssize_t nexus_read_iter(struct kiocb *iocb, struct iov_iter *to)
 
 	if (iocb->ki_flags & IOCB_DIRECT)
 		return nexus_direct_read(iocb, to);
-	if (iocb->ki_flags & IOCB_NOWAIT)
+	/* With IOCB_WAITQ a folio is waited for by a callback, and nothing else. */
+	if (iocb->ki_flags & (IOCB_NOWAIT | IOCB_WAITQ))
 		err = nexus_content_ready(inode) ? 0 : -EAGAIN;
 	else
 		err = nexus_content_load(inode, iocb->ki_pos,
@@ -439,6 +440,7 @@ const struct file_operations nexus_file_fops = {
 	.fadvise	= nexus_fadvise,
 	.remap_file_range = nexus_remap_file_range,
 	.setlease	= generic_setlease,
+	.fop_flags	= FOP_BUFFER_RASYNC,
 };
 
 const struct inode_operations nexus_file_iops = {
