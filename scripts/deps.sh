@@ -25,13 +25,13 @@ packages=(
 	# Their tests.
 	libcmocka-dev lmdb-utils golang-go golang-github-containerd-ttrpc-dev python3-yaml
 	# What is run on the mounted filesystem, or to look into it.
-	sqlite3 fio strace attr acl nfs-kernel-server nfs-common psmisc procps iproute2 fuse3 libfuse3-dev gnuplot-nox
+	sqlite3 fio strace attr acl psmisc procps iproute2 fuse3 libfuse3-dev gnuplot-nox
 	# Packages.
 	debhelper dh-dkms debootstrap fakeroot man-db
 )
 
-# Databases and loads for 57-applications.
-long=(postgresql postgresql-contrib rsync dbench postmark bonnie++ stress-ng)
+# Databases and loads for 57-applications; a server that would run here, for kselftest's nfs.
+long=(nfs-kernel-server nfs-common postgresql postgresql-contrib rsync dbench postmark bonnie++ stress-ng)
 
 missing() {
 	dpkg-query -W -f '${db:Status-Status} ${Package}\n' "${packages[@]}" 2>/dev/null |
