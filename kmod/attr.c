@@ -115,9 +115,11 @@ static void nexus_copy_attr(struct inode *inode,
 	if (new->mask & NEXUS_SA_PROJID)
 		ni->projid = new->projid;
 	/* Writeback decides what is inline. */
-	if (new->mask & NEXUS_SA_FLAGS)
+	if (new->mask & NEXUS_SA_FLAGS) {
 		WRITE_ONCE(ni->iflags, (ni->iflags & NEXUS_IF_INLINE) |
 				       (new->iflags & ~NEXUS_IF_INLINE));
+		nexus_set_flags(inode, ni->iflags);
+	}
 	if (new->mask & NEXUS_SA_ATIME)
 		inode_set_atime_to_ts(inode, new->atime);
 	if (new->mask & NEXUS_SA_MTIME)
@@ -203,6 +205,8 @@ static int nexus_log_attr(struct inode *inode, const struct nexus_newattr *new,
 		err = nexus_quota_move_load(ni, &mv);
 	} while (!err);
 	nexus_log_unreserve(&resv);
+	if (!err && IS_SYNC(inode))
+		nexus_settle(ni->zone, ni->last_lsn);
 	return err;
 }
 
@@ -254,6 +258,9 @@ int nexus_setattr(struct mnt_idmap *idmap, struct dentry *dentry,
 
 	if (test_bit(NEXUS_I_SYS, &NEXUS_I(inode)->state))
 		return -EPERM;
+	/* The VFS asks only of some changes; who has the file open may not, either. */
+	if (IS_IMMUTABLE(inode))
+		return -EPERM;
 	err = setattr_prepare(idmap, dentry, attr);
 	if (err)
 		return err;
@@ -282,42 +289,52 @@ int nexus_setattr(struct mnt_idmap *idmap, struct dentry *dentry,
 	}
 	if (resize)
 		err = nexus_data_truncate(inode, attr->ia_size, attr->ia_ctime);
+	if (resize && !err && IS_SYNC(inode))
+		nexus_settle(NEXUS_I(inode)->zone, READ_ONCE(NEXUS_I(inode)->last_lsn));
 	return err;
 }
 
 /* ---- flags and project ------------------------------------------------------- */
 
-static u32 nexus_xflags(u32 iflags)
-{
-	u32 xflags = 0;
-
-	if (iflags & NEXUS_IF_IMMUTABLE)
-		xflags |= FS_XFLAG_IMMUTABLE;
-	if (iflags & NEXUS_IF_APPEND)
-		xflags |= FS_XFLAG_APPEND;
-	if (iflags & NEXUS_IF_NODUMP)
-		xflags |= FS_XFLAG_NODUMP;
-	if (iflags & NEXUS_IF_NOATIME)
-		xflags |= FS_XFLAG_NOATIME;
-	if (iflags & NEXUS_IF_SYNC)
-		xflags |= FS_XFLAG_SYNC;
-	if (iflags & NEXUS_IF_PROJINHERIT)
-		xflags |= FS_XFLAG_PROJINHERIT;
-	return xflags;
-}
+static const struct {
+	u32 iflag, fl;
+} nexus_flag[] = {
+	{ NEXUS_IF_IMMUTABLE, FS_IMMUTABLE_FL },
+	{ NEXUS_IF_APPEND, FS_APPEND_FL },
+	{ NEXUS_IF_NODUMP, FS_NODUMP_FL },
+	{ NEXUS_IF_NOATIME, FS_NOATIME_FL },
+	{ NEXUS_IF_SYNC, FS_SYNC_FL },
+	{ NEXUS_IF_DIRSYNC, FS_DIRSYNC_FL },
+	{ NEXUS_IF_PROJINHERIT, FS_PROJINHERIT_FL },
+	{ NEXUS_IF_NODATACOW, FS_NOCOW_FL },
+};
 
 int nexus_fileattr_get(struct dentry *dentry, NEXUS_FILEATTR *fa)
 {
 	struct nexus_inode *ni = NEXUS_I(d_inode(dentry));
-	u32 iflags = READ_ONCE(ni->iflags);
+	u32 iflags = READ_ONCE(ni->iflags), flags = 0;
+	unsigned int i;
 
-	fileattr_fill_xflags(fa, nexus_xflags(iflags));
-	if (iflags & NEXUS_IF_DIRSYNC)
-		fa->flags |= FS_DIRSYNC_FL;
-	if (iflags & NEXUS_IF_NODATACOW)
-		fa->flags |= FS_NOCOW_FL;
+	for (i = 0; i < ARRAY_SIZE(nexus_flag); i++)
+		if (iflags & nexus_flag[i].iflag)
+			flags |= nexus_flag[i].fl;
+	fileattr_fill_flags(fa, flags);
 	fa->fsx_projid = READ_ONCE(ni->projid);
 	return 0;
+}
+
+/* The flags that an inode of a type can have. */
+static u32 nexus_flags_of(umode_t mode)
+{
+	u32 flags = FS_NODUMP_FL | FS_NOATIME_FL;
+
+	/* As with XFS, files that cannot have PROJINHERIT are not complained about. */
+	flags |= FS_PROJINHERIT_FL;
+	if (S_ISREG(mode) || S_ISDIR(mode))
+		flags |= FS_IMMUTABLE_FL | FS_APPEND_FL | FS_SYNC_FL | FS_NOCOW_FL;
+	if (S_ISDIR(mode))
+		flags |= FS_DIRSYNC_FL;
+	return flags;
 }
 
 /*
@@ -339,7 +356,17 @@ static int nexus_set_nodatacow(struct inode *inode, bool on, u32 *iflags)
 	return 0;
 }
 
-/* The project, whether new files inherit it, and nodatacow; everything else stays. */
+/*
+ * After the flag was set: what is dirty in the page cache is the last of it, and stores
+ * to mappings fault from now on.  i_rwsem held.
+ */
+static int nexus_made_immutable(struct inode *inode)
+{
+	inode_dio_wait(inode);
+	return nexus_write_and_wait(inode, 0, LLONG_MAX);
+}
+
+/* i_rwsem held. */
 int nexus_fileattr_set(struct mnt_idmap *idmap, struct dentry *dentry,
 		       NEXUS_FILEATTR *fa)
 {
@@ -352,28 +379,41 @@ int nexus_fileattr_set(struct mnt_idmap *idmap, struct dentry *dentry,
 		.uid = inode->i_uid,
 		.gid = inode->i_gid,
 		.projid = fa->fsx_projid,
-		.iflags = ni->iflags & ~NEXUS_IF_PROJINHERIT,
+		.iflags = ni->iflags,
 		.ctime = now,
 	};
 	NEXUS_FILEATTR old = {};
+	u32 flags = fa->flags, change;
+	bool frozen;
+	unsigned int i;
 	int err;
 
 	if (test_bit(NEXUS_I_SYS, &ni->state))
 		return -EPERM;
 	nexus_fileattr_get(dentry, &old);
-	if ((fa->flags ^ old.flags) & ~(FS_PROJINHERIT_FL | FS_NOCOW_FL) ||
+	change = flags ^ old.flags;
+	if (change & ~nexus_flags_of(inode->i_mode) ||
 	    fa->fsx_xflags & ~(FS_XFLAG_COMMON | FS_XFLAG_HASATTR) ||
 	    fa->fsx_extsize || fa->fsx_cowextsize)
 		return -EOPNOTSUPP;
-	err = nexus_set_nodatacow(inode, fa->flags & FS_NOCOW_FL, &new.iflags);
+	if (!S_ISDIR(inode->i_mode))
+		change &= ~FS_PROJINHERIT_FL;
+	/* What is immutable and stays so does not change in anything else. */
+	if (old.flags & flags & FS_IMMUTABLE_FL &&
+	    (change || new.projid != ni->projid))
+		return -EPERM;
+	err = nexus_set_nodatacow(inode, flags & FS_NOCOW_FL, &new.iflags);
 	if (err)
 		return err;
-	/* As with XFS, files that cannot have it are not complained about. */
-	if (fa->flags & FS_PROJINHERIT_FL && S_ISDIR(inode->i_mode))
-		new.iflags |= NEXUS_IF_PROJINHERIT;
+	change &= ~FS_NOCOW_FL;
+	for (i = 0; i < ARRAY_SIZE(nexus_flag); i++)
+		if (change & nexus_flag[i].fl)
+			new.iflags ^= nexus_flag[i].iflag;
 	if (new.projid == ni->projid && new.iflags == ni->iflags)
 		return 0;
-	return nexus_log_attr(inode, &new, now);
+	frozen = change & flags & FS_IMMUTABLE_FL && S_ISREG(inode->i_mode);
+	err = nexus_log_attr(inode, &new, now);
+	return err ?: frozen ? nexus_made_immutable(inode) : 0;
 }
 
 const struct inode_operations nexus_special_iops = {

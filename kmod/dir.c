@@ -12,6 +12,7 @@
  * dcache does not have does not exist.  It becomes so piece by piece, as names are
  * listed from the first position on.
  */
+#include <linux/filelock.h>
 #include <linux/namei.h>
 #include <linux/slab.h>
 
@@ -296,4 +297,5 @@ const struct file_operations nexus_dir_fops = {
 	.read		= generic_read_dir,
 	.iterate_shared	= nexus_iterate,
 	.fsync		= nexus_fsync,
+	.setlease	= generic_setlease,
 };

@@ -142,7 +142,7 @@ void nexus_set_ops(struct inode *inode)
 	}
 }
 
-static void nexus_set_flags(struct inode *inode, u32 iflags)
+void nexus_set_flags(struct inode *inode, u32 iflags)
 {
 	unsigned int flags = 0;
 
@@ -323,6 +323,18 @@ struct inode *nexus_iget(struct super_block *sb, u64 ino)
 	return inode ?: nexus_iget_ask(sb, ino);
 }
 
+/* Flags that a directory hands on to what is made in it, as ext4 does. */
+static u32 nexus_inherited(umode_t mode)
+{
+	u32 iflags = NEXUS_IF_NODUMP | NEXUS_IF_NOATIME;
+
+	if (S_ISREG(mode) || S_ISDIR(mode))
+		iflags |= NEXUS_IF_SYNC | NEXUS_IF_NODATACOW;
+	if (S_ISDIR(mode))
+		iflags |= NEXUS_IF_DIRSYNC;
+	return iflags;
+}
+
 /* ---- new ones ------------------------------------------------------------------ */
 
 struct inode *nexus_new_inode(struct mnt_idmap *idmap, struct inode *dir,
@@ -363,8 +375,8 @@ struct inode *nexus_new_inode(struct mnt_idmap *idmap, struct inode *dir,
 		if (S_ISDIR(mode))
 			ni->iflags |= NEXUS_IF_PROJINHERIT;
 	}
-	if (S_ISREG(mode) || S_ISDIR(mode))
-		ni->iflags |= NEXUS_I(dir)->iflags & NEXUS_IF_NODATACOW;
+	ni->iflags |= NEXUS_I(dir)->iflags & nexus_inherited(mode);
+	nexus_set_flags(inode, ni->iflags);
 	set_bit(NEXUS_I_XATTRS, &ni->state);
 	cache_no_acl(inode);
 	if (S_ISDIR(mode)) {

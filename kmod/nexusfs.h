@@ -294,6 +294,16 @@ int nexus_log_append(struct nexus_zone *zone, struct nexus_rec_head *rec,
 int nexus_log_flush(struct nexus_zone *zone, u64 lsn);
 /* The same for everything there is (sync, freeze), from what is kept for it. */
 int nexus_log_sync(struct nexus_zone *zone);
+/*
+ * The same for what was done and is to be durable before the caller hears of it (dirsync).
+ * That it fails is no reason to say that nothing was done: the zone is read-only then,
+ * or the caller killed.
+ */
+static inline void nexus_settle(struct nexus_zone *zone, u64 lsn)
+{
+	(void)nexus_log_flush(zone, lsn);
+}
+
 /* Asks for a flush, waits for nothing.  Any context. */
 void nexus_log_kick(struct nexus_zone *zone);
 u64 nexus_log_tail(struct nexus_zone *zone);
@@ -524,6 +534,7 @@ struct inode *nexus_iget(struct super_block *sb, u64 ino);
 struct inode *nexus_iget_reply(struct super_block *sb,
 			       const struct nexus_entry_reply *er, u64 applied);
 void nexus_set_ops(struct inode *inode);	/* one switch over S_IFMT */
+void nexus_set_flags(struct inode *inode, u32 iflags); /* what the VFS is to know of NEXUS_IF_* */
 /* As nexus_iget_reply(), but -EAGAIN instead of asking again; for listings. */
 struct inode *nexus_iget_attr(struct super_block *sb,
 			      const struct nexus_entry_reply *er, u64 applied);

@@ -208,5 +208,8 @@ int nexus_rename(struct mnt_idmap *idmap, struct inode *old_dir,
 	nexus_dentry_set_pos(old_dentry, m.a.dpos);
 	if (exchange)
 		nexus_dentry_set_pos(new_dentry, m.a.spos);
+	if (IS_DIRSYNC(old_dir) || IS_DIRSYNC(new_dir))
+		nexus_settle(nexus_sb_zone(old_dir->i_sb),
+			     READ_ONCE(NEXUS_I(m.inode)->last_lsn));
 	return 0;
 }

@@ -79,6 +79,8 @@ int nexus_link(struct dentry *old, struct inode *dir, struct dentry *dentry)
 	nexus_listing_added(dir, pos, inode, &dentry->d_name);
 	nexus_dentry_set_pos(dentry, pos);
 	d_instantiate(dentry, inode);
+	if (IS_DIRSYNC(dir))
+		nexus_settle(di->zone, lsn);
 	return 0;
 }
 
@@ -142,9 +144,12 @@ static int nexus_remove(struct inode *dir, struct dentry *dentry, bool rmdir)
 	}
 	nexus_unlock_inodes(&set);
 	nexus_log_unreserve(&resv);
-	if (!err)
-		nexus_listing_changed(dir, nexus_dentry_pos(dentry), NULL);
-	return err;
+	if (err)
+		return err;
+	nexus_listing_changed(dir, nexus_dentry_pos(dentry), NULL);
+	if (IS_DIRSYNC(dir))
+		nexus_settle(di->zone, lsn);
+	return 0;
 }
 
 int nexus_unlink(struct inode *dir, struct dentry *dentry)

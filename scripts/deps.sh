@@ -25,14 +25,14 @@ packages=(
 	# Their tests.
 	libcmocka-dev lmdb-utils golang-go golang-github-containerd-ttrpc-dev python3-yaml
 	# What is run on the mounted filesystem, or to look into it.
-	sqlite3 fio strace attr acl nfs-kernel-server nfs-common psmisc procps iproute2 fuse3 libfuse3-dev gnuplot-nox
+	sqlite3 fio strace attr acl psmisc procps iproute2 fuse3 libfuse3-dev gnuplot-nox
 	secilc policycoreutils
 	# Packages.
 	debhelper dh-dkms debootstrap fakeroot man-db
 )
 
-# Databases and loads for 57-applications, programs for 52-realworld, whose Python is the system's.
-long=(postgresql postgresql-contrib rsync dbench postmark bonnie++ stress-ng vim-tiny)
+# A server that would run here, for kselftest's nfs.  Databases and loads for 57-applications, programs for 52-realworld, whose Python is the system's.
+long=(nfs-kernel-server nfs-common postgresql postgresql-contrib rsync dbench postmark bonnie++ stress-ng vim-tiny)
 python=$(readlink -f /usr/bin/python3 || true)
 [ -z "$python" ] || long+=("lib${python##*/}-testsuite")
 

@@ -53,7 +53,8 @@ static ssize_t nexus_read_iter(struct kiocb *iocb, struct iov_iter *to)
 
 	if (iocb->ki_flags & IOCB_DIRECT)
 		return nexus_direct_read(iocb, to);
-	if (iocb->ki_flags & IOCB_NOWAIT)
+	/* With IOCB_WAITQ a folio is waited for by a callback, and nothing else. */
+	if (iocb->ki_flags & (IOCB_NOWAIT | IOCB_WAITQ))
 		err = nexus_content_ready(inode) ? 0 : -EAGAIN;
 	else
 		err = nexus_content_load(inode, iocb->ki_pos,
@@ -103,6 +104,9 @@ int nexus_write_prepare(struct kiocb *iocb, size_t len)
 	struct inode *inode = file_inode(file);
 	int err;
 
+	/* It was not when it was opened. */
+	if (IS_IMMUTABLE(inode))
+		return -EPERM;
 	err = nexus_zone_writable(NEXUS_I(inode)->zone);
 	if (!err)
 		err = nexus_write_load(inode, iocb->ki_pos, len);
@@ -227,6 +231,11 @@ static vm_fault_t nexus_mkwrite_some(struct inode *inode, struct vm_fault *vmf,
 		ret = VM_FAULT_NOPAGE;
 		goto out;
 	}
+	/* Who makes it so writes all folios afterwards, which takes their locks. */
+	if (IS_IMMUTABLE(inode)) {
+		ret = VM_FAULT_SIGBUS;
+		goto out;
+	}
 	*end = min_t(pgoff_t, *end,
 		     DIV_ROUND_UP_ULL(i_size_read(inode), PAGE_SIZE));
 	if (vmf->pgoff >= *end) {
@@ -305,6 +314,8 @@ static vm_fault_t nexus_page_mkwrite(struct vm_fault *vmf)
 	vm_fault_t ret;
 	int err;
 
+	if (IS_IMMUTABLE(inode))
+		return VM_FAULT_SIGBUS;
 	sb_start_pagefault(inode->i_sb);
 	err = nexus_zone_writable(NEXUS_I(inode)->zone);
 	if (!err)
@@ -430,6 +441,7 @@ const struct file_operations nexus_file_fops = {
 	.fadvise	= nexus_fadvise,
 	.remap_file_range = nexus_remap_file_range,
 	.setlease	= generic_setlease,
+	.fop_flags	= FOP_BUFFER_RASYNC,
 };
 
 const struct inode_operations nexus_file_iops = {

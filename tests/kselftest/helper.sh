@@ -131,6 +131,28 @@ test_killed_again_and_again() {
 	rm -rf "$dir/helper-again"
 }
 
+# What is frozen needs no helper to stay so, to be read, or to thaw.
+test_dies_while_frozen() {
+	need_helper
+	local pid file=$dir/helper-frozen
+	echo before > "$file"
+	fsfreeze -f "$dir"
+	echo after > "$file" &
+	pid=$!
+	take_helper_away
+	[ "$(cat "$file")" = before ]
+	fails fsfreeze -f "$dir"
+	fsfreeze -u "$dir"
+	wait $pid
+	[ "$(cat "$file")" = after ]
+	fsfreeze -f "$dir"
+	bring_helper_back
+	echo 3 > /proc/sys/vm/drop_caches
+	[ "$(cat "$file")" = after ]
+	fsfreeze -u "$dir"
+	rm "$file"
+}
+
 test_second_helper_is_refused() {
 	need_helper
 	local status=0

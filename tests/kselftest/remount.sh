@@ -79,6 +79,23 @@ test_everything_is_there() {
 }
 
 # Scenario E4.
+# As on every filesystem it stays frozen below, until it is mounted and thawed.
+test_unmounted_while_frozen() {
+	need
+	echo before > "$dir/frozen"
+	fsfreeze -f "$dir"
+	umount "$dir"
+	mount -t nexusfs root "$dir"
+	[ "$(cat "$dir/frozen")" = before ]
+	fsfreeze -u "$dir"
+	echo after > "$dir/frozen"
+	down
+	check
+	up
+	[ "$(cat "$dir/frozen")" = after ]
+	rm "$dir/frozen"
+}
+
 test_helper_killed_before_the_end() {
 	need
 	make_tree "$dir/remount"
