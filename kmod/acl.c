@@ -12,25 +12,40 @@
 
 #include "xattr.h"
 
+static u32 nexus_acl_id(const struct posix_acl_entry *entry)
+{
+	switch (entry->e_tag) {
+	case ACL_USER:
+		return from_kuid(&init_user_ns, entry->e_uid);
+	case ACL_GROUP:
+		return from_kgid(&init_user_ns, entry->e_gid);
+	}
+	return ACL_UNDEFINED_ID;
+}
+
 /* The bytes of @acl, for kvfree(); or ERR_PTR. */
 static void *nexus_acl_value(const struct posix_acl *acl, size_t *len)
 {
-	void *value;
-	int n;
+	const struct posix_acl_entry *from, *end;
+	struct posix_acl_xattr_header *head;
+	struct posix_acl_xattr_entry *to;
 
 	*len = posix_acl_xattr_size(acl->a_count);
 	/* As on ext4 when it does not fit. */
 	if (*len > NEXUS_ACL_MAX)
 		return ERR_PTR(-ENOSPC);
-	value = kvmalloc(*len, GFP_KERNEL);
-	if (!value)
+	head = kvmalloc(*len, GFP_KERNEL);
+	if (!head)
 		return ERR_PTR(-ENOMEM);
-	n = posix_acl_to_xattr(&init_user_ns, acl, value, *len);
-	if (n < 0) {
-		kvfree(value);
-		return ERR_PTR(n);
+	head->a_version = cpu_to_le32(POSIX_ACL_XATTR_VERSION);
+	to = (void *)(head + 1);
+	FOREACH_ACL_ENTRY(from, acl, end) {
+		to->e_tag = cpu_to_le16(from->e_tag);
+		to->e_perm = cpu_to_le16(from->e_perm);
+		to->e_id = cpu_to_le32(nexus_acl_id(from));
+		to++;
 	}
-	return value;
+	return head;
 }
 
 /* The VFS keeps what this returns; it calls with @rcu where it must not sleep. */

@@ -301,8 +301,11 @@ static int scan_xattr(struct nexus_ck *ck)
 	u64 ino = key_id(ck);
 	int len;
 
-	if (ck->key.len == 9 || ck->key.len > 9 + NEXUS_XATTR_NAME_MAX)
+	if (ck->key.len == 9 || ck->key.len > 9 + NEXUS_XATTR_NAME_MAX ||
+	    memchr(ck->key.b + 9, 0, ck->key.len - 9))
 		nexus_ck_problem(ck, 'X', ino, 0, "name is not legal");
+	if (ck->len > sizeof(struct nexus_blob_val) + NEXUS_XATTR_VALUE_MAX)
+		nexus_ck_problem(ck, 'X', ino, 0, "value is too long");
 	nexus_key_inode(&ck->other, ino);
 	len = nexus_ck_look(ck, sizeof(struct nexus_inode_val));
 	if (!len)

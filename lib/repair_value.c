@@ -137,8 +137,11 @@ static int other_fields(struct nexus_rp *rp)
 			return drop(rp, "dropped: name is not legal");
 		return 0;
 	case NEXUS_KEY_XATTR:
-		if (rp->key.len == 9 || rp->key.len > 9 + NEXUS_XATTR_NAME_MAX)
+		if (rp->key.len == 9 || rp->key.len > 9 + NEXUS_XATTR_NAME_MAX ||
+		    memchr(rp->key.b + 9, 0, rp->key.len - 9))
 			return drop(rp, "dropped: name is not legal");
+		if (rp->len > sizeof(struct nexus_blob_val) + NEXUS_XATTR_VALUE_MAX)
+			return drop(rp, "dropped: value is too long");
 		return 0;
 	case NEXUS_KEY_CONTENT:
 		if (rp->len == sizeof(struct nexus_blob_val))

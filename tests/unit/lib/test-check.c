@@ -158,6 +158,40 @@ static void test_inline(void **state)
 	finds(&t, "length of content");
 }
 
+static void put_xattr(const struct nexus_key *k, size_t len, const char *what)
+{
+	static u8 val[sizeof(struct nexus_blob_val) + NEXUS_XATTR_VALUE_MAX + 1];
+	struct store t;
+
+	store_copy(&t, &s);
+	nexus_val_seal(val, sizeof(struct nexus_blob_val) + len, k->b[0]);
+	assert_int_equal(nexus_omap_put(&t.map, k->b, k->len, val,
+					sizeof(struct nexus_blob_val) + len), 0);
+	if (what) {
+		finds(&t, what);
+		return;
+	}
+	assert_int_equal(store_problems(&t, true), 0);
+	store_destroy(&t);
+}
+
+static void test_xattr(void **state)
+{
+	struct nexus_key k;
+
+	(void)state;
+	nexus_key_xattr(&k, 23, "user.b", 6);
+	put_xattr(&k, 0, NULL);
+	put_xattr(&k, NEXUS_XATTR_VALUE_MAX, NULL);
+	put_xattr(&k, NEXUS_XATTR_VALUE_MAX + 1, "value is too long");
+	nexus_key_xattr(&k, 23, "user\0b", 6);
+	put_xattr(&k, 1, "name is not legal");
+	nexus_key_xattr(&k, 23, NULL, 0);
+	put_xattr(&k, 1, "name is not legal");
+	nexus_key_xattr(&k, 99, "user.b", 6);
+	put_xattr(&k, 1, "xattr without an inode");
+}
+
 static void test_names(void **state)
 {
 	struct nexus_key k;
@@ -273,7 +307,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-		T(test_inodes), T(test_inline), T(test_names), T(test_space), T(test_shared),
+		T(test_inodes), T(test_inline), T(test_names), T(test_xattr), T(test_space), T(test_shared),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
