@@ -224,10 +224,8 @@ TEST_F(times, synchronous)
 	close(fd);
 	OK(set_flags("disk/dir", 0));
 	OK(set_flags("disk/file", 0));
-	if (nx_sh("mount -o remount,dirsync %s", nx_base()))
-		return;
-	DURABLE(mkdir("disk/two", 0755));
 	ASSERT_EQ(0, nx_sh("mount -o remount,sync %s", nx_base()));
+	DURABLE(mkdir("disk/two", 0755));
 	GET(fd, open("disk/file", O_WRONLY));
 	DURABLE(write(fd, "sync", 4) == 4 ? 0 : -1);
 	DURABLE(chown("disk/file", 1, 1));
