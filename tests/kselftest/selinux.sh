@@ -103,7 +103,7 @@ labels() {
 		os.chdir(top + "/sub")
 		s.bind("socket")
 		fd = os.open(top, os.O_TMPFILE | os.O_RDWR)
-		os.link(f"/proc/self/fd/{fd}", top + "/nameless", follow_symlinks=True)
+		os.link(f"/proc/self/fd/{fd}", top + "/nameless", src_dir_fd=fd, follow_symlinks=True)
 		with open("/proc/thread-self/attr/fscreate", "w") as f:
 		    f.write("system_u:object_r:other_t")
 		os.close(os.open(top + "/asked", os.O_CREAT | os.O_RDWR))
