@@ -100,7 +100,7 @@ make_source() {
 	fi
 	if [ -n "${with_acls:-}" ]; then
 		setfacl -m u:12:rw,g:34:r,m::rw "$1/dense"
-		setfacl -m u:13:rx "$1/sticky"
+		setfacl -m u:13:rwx,g::rx "$1/sticky"
 		[ -z "$defaults" ] || setfacl -m d:u:14:rwx,d:g::r,d:o::- "$1/sticky"
 		touch "$1/sticky/inherits"
 		mkdir "$1/sticky/inherits too"
@@ -152,8 +152,8 @@ by_rsync() {
 	[ -z "$with_xattrs" ] || letters+=X
 	[ -z "$with_acls" ] || letters+=A
 	rsync $letters --sparse --numeric-ids "$from/" "$to/"
-	# And it finds nothing that is different; access lists it does, on ext4, too.
-	changed=$(rsync ${letters%A} --sparse --numeric-ids --delete --itemize-changes --dry-run "$from/" "$to/")
+	# And it finds nothing that is different.
+	changed=$(rsync $letters --sparse --numeric-ids --delete --itemize-changes --dry-run "$from/" "$to/")
 	echo "$changed"
 	[ -z "$changed" ]
 }

@@ -34,7 +34,7 @@ up() {
 # Where none are taken, a policy that wants them makes every mount fail.
 takes_labels() {
 	touch "$1/probe"
-	setfattr -n security.selinux -v system_u:object_r:other_t:s0 "$1/probe"
+	setfattr -n security.selinux -v system_u:object_r:other_t "$1/probe"
 }
 
 # begin FS: mounted and empty at $at.
@@ -44,6 +44,7 @@ begin() {
 	mkdir -p $at
 	case $fs in
 	ext4)
+		[ -e /dev/loop-control ] || modprobe loop
 		truncate -s 64M $image
 		mkfs.ext4 -q -F $image
 		;;
@@ -70,9 +71,9 @@ is() {
 	shift
 	for path; do
 		seen=$(stat -c %C "$at/$path")
-		[[ $seen =~ :object_r:$type(:s0)?$ ]] || { echo "$path: $seen, not $type" && return 1; }
+		[[ $seen =~ :object_r:$type$ ]] || { echo "$path: $seen, not $type" && return 1; }
 		seen=$(getfattr -h --only-values -n security.selinux "$at/$path" | tr -d '\0')
-		[[ $seen =~ :object_r:$type(:s0)?$ ]] || { echo "$path: attribute $seen, not $type" && return 1; }
+		[[ $seen =~ :object_r:$type$ ]] || { echo "$path: attribute $seen, not $type" && return 1; }
 	done
 }
 
@@ -88,7 +89,7 @@ made() {
 labels() {
 	begin "$1"
 	mkdir $at/d
-	chcon system_u:object_r:dir_t:s0 $at/d
+	chcon system_u:object_r:dir_t $at/d
 	touch $at/d/file $at/d/special
 	ln -s nowhere $at/d/link
 	mkfifo $at/d/fifo
@@ -102,9 +103,9 @@ labels() {
 		os.chdir(top + "/sub")
 		s.bind("socket")
 		fd = os.open(top, os.O_TMPFILE | os.O_RDWR)
-		os.link(f"/proc/self/fd/{fd}", top + "/nameless", follow_symlinks=True)
+		os.link(f"/proc/self/fd/{fd}", top + "/nameless", src_dir_fd=fd, follow_symlinks=True)
 		with open("/proc/thread-self/attr/fscreate", "w") as f:
-		    f.write("system_u:object_r:other_t:s0")
+		    f.write("system_u:object_r:other_t")
 		os.close(os.open(top + "/asked", os.O_CREAT | os.O_RDWR))
 	PYTHON
 	# A label stays with the inode.
@@ -112,7 +113,7 @@ labels() {
 	mv $at/d/special $at/d/renamed
 	touch $at/d/special
 	mkdir $at/elsewhere
-	chcon system_u:object_r:other_t:s0 $at/elsewhere
+	chcon system_u:object_r:other_t $at/elsewhere
 	touch $at/elsewhere/moved
 	mv $at/elsewhere/moved $at/d/moved
 	made
@@ -135,8 +136,8 @@ relabelled() {
 	mkdir -p $at/d/sub
 	touch $at/d/one $at/d/sub/two
 	ln -s one $at/d/link
-	printf '%s\n' "/d(/.*)? system_u:object_r:dir_t:s0" "/d/sub(/.*)? system_u:object_r:other_t:s0" \
-		"/d/link -l system_u:object_r:special_t:s0" > "$tap_tmp/contexts"
+	printf '%s\n' "/d(/.*)? system_u:object_r:dir_t" "/d/sub(/.*)? system_u:object_r:other_t" \
+		"/d/link -l system_u:object_r:special_t" > "$tap_tmp/contexts"
 	setfiles -F -r $at "$tap_tmp/contexts" $at/d
 	is dir_t d d/one
 	is other_t d/sub d/sub/two
@@ -149,7 +150,7 @@ relabelled() {
 	[ -z "$(setfiles -v -F -r $at "$tap_tmp/contexts" $at/d)" ]
 	# A label can be changed and not removed; one of no policy is refused to those who may not.
 	fails setfattr -x security.selinux $at/d/one
-	fails setpriv --reuid=12 --clear-groups chcon system_u:object_r:no_such_t:s0 $at/d/one
+	fails setpriv --reuid=12 --clear-groups chcon system_u:object_r:no_such_t $at/d/one
 	is dir_t d/one
 }
 test_setfiles_on_ext4() { relabelled ext4; }
@@ -159,14 +160,14 @@ test_setfiles() { relabelled nexusfs; }
 options() {
 	begin "$1"
 	touch $at/file
-	chcon system_u:object_r:other_t:s0 $at/file
-	again context=system_u:object_r:mounted_t:s0
+	chcon system_u:object_r:other_t $at/file
+	again context=system_u:object_r:mounted_t
 	[[ $(stat -c %C $at/file) =~ :mounted_t ]]
 	grep -E " $at .*context=" /proc/mounts
 	touch $at/new
 	[[ $(stat -c %C $at/new) =~ :mounted_t ]]
-	fails chcon system_u:object_r:other_t:s0 $at/file
-	again rootcontext=system_u:object_r:dir_t:s0
+	fails chcon system_u:object_r:other_t $at/file
+	again rootcontext=system_u:object_r:dir_t
 	[[ $(stat -c %C $at) =~ :dir_t ]]
 	is other_t file
 	again
@@ -181,7 +182,7 @@ refused() {
 	begin "$1"
 	echo hidden > $at/secret
 	echo open > $at/file
-	chcon system_u:object_r:secret_t:s0 $at/secret
+	chcon system_u:object_r:secret_t $at/secret
 	again
 	echo 1 > $selinuxfs/enforce
 	! cat $at/secret > /dev/null 2> "$tap_tmp/why" || bad+=" read"
