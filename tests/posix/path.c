@@ -125,7 +125,7 @@ static int do_watch(const char *path)
 
 /* Where a path leads; other names are for one that is not there. */
 enum { FILE_, MISSING, DIR_, LINK_, LINKDIR, DANGLING_, FILE_SLASH, MISSING_SLASH, DIR_SLASH, LINKDIR_SLASH,
-       DANGLING_SLASH, DIR_DOT, LOOP_, KINDS };
+	DANGLING_SLASH, DIR_DOT, LOOP_, KINDS };
 
 static const struct {
 	const char *name, *path;

@@ -341,8 +341,8 @@ int main(int argc, char **argv)
 			return 2;
 		}
 	}
-	if (optind >= argc || geteuid()) {
-		fprintf(stderr, "usage, as root: px [-o RESULTS] [-k] [-l] DIRECTORY [OPERATION]...\n");
+	if (optind >= argc) {
+		fprintf(stderr, "usage: px [-o RESULTS] [-k] [-l] DIRECTORY [OPERATION]...\n");
 		return 2;
 	}
 	arena = mmap(NULL, sizeof(*arena), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);

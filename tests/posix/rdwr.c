@@ -130,7 +130,7 @@ PX_OPERATION(write)
 		long long end = offsets[o] + lengths[l], size = sizes[s], got, n;
 
 		/* What lies between the old end and the new data is zeros. */
-		memset(model, 0, sizeof(model));
+		memset(model, 0, (size_t)(end > size ? end : size));
 		memcpy(model, pattern, (size_t)sizes[s]);
 		memcpy(model + offsets[o], pattern, (size_t)lengths[l]);
 		if (lengths[l] && end > size)
