@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * rename, with NOREPLACE (which the VFS has checked) and EXCHANGE.
+ * rename, with NOREPLACE (which the VFS has checked), EXCHANGE and WHITEOUT.
  *
  * Directories: i_rwsem of both parents is held, and s_vfs_rename_mutex when
  * they differ.  A directory renamed within its parent is not locked by the VFS:
@@ -10,11 +10,13 @@
 
 #include "listing.h"
 #include "quota.h"
+#include "xattr.h"
 
 struct nexus_move {
 	struct inode	*sdir, *ddir;
 	struct inode	*inode;
 	struct inode	*target;	/* replaced or exchanged, or NULL */
+	struct inode	*whiteout;	/* new, at the old name, or NULL */
 	struct nexus_rename_args a;
 	struct timespec64 now;
 };
@@ -70,7 +72,8 @@ static void nexus_moved(struct nexus_move *m, u64 lsn)
 			nexus_subdir_removed(m->sdir);
 			nexus_subdir_added(m->ddir);
 		}
-		sdi->children--;
+		if (!m->whiteout)
+			sdi->children--;
 		ddi->children++;
 		if (m->target) {
 			ddi->children--;
@@ -112,7 +115,9 @@ static int nexus_move(struct nexus_move *m)
 	    (S_ISDIR(m->target->i_mode) || m->target->i_nlink == 1))
 		forget = sizeof(struct nexus_rec_forget);
 	len = nexus_rec_rename_len(m->a.snamelen, m->a.dnamelen);
-	rec = kzalloc(len, GFP_KERNEL);
+	if (m->a.whiteout)
+		len += nexus_rec_whiteout_len(m->a.whiteout->xattrlen);
+	rec = kvzalloc(len, GFP_KERNEL);
 	if (!rec)
 		return -ENOMEM;
 	err = nexus_log_reserve(zone, &resv, len + forget, 0);
@@ -121,21 +126,94 @@ static int nexus_move(struct nexus_move *m)
 	nexus_rec_rename(rec, &m->a, nexus_ts(m->now));
 
 	nexus_lock_inodes(&set, m->sdir, m->ddir, m->inode, m->target);
+	/* Nobody else can have it: its number is new. */
+	if (m->whiteout)
+		mutex_lock_nested(&NEXUS_I(m->whiteout)->log_mutex, NEXUS_LOCKSET);
 	err = nexus_mutate(zone, &resv, rec, &lsn);
 	if (!err) {
 		nexus_moved(m, lsn);
+		if (m->whiteout) {
+			nexus_inode_logged(NEXUS_I(m->whiteout), lsn);
+			nexus_quota_created(NEXUS_I(m->whiteout), lsn);
+		}
 		if (forget) {
 			set_bit(NEXUS_I_ORPHAN, &ti->state);
 			ti->evict_resv.zone = zone;
 			nexus_resv_move(&ti->evict_resv, &resv, forget);
 		}
 	}
+	if (m->whiteout)
+		mutex_unlock(&NEXUS_I(m->whiteout)->log_mutex);
 	nexus_unlock_inodes(&set);
 	nexus_log_unreserve(&resv);
 out:
-	kfree(rec);
+	kvfree(rec);
 	return err;
 }
+
+/* ---- whiteouts ------------------------------------------------------------------ */
+
+/*
+ * A character device 0/0 without rights takes the old name, as the record of the rename
+ * says.  On success m->whiteout is referenced and unlocked.
+ */
+static int nexus_move_whiteout(struct mnt_idmap *idmap, struct nexus_move *m)
+{
+	struct nexus_whiteout_args w = {};
+	struct nexus_xattr_part xattrs = {};
+	struct nexus_inode *wi;
+	struct inode *inode;
+	int err;
+
+	inode = nexus_new_inode(idmap, m->sdir, S_IFCHR | WHITEOUT_MODE, WHITEOUT_DEV);
+	if (IS_ERR(inode))
+		return PTR_ERR(inode);
+	wi = NEXUS_I(inode);
+	wi->parent = m->a.sparent;
+	wi->pos = m->a.spos;
+	err = nexus_xattr_new(inode, m->sdir, NULL, &xattrs);
+	if (!err)
+		err = nexus_hash_new(inode);
+	if (err) {
+		iput(inode);
+		goto out;
+	}
+	w.ino = inode->i_ino;
+	w.generation = inode->i_generation;
+	w.uid = i_uid_read(inode);
+	w.gid = i_gid_read(inode);
+	w.projid = wi->projid;
+	w.xattrs = xattrs.buf;
+	w.xattrlen = xattrs.len;
+	m->a.whiteout = &w;
+	m->whiteout = inode;
+	err = nexus_move(m);
+	m->a.whiteout = NULL;
+	if (err) {
+		m->whiteout = NULL;
+		nexus_discard(inode);
+		goto out;
+	}
+	unlock_new_inode(inode);
+out:
+	kvfree(xattrs.buf);
+	return err;
+}
+
+/*
+ * So that the directory's names are still all in the dcache: @left gets the old name.
+ * It is free only when the old dentry has moved; the VFS moves it once more, which then
+ * changes nothing.
+ */
+static void nexus_leave_whiteout(struct dentry *left, const struct nexus_move *m,
+				 struct dentry *old_dentry, struct dentry *new_dentry)
+{
+	d_move(old_dentry, new_dentry);
+	nexus_dentry_set_pos(left, m->a.spos);
+	d_add(left, m->whiteout);
+}
+
+/* ---- the operation --------------------------------------------------------------- */
 
 int nexus_rename(struct mnt_idmap *idmap, struct inode *old_dir,
 		 struct dentry *old_dentry, struct inode *new_dir,
@@ -148,9 +226,13 @@ int nexus_rename(struct mnt_idmap *idmap, struct inode *old_dir,
 		.inode = d_inode(old_dentry),
 		.target = d_inode(new_dentry),
 	};
+	struct dentry *left = NULL;
 	int err;
 
-	if (flags & ~(RENAME_NOREPLACE | RENAME_EXCHANGE))
+	if (flags & ~(RENAME_NOREPLACE | RENAME_EXCHANGE | RENAME_WHITEOUT))
+		return -EINVAL;
+	if ((flags & RENAME_WHITEOUT) &&
+	    !(nexus_sb_zone(old_dir->i_sb)->features & NEXUS_INCOMPAT_WHITEOUT))
 		return -EINVAL;
 	if (nexus_sys_name(old_dir, &old_dentry->d_name) ||
 	    nexus_sys_name(new_dir, &new_dentry->d_name))
@@ -195,11 +277,20 @@ int nexus_rename(struct mnt_idmap *idmap, struct inode *old_dir,
 		.dnamelen = new_dentry->d_name.len,
 		.flags = exchange ? NEXUS_RF_EXCHANGE : 0,
 	};
-	err = nexus_move(&m);
-	if (err)
+	if (flags & RENAME_WHITEOUT) {
+		left = d_alloc(old_dentry->d_parent, &old_dentry->d_name);
+		if (!left)
+			return -ENOMEM;
+		err = nexus_move_whiteout(idmap, &m);
+	} else {
+		err = nexus_move(&m);
+	}
+	if (err) {
+		dput(left);
 		return err;
+	}
 
-	nexus_listing_changed(old_dir, m.a.spos, exchange ? m.target : NULL);
+	nexus_listing_changed(old_dir, m.a.spos, exchange ? m.target : m.whiteout);
 	if (m.target)
 		nexus_listing_changed(new_dir, m.a.dpos, m.inode);
 	else
@@ -208,6 +299,9 @@ int nexus_rename(struct mnt_idmap *idmap, struct inode *old_dir,
 	nexus_dentry_set_pos(old_dentry, m.a.dpos);
 	if (exchange)
 		nexus_dentry_set_pos(new_dentry, m.a.spos);
+	if (left)
+		nexus_leave_whiteout(left, &m, old_dentry, new_dentry);
+	dput(left);
 	if (IS_DIRSYNC(old_dir) || IS_DIRSYNC(new_dir))
 		nexus_settle(nexus_sb_zone(old_dir->i_sb),
 			     READ_ONCE(NEXUS_I(m.inode)->last_lsn));

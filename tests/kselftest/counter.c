@@ -147,6 +147,9 @@ TEST_F(cnt, changes_in_a_new_directory)
 		OK(mkdir(other, 0755));
 		if (i % 2)
 			OK(rmdir(other));
+		snprintf(other, sizeof(other), "w%d", i);
+		OK(renameat2(AT_FDCWD, name, AT_FDCWD, other, RENAME_WHITEOUT));
+		OK(unlink(name));
 	}
 	ASKED_NOTHING();
 }
@@ -248,6 +251,28 @@ TEST_F(cnt, warm_xattrs)
 	BEGIN();
 	EXPECT_EQ(0, listxattr("f1", NULL, 0));
 	FAILS(ENODATA, getxattr("f1", "security.capability", buf, sizeof(buf)));
+	ASKED_NOTHING();
+}
+
+static int count_names(const char *path);
+
+/* What is left at the old name is known like any new file. */
+TEST_F(cnt, whiteouts)
+{
+	struct stat st;
+	int i;
+
+	OK(mkdir("new", 0755));
+	OK(nx_put("new/f", "x"));
+	OK(nx_put("new/over", "x"));
+	BEGIN();
+	OK(renameat2(AT_FDCWD, "new/f", AT_FDCWD, "new/over", RENAME_WHITEOUT));
+	for (i = 0; i < 10; i++) {
+		OK(stat("new/f", &st));
+		EXPECT_EQ(S_IFCHR, st.st_mode);
+		FAILS(ENOENT, stat("new/g", &st));
+		EXPECT_EQ(2, count_names("new"));
+	}
 	ASKED_NOTHING();
 }
 

@@ -474,4 +474,89 @@ TEST_F(dir, no_cycles_by_races)
 	EXPECT_EQ(4, found);
 }
 
+/* Also for those who look at the names only. */
+static bool whiteout_at(const char *dir, const char *name)
+{
+	char path[PATH_MAX];
+	struct dirent *de;
+	struct stat st;
+	int n = 0;
+	DIR *d;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	if (lstat(path, &st) || st.st_mode != S_IFCHR || st.st_rdev || st.st_nlink != 1)
+		return false;
+	d = opendir(dir);
+	while (d && (de = readdir(d)))
+		if (!strcmp(de->d_name, name))
+			n += de->d_type == DT_CHR && de->d_ino == st.st_ino ? 1 : 100;
+	return d && !closedir(d) && n == 1;
+}
+
+static int white_out(const char *from, const char *to)
+{
+	return renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_WHITEOUT);
+}
+
+TEST_F(dir, whiteout)
+{
+	struct stat before, after;
+	int i;
+
+	OK(mkdir("d", 0755));
+	OK(mkdir("e", 0755));
+	OK(nx_put("d/a", "a"));
+	OK(nx_put("d/b", "b"));
+	OK(nx_put("d/c", "c"));
+	OK(nx_put("d/over", "over"));
+	OK(mkdir("d/sub", 0755));
+	OK(nx_put("d/sub/f", "f"));
+	OK(stat("d", &before));
+	/* In a directory of which every name is known, and in one of which none is. */
+	for (i = 0; i < 2; i++) {
+		FAILS(EEXIST, renameat2(AT_FDCWD, "d/a", AT_FDCWD, "d/over",
+					RENAME_WHITEOUT | RENAME_NOREPLACE));
+		FAILS(EINVAL, renameat2(AT_FDCWD, "d/a", AT_FDCWD, "d/over",
+					RENAME_WHITEOUT | RENAME_EXCHANGE));
+		FAILS(ENOENT, white_out("d/none", "d/x"));
+		FAILS(ENOENT, stat("d/x", &after));
+		nx_drop_caches();
+	}
+	OK(white_out("d/a", "d/x"));
+	EXPECT_TRUE(whiteout_at("d", "a"));
+	EXPECT_STREQ("a", nx_get("d/x"));
+	OK(white_out("d/b", "e/b"));
+	EXPECT_STREQ("b", nx_get("e/b"));
+	OK(white_out("d/c", "d/over"));
+	EXPECT_STREQ("c", nx_get("d/over"));
+	OK(white_out("d/sub", "e/sub"));
+	EXPECT_STREQ("f", nx_get("e/sub/f"));
+	for (i = 0; i < 2; i++) {
+		EXPECT_TRUE(whiteout_at("d", "a"));
+		EXPECT_TRUE(whiteout_at("d", "b"));
+		EXPECT_TRUE(whiteout_at("d", "c"));
+		EXPECT_TRUE(whiteout_at("d", "sub"));
+		OK(stat("d", &after));
+		EXPECT_EQ(before.st_nlink - 1, after.st_nlink);
+		OK(stat("e", &after));
+		EXPECT_EQ(3, after.st_nlink);
+		EXPECT_STREQ("a", nx_get("d/x"));
+		EXPECT_STREQ("c", nx_get("d/over"));
+		nx_drop_caches();
+	}
+	/* Each is a file of its own, and nobody's. */
+	FAILS(ENOTEMPTY, rmdir("d"));
+	OK(unlink("d/a"));
+	OK(rename("e/b", "d/b"));
+	EXPECT_STREQ("b", nx_get("d/b"));
+	OK(white_out("d/b", "d/c"));
+	EXPECT_STREQ("b", nx_get("d/c"));
+	EXPECT_TRUE(whiteout_at("d", "b"));
+	FAILS(ENOENT, stat("d/a", &after));
+	/* The same name for the same file: nothing happens. */
+	OK(link("d/x", "d/y"));
+	OK(white_out("d/x", "d/y"));
+	EXPECT_STREQ("a", nx_get("d/x"));
+}
+
 TEST_HARNESS_MAIN
