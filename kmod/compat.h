@@ -139,6 +139,13 @@ static inline struct file *nexus_shmem_file(const char *name, loff_t size)
 #define NEXUS_FILEATTR	struct fileattr
 #endif
 
+/*
+ * Whose writeback a folio should be is told by folio since 6.13 and some 6.12.y, by page
+ * before: that begins at the same place.
+ */
+#define nexus_wbc_account(wbc, folio, bytes) \
+	wbc_account_cgroup_owner(wbc, (void *)(folio), bytes)
+
 /* d_revalidate is told directory and name since 6.14. */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 14, 0)
 #define NEXUS_DEFINE_REVALIDATE(op, impl) \

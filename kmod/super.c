@@ -247,6 +247,8 @@ static int nexus_fill_super(struct super_block *sb, struct fs_context *fc)
 	sb->s_time_max = S64_MAX;
 	/* Blocks are checksummed while they are written. */
 	sb->s_iflags |= SB_I_STABLE_WRITES;
+	/* Writeback is that of the cgroup that dirtied, and so is its I/O (writeback.c). */
+	sb->s_iflags |= SB_I_CGROUPWB;
 	/* Inodes remember that a write has no bits to strip: only the VFS adds any. */
 	sb->s_flags |= SB_NOSEC;
 

@@ -561,6 +561,7 @@ void nexus_reads_drain(void);
 struct nexus_wio {
 	struct work_struct work;
 	struct inode *inode;
+	struct cgroup_subsys_state *css; /* who pays for the I/O; referenced; NULL: nobody */
 	struct nexus_resv resv;		/* log bytes of its records, at least */
 	u64 fblock;
 	u64 size;			/* end of what is written; zeros behind it */

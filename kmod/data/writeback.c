@@ -6,8 +6,11 @@
  * At completion, under the inode's log_mutex: record, map, and only then the end
  * of writeback, so a folio that is clean can always be read back.
  */
+#include <linux/backing-dev.h>
+#include <linux/cgroup.h>
 #include <linux/completion.h>
 #include <linux/highmem.h>
+#include <linux/kthread.h>
 #include <linux/mempool.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
@@ -42,6 +45,7 @@ static struct nexus_wio *nexus_wio_new(struct inode *inode, u64 fblock)
 	struct nexus_wio *wio = mempool_alloc(nexus_wio_pool, GFP_NOFS);
 
 	wio->inode = inode;
+	wio->css = NULL;
 	wio->size = 0;
 	wio->resv = (struct nexus_resv){ .zone = NEXUS_I(inode)->zone };
 	wio->fblock = fblock;
@@ -244,6 +248,9 @@ static void nexus_wio_work(struct work_struct *work)
 	int err = READ_ONCE(zone->error);
 	u32 first = 0, nr;
 
+	/* The host's requests are made by this thread, on behalf of who dirtied the inode. */
+	if (wio->css)
+		kthread_associate_blkcg(wio->css);
 	if (!err)
 		nexus_wio_checksum(wio);
 	if (!err && wio->inplace) {
@@ -262,6 +269,10 @@ static void nexus_wio_work(struct work_struct *work)
 	if (!wio->inplace)
 		nexus_packs_unreserve(zone, wio->nr - first);
 	nexus_wio_landed(wio, first, wio->nr - first);
+	if (wio->css) {
+		kthread_associate_blkcg(NULL);
+		css_put(wio->css);
+	}
 	nexus_host_end(flags);
 	nexus_wio_end(wio, err);
 }
@@ -277,6 +288,20 @@ static enum nexus_packs_kind nexus_writer_kind(const struct nexus_writer *w,
 					  NEXUS_PACKS_STREAM;
 }
 
+/* Of the cgroup whose writeback this is, referenced, or NULL. */
+static struct cgroup_subsys_state *nexus_writer_css(const struct nexus_writer *w)
+{
+	struct cgroup_subsys_state *css = NULL;
+
+#ifdef CONFIG_CGROUP_WRITEBACK
+	if (w->wbc->wb)
+		css = w->wbc->wb->blkcg_css;
+	if (css)
+		css_get(css);
+#endif
+	return css;
+}
+
 static void nexus_writer_submit(struct nexus_writer *w)
 {
 	struct nexus_wio *wio = w->wio;
@@ -289,6 +314,7 @@ static void nexus_writer_submit(struct nexus_writer *w)
 		return;
 	}
 	wio->kind = nexus_writer_kind(w, wio->nr);
+	wio->css = nexus_writer_css(w);
 	INIT_WORK(&wio->work, nexus_wio_work);
 	queue_work(nexus_write_wq, &wio->work);
 }
@@ -386,6 +412,7 @@ static void nexus_write_folio(struct nexus_writer *w, struct folio *folio)
 	loff_t pos = folio_pos(folio);
 	u64 blocks, delayed, inplace, part;
 
+	nexus_wbc_account(w->wbc, folio, folio_size(folio));
 	w->size = i_size_read(inode);
 	if (w->size < pos + (loff_t)folio_size(folio)) {
 		/* Blocks behind the end: it is being truncated. */

@@ -78,7 +78,6 @@ test_everything_is_there() {
 	cmp "$tap_tmp/before" "$tap_tmp/after"
 }
 
-# Scenario E4.
 # As on every filesystem it stays frozen below, until it is mounted and thawed.
 test_unmounted_while_frozen() {
 	need
@@ -96,6 +95,7 @@ test_unmounted_while_frozen() {
 	rm "$dir/frozen"
 }
 
+# Scenario E4.
 test_helper_killed_before_the_end() {
 	need
 	make_tree "$dir/remount"
