@@ -31,6 +31,29 @@ u64 nexus_dir_known_to(struct nexus_inode *ni);
 struct dentry *nexus_add(struct inode *dir, struct dentry *dentry,
 			 struct inode *inode, u64 pos);
 
+/* ---- names of directories and inodes that change -------------------------------- */
+
+/*
+ * A subdirectory came to or went from @dir.  The counts are the store's: however
+ * wrong, they must not upset the VFS.
+ */
+static inline void nexus_subdir_added(struct inode *dir)
+{
+	if (dir->i_nlink >= 2 && dir->i_nlink < INT_MAX)
+		inc_nlink(dir);
+}
+
+static inline void nexus_subdir_removed(struct inode *dir)
+{
+	if (dir->i_nlink > 2)
+		drop_nlink(dir);
+}
+
+/* namei.c: hashes and locks a new inode; -EIO: somebody has its number already. */
+int nexus_hash_new(struct inode *inode);
+/* The end of one that was hashed and locked, and never came to be. */
+void nexus_discard(struct inode *inode);
+
 /* ---- prime.c: under the directory's i_rwsem, held any way --------------------------- */
 
 /*

@@ -574,27 +574,6 @@ static inline void nexus_dentry_set_pos(struct dentry *dentry, u64 pos)
 	dentry->d_fsdata = (void *)(unsigned long)pos;
 }
 
-/*
- * A subdirectory came to or went from @dir.  The counts are the store's: however
- * wrong, they must not upset the VFS.
- */
-static inline void nexus_subdir_added(struct inode *dir)
-{
-	if (dir->i_nlink >= 2 && dir->i_nlink < INT_MAX)
-		inc_nlink(dir);
-}
-
-static inline void nexus_subdir_removed(struct inode *dir)
-{
-	if (dir->i_nlink > 2)
-		drop_nlink(dir);
-}
-
-/* namei.c */
-/* Hashes and locks a new inode; -EIO: somebody has its number already. */
-int nexus_hash_new(struct inode *inode);
-/* The end of one that was hashed and locked, and never came to be. */
-void nexus_discard(struct inode *inode);
 /* unlink.c */
 int nexus_link(struct dentry *old, struct inode *dir, struct dentry *dentry);
 int nexus_unlink(struct inode *dir, struct dentry *dentry);

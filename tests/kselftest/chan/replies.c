@@ -8,6 +8,7 @@
 
 #include <linux/quota.h>
 #include <sys/syscall.h>
+#include <sys/xattr.h>
 
 #ifndef SYS_quotactl_fd
 #define SYS_quotactl_fd 443
@@ -46,12 +47,16 @@
 		sizeof(((struct nexus_extent *)0)->f)
 #define Q(f)	DATA, offsetof(struct nexus_quota_reply, f), \
 		sizeof(((struct nexus_quota_reply *)0)->f)
+#define V(f)	DATA, offsetof(struct nexus_xattr_reply, f), \
+		sizeof(((struct nexus_xattr_reply *)0)->f)
 #define LEN	LENGTH, 0, 0
 
 #define LOOKUP	NEXUS_OP_LOOKUP
 #define LIST	NEXUS_OP_LIST
 #define EXTENTS	NEXUS_OP_EXTENTS
 #define LINK	NEXUS_OP_READLINK
+#define NAMES	NEXUS_OP_LISTXATTR
+#define VALUE	NEXUS_OP_GETXATTR
 
 /* The letter is the kind of name it is tried on; see reply.h. */
 static const struct {
@@ -194,9 +199,32 @@ static const struct {
 	{ 'y', { EXTENTS, "extents unsorted", RX(0, offset), 40960, -EIO } },
 	{ 'y', { EXTENTS, "extent of 0 blocks", RX(1, nblocks), 0, -EIO } },
 	{ 'y', { EXTENTS, "extent in pack 0", RX(1, pack), 0, -EIO } },
+	{ 'a', { NAMES, "name without an end", DATA, 13, 1, 'x', -EIO } },
+	{ 'a', { NAMES, "empty name", DATA, 0, 1, 0, -EIO } },
+	{ 'a', { NAMES, "the same name twice", DATA, 12, 1, 'a', -EIO } },
+	{ 'a', { NAMES, "names cut", LEN, -1, -EIO } },
+	{ 'a', { NAMES, "names refused", H(status), -EUCLEAN, -EUCLEAN } },
+	{ 'a', { NAMES, "no such inode", H(status), -ENOENT, -ESTALE } },
+	{ 'a', { VALUE, "total too large", V(total), 65537, -EIO } },
+	{ 'a', { VALUE, "total below what is there", V(total), 7, -EIO } },
+	{ 'a', { VALUE, "value reserved", V(reserved), 1, -EIO } },
+	{ 'a', { VALUE, "nothing of a value", LEN, -8, -EIO } },
+	{ 'a', { VALUE, "value shorter than its head", LEN, -9, -EIO } },
+	{ 'a', { VALUE, "listed and not there", H(status), -ENODATA, -EIO } },
+	{ 'a', { VALUE, "value refused", H(status), -EUCLEAN, -EUCLEAN } },
 };
 
 #define NPATCHES (sizeof(patches) / sizeof(patches[0]))
+
+static int op_listxattr(const char *path)
+{
+	return listxattr(path, NULL, 0) < 0 ? -errno : 0;
+}
+
+static int op_getxattr(const char *path)
+{
+	return getxattr(path, "user.a", NULL, 0) < 0 ? -errno : 0;
+}
 
 static op_fn op_of(const struct patch *p)
 {
@@ -207,6 +235,10 @@ static op_fn op_of(const struct patch *p)
 		return op_read;
 	case LINK:
 		return op_readlink;
+	case NAMES:
+		return op_listxattr;
+	case VALUE:
+		return op_getxattr;
 	default:
 		return op_lstat;
 	}
@@ -242,7 +274,9 @@ static void test_patches(void)
 		ok_err(ctl->patched && !good ? err : 1, ctl->patch.want,
 		       "%s: %s", ctl->patch.op == LIST ? "LIST" :
 		       ctl->patch.op == EXTENTS ? "EXTENTS" :
-		       ctl->patch.op == LINK ? "READLINK" : "LOOKUP",
+		       ctl->patch.op == LINK ? "READLINK" :
+		       ctl->patch.op == NAMES ? "LISTXATTR" :
+		       ctl->patch.op == VALUE ? "GETXATTR" : "LOOKUP",
 		       ctl->patch.name);
 	}
 }

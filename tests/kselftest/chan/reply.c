@@ -10,7 +10,7 @@
 
 #define BASE_INO	1000	/* ino = BASE_INO + number * 8 + kind */
 
-static const char kinds[] = "fxydlmq";
+static const char kinds[] = "fxydlmqa";
 
 static void fill_attr(struct nexus_attr *a, uint64_t ino, uint64_t parent)
 {
@@ -42,6 +42,7 @@ static void fill_attr(struct nexus_attr *a, uint64_t ino, uint64_t parent)
 		a->size = a->disk_size = 6;
 		break;
 	case 'f':
+	case 'a':
 		a->mode = S_IFREG | 0644;
 		break;
 	case 'q':
@@ -90,6 +91,8 @@ static uint32_t entry(void *to, uint64_t ino, uint64_t parent, uint64_t pos)
 	memset(er, 0, sizeof(*er));
 	fill_attr(&er->attr, ino, parent);
 	er->pos = pos;
+	if (kind != 'a')
+		er->flags |= NEXUS_ER_NO_XATTRS;
 	if (kind == 'x' || kind == 'q') {
 		er->nextents = 2;
 		er->flags |= NEXUS_ER_EXTENTS_ALL;
@@ -178,6 +181,19 @@ void make_reply(const struct nexus_request *req, struct nexus_reply *r)
 		x->next_offset = 12288;
 		fill_extents(x->extent);
 		r->len = sizeof(*x) + 2 * sizeof(struct nexus_extent);
+		break;
+	}
+	case NEXUS_OP_LISTXATTR:
+		memcpy(r->data, "user.a\0user.b", 14);
+		r->len = 14;
+		break;
+	case NEXUS_OP_GETXATTR: {
+		struct nexus_xattr_reply *x = (void *)r->data;
+
+		memset(x, 0, sizeof(*x));
+		x->total = 8;
+		memcpy(x->data, "a value.", 8);
+		r->len = sizeof(*x) + 8;
 		break;
 	}
 	case NEXUS_OP_OPEN_PACK:

@@ -3,7 +3,8 @@
  * The tree the fake helper answers from.  A name says what it is: fN an empty
  * file, xN a file of two extents, yN one whose extents must be asked for, dN a
  * directory of three entries, lN a symlink whose target must be asked for, mN
- * one with its target; nothing else exists.
+ * one with its target, aN an empty file with extended attributes, which the others have
+ * not; nothing else exists.
  */
 #ifndef REPLY_H
 #define REPLY_H
