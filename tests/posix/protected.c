@@ -25,6 +25,20 @@ static const struct {
 	{ "creat", O_CREAT | O_RDWR }, { "plain", O_RDWR }, { "creat-excl", O_CREAT | O_EXCL | O_RDWR },
 };
 
+/* As root directory the one that all is made in, so that it is on the same mount. */
+static void roots(void *arg)
+{
+	(void)arg;
+	px_must(chroot("."));
+	px_err(EBUSY, rename("/", "x"), "root/rename");
+	px_err(EBUSY, rename("x", "/"), "root/rename-to");
+	px_err(EEXIST, mkdir("/", 0755), "root/mkdir");
+	px_err(EEXIST, mknod("/", S_IFREG | 0644, 0), "root/mknod");
+	px_err(EEXIST, symlink("x", "/"), "root/symlink");
+	px_err(EISDIR, open("/", O_RDWR | O_CREAT, 0644), "root/creat");
+	px_err(EPERM, link("/", "x"), "root/link");
+}
+
 PX_OPERATION(protected)
 {
 	static const enum px_type types[] = { PX_REG, PX_FIFO, PX_LNK };
@@ -65,11 +79,5 @@ PX_OPERATION(protected)
 			px_remove("d");
 		}
 	}
-	px_err(EBUSY, rename("/", "x"), "root/rename");
-	px_err(EBUSY, rename("x", "/"), "root/rename-to");
-	px_err(EEXIST, mkdir("/", 0755), "root/mkdir");
-	px_err(EEXIST, mknod("/", S_IFREG | 0644, 0), "root/mknod");
-	px_err(EEXIST, symlink("x", "/"), "root/symlink");
-	px_err(EISDIR, open("/", O_RDWR | O_CREAT, 0644), "root/creat");
-	px_err(EPERM, link("/", "x"), "root/link");
+	px_child(roots, NULL);
 }
