@@ -171,6 +171,14 @@ static int nexus_move_whiteout(struct mnt_idmap *idmap, struct nexus_move *m)
 	wi = NEXUS_I(inode);
 	wi->parent = m->a.sparent;
 	wi->pos = m->a.spos;
+	/* The times are the record's, which is one of the rename. */
+	wi->btime = m->now;
+	inode_set_atime_to_ts(inode, m->now);
+	inode_set_mtime_to_ts(inode, m->now);
+	inode_set_ctime_to_ts(inode, m->now);
+	wi->log_atime = m->now;
+	wi->log_mtime = m->now;
+	wi->log_ctime = m->now;
 	err = nexus_xattr_new(inode, m->sdir, NULL, &xattrs);
 	if (!err)
 		err = nexus_hash_new(inode);
