@@ -268,7 +268,7 @@ static void nexus_tree_rename(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, nexus_rename_at(a, "f2", b, "g", RENAME_EXCHANGE), 0);
 	KUNIT_EXPECT_EQ(test, nexus_ino_at(a, "f2"), g);
 	KUNIT_EXPECT_EQ(test, nexus_ino_at(b, "g"), f);
-	KUNIT_EXPECT_EQ(test, nexus_rename_at(a, "f2", b, "g", RENAME_WHITEOUT), -EINVAL);
+	KUNIT_EXPECT_EQ(test, nexus_rename_at(a, "f2", b, "g", 1u << 3), -EINVAL);
 	KUNIT_EXPECT_EQ(test, nexus_rename_at(a, "f2", b, "g", 0), 0);
 	KUNIT_EXPECT_EQ(test, nexus_ino_at(b, "g"), g);
 	KUNIT_EXPECT_EQ(test, NEXUS_I(d_inode(a))->children, 0);
