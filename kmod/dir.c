@@ -148,7 +148,7 @@ struct dentry *nexus_lookup(struct inode *dir, struct dentry *dentry,
 	 * before it went.  Pairs with the locks of __d_drop().
 	 */
 	smp_rmb();
-	if (test_bit(NEXUS_I_COMPLETE, &di->state)) {
+	if (test_bit(NEXUS_I_COMPLETE, &di->state) || nexus_names_absent(di, name)) {
 		nexus_count(dir_complete_hits);
 		return nexus_add(dir, dentry, NULL, 0);
 	}
@@ -171,9 +171,12 @@ struct dentry *nexus_lookup(struct inode *dir, struct dentry *dentry,
 	atomic_dec(&di->lookups);
 	kfree(er);
 	/* Only with nobody waiting for @dentry, which is so once it is hashed. */
-	if (!alias && !d_in_lookup(dentry))
+	if (!alias && !d_in_lookup(dentry)) {
 		nexus_look_ahead(dentry->d_parent, dir, pos,
 				 flags & LOOKUP_OPEN);
+		if (n == -ENOENT)
+			nexus_names_missed(dentry->d_parent, dir);
+	}
 	return alias;
 }
 

@@ -12,6 +12,7 @@
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
 
+#include "listing.h"
 #include "quota.h"
 #include "xattr.h"
 
@@ -111,6 +112,8 @@ struct inode *nexus_alloc_inode(struct super_block *sb)
 	ni->ahead_names = (struct nexus_ahead){};
 	ni->ahead_content = (struct nexus_ahead){};
 	ni->content_to = 0;
+	ni->names = NULL;
+	ni->names_missed = 0;
 	return &ni->vfs;
 }
 
@@ -438,6 +441,7 @@ void nexus_evict_inode(struct inode *inode)
 		nexus_data_evict(inode);
 	nexus_quota_evict(ni);
 	nexus_xattr_evict(ni);
+	nexus_names_evict(ni);
 	clear_inode(inode);
 	if (test_bit(NEXUS_I_ORPHAN, &ni->state))
 		nexus_forget(ni);

@@ -351,6 +351,7 @@ void nexus_listing_added(struct inode *dir, u64 pos, const struct inode *inode,
 	struct nexus_inode *di = NEXUS_I(dir);
 
 	lockdep_assert_held_write(&dir->i_rwsem);
+	nexus_names_added(di, name);
 	/* Later ones are asked for later. */
 	if (!di->list_to || di->list_to != pos)
 		return;

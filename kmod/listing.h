@@ -73,6 +73,20 @@ int nexus_list_ask(struct dentry *parent, u64 from, u64 end, u64 how,
 void nexus_look_ahead(struct dentry *parent, struct inode *dir, u64 pos,
 		      bool content);
 
+/* ---- names.c: what names a large directory does not have ----------------------------- */
+
+/* A name was added; i_rwsem held exclusively.  May sleep. */
+void nexus_names_added(struct nexus_inode *di, const struct qstr *name);
+/* True: there is no such name.  i_rwsem held any way, as for what follows. */
+bool nexus_names_absent(struct nexus_inode *di, const struct qstr *name);
+/*
+ * After a lookup in @dir that asked the helper in vain: may list more names.  Waits for
+ * the helper, killably.
+ */
+void nexus_names_missed(struct dentry *parent, struct inode *dir);
+/* evict_inode. */
+void nexus_names_evict(struct nexus_inode *di);
+
 /* ---- listing.c: entries in the directory's page cache ------------------------------- */
 
 /*

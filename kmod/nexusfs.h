@@ -52,6 +52,7 @@ NEXUS_FILEATTR;
 struct seq_file;
 struct writeback_control;
 struct nexus_memstore;
+struct nexus_names;
 struct nexus_quota;
 
 /* ---- messages ------------------------------------------------------ */
@@ -454,6 +455,8 @@ struct nexus_inode {
 	struct nexus_ahead ahead_names; /* lookups */
 	struct nexus_ahead ahead_content; /* first reads of files */
 	u64 content_to;		/* where contents are to be listed from next; racy */
+	struct nexus_names *names; /* names.c; set once, under i_rwsem */
+	u32 names_missed;	/* lookups in vain; racy */
 };
 
 static inline struct nexus_inode *NEXUS_I(const struct inode *inode)

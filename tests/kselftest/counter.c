@@ -429,6 +429,65 @@ TEST_F(cnt, lookups_are_read_ahead)
 	EXPECT_EQ(1, GREW("look_aheads"));
 }
 
+/*
+ * A directory that is too large to be known whole: after some questions in vain it knows
+ * which names it does not have, whatever comes and goes meanwhile.
+ */
+TEST_F(cnt, large_directory_knows_what_it_has_not)
+{
+	enum { NAMES = 66000, HALF = 120 };
+	char name[40], to[40];
+	struct stat st;
+	int fd, i;
+
+	OK(mkdir("large", 0755));
+	/* As long as the directory is in memory. */
+	GET(fd, open("large", O_RDONLY | O_DIRECTORY));
+	for (i = 0; i < NAMES; i++) {
+		snprintf(name, sizeof(name), "large/f%d", i);
+		OK(mknod(name, S_IFREG | 0644, 0));
+	}
+	nx_drop_caches();
+	/* Some hundred names are listed for each, while others come. */
+	for (i = 0; i < 2 * HALF; i++) {
+		snprintf(name, sizeof(name), "large/no%d", i);
+		FAILS(ENOENT, stat(name, &st));
+		snprintf(name, sizeof(name), "large/new%d", i);
+		OK(mknod(name, S_IFREG | 0644, 0));
+		snprintf(to, sizeof(to), "large/moved%d", i);
+		OK(rename(name, to));
+		OK(link(to, name));
+	}
+	nx_drop_caches();
+	BEGIN();
+	for (i = 0; i < 1000; i++) {
+		snprintf(name, sizeof(name), "large/g%d", i);
+		FAILS(ENOENT, stat(name, &st));
+		OK(mknod(name, S_IFREG | 0644, 0));
+	}
+	END();
+	/* Nearly none: a filter is wrong now and then. */
+	EXPECT_GE(30, GREW("requests"));
+	EXPECT_LE(970, GREW("dir_complete_hits"));
+	/* And it never says no to a name that is there. */
+	nx_drop_caches();
+	for (i = 0; i < NAMES; i += 37) {
+		snprintf(name, sizeof(name), "large/f%d", i);
+		OK(stat(name, &st));
+	}
+	for (i = 0; i < 1000; i++) {
+		snprintf(name, sizeof(name), "large/g%d", i);
+		OK(stat(name, &st));
+	}
+	for (i = 0; i < 2 * HALF; i++) {
+		snprintf(name, sizeof(name), "large/new%d", i);
+		OK(stat(name, &st));
+		snprintf(name, sizeof(name), "large/moved%d", i);
+		OK(stat(name, &st));
+	}
+	close(fd);
+}
+
 /* @n files of @len bytes each in a new directory, settled. */
 static int make_files(const char *dir, int n, size_t len)
 {
