@@ -433,7 +433,7 @@ TEST_F(cnt, lookups_are_read_ahead)
  * A directory that is too large to be known whole: after some questions in vain it knows
  * which names it does not have, whatever comes and goes meanwhile.
  */
-TEST_F(cnt, large_directory_knows_what_it_has_not)
+TEST_F_TIMEOUT(cnt, large_directory_knows_what_it_has_not, 900)
 {
 	enum { NAMES = 66000, HALF = 120 };
 	char name[40], to[40];
