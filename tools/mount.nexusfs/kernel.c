@@ -155,6 +155,19 @@ out:
 	return ret;
 }
 
+/*
+ * A remount says all flags that there are to be, as with mount(2): mount(8) leaves out
+ * what "async" or "nolazytime" took away.  (Nothing takes dirsync away here: fsconfig(2)
+ * has no word for that.)
+ */
+static int clear_flags(int fd)
+{
+	if (fsconfig(fd, FSCONFIG_SET_FLAG, "async", NULL, 0) ||
+	    fsconfig(fd, FSCONFIG_SET_FLAG, "nolazytime", NULL, 0))
+		return -errno;
+	return 0;
+}
+
 static int remount(const struct request *req)
 {
 	struct mount_attr attr = {
@@ -167,7 +180,9 @@ static int remount(const struct request *req)
 		fd = fspick(AT_FDCWD, req->dir, FSPICK_CLOEXEC);
 		if (fd < 0)
 			return failed(req, -1, errno);
-		err = configure(req, fd);
+		err = clear_flags(fd);
+		if (!err)
+			err = configure(req, fd);
 		if (!err &&
 		    fsconfig(fd, FSCONFIG_CMD_RECONFIGURE, NULL, NULL, 0))
 			err = -errno;
