@@ -338,7 +338,34 @@ static u32 nexus_inherited(umode_t mode)
 	return iflags;
 }
 
+static int nexus_match_ino(struct inode *inode, nexus_ino_t ino, void *data)
+{
+	u64 *want = data;
+
+	if (inode->i_ino != *want || nexus_inode_is_new(inode))
+		return 0;
+	return igrab(inode) ? 1 : 0;
+}
+
+struct inode *nexus_ilookup_nowait(struct super_block *sb, u64 ino)
+{
+	return find_inode_nowait(sb, ino, nexus_match_ino, &ino);
+}
+
 /* ---- new ones ------------------------------------------------------------------ */
+
+void nexus_born(struct inode *inode, struct timespec64 now)
+{
+	struct nexus_inode *ni = NEXUS_I(inode);
+
+	ni->btime = now;
+	inode_set_atime_to_ts(inode, now);
+	inode_set_mtime_to_ts(inode, now);
+	inode_set_ctime_to_ts(inode, now);
+	ni->log_atime = now;
+	ni->log_mtime = now;
+	ni->log_ctime = now;
+}
 
 struct inode *nexus_new_inode(struct mnt_idmap *idmap, struct inode *dir,
 			      umode_t mode, dev_t rdev)
@@ -364,13 +391,7 @@ struct inode *nexus_new_inode(struct mnt_idmap *idmap, struct inode *dir,
 	inode->i_rdev = rdev;
 	inode->i_generation = get_random_u32();
 	/* The directory gets the same time. */
-	ni->btime = nexus_after(dir, current_time(inode));
-	inode_set_atime_to_ts(inode, ni->btime);
-	inode_set_mtime_to_ts(inode, ni->btime);
-	inode_set_ctime_to_ts(inode, ni->btime);
-	ni->log_atime = ni->btime;
-	ni->log_mtime = ni->btime;
-	ni->log_ctime = ni->btime;
+	nexus_born(inode, nexus_after(dir, current_time(inode)));
 	ni->data_id = ino;
 	ni->version = 1;	/* as CREATE leaves it */
 	if (NEXUS_I(dir)->iflags & NEXUS_IF_PROJINHERIT) {

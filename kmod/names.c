@@ -196,7 +196,7 @@ static void nexus_names_fill(struct dentry *parent, struct nexus_names *n)
 			ent = (const void *)ent + ent->reclen;
 		}
 		n->to = lr->next_pos;
-		if (n->to >= n->end && !n->broken)
+		if (n->to >= n->end && !READ_ONCE(n->broken))
 			/* Whoever sees it sees the bits. */
 			smp_store_release(&n->known, true);
 	}

@@ -480,6 +480,10 @@ void nexus_evict_inode(struct inode *inode);
  * with -ENOENT, -ESTALE, -EINTR, …
  */
 struct inode *nexus_iget(struct super_block *sb, u64 ino);
+/* From the cache, referenced, or NULL: also when it is just being made or evicted. */
+struct inode *nexus_ilookup_nowait(struct super_block *sb, u64 ino);
+/* All times of a new inode that nobody else knows. */
+void nexus_born(struct inode *inode, struct timespec64 now);
 /*
  * Bytes of an entry reply at most: the head, NEXUS_ENTRY_EXTENTS extents and the
  * target of any but an unusually long symlink, which is then asked for apart.

@@ -234,7 +234,7 @@ static void nexus_learn_all(struct super_block *sb,
 		struct inode *inode = NULL;
 
 		if (er && S_ISREG(er->attr.mode))
-			inode = ilookup(sb, ent->ino);
+			inode = nexus_ilookup_nowait(sb, ent->ino);
 		if (inode)
 			nexus_data_learn(inode, er, applied);
 		iput(inode);
@@ -253,7 +253,7 @@ void nexus_content_ahead(struct inode *inode)
 
 	/* With several names it has none. */
 	if (parent)
-		dir = ilookup(inode->i_sb, parent);
+		dir = nexus_ilookup_nowait(inode->i_sb, parent);
 	if (!dir)
 		return;
 	di = NEXUS_I(dir);

@@ -121,8 +121,13 @@ static int nexus_move(struct nexus_move *m)
 	if (!rec)
 		return -ENOMEM;
 	err = nexus_log_reserve(zone, &resv, len + forget, 0);
-	if (err)
+	/* Last, as for any new inode: see nexus_make(). */
+	if (!err && m->whiteout)
+		err = nexus_hash_new(m->whiteout);
+	if (err) {
+		nexus_log_unreserve(&resv);
 		goto out;
+	}
 	nexus_rec_rename(rec, &m->a, nexus_ts(m->now));
 
 	nexus_lock_inodes(&set, m->sdir, m->ddir, m->inode, m->target);
@@ -172,16 +177,8 @@ static int nexus_move_whiteout(struct mnt_idmap *idmap, struct nexus_move *m)
 	wi->parent = m->a.sparent;
 	wi->pos = m->a.spos;
 	/* The times are the record's, which is one of the rename. */
-	wi->btime = m->now;
-	inode_set_atime_to_ts(inode, m->now);
-	inode_set_mtime_to_ts(inode, m->now);
-	inode_set_ctime_to_ts(inode, m->now);
-	wi->log_atime = m->now;
-	wi->log_mtime = m->now;
-	wi->log_ctime = m->now;
+	nexus_born(inode, m->now);
 	err = nexus_xattr_new(inode, m->sdir, NULL, &xattrs);
-	if (!err)
-		err = nexus_hash_new(inode);
 	if (err) {
 		iput(inode);
 		goto out;
@@ -197,12 +194,12 @@ static int nexus_move_whiteout(struct mnt_idmap *idmap, struct nexus_move *m)
 	m->whiteout = inode;
 	err = nexus_move(m);
 	m->a.whiteout = NULL;
-	if (err) {
-		m->whiteout = NULL;
+	if (!err)
+		unlock_new_inode(inode);
+	else if (inode_unhashed(inode))
+		iput(inode);
+	else
 		nexus_discard(inode);
-		goto out;
-	}
-	unlock_new_inode(inode);
 out:
 	kvfree(xattrs.buf);
 	return err;

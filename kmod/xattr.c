@@ -96,6 +96,9 @@ static int nexus_xattr_ask_names(struct nexus_inode *ni, u64 not_before,
 		/* A reply that has room for another name is the last one. */
 	} while (len + NEXUS_XATTR_NAME_MAX + 1 > NEXUS_REPLY_DATA_MAX);
 	kvfree(buf);
+	/* Of the helper's words, this one would have callers ask for ever. */
+	if (n == -EAGAIN)
+		return -EIO;
 	if (n < 0)
 		return n == -ENOENT ? -ESTALE : n;
 	return 0;

@@ -396,12 +396,7 @@ int nexus_apply_mkfs(struct nexus_kv *kv, u32 mode, u32 uid, u32 gid,
 	root->v.parent = cpu_to_le64(NEXUS_ROOT_INO);
 	root->v.next_pos = cpu_to_le64(NEXUS_FIRST_POS);
 	root->v.data_id = cpu_to_le64(NEXUS_ROOT_INO);
-	root->v.atime_s = ap->time_s;
-	root->v.atime_ns = ap->time_ns;
-	root->v.btime_s = ap->time_s;
-	root->v.btime_ns = ap->time_ns;
-	nexus_ap_mtime(ap, root);
-	nexus_ap_charge(ap, root, 1, 0);
+	nexus_ap_born(ap, root);
 	ret = ap_finish(ap);
 	ap_free(ap);
 	return ret;

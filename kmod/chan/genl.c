@@ -284,16 +284,6 @@ static struct super_block *nexus_genl_sb(struct nexus_czone *cz,
 	return sb;
 }
 
-static int nexus_genl_match_ino(struct inode *inode, nexus_ino_t ino,
-				void *data)
-{
-	u64 *want = data;
-
-	if (inode->i_ino != *want || nexus_inode_is_new(inode))
-		return 0;
-	return igrab(inode) ? 1 : 0;
-}
-
 /*
  * What is clean of one inode goes: pages, then, when nobody uses it, the inode
  * itself.  Dirty pages are the newest there are and stay.
@@ -347,10 +337,8 @@ int nexus_genl_invalidate(struct sk_buff *skb, struct genl_info *info)
 		goto out;
 	err = 0;
 	if (a) {
-		u64 ino = nla_get_u64(a);
-
 		/* Not ilookup(): it waits for inodes that wait for the helper. */
-		inode = find_inode_nowait(sb, ino, nexus_genl_match_ino, &ino);
+		inode = nexus_ilookup_nowait(sb, nla_get_u64(a));
 		if (inode) {
 			nexus_genl_drop_inode(inode);
 			iput(inode);

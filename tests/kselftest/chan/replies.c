@@ -204,6 +204,7 @@ static const struct {
 	{ 'a', { NAMES, "the same name twice", DATA, 12, 1, 'a', -EIO } },
 	{ 'a', { NAMES, "names cut", LEN, -1, -EIO } },
 	{ 'a', { NAMES, "names refused", H(status), -EUCLEAN, -EUCLEAN } },
+	{ 'a', { NAMES, "names to be asked for again", H(status), -EAGAIN, -EIO } },
 	{ 'a', { NAMES, "no such inode", H(status), -ENOENT, -ESTALE } },
 	{ 'a', { VALUE, "total too large", V(total), 65537, -EIO } },
 	{ 'a', { VALUE, "total below what is there", V(total), 7, -EIO } },
