@@ -432,7 +432,7 @@ static int verify(const char *reports)
 	static struct { int op, upto, id, version; } ack[200000];
 	static struct object keep[MAX_OPS + 1];
 	static int newest[MAX_OPS + 1], keep_slot[DIRS][NAMES];
-	int acks = 0, least = 0, last = 0, op, found = 0, a = 0, d, n;
+	int acks = 0, least = 0, last = 0, op, found, a = 0, d, n;
 	FILE *f = fopen(reports, "r");
 	char line[256];
 	struct stat st;
@@ -455,6 +455,8 @@ static int verify(const char *reports)
 	fclose(f);
 	last = last + 2000 < MAX_OPS ? last + 2000 : MAX_OPS;
 	read_disk();
+	/* Before the first operation there is nothing; -1: like no prefix. */
+	found = !least && names_fit() ? 0 : -1;
 	for (op = 1; op <= last; op++) {
 		step(op, false);
 		for (; a < acks && ack[a].op <= op; a++) {
@@ -467,7 +469,7 @@ static int verify(const char *reports)
 			for (id = 1; ack[a].id < 0 && id <= op; id++)
 				object[id].promised = object[id].version;
 		}
-		if (!found && op >= least && names_fit()) {
+		if (found < 0 && op >= least && names_fit()) {
 			found = op;
 			memcpy(keep, object, sizeof(keep));
 			memcpy(keep_slot, slot, sizeof(slot));
@@ -477,7 +479,7 @@ static int verify(const char *reports)
 		newest[op] = object[op].version;
 	printf("# seed %llu: %d acknowledged, up to operation %d; the disk shows %d of at most %d\n",
 	       (unsigned long long)seed, acks, least, found, last);
-	if (!found) {
+	if (found < 0) {
 		bad("the names are those of no prefix of at least %d operations", least);
 		memset(slot, 0, sizeof(slot));
 		memset(object, 0, sizeof(object));

@@ -58,6 +58,8 @@ static void usage(FILE *out)
 	      "                          is mended may be lost, and that is for a person to say\n"
 	      "  -q, --quick             do not read the data of files\n"
 	      "  -v, --verbose           say what is looked at\n"
+	      "  -w, --wait SECONDS      how long to wait for a helper that still writes what was\n"
+	      "                          unmounted (default 60); what is mounted is refused\n"
 	      "  -d, --data-dir DIR      where zones are (default /var/lib/nexusfs)\n"
 	      "  -c, --config FILE       settings (default " CONFIG_PATH ")\n"
 	      "  -V, --version           print the version\n"
@@ -72,6 +74,7 @@ static const struct option long_options[] = {
 	{ "repair",	no_argument,		NULL, 'y' },
 	{ "quick",	no_argument,		NULL, 'q' },
 	{ "verbose",	no_argument,		NULL, 'v' },
+	{ "wait",	required_argument,	NULL, 'w' },
 	{ "data-dir",	required_argument,	NULL, 'd' },
 	{ "config",	required_argument,	NULL, 'c' },
 	{ "version",	no_argument,		NULL, 'V' },
@@ -87,12 +90,25 @@ struct args {
 	bool no_change;
 };
 
+static bool parse_wait(const char *text, unsigned int *ms)
+{
+	unsigned long seconds;
+	char *end;
+
+	errno = 0;
+	seconds = strtoul(text, &end, 10);
+	if (errno || *text < '0' || *text > '9' || *end || seconds > 86400)
+		return false;
+	*ms = seconds * 1000;
+	return true;
+}
+
 /* -1: go on; else an exit status. */
 static int parse(int argc, char **argv, struct args *a)
 {
 	int c;
 
-	while ((c = getopt_long(argc, argv, "nafpyqvd:c:Vh", long_options, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "nafpyqvw:d:c:Vh", long_options, NULL)) != -1) {
 		switch (c) {
 		case 'y':
 			a->repair = true;
@@ -105,6 +121,12 @@ static int parse(int argc, char **argv, struct args *a)
 			break;
 		case 'v':
 			a->verbose = true;
+			break;
+		case 'w':
+			if (!parse_wait(optarg, &a->zone.wait_ms)) {
+				fputs("fsck.nexusfs: --wait: 0 to 86400 seconds\n", stderr);
+				return EXIT_USAGE;
+			}
 			break;
 		case 'd':
 			a->zone.data_dir = optarg;
@@ -234,7 +256,7 @@ static int run(const struct args *args, struct atrest *a, struct errline *err)
 
 int main(int argc, char **argv)
 {
-	struct args args = { .quick = false };
+	struct args args = { .zone.wait_ms = ATREST_WAIT_MS };
 	struct errline err = { "" };
 	static struct atrest a;
 	char buf[128];

@@ -29,6 +29,7 @@ int offline_open(struct offline *o, struct atrest *a, const char *owner,
 {
 	const struct atrest_args args = {
 		.zone = o->zone, .data_dir = o->data_dir, .config = o->config,
+		.wait_ms = ATREST_WAIT_MS,
 	};
 
 	log_set_level(LOG_L_ERROR);

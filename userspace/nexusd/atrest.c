@@ -2,9 +2,13 @@
 #include "atrest.h"
 
 #include <errno.h>
+#include <mntent.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#define SILENT_MS	2000u	/* of a wait, before it is said */
 
 /* A path DATA/zones/NAME is as good as the name. */
 static int find_name(struct atrest *a, const char *arg, struct errline *err)
@@ -51,6 +55,36 @@ static int load_settings(struct atrest *a, const struct atrest_args *args,
 	return ret ? ret : find_name(a, args->zone, err);
 }
 
+/* Seen from here; what another namespace has mounted is waited for in vain. */
+static bool is_mounted(const char *name)
+{
+	FILE *mounts = setmntent("/proc/self/mounts", "r");
+	bool found = false;
+	struct mntent *m;
+
+	if (!mounts)
+		return false;
+	while (!found && (m = getmntent(mounts)))
+		found = !strcmp(m->mnt_type, "nexusfs") && !strcmp(m->mnt_fsname, name);
+	endmntent(mounts);
+	return found;
+}
+
+static int lock(struct atrest *a, unsigned int wait_ms, const char *owner, struct errline *err)
+{
+	unsigned int first = wait_ms < SILENT_MS ? wait_ms : SILENT_MS;
+	int ret;
+
+	if (is_mounted(a->name))
+		return store_lock_zone(a->dir, owner, 0, &a->lock_fd, err);
+	ret = store_lock_zone(a->dir, owner, first, &a->lock_fd, err);
+	if (ret != -EBUSY || wait_ms == first)
+		return ret;
+	fprintf(stderr, "zone %s: %s; waiting\n", a->name, err->msg);
+	err->msg[0] = '\0';
+	return store_lock_zone(a->dir, owner, wait_ms - first, &a->lock_fd, err);
+}
+
 int atrest_open(struct atrest *a, const struct atrest_args *args, const char *owner,
 		struct errline *err)
 {
@@ -63,7 +97,7 @@ int atrest_open(struct atrest *a, const struct atrest_args *args, const char *ow
 	if (!ret)
 		ret = store_find_zone(&a->cfg, a->name, a->dir, err);
 	if (!ret)
-		ret = store_lock_zone(a->dir, owner, 0, &a->lock_fd, err);
+		ret = lock(a, args->wait_ms, owner, err);
 	return ret;
 }
 

@@ -14,7 +14,14 @@ struct atrest_args {
 	const char *zone;	/* name, or a path DATA/zones/NAME */
 	const char *data_dir;	/* NULL: as configured */
 	const char *config;	/* NULL: CONFIG_PATH, if it is there */
+	/*
+	 * How long to wait for what was unmounted: the helper still writes what the log
+	 * holds, and when it is gone, the kernel gives the lock back a little later.
+	 */
+	unsigned int wait_ms;
 };
+
+#define ATREST_WAIT_MS	60000u	/* what tools wait; a replayed log of 1 GiB takes less */
 
 struct atrest {
 	struct config cfg;
@@ -27,7 +34,8 @@ struct atrest {
 
 /*
  * Reads the settings, finds the zone and takes its lock.  @owner: whom to name to
- * others who want it.  -EBUSY: in use.  On an error nothing is held.
+ * others who want it.  -EBUSY: mounted, or in use for longer than @args->wait_ms, and
+ * what is waited for is said on stderr.  On an error nothing is held.
  */
 int atrest_open(struct atrest *a, const struct atrest_args *args, const char *owner,
 		struct errline *err);
