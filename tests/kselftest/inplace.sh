@@ -65,7 +65,7 @@ same() {
 
 remount() {
 	umount $mnt
-	until_true 60 fsck.nexusfs $zone
+	fsck.nexusfs $zone
 	mount -t nexusfs $zone $mnt
 }
 

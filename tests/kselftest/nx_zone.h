@@ -32,11 +32,9 @@ static inline int nx_zone_again(struct nx_zone *z)
 	nx_drop_caches();
 	if (!z->name[0])
 		return 0;
-	/* Unmounting does not wait for the helper, which applies the rest first. */
-	return nx_sh("umount '%s' && i=0 && until fsck.nexusfs %s > /tmp/%s.fsck 2>&1; do "
-		     "i=$((i + 1)); [ $i -lt 300 ] && grep -q 'in use' /tmp/%s.fsck || { cat /tmp/%s.fsck; exit 1; }; "
-		     "sleep 0.2; done && mount -t nexusfs %s '%s'",
-		     z->at, z->name, z->name, z->name, z->name, z->name, z->at);
+	return nx_sh("umount '%s' && fsck.nexusfs %s > /tmp/%s.fsck 2>&1 || { cat /tmp/%s.fsck; exit 1; }; "
+		     "mount -t nexusfs %s '%s'",
+		     z->at, z->name, z->name, z->name, z->name, z->at);
 }
 
 static inline int nx_zone_end(struct nx_zone *z)

@@ -131,7 +131,7 @@ test_remount() {
 	both $mnt/b 6
 	sums > "$tap_tmp/sums"
 	umount $mnt
-	until_true 60 fsck.nexusfs $zone
+	fsck.nexusfs $zone
 	mount -t nexusfs $zone $mnt
 	until_true 60 none_open
 	same
@@ -162,7 +162,7 @@ test_helper_killed() {
 	echo 3 > /proc/sys/vm/drop_caches
 	same
 	umount $mnt
-	until_true 60 fsck.nexusfs $zone
+	fsck.nexusfs $zone
 	mount -t nexusfs $zone $mnt
 	same
 }

@@ -247,7 +247,7 @@ test_remount() {
 	evict
 	check some $mnt/file 5 11
 	umount $mnt
-	until_true 60 fsck.nexusfs $zone
+	fsck.nexusfs $zone
 	mount -t nexusfs $zone $mnt
 	check some $mnt/file 5 11
 	forget
@@ -258,7 +258,7 @@ test_remount() {
 	[ "$(elsewhere)" -gt 0 ]
 	check read $mnt/file 5 11
 	umount $mnt
-	until_true 60 fsck.nexusfs $zone
+	fsck.nexusfs $zone
 	mount -t nexusfs $zone $mnt
 	nexusctl scrub start $zone
 	until_true 60 scrubbed

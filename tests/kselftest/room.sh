@@ -38,7 +38,7 @@ mount_room() {
 	mkdir -p $mnt
 	# A new one: a log that has been short of segments has got more of them.
 	if [ -e $zone ]; then
-		until_true 20 fsck.nexusfs room
+		fsck.nexusfs room
 		rm -r $zone
 	fi
 	nexusctl zone create room --option segment_size=2M

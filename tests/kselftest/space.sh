@@ -66,7 +66,7 @@ same_everywhere() {
 	same
 	umount $mnt
 	# The helper may be in the middle of a pack.
-	until_true 60 fsck.nexusfs $zone
+	fsck.nexusfs $zone
 	mount -t nexusfs $zone $mnt
 	same
 	echo 3 > /proc/sys/vm/drop_caches

@@ -161,7 +161,7 @@ test_dumped_and_loaded() {
 	picture $zone/tree > "$tap_tmp/after"
 	umount $zone
 	cmp "$tap_tmp/before" "$tap_tmp/after" || { diff "$tap_tmp/before" "$tap_tmp/after"; return 1; }
-	until_true 20 fsck.nexusfs xattr-to
+	fsck.nexusfs xattr-to
 }
 
 # What cp and tar carry.
@@ -195,7 +195,7 @@ test_older_zone() {
 	setfacl -m m::rw $f
 	[ "$(stat -c %a $f)" = 660 ]
 	umount $old
-	until_true 20 fsck.nexusfs golden
+	fsck.nexusfs golden
 	until_true 20 nexusctl zone upgrade golden
 	mount -t nexusfs golden $old
 	getfacl -cn $f 2> /dev/null | grep -q '^user:12:rwx'
@@ -203,7 +203,7 @@ test_older_zone() {
 	white_out $f $old/away
 	[ "$(stat -c %F $f)" = "character special file" ]
 	umount $old
-	until_true 20 fsck.nexusfs golden
+	fsck.nexusfs golden
 	rm -r $zones/golden
 }
 
