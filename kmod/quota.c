@@ -327,21 +327,30 @@ void nexus_quota_give(struct nexus_inode *ni, u64 n)
 	spin_unlock(&ni->resv_lock);
 }
 
+int nexus_quota_try_holes(struct inode *inode, u64 fblock, u64 n, u64 *taken)
+{
+	struct nexus_inode *ni = NEXUS_I(inode);
+	u64 holes;
+	int err;
+
+	*taken = 0;
+	if (likely(!READ_ONCE(ni->zone->quota->kinds)))
+		return 0;
+	holes = nexus_map_holes(ni, fblock, fblock + n);
+	err = holes ? nexus_quota_take(ni, holes, false) : 0;
+	if (!err)
+		*taken = holes;
+	return err;
+}
+
 int nexus_quota_take_holes(struct inode *inode, u64 fblock, u64 n, u64 *taken)
 {
 	struct nexus_inode *ni = NEXUS_I(inode);
 	bool written = false;
 	int err;
 
-	*taken = 0;
-	if (likely(!READ_ONCE(ni->zone->quota->kinds)))
-		return 0;
 	for (;;) {
-		u64 holes = nexus_map_holes(ni, fblock, fblock + n);
-
-		err = holes ? nexus_quota_take(ni, holes, false) : 0;
-		if (!err)
-			*taken = holes;
+		err = nexus_quota_try_holes(inode, fblock, n, taken);
 		if (err == -EAGAIN) {
 			err = nexus_quota_load(ni);
 			if (!err)

@@ -77,6 +77,8 @@ void nexus_quota_landed(struct nexus_inode *ni);
  * write back the range to find out what is none; i_rwsem held, no folio lock.
  */
 int nexus_quota_take_holes(struct inode *inode, u64 fblock, u64 n, u64 *taken);
+/* The same without waiting: -EAGAIN, -EDQUOT or -ENOSPC, which may not be the last word. */
+int nexus_quota_try_holes(struct inode *inode, u64 fblock, u64 n, u64 *taken);
 
 /*
  * @ni is going to belong to mv->to: reserves there.  log_mutex held; as

@@ -388,6 +388,9 @@ static int nexus_clone_prepare(struct nexus_clone *c)
 	loff_t old = i_size_read(c->dst);
 	int err;
 
+	/* Writes under way want invalidate_lock, and comparing waits for them. */
+	inode_dio_wait(c->src);
+	inode_dio_wait(c->dst);
 	err = nexus_extents_load(c->src);
 	if (!err)
 		err = nexus_extents_load(c->dst);

@@ -326,6 +326,8 @@ int nexus_room_take(struct inode *inode, u32 n, enum nexus_packs_use use,
 int nexus_room_some(struct inode *inode, pgoff_t index, u32 n,
 		    struct nexus_room *room);
 /* Gives back what is left.  Safe on zeroed room. */
+/* The same for all of them, without waiting, for new blocks: 0, or -EAGAIN. */
+int nexus_room_try(struct inode *inode, pgoff_t index, u32 n, struct nexus_room *room);
 void nexus_room_give(struct inode *inode, struct nexus_room *room);
 
 /*
@@ -489,6 +491,16 @@ bool nexus_inline_write(struct inode *inode, struct folio *folio, loff_t size,
  * killably for that and for the helper: VFS locks at most, without invalidate_lock.
  */
 int nexus_inline_end(struct inode *inode, enum nexus_packs_use use);
+
+/* True if that would do nothing. */
+static inline bool nexus_inline_ended(const struct inode *inode)
+{
+	const struct nexus_inode *ni = NEXUS_I(inode);
+
+	return test_bit(NEXUS_I_SPREAD, &ni->state) &&
+	       !(READ_ONCE(ni->iflags) & NEXUS_IF_INLINE);
+}
+
 /*
  * The first @len bytes of @dst become all of @src, if that is and fits inline; -EAGAIN
  * if not.  i_rwsem of both is held.  Waits killably.
@@ -539,6 +551,35 @@ struct nexus_reader {
  */
 int nexus_reader_add(struct nexus_reader *r, struct folio *folio);
 void nexus_reader_submit(struct nexus_reader *r);
+/* Reads somebody waits for, on the stack, or has himself called at the end of. */
+struct nexus_read_wait {
+	atomic_t left;			/* in flight, and one for who submits */
+	int err;			/* the first one */
+	struct completion done;
+	/* In the place of @done: any context, may free this; NULL: none. */
+	void (*end)(struct nexus_read_wait *wait);
+};
+
+static inline void nexus_read_wait_init(struct nexus_read_wait *wait,
+					void (*end)(struct nexus_read_wait *wait))
+{
+	atomic_set(&wait->left, 1);
+	wait->err = 0;
+	wait->end = end;
+	init_completion(&wait->done);
+}
+
+/*
+ * Starts to fill @nr pages with the blocks from @fblock on; waits for nothing.  0, or
+ * -errno, -EAGAIN as nexus_read_pages(), with some of them in flight: either way
+ * nexus_read_put() or nexus_read_wait() follows.
+ */
+int nexus_read_begin(struct nexus_read_wait *wait, struct inode *inode, u64 fblock,
+		     struct page **pages, u32 nr, bool unstable);
+/* One less in flight; the last one ends it.  Any context. */
+void nexus_read_put(struct nexus_read_wait *wait, int err);
+/* Who submits waits for what is in flight: the first error, which @err may be. */
+int nexus_read_wait(struct nexus_read_wait *wait, int err);
 /*
  * Fills @nr pages with the blocks from @fblock on; waits for the disk, and not for
  * the helper: -EAGAIN where a pack is not open or a block absent.  @unstable: others may write the
@@ -621,6 +662,11 @@ ssize_t nexus_direct_read(struct kiocb *iocb, struct iov_iter *to);
  * done.  Takes i_rwsem.  O_DSYNC is the caller's matter.
  */
 ssize_t nexus_direct_write(struct kiocb *iocb, struct iov_iter *from);
+/*
+ * The same for what has an iocb that is told of the end, and waits for the disk alone:
+ * -EIOCBQUEUED; -EAGAIN: it must be waited for, and nothing was done.  Waits for nothing.
+ */
+ssize_t nexus_direct_write_begin(struct kiocb *iocb, struct iov_iter *from);
 /* What comes before every write, i_rwsem held and the range checked: 0 or -errno. */
 int nexus_write_prepare(struct kiocb *iocb, size_t len);
 

@@ -7,7 +7,11 @@
  * could spoil.  They take no lock: a block once written is never written again, and its
  * pack stays as long as somebody reads it.
  *
- * Blocks of nodatacow files are, where they are (direct_write.c): a read beside that may
+ * Reads into the caller's pages need not be waited for: what has an iocb of its own
+ * (io_uring, AIO) is told of the end, from wherever that is noticed.  Whatever would have
+ * to wait for the helper is found before, or is done by the caller.
+ *
+ * Blocks of nodatacow files are, where they are (direct_batch.c): a read beside that may
  * see a part of it, as on any filesystem that writes in place.
  */
 #include <linux/mm.h>
@@ -18,6 +22,7 @@
 #include "data.h"
 
 #define NEXUS_DIRECT_READ	256u	/* blocks at once */
+#define NEXUS_ASYNC_READ	4096u	/* blocks, of a read that is not waited for */
 
 /* Pages that hold blocks of the file from @first on; @bytes at @pos are wanted. */
 static ssize_t nexus_direct_fill(struct inode *inode, loff_t pos, size_t bytes,
@@ -38,19 +43,14 @@ static ssize_t nexus_direct_fill(struct inode *inode, loff_t pos, size_t bytes,
 	return ret;
 }
 
-/* Into the caller's own pages: everything is whole blocks. */
-static ssize_t nexus_read_pinned(struct inode *inode, loff_t pos, u32 nr,
-				 struct iov_iter *to)
+/* How many of @nr pages of the caller's, whole ones, there are; or -errno. */
+static int nexus_take_pages(struct iov_iter *to, struct page **pages, u32 nr)
 {
-	bool pinned = iov_iter_extract_will_pin(to);
-	struct page **pages, **at;
-	ssize_t ret = -EFAULT;
-	size_t offset, bytes;
+	struct page **at;
+	size_t offset;
+	ssize_t ret = 0;
 	u32 got = 0;
 
-	pages = kmalloc_array(nr, sizeof(*pages), GFP_KERNEL);
-	if (!pages)
-		return -ENOMEM;
 	while (got < nr) {
 		at = pages + got;
 		ret = iov_iter_extract_pages(to, &at, (size_t)(nr - got) <<
@@ -59,7 +59,25 @@ static ssize_t nexus_read_pinned(struct inode *inode, loff_t pos, u32 nr,
 			break;
 		got += ret >> PAGE_SHIFT;
 	}
-	if (got) {
+	return got ?: ret;
+}
+
+/* Into the caller's own pages: everything is whole blocks. */
+static ssize_t nexus_read_pinned(struct inode *inode, loff_t pos, u32 nr,
+				 struct iov_iter *to)
+{
+	bool pinned = iov_iter_extract_will_pin(to);
+	struct page **pages;
+	size_t bytes;
+	ssize_t ret;
+	int got;
+
+	pages = kmalloc_array(nr, sizeof(*pages), GFP_KERNEL);
+	if (!pages)
+		return -ENOMEM;
+	got = nexus_take_pages(to, pages, nr);
+	ret = got;
+	if (got > 0) {
 		bytes = (size_t)got << PAGE_SHIFT;
 		ret = nexus_direct_fill(inode, pos, bytes, pages, got, true);
 		iov_iter_revert(to, bytes - max(ret, 0));
@@ -71,6 +89,131 @@ static ssize_t nexus_read_pinned(struct inode *inode, loff_t pos, u32 nr,
 	kfree(pages);
 	return ret;
 }
+
+/* ---- reads that are not waited for ------------------------------------------------ */
+
+struct nexus_async_read {
+	struct nexus_read_wait wait;
+	struct kiocb *iocb;
+	struct inode *inode;		/* the iocb's file holds it */
+	size_t bytes;			/* that it says */
+	bool pinned;			/* a process's, and dirty from the start */
+	u32 nr;
+	struct work_struct work;
+	struct page *pages[];
+};
+
+/* @dirty: they may sleep. */
+static void nexus_async_release(struct nexus_async_read *ar, bool dirty)
+{
+	if (ar->pinned)
+		unpin_user_pages_dirty_lock(ar->pages, ar->nr, dirty);
+	kfree(ar);
+}
+
+static void nexus_async_finish(struct nexus_async_read *ar, bool dirty)
+{
+	struct kiocb *iocb = ar->iocb;
+	ssize_t ret = ar->wait.err ?: ar->bytes;
+
+	inode_dio_end(ar->inode);
+	nexus_async_release(ar, dirty);
+	if (ret > 0)
+		iocb->ki_pos += ret;
+	iocb->ki_complete(iocb, ret);
+}
+
+static void nexus_async_work(struct work_struct *work)
+{
+	nexus_async_finish(container_of(work, struct nexus_async_read, work), true);
+}
+
+/*
+ * Any context.  Pages were made dirty before; where one was written back meanwhile,
+ * that must be done again, which may sleep.
+ */
+static void nexus_async_end(struct nexus_read_wait *wait)
+{
+	struct nexus_async_read *ar =
+		container_of(wait, struct nexus_async_read, wait);
+	u32 i;
+
+	for (i = 0; ar->pinned && i < ar->nr; i++) {
+		if (PageDirty(ar->pages[i]))
+			continue;
+		queue_work(nexus_read_wq, &ar->work);
+		return;
+	}
+	nexus_async_finish(ar, false);
+}
+
+static void nexus_dirty_pages(struct page **pages, u32 nr)
+{
+	u32 i;
+
+	for (i = 0; i < nr; i++)
+		if (!PageDirty(pages[i]))
+			set_page_dirty_lock(pages[i]);
+}
+
+/*
+ * -EIOCBQUEUED, and the iocb is told; 0 at the end of the file; -EAGAIN: it must be
+ * waited for, and nothing was done.
+ */
+static ssize_t nexus_direct_read_begin(struct kiocb *iocb, struct iov_iter *to)
+{
+	struct inode *inode = file_inode(iocb->ki_filp);
+	loff_t pos = iocb->ki_pos, size = i_size_read(inode);
+	struct nexus_async_read *ar;
+	size_t bytes;
+	int got, err;
+	u32 nr;
+
+	if (pos >= size)
+		return 0;
+	bytes = min_t(loff_t, iov_iter_count(to), size - pos);
+	if (bytes > (size_t)NEXUS_ASYNC_READ << NEXUS_BLOCK_SHIFT)
+		return -EAGAIN;
+	nr = DIV_ROUND_UP(bytes, PAGE_SIZE);
+	ar = kmalloc(struct_size(ar, pages, nr), GFP_KERNEL | __GFP_NOWARN);
+	if (!ar)
+		return -EAGAIN;
+	nexus_read_wait_init(&ar->wait, nexus_async_end);
+	INIT_WORK(&ar->work, nexus_async_work);
+	ar->iocb = iocb;
+	ar->inode = inode;
+	ar->bytes = bytes;
+	ar->pinned = iov_iter_extract_will_pin(to);
+	got = nexus_take_pages(to, ar->pages, nr);
+	ar->nr = max(got, 0);
+	err = -EAGAIN;
+	if (ar->nr < nr)
+		goto out_release;
+	if (ar->pinned)
+		nexus_dirty_pages(ar->pages, nr);
+	inode_dio_begin(inode);
+	/* Truncation sets the size and then looks whether we are here. */
+	smp_mb__after_atomic();
+	if (pos + (loff_t)bytes > i_size_read(inode))
+		goto out_dio;
+	err = nexus_read_begin(&ar->wait, inode, pos >> NEXUS_BLOCK_SHIFT, ar->pages,
+			       nr, true);
+	if (!err) {
+		nexus_read_put(&ar->wait, 0);
+		return -EIOCBQUEUED;
+	}
+	/* Rare, and it is only the disk. */
+	nexus_read_wait(&ar->wait, err);
+	err = -EAGAIN;
+out_dio:
+	inode_dio_end(inode);
+out_release:
+	iov_iter_revert(to, (size_t)ar->nr << PAGE_SHIFT);
+	nexus_async_release(ar, true);
+	return err;
+}
+
+/* ---- through pages of ours ------------------------------------------------------- */
 
 static ssize_t nexus_read_bounced(struct inode *inode, loff_t pos, size_t bytes,
 				  struct iov_iter *to)
@@ -132,20 +275,26 @@ ssize_t nexus_direct_read(struct kiocb *iocb, struct iov_iter *to)
 {
 	struct inode *inode = file_inode(iocb->ki_filp);
 	size_t count = iov_iter_count(to), done = 0;
-	bool pinned;
+	bool pinned, nowait = iocb->ki_flags & IOCB_NOWAIT;
 	ssize_t ret;
 
 	if (!count || iocb->ki_pos >= i_size_read(inode))
 		return 0;
-	/* It is the disk one waits for. */
-	if (iocb->ki_flags & IOCB_NOWAIT)
+	pinned = nexus_reads_pinned(iocb, to);
+	/* Else it is the disk one waits for. */
+	if (nowait && (is_sync_kiocb(iocb) || !pinned || !nexus_content_ready(inode)))
 		return -EAGAIN;
-	ret = nexus_content_load(inode, iocb->ki_pos, count);
+	ret = nowait ? 0 : nexus_content_load(inode, iocb->ki_pos, count);
 	if (!ret)
 		ret = kiocb_write_and_wait(iocb, count);
 	if (ret)
 		return ret;
-	pinned = nexus_reads_pinned(iocb, to);
+	if (pinned && !is_sync_kiocb(iocb)) {
+		file_accessed(iocb->ki_filp);
+		ret = nexus_direct_read_begin(iocb, to);
+		if (ret != -EAGAIN || nowait)
+			return ret;
+	}
 	while (done < count) {
 		ret = nexus_direct_read_some(iocb, to, pinned);
 		if (ret == -EAGAIN) {

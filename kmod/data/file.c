@@ -147,7 +147,13 @@ static ssize_t nexus_write_iter(struct kiocb *iocb, struct iov_iter *from)
 	bool direct = iocb->ki_flags & IOCB_DIRECT;
 	ssize_t ret = -ENOTBLK;
 
-	/* There is always something to wait for: a block, or room in the log. */
+	if (direct) {
+		ret = nexus_direct_write_begin(iocb, from);
+		if (ret != -EAGAIN)
+			return ret;
+		ret = -ENOTBLK;
+	}
+	/* There may be something to wait for: a block, or room in the log. */
 	if (iocb->ki_flags & IOCB_NOWAIT)
 		return direct ? -EAGAIN : -EOPNOTSUPP;
 	if (direct)
@@ -441,7 +447,7 @@ const struct file_operations nexus_file_fops = {
 	.fadvise	= nexus_fadvise,
 	.remap_file_range = nexus_remap_file_range,
 	.setlease	= generic_setlease,
-	.fop_flags	= FOP_BUFFER_RASYNC,
+	.fop_flags	= FOP_BUFFER_RASYNC | FOP_DIO_PARALLEL_WRITE,
 };
 
 const struct inode_operations nexus_file_iops = {

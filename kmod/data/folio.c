@@ -18,6 +18,7 @@
 /* struct folio_batch; what declares it has had two names. */
 #include <linux/writeback.h>
 
+#include "../log/log.h"
 #include "../quota.h"
 #include "data.h"
 
@@ -89,6 +90,27 @@ int nexus_room_some(struct inode *inode, pgoff_t index, u32 n,
 		n /= 2;
 	}
 	return err;
+}
+
+int nexus_room_try(struct inode *inode, pgoff_t index, u32 n, struct nexus_room *room)
+{
+	struct nexus_zone *zone = NEXUS_I(inode)->zone;
+	enum nexus_packs_use use = NEXUS_PACKS_GROW;
+
+	/* Who waits is slowed down where the helper falls behind. */
+	if (nexus_folio_use(inode, index) != use ||
+	    nexus_room_alike(inode, index, n, use) < n ||
+	    (zone->log && !nexus_log_plenty(zone)) ||
+	    !nexus_packs_try_reserve(zone, n, use))
+		return -EAGAIN;
+	if (nexus_log_reserve(zone, &room->resv, n * NEXUS_FOLIO_BYTES,
+			      NEXUS_RESV_NOWAIT)) {
+		nexus_packs_unreserve(zone, n);
+		return -EAGAIN;
+	}
+	room->use = use;
+	room->blocks = n;
+	return 0;
 }
 
 void nexus_room_give(struct inode *inode, struct nexus_room *room)

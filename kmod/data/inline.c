@@ -379,8 +379,7 @@ int nexus_inline_end(struct inode *inode, enum nexus_packs_use use)
 	bool inl;
 	int err;
 
-	if (test_bit(NEXUS_I_SPREAD, &ni->state) &&
-	    !(READ_ONCE(ni->iflags) & NEXUS_IF_INLINE))
+	if (nexus_inline_ended(inode))
 		return 0;
 	err = nexus_extents_load(inode);
 	if (err)

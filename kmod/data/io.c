@@ -11,7 +11,6 @@
  * A folio that does not lie in one piece in a pack is several reads; its state
  * counts them.
  */
-#include <linux/completion.h>
 #include <linux/highmem.h>
 #include <linux/slab.h>
 #include <linux/wait_bit.h>
@@ -38,22 +37,19 @@ struct nexus_rio {
 	struct bio_vec bvec[];
 };
 
-/* Who waits for reads, on the stack. */
-struct nexus_read_wait {
-	atomic_t left;			/* in flight, and one for who submits */
-	int err;			/* the first one */
-	struct completion done;
-};
-
 static atomic_t nexus_reads = ATOMIC_INIT(0);
 
 /* ---- the end ----------------------------------------------------------------- */
 
-static void nexus_read_put(struct nexus_read_wait *wait, int err)
+void nexus_read_put(struct nexus_read_wait *wait, int err)
 {
 	if (err)
 		cmpxchg(&wait->err, 0, err);
-	if (atomic_dec_and_test(&wait->left))
+	if (!atomic_dec_and_test(&wait->left))
+		return;
+	if (wait->end)
+		wait->end(wait);
+	else
 		complete(&wait->done);
 }
 
@@ -441,15 +437,12 @@ u32 nexus_pages_row(struct page **pages, u32 nr)
 	return n;
 }
 
-int nexus_read_pages(struct inode *inode, u64 fblock, struct page **pages,
-		     u32 nr, bool unstable)
+int nexus_read_begin(struct nexus_read_wait *wait, struct inode *inode, u64 fblock,
+		     struct page **pages, u32 nr, bool unstable)
 {
-	struct nexus_read_wait wait = { .left = ATOMIC_INIT(1) };
 	struct nexus_rio *rio;
 	u32 i = 0, n;
-	int err = 0;
 
-	init_completion(&wait.done);
 	while (i < nr) {
 		if (nexus_inline_read(inode, fblock + i, pages[i])) {
 			i++;
@@ -460,24 +453,38 @@ int nexus_read_pages(struct inode *inode, u64 fblock, struct page **pages,
 			memzero_page(pages[i++], 0, PAGE_SIZE);
 			continue;
 		}
-		if (IS_ERR(rio)) {
-			err = PTR_ERR(rio);
-			break;
-		}
+		if (IS_ERR(rio))
+			return PTR_ERR(rio);
 		for (; rio->nr < rio->max; i += n) {
 			n = nexus_pages_row(pages + i, rio->max - rio->nr);
 			nexus_rio_add(rio, pages[i], n);
 		}
 		if (unstable)
 			rio->verify = false;
-		rio->wait = &wait;
-		atomic_inc(&wait.left);
+		rio->wait = wait;
+		atomic_inc(&wait->left);
 		nexus_rio_start(rio);
 	}
-	nexus_read_put(&wait, err);
+	return 0;
+}
+
+int nexus_read_wait(struct nexus_read_wait *wait, int err)
+{
+	wait->end = NULL;
+	nexus_read_put(wait, err);
 	/* Local disk, so this ends. */
-	wait_for_completion_io(&wait.done);
-	return wait.err;
+	wait_for_completion_io(&wait->done);
+	return wait->err;
+}
+
+int nexus_read_pages(struct inode *inode, u64 fblock, struct page **pages,
+		     u32 nr, bool unstable)
+{
+	struct nexus_read_wait wait;
+
+	nexus_read_wait_init(&wait, NULL);
+	return nexus_read_wait(&wait, nexus_read_begin(&wait, inode, fblock, pages,
+						       nr, unstable));
 }
 
 int nexus_read_blocks(struct inode *inode, struct folio *folio, u32 first, u32 nr)

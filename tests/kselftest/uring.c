@@ -6,6 +6,9 @@
 #include "nx.h"
 
 #include <liburing.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
 
 enum { BLOCK = 4096, BLOCKS = 2048, READS = 64 };
 
@@ -26,14 +29,33 @@ static int workers(void)
 	return n;
 }
 
+static void fill(void *mem, unsigned int value)
+{
+	unsigned int *word = mem, k;
+
+	for (k = 0; k < BLOCK / sizeof(*word); k++)
+		word[k] = value;
+}
+
+/* What all of a block's words are; ~0: not all are the same. */
+static unsigned int filled(const void *mem)
+{
+	const unsigned int *word = mem;
+	unsigned int k;
+
+	for (k = 1; k < BLOCK / sizeof(*word); k++)
+		if (word[k] != word[0])
+			return ~0u;
+	return word[0];
+}
+
 static int make_file(const char *path)
 {
 	unsigned int *block = malloc(BLOCK);
-	int fd = open(path, O_CREAT | O_RDWR | O_TRUNC, 0600), i, k;
+	int fd = open(path, O_CREAT | O_RDWR | O_TRUNC, 0600), i;
 
 	for (i = 0; i < BLOCKS && fd >= 0; i++) {
-		for (k = 0; k < BLOCK / 4; k++)
-			block[k] = i;
+		fill(block, i);
 		if (write(fd, block, BLOCK) != BLOCK)
 			return -1;
 	}
@@ -97,6 +119,225 @@ TEST_F(dir, buffered_reads)
 	ASSERT_EQ(0, read_all(&ring, fd, buf));
 	close(fd);
 	io_uring_queue_exit(&ring);
+	free(buf);
+}
+
+/* Writes @READS different blocks, each with @add more than its number, all at once. */
+static int write_all(struct io_uring *ring, int fd, char *buf, unsigned int add)
+{
+	unsigned int at, step = 1 + 2 * nx_below(BLOCKS / READS / 2);
+	struct io_uring_cqe *cqe;
+	struct io_uring_sqe *sqe;
+	int i, bad = 0;
+
+	for (i = 0; i < READS; i++) {
+		at = i * step;
+		fill(buf + i * BLOCK, at + add);
+		sqe = io_uring_get_sqe(ring);
+		io_uring_prep_write(sqe, fd, buf + i * BLOCK, BLOCK, (off_t)at * BLOCK);
+	}
+	if (io_uring_submit(ring) != READS)
+		return -1;
+	for (i = 0; i < READS; i++) {
+		if (io_uring_wait_cqe(ring, &cqe))
+			return -1;
+		bad += cqe->res != BLOCK;
+		io_uring_cqe_seen(ring, cqe);
+	}
+	for (i = 0; i < READS; i++)
+		bad += pread(fd, buf, BLOCK, (off_t)i * step * BLOCK) != BLOCK ||
+		       filled(buf) != i * step + add;
+	return bad;
+}
+
+/* Around the page cache nothing takes a worker but what there is no room for yet. */
+TEST_F(dir, direct)
+{
+	struct io_uring ring;
+	int fd, i;
+	char *buf;
+
+	nx_seed();
+	ASSERT_EQ(0, posix_memalign((void **)&buf, BLOCK, READS * BLOCK));
+	if (io_uring_queue_init(READS, &ring, 0))
+		SKIP(return, "no io_uring");
+	GET(fd, make_file("file"));
+	close(fd);
+	GET(fd, open("file", O_RDWR | O_DIRECT));
+	ASSERT_EQ(BLOCK, pread(fd, buf, BLOCK, 0));
+	for (i = 0; i < 8; i++)
+		ASSERT_EQ(0, read_all(&ring, fd, buf));
+	ASSERT_EQ(0, workers());
+	for (i = 0; i < 8; i++) {
+		ASSERT_EQ(0, write_all(&ring, fd, buf, 0));
+		ASSERT_EQ(0, read_all(&ring, fd, buf));
+	}
+	/* ext4 takes one now and then. */
+	if (self->nexus)
+		ASSERT_EQ(0, workers());
+	/* A megabyte and more, and what is written behind the end. */
+	for (i = 0; i < READS; i++)
+		fill(buf + i * BLOCK, 3);
+	io_uring_prep_read(io_uring_get_sqe(&ring), fd, buf, READS * BLOCK,
+			   (off_t)(BLOCKS - READS / 2) * BLOCK);
+	ASSERT_EQ(1, io_uring_submit(&ring));
+	struct io_uring_cqe *cqe;
+
+	OK(io_uring_wait_cqe(&ring, &cqe));
+	ASSERT_EQ(READS / 2 * BLOCK, cqe->res);
+	io_uring_cqe_seen(&ring, cqe);
+	ASSERT_EQ(BLOCKS - 1, filled(buf + (READS / 2 - 1) * BLOCK));
+	ASSERT_EQ(3, filled(buf + READS / 2 * BLOCK));
+	io_uring_prep_write(io_uring_get_sqe(&ring), fd, buf, BLOCK, (off_t)BLOCKS * BLOCK);
+	ASSERT_EQ(1, io_uring_submit(&ring));
+	OK(io_uring_wait_cqe(&ring, &cqe));
+	ASSERT_EQ(BLOCK, cqe->res);
+	io_uring_cqe_seen(&ring, cqe);
+	close(fd);
+	io_uring_queue_exit(&ring);
+	free(buf);
+}
+
+/* Makes @n direct reads or writes of random places, and does not look at the results. */
+static int start_some(struct io_uring *ring, int fd, char *buf, int n, int salt)
+{
+	struct io_uring_sqe *sqe;
+	int i, len;
+
+	for (i = 0; i < n; i++) {
+		off_t at = (off_t)nx_below(READS) * BLOCK;
+
+		len = 1 + nx_below(n - i);
+		sqe = io_uring_get_sqe(ring);
+		if (!sqe)
+			break;
+		if (nx_below(3)) {
+			memset(buf + i * BLOCK, 1 + (salt + i) % 250, len * BLOCK);
+			io_uring_prep_write(sqe, fd, buf + i * BLOCK, len * BLOCK, at);
+		} else {
+			io_uring_prep_read(sqe, fd, buf + (READS + i) * BLOCK, len * BLOCK, at);
+		}
+	}
+	return io_uring_submit(ring) == i ? i : -1;
+}
+
+/* What takes blocks away, shares or promises them, while others are written. */
+static int disturb(int fd, int plain, char *buf)
+{
+	off_t at = (off_t)nx_below(READS) * BLOCK, to = (off_t)nx_below(READS) * BLOCK;
+	struct {
+		struct file_dedupe_range range;
+		struct file_dedupe_range_info info;
+	} same = {
+		.range = { .src_offset = at, .src_length = 4 * BLOCK, .dest_count = 1 },
+		.info = { .dest_fd = plain, .dest_offset = to },
+	};
+	struct file_clone_range clone = { plain, at, 4 * BLOCK, to };
+	void *map;
+
+	switch (nx_below(9)) {
+	case 0:
+		return ftruncate(plain, at + nx_below(2 * BLOCK));
+	case 1:
+		return ftruncate(plain, READS * BLOCK);
+	case 2:
+		return fallocate(plain, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, at, 3 * BLOCK);
+	case 3:
+		return fallocate(plain, 0, at, 2 * BLOCK);
+	case 4:
+		/* The two overlap, or it is beyond the end. */
+		return ioctl(plain, FICLONERANGE, &clone) && errno != EINVAL &&
+		       errno != EOPNOTSUPP ? -1 : 0;
+	case 5:
+		return ioctl(plain, FIDEDUPERANGE, &same) && errno != EINVAL &&
+		       errno != EOPNOTSUPP ? -1 : 0;
+	case 6:
+		memset(buf, 251, BLOCK);
+		return pwrite(plain, buf, BLOCK, at) == BLOCK ? 0 : -1;
+	case 7:
+		map = mmap(NULL, READS * BLOCK, PROT_READ, MAP_SHARED, plain, 0);
+		if (map == MAP_FAILED || madvise(map, READS * BLOCK, MADV_WILLNEED))
+			return -1;
+		return munmap(map, READS * BLOCK);
+	default:
+		return nx_below(2) ? fdatasync(fd) : fsync(plain);
+	}
+}
+
+/* @seconds of it; processes end in the middle of what they have started. */
+static int beside(int proc, int seconds)
+{
+	time_t end = time(NULL) + seconds;
+	struct io_uring_cqe *cqe;
+	struct io_uring ring;
+	int fd, plain, n, round;
+	char *buf;
+
+	nx_srand(nx_below(1000000) + proc);
+	fd = open("file", O_RDWR | O_DIRECT);
+	plain = open("file", O_RDWR);
+	if (fd < 0 || plain < 0 || posix_memalign((void **)&buf, BLOCK, 2 * READS * BLOCK) ||
+	    io_uring_queue_init(READS, &ring, 0))
+		return 1;
+	for (round = 0; time(NULL) < end; round++) {
+		if (proc % 2) {
+			if (disturb(fd, plain, buf))
+				return 2;
+			continue;
+		}
+		n = start_some(&ring, fd, buf, 1 + nx_below(16), round);
+		if (n < 0)
+			return 3;
+		for (; n; n--) {
+			if (io_uring_wait_cqe(&ring, &cqe))
+				return 4;
+			if (cqe->res < 0)
+				return 5;
+			io_uring_cqe_seen(&ring, cqe);
+		}
+	}
+	/* With all of it in flight. */
+	return start_some(&ring, fd, buf, 16, round) < 0;
+}
+
+/* One writer's, as far as it was not cut off. */
+static bool of_one(const char *block)
+{
+	int n = BLOCK, i;
+
+	while (n && !block[n - 1])
+		n--;
+	for (i = 1; i < n; i++)
+		if (block[i] != block[0])
+			return false;
+	return true;
+}
+
+/* Every block is one writer's, whole, or nothing, and nobody waits for ever. */
+TEST_F(dir, direct_beside_all_else)
+{
+	enum { PROCS = 4 };
+	const char *seconds = getenv("NEXUS_SECONDS");
+	char *buf = malloc(BLOCK);
+	unsigned int proc;
+	struct stat st;
+	off_t at;
+	int fd;
+
+	nx_seed();
+	GET(fd, open("file", O_RDWR | O_CREAT, 0600));
+	OK(ftruncate(fd, READS * BLOCK));
+	for (proc = 0; proc < PROCS; proc++)
+		if (!fork())
+			_exit(beside(proc, seconds && *seconds ? atoi(seconds) : 4));
+	ASSERT_EQ(0, nx_reap());
+	nx_drop_caches();
+	OK(fstat(fd, &st));
+	for (at = 0; at + BLOCK <= st.st_size; at += BLOCK) {
+		ASSERT_EQ(BLOCK, pread(fd, buf, BLOCK, at));
+		ASSERT_TRUE(of_one(buf));
+	}
+	close(fd);
 	free(buf);
 }
 
