@@ -222,7 +222,7 @@ static int start_some(struct io_uring *ring, int fd, char *buf, int n, int salt)
 }
 
 /* What takes blocks away, shares or promises them, while others are written. */
-static int disturb(int fd, int plain, char *buf)
+static int disturb(int fd, int plain, int other, char *buf)
 {
 	off_t at = (off_t)nx_below(READS) * BLOCK, to = (off_t)nx_below(READS) * BLOCK;
 	struct {
@@ -232,10 +232,11 @@ static int disturb(int fd, int plain, char *buf)
 		.range = { .src_offset = at, .src_length = 4 * BLOCK, .dest_count = 1 },
 		.info = { .dest_fd = plain, .dest_offset = to },
 	};
-	struct file_clone_range clone = { plain, at, 4 * BLOCK, to };
+	int from = nx_below(2) ? plain : other;
+	struct file_clone_range clone = { from, at, 4 * BLOCK, to };
 	void *map;
 
-	switch (nx_below(9)) {
+	switch (nx_below(14)) {
 	case 0:
 		return ftruncate(plain, at + nx_below(2 * BLOCK));
 	case 1:
@@ -248,13 +249,13 @@ static int disturb(int fd, int plain, char *buf)
 		/* The two overlap, or it is beyond the end. */
 		return ioctl(plain, FICLONERANGE, &clone) && errno != EINVAL &&
 		       errno != EOPNOTSUPP ? -1 : 0;
-	case 5:
-		return ioctl(plain, FIDEDUPERANGE, &same) && errno != EINVAL &&
+	case 5 ... 10:
+		return ioctl(from, FIDEDUPERANGE, &same) && errno != EINVAL &&
 		       errno != EOPNOTSUPP ? -1 : 0;
-	case 6:
+	case 11:
 		memset(buf, 251, BLOCK);
 		return pwrite(plain, buf, BLOCK, at) == BLOCK ? 0 : -1;
-	case 7:
+	case 12:
 		map = mmap(NULL, READS * BLOCK, PROT_READ, MAP_SHARED, plain, 0);
 		if (map == MAP_FAILED || madvise(map, READS * BLOCK, MADV_WILLNEED))
 			return -1;
@@ -270,18 +271,19 @@ static int beside(int proc, int seconds)
 	time_t end = time(NULL) + seconds;
 	struct io_uring_cqe *cqe;
 	struct io_uring ring;
-	int fd, plain, n, round;
+	int fd, plain, other, n, round;
 	char *buf;
 
 	nx_srand(nx_below(1000000) + proc);
 	fd = open("file", O_RDWR | O_DIRECT);
 	plain = open("file", O_RDWR);
-	if (fd < 0 || plain < 0 || posix_memalign((void **)&buf, BLOCK, 2 * READS * BLOCK) ||
+	other = open("other", O_RDWR);
+	if (fd < 0 || plain < 0 || other < 0 || posix_memalign((void **)&buf, BLOCK, 2 * READS * BLOCK) ||
 	    io_uring_queue_init(READS, &ring, 0))
 		return 1;
 	for (round = 0; time(NULL) < end; round++) {
 		if (proc % 2) {
-			if (disturb(fd, plain, buf))
+			if (disturb(fd, plain, other, buf))
 				return 2;
 			continue;
 		}
@@ -321,12 +323,17 @@ TEST_F(dir, direct_beside_all_else)
 	char *buf = malloc(BLOCK);
 	unsigned int proc;
 	struct stat st;
+	int fd, other;
 	off_t at;
-	int fd;
 
 	nx_seed();
 	GET(fd, open("file", O_RDWR | O_CREAT, 0600));
 	OK(ftruncate(fd, READS * BLOCK));
+	memset(buf, 252, BLOCK);
+	GET(other, open("other", O_WRONLY | O_CREAT, 0600));
+	for (at = 0; at < READS * BLOCK; at += BLOCK)
+		ASSERT_EQ(BLOCK, pwrite(other, buf, BLOCK, at));
+	close(other);
 	for (proc = 0; proc < PROCS; proc++)
 		if (!fork())
 			_exit(beside(proc, seconds && *seconds ? atoi(seconds) : 4));
