@@ -5,8 +5,8 @@
  *	entries DIRECTORY [FEW [MANY]]
  *
  * Makes both below DIRECTORY, and does the same number of lookups, creates and unlinks in
- * each, in turns, and lists both, with nothing cached and again.  Prints operations a
- * second (entries a second for the listings) and the ratio of many to few.
+ * each, in turns, and lists both: as it was left, and with nothing cached.  Prints
+ * operations a second (entries a second for the listings) and the ratio of many to few.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -24,18 +24,20 @@
 
 enum { SAMPLE = 500, TURNS = 5 };
 
-enum what { LOOKUP_COLD, LOOKUP_WARM, LOOKUP_NONE, CREATE, UNLINK, LIST_COLD, LIST_WARM, WHATS };
+enum what { LOOKUP, LOOKUP_AGAIN, LOOKUP_NONE, CREATE, UNLINK, LIST, WHATS };
+enum state { LEFT, DROPPED, STATES };
 
 static const char *const what_name[WHATS] = {
-	"lookup, nothing cached", "lookup, again", "lookup of no name", "create", "unlink",
-	"list, nothing cached", "list, again",
+	"lookup", "lookup again", "lookup of no name", "create", "unlink", "list",
 };
+
+static const char *const state_name[STATES] = { "as left", "nothing cached" };
 
 static struct side {
 	const char *name;
 	uint64_t entries;
-	double seconds[WHATS];
-	uint64_t done[WHATS];
+	double seconds[STATES][WHATS];
+	uint64_t done[STATES][WHATS];
 } side[2] = { { .name = "few", .entries = 1000 }, { .name = "many", .entries = 1000000 } };
 
 static uint64_t seed = 88172645463325252ull;
@@ -73,10 +75,12 @@ static void drop(void)
 	close(fd);
 }
 
+static enum state state;
+
 static void count(struct side *s, enum what w, double begun, uint64_t n)
 {
-	s->seconds[w] += now() - begun;
-	s->done[w] += n;
+	s->seconds[state][w] += now() - begun;
+	s->done[state][w] += n;
 }
 
 static void make(int dir, const char *prefix, uint64_t i)
@@ -125,21 +129,22 @@ static void turn(struct side *s, int turn_nr)
 
 	for (i = 0; i < SAMPLE; i++)
 		names[i] = below(s->entries);
-	drop();
+	if (state == DROPPED)
+		drop();
 	dir = open(s->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dir < 0)
 		die(s->name);
 	begun = now();
 	for (i = 0; i < SAMPLE; i++)
 		look(dir, "f", names[i], true);
-	count(s, LOOKUP_COLD, begun, SAMPLE);
+	count(s, LOOKUP, begun, SAMPLE);
 	begun = now();
 	for (i = 0; i < SAMPLE; i++)
 		look(dir, "f", names[i], true);
-	count(s, LOOKUP_WARM, begun, SAMPLE);
+	count(s, LOOKUP_AGAIN, begun, SAMPLE);
 	begun = now();
 	for (i = 0; i < SAMPLE; i++)
-		look(dir, "none", turn_nr * SAMPLE + i, false);
+		look(dir, "none", (turn_nr * STATES + state) * SAMPLE + i, false);
 	count(s, LOOKUP_NONE, begun, SAMPLE);
 	begun = now();
 	for (i = 0; i < SAMPLE; i++)
@@ -154,11 +159,10 @@ static void turn(struct side *s, int turn_nr)
 	count(s, UNLINK, begun, SAMPLE);
 	/* The whole of a large one takes a while: twice is enough. */
 	if (s->entries <= 100000 || turn_nr < 2) {
-		drop();
+		if (state == DROPPED)
+			drop();
 		begun = now();
-		count(s, LIST_COLD, begun, list(dir));
-		begun = now();
-		count(s, LIST_WARM, begun, list(dir));
+		count(s, LIST, begun, list(dir));
 	}
 	close(dir);
 }
@@ -167,7 +171,7 @@ int main(int argc, char **argv)
 {
 	uint64_t i;
 	double rate[2], begun;
-	int t, k, dir;
+	int t, k, w, dir;
 
 	if (argc < 2 || chdir(argv[1]))
 		die(argc < 2 ? "entries DIRECTORY [FEW [MANY]]" : argv[1]);
@@ -187,16 +191,19 @@ int main(int argc, char **argv)
 		fflush(stdout);
 		close(dir);
 	}
-	for (t = 0; t < TURNS; t++)
-		for (k = 0; k < 2; k++)
-			turn(&side[k], t);
-	printf("%-24s %12" PRIu64 " %12" PRIu64 "   ratio\n", "", side[0].entries,
+	for (state = 0; state < STATES; state++)
+		for (t = 0; t < TURNS; t++)
+			for (k = 0; k < 2; k++)
+				turn(&side[k], t);
+	printf("%-36s %12" PRIu64 " %12" PRIu64 "   ratio\n", "", side[0].entries,
 	       side[1].entries);
-	for (t = 0; t < WHATS; t++) {
-		for (k = 0; k < 2; k++)
-			rate[k] = side[k].done[t] / side[k].seconds[t];
-		printf("%-24s %12.0f %12.0f   %.2f\n", what_name[t], rate[0], rate[1],
-		       rate[1] / rate[0]);
+	for (t = 0; t < STATES; t++) {
+		for (w = 0; w < WHATS; w++) {
+			for (k = 0; k < 2; k++)
+				rate[k] = side[k].done[t][w] / side[k].seconds[t][w];
+			printf("%-18s %-17s %12.0f %12.0f   %.2f\n", what_name[w], state_name[t],
+			       rate[0], rate[1], rate[1] / rate[0]);
+		}
 	}
 	return 0;
 }
