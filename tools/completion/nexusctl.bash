@@ -18,7 +18,7 @@ _nexusctl() {
 			socket=(--socket "${COMP_WORDS[i + 1]}")
 			i=$((i + 1))
 			;;
-		--store | --option | -o | --endpoint | --region | --profile | --data-dir | --config)
+		--store | --option | -o | --endpoint | --region | --profile | --data-dir | --config | --wait)
 			i=$((i + 1))
 			;;
 		-*) ;;
@@ -39,7 +39,7 @@ _nexusctl() {
 		mapfile -t COMPREPLY < <(compgen -W 'localdisk' -- "$cur")
 		return
 		;;
-	--option | -o | --endpoint | --region | --profile)
+	--option | -o | --endpoint | --region | --profile | --wait)
 		return
 		;;
 	esac
@@ -54,15 +54,15 @@ _nexusctl() {
 	pack) choices='list verify' ;;
 	scrub) choices='status start stop' ;;
 	'scrub status' | 'scrub start' | 'scrub stop') choices="$(_nexusctl_zones) --socket --json" ;;
-	'pack list' | 'pack verify') choices="$(_nexusctl_zones) --data-dir --config --socket --json" ;;
+	'pack list' | 'pack verify') choices="$(_nexusctl_zones) --data-dir --config --wait --socket --json" ;;
 	quota) choices='list get set clear' ;;
 	'quota set') choices="$(_nexusctl_zones) --user --group --project --zone --blocks --inodes --grace --socket" ;;
 	'quota set '*) choices='--user --group --project --zone --blocks --inodes --grace --socket' ;;
 	'quota list' | 'quota get' | 'quota clear') choices="$(_nexusctl_zones) --user --group --project --zone --socket --json" ;;
 	'quota list '* | 'quota get '* | 'quota clear '*) choices='--user --group --project --zone --socket --json' ;;
-	dump | load) choices="$(_nexusctl_zones) --data-dir --config --json" ;;
+	dump | load) choices="$(_nexusctl_zones) --data-dir --config --wait --json" ;;
 	'dump '* | 'load '*)
-		mapfile -t COMPREPLY < <(compgen -f -- "$cur"; compgen -W '--data-dir --config --json' -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur"; compgen -W '--data-dir --config --wait --json' -- "$cur")
 		return
 		;;
 	stats) choices='--json --prometheus --socket' ;;

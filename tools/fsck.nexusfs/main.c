@@ -90,19 +90,6 @@ struct args {
 	bool no_change;
 };
 
-static bool parse_wait(const char *text, unsigned int *ms)
-{
-	unsigned long seconds;
-	char *end;
-
-	errno = 0;
-	seconds = strtoul(text, &end, 10);
-	if (errno || *text < '0' || *text > '9' || *end || seconds > 86400)
-		return false;
-	*ms = seconds * 1000;
-	return true;
-}
-
 /* -1: go on; else an exit status. */
 static int parse(int argc, char **argv, struct args *a)
 {
@@ -123,7 +110,7 @@ static int parse(int argc, char **argv, struct args *a)
 			a->verbose = true;
 			break;
 		case 'w':
-			if (!parse_wait(optarg, &a->zone.wait_ms)) {
+			if (!atrest_wait_ms(optarg, &a->zone.wait_ms)) {
 				fputs("fsck.nexusfs: --wait: 0 to 86400 seconds\n", stderr);
 				return EXIT_USAGE;
 			}

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "nexusctl.h"
+#include "offline.h"
 
 /* Which options a command takes, beside --socket and --json. */
 enum {
@@ -96,6 +97,8 @@ static void print_usage(FILE *out)
 	      "  --data-dir DIR    where zones are that are looked at without the helper;\n"
 	      "                    default as in the helper's settings\n"
 	      "  --config FILE     these settings\n"
+	      "  --wait SECONDS    how long to wait for a helper that still writes what was\n"
+	      "                    unmounted; default 60\n"
 	      "  --user, --group, --project[=NAME|ID], --zone\n"
 	      "                    whose quota; without a name (quota list, set --grace)\n"
 	      "                    everybody's of the kind\n"
@@ -160,7 +163,7 @@ static int add_key_value(struct ctl *ctl, char *text)
 }
 
 enum { OPT_SOCKET = 256, OPT_JSON, OPT_PROMETHEUS, OPT_STORE, OPT_ENDPOINT,
-       OPT_REGION, OPT_PROFILE, OPT_DATA_DIR, OPT_CONFIG, OPT_USER, OPT_GROUP, OPT_PROJECT, OPT_ZONE,
+       OPT_REGION, OPT_PROFILE, OPT_DATA_DIR, OPT_CONFIG, OPT_WAIT, OPT_USER, OPT_GROUP, OPT_PROJECT, OPT_ZONE,
        OPT_BLOCKS, OPT_INODES, OPT_GRACE, OPT_ALL };
 
 static const struct option long_options[] = {
@@ -174,6 +177,7 @@ static const struct option long_options[] = {
 	{ "profile", required_argument, NULL, OPT_PROFILE },
 	{ "data-dir", required_argument, NULL, OPT_DATA_DIR },
 	{ "config", required_argument, NULL, OPT_CONFIG },
+	{ "wait", required_argument, NULL, OPT_WAIT },
 	{ "user", optional_argument, NULL, OPT_USER },
 	{ "group", optional_argument, NULL, OPT_GROUP },
 	{ "project", optional_argument, NULL, OPT_PROJECT },
@@ -237,6 +241,9 @@ static int parse_options(struct ctl *ctl, int argc, char **argv,
 			break;
 		case OPT_CONFIG:
 			ctl->config = optarg;
+			break;
+		case OPT_WAIT:
+			ctl->wait = optarg;
 			break;
 		case OPT_USER:
 			ret = set_owner(ctl, NEXUS_QUOTA_OF_USER);
@@ -316,9 +323,11 @@ static int check_command(const struct ctl *ctl, const struct command *c)
 	if ((ctl->store || ctl->n_options) && !(c->takes & TAKES_STORE))
 		return usage_error("a store's settings are only for zone create, not for",
 				   c->name);
-	if ((ctl->data_dir || ctl->config) && !(c->takes & TAKES_DATA))
-		return usage_error("--data-dir and --config are only for what needs no helper, not for",
+	if ((ctl->data_dir || ctl->config || ctl->wait) && !(c->takes & TAKES_DATA))
+		return usage_error("--data-dir, --config and --wait are only for what needs no helper, not for",
 				   c->name);
+	if (ctl->wait && !offline_wait_ms(ctl->wait, NULL))
+		return usage_error("--wait: 0 to 86400 seconds, not", ctl->wait);
 	if (ctl->quota_given && !(c->takes & TAKES_OWNER))
 		return usage_error("--user, --group, --project and --zone are only for quota, not for",
 				   c->name);

@@ -22,6 +22,7 @@ struct ctl {
 	const char *store;
 	const char *data_dir;		/* of zones looked at without the helper */
 	const char *config;
+	const char *wait;		/* seconds, for a zone just unmounted */
 	bool quota_given;		/* whose */
 	enum nexus_quota_kind quota_kind;
 	const char *quota_id;		/* name or number; NULL: the zone's */

@@ -24,14 +24,21 @@ int offline_failed(struct offline *o, int ret, const struct errline *err)
 	return ret;
 }
 
+bool offline_wait_ms(const char *text, unsigned int *ms)
+{
+	return atrest_wait_ms(text, ms);
+}
+
 int offline_open(struct offline *o, struct atrest *a, const char *owner,
 		 struct errline *err)
 {
-	const struct atrest_args args = {
+	struct atrest_args args = {
 		.zone = o->zone, .data_dir = o->data_dir, .config = o->config,
 		.wait_ms = ATREST_WAIT_MS,
 	};
 
+	if (o->wait)
+		offline_wait_ms(o->wait, &args.wait_ms);
 	log_set_level(LOG_L_ERROR);
 	return atrest_open(a, &args, owner, err);
 }

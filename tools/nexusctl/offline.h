@@ -6,6 +6,7 @@
 #ifndef NEXUSCTL_OFFLINE_H
 #define NEXUSCTL_OFFLINE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -13,8 +14,12 @@ struct offline {
 	const char *zone;
 	const char *data_dir;	/* NULL: as configured */
 	const char *config;	/* NULL: the default file */
+	const char *wait;	/* offline_wait_ms() takes it; NULL: as long as is usual */
 	char error[600];	/* a line for the user after a failure */
 };
+
+/* How many seconds @text says, in *@ms unless that is NULL; false: 0 to 86400 was wanted. */
+bool offline_wait_ms(const char *text, unsigned int *ms);
 
 /*
  * To @path, by way of a file beside it; NULL: standard output.  0 or -errno.

@@ -24,6 +24,7 @@ static struct offline zone_of(const struct ctl *ctl)
 		.zone = ctl->args[0],
 		.data_dir = ctl->data_dir,
 		.config = ctl->config,
+		.wait = ctl->wait,
 	};
 }
 

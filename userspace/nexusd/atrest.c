@@ -8,7 +8,22 @@
 #include <string.h>
 #include <unistd.h>
 
+#define WAIT_MAX_S	86400u
 #define SILENT_MS	2000u	/* of a wait, before it is said */
+
+bool atrest_wait_ms(const char *text, unsigned int *ms)
+{
+	unsigned long seconds;
+	char *end;
+
+	errno = 0;
+	seconds = strtoul(text, &end, 10);
+	if (errno || *text < '0' || *text > '9' || *end || seconds > WAIT_MAX_S)
+		return false;
+	if (ms)
+		*ms = seconds * 1000;
+	return true;
+}
 
 /* A path DATA/zones/NAME is as good as the name. */
 static int find_name(struct atrest *a, const char *arg, struct errline *err)

@@ -23,6 +23,9 @@ struct atrest_args {
 
 #define ATREST_WAIT_MS	60000u	/* what tools wait; a replayed log of 1 GiB takes less */
 
+/* How many seconds @text says, in *@ms unless that is NULL; false: 0 to 86400 was wanted. */
+bool atrest_wait_ms(const char *text, unsigned int *ms);
+
 struct atrest {
 	struct config cfg;
 	struct chan chan;
