@@ -8,7 +8,8 @@
  *	recorder verify DIR SEED REPORTS	after the crash
  *
  * Each operation changes names in a way that can be told from the disk: an
- * object carries its number as its group.  Right is: the names are those after
+ * object carries its number as its group, and the number of the operation that changed
+ * them last in its extended attribute and its ACL.  Right is: the names are those after
  * the first K operations, for a K that is at least what was acknowledged; what
  * was fsynced has the content it had then or a later one; any other block is
  * one that was written, or nothing.  A file that was renamed over another one is
@@ -25,17 +26,23 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <linux/posix_acl.h>
+#include <linux/posix_acl_xattr.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/fsuid.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "content.h"
 #include "report.h"
 
-enum { DIRS = 4, NAMES = 40, MAX_OPS = 400000 };
+enum { DIRS = 4, NAMES = 40, MAX_OPS = 400000, TAG_MAX = 3000 };
+
+#define NEXUS_MAGIC	0x4e455853	/* NEXUS_SUPER_MAGIC of linux/nexusfs.h */
 enum kind { FILE_ = 1, LINK, DIRECTORY };
 
 /* By number, which is the number of the operation that made it. */
@@ -46,11 +53,14 @@ static struct object {
 	int version;		/* of its content */
 	int promised;		/* version that must be there, or -1 */
 	int last;		/* operation that touched it last */
+	int tag, acl;		/* that set its attribute and its ACL, or 0 */
 } object[MAX_OPS + 1];
 
 static int slot[DIRS][NAMES];	/* the object of each name, 0: none */
 static int dir_last[DIRS];
 static uint64_t seed, state;
+/* Not nexusfs, but what the verifier is tried on: O_DIRECT and clones may be refused. */
+static bool foreign;
 
 static unsigned int below(unsigned int n)
 {
@@ -98,6 +108,8 @@ static void put_content(int fd, int id)
 			continue;
 		}
 		fill_block(block, seed, id, i, object[id].version);
+		if (foreign)
+			fcntl(fd, F_SETFL, 0);
 		if (pwrite(fd, block, len, at) != (ssize_t)len)
 			die("write of object %d", id);
 	}
@@ -143,7 +155,9 @@ static void clone_content(int fd, int id)
 	if (ftruncate(from, size_of(id)))
 		die("size of object %d", id);
 	put_content(from, id);
-	if (ioctl(fd, FICLONE, from))
+	if (foreign)
+		put_content(fd, id);
+	else if (ioctl(fd, FICLONE, from))
 		die("clone into object %d", id);
 	if (close(from))
 		die("close");
@@ -162,6 +176,48 @@ static void leave_nameless(int id)
 		die("close");
 	open_fd[next] = fd;
 	next = (next + 1) % 16;
+}
+
+/* As long as two blocks of an index, some of them, and of every length. */
+static size_t tag_of(int op, char text[TAG_MAX])
+{
+	uint64_t value = seed + op;
+	size_t len = sizeof(op) + next_random(&value) % (op % 7 ? 64 : TAG_MAX - sizeof(op)), i;
+
+	memcpy(text, &op, sizeof(op));
+	for (i = sizeof(op); i < len; i++)
+		text[i] = next_random(&value);
+	return len;
+}
+
+static void set_tag(const char *name, int op)
+{
+	char text[TAG_MAX];
+	size_t len = tag_of(op, text);
+
+	if (setxattr(name, "user.tag", text, len, 0))
+		die("attribute of %s", name);
+}
+
+/* rw-r--r--, and one user, whose number is that of the operation. */
+static void set_acl(const char *name, int op)
+{
+	struct {
+		struct posix_acl_xattr_header header;
+		struct posix_acl_xattr_entry entry[5];
+	} acl = {
+		{ POSIX_ACL_XATTR_VERSION },
+		{
+			{ ACL_USER_OBJ, ACL_READ | ACL_WRITE, ACL_UNDEFINED_ID },
+			{ ACL_USER, ACL_READ, op },
+			{ ACL_GROUP_OBJ, ACL_READ, ACL_UNDEFINED_ID },
+			{ ACL_MASK, ACL_READ, ACL_UNDEFINED_ID },
+			{ ACL_OTHER, ACL_READ, ACL_UNDEFINED_ID },
+		},
+	};
+
+	if (setxattr(name, "system.posix_acl_access", &acl, sizeof(acl), 0))
+		die("ACL of %s", name);
 }
 
 static void drop(int id)
@@ -278,11 +334,26 @@ static void step(int op, bool real)
 			die("syncfs");
 		/* All objects, too: the number says so. */
 		acknowledge(op, op, -1);
+	} else if (what > 95 && o->kind != LINK) {
+		o->last = op;
+		if (more >= 90 && !o->tag)
+			return;
+		if (what < 99)
+			o->tag = more < 90 ? op : 0;
+		else
+			o->acl = op;
+		if (real && what == 99)
+			set_acl(path(d, n), op);
+		else if (real && more < 90)
+			set_tag(path(d, n), op);
+		else if (real && removexattr(path(d, n), "user.tag"))
+			die("attribute of object %d", id);
 	}
 }
 
 static int record(void)
 {
+	struct statfs fs;
 	char name[8];
 	int i, fd;
 
@@ -292,8 +363,9 @@ static int record(void)
 			die("mkdir %s", name);
 	}
 	fd = open(".", O_RDONLY);
-	if (fd < 0 || syncfs(fd))
+	if (fd < 0 || syncfs(fd) || fstatfs(fd, &fs))
 		die("syncfs");
+	foreign = fs.f_type != NEXUS_MAGIC;
 	report("names ready");
 	printf("recording seed %llu\n", (unsigned long long)seed);
 	fflush(stdout);
@@ -307,7 +379,7 @@ static int record(void)
 
 /* ---- verify ---------------------------------------------------------- */
 
-static int disk[DIRS][NAMES];
+static int disk[DIRS][NAMES], disk_tag[DIRS][NAMES], disk_acl[DIRS][NAMES];
 static int wrong;
 
 #define bad(...)							\
@@ -320,6 +392,30 @@ static int wrong;
 static enum kind kind_of(mode_t mode)
 {
 	return S_ISREG(mode) ? FILE_ : S_ISLNK(mode) ? LINK : DIRECTORY;
+}
+
+/* The operations that set the attribute and the ACL of a name, 0: none. */
+static void read_tags(int d, int n)
+{
+	char text[TAG_MAX], want[TAG_MAX];
+	ssize_t len = lgetxattr(path(d, n), "user.tag", text, sizeof(text));
+	struct posix_acl_xattr_entry *user;
+
+	if (len >= (ssize_t)sizeof(int)) {
+		memcpy(&disk_tag[d][n], text, sizeof(int));
+		if ((size_t)len != tag_of(disk_tag[d][n], want) || memcmp(text, want, len))
+			bad("%s: an attribute nobody set", path(d, n));
+	} else if (len >= 0 || (errno != ENODATA && errno != EOPNOTSUPP && errno != EPERM)) {
+		bad("%s: attribute: %zd, %s", path(d, n), len, strerror(errno));
+	}
+	len = lgetxattr(path(d, n), "system.posix_acl_access", text, sizeof(text));
+	user = (struct posix_acl_xattr_entry *)
+	       (text + sizeof(struct posix_acl_xattr_header)) + 1;
+	if (len == sizeof(struct posix_acl_xattr_header) + 5 * sizeof(*user) &&
+	    user->e_tag == ACL_USER)
+		disk_acl[d][n] = user->e_id;
+	else if (len >= 0 || (errno != ENODATA && errno != EOPNOTSUPP))
+		bad("%s: ACL: %zd, %s", path(d, n), len, strerror(errno));
 }
 
 /* What is there: the group of each name tells the object. */
@@ -351,6 +447,7 @@ static void read_disk(void)
 			if (disk[d][n])
 				bad("%s is listed twice", path(d, n));
 			disk[d][n] = st.st_gid;
+			read_tags(d, n);
 		}
 		closedir(dir);
 	}
@@ -358,7 +455,19 @@ static void read_disk(void)
 
 static bool names_fit(void)
 {
-	return !memcmp(disk, slot, sizeof(disk));
+	const struct object *o;
+	int d, n;
+
+	if (memcmp(disk, slot, sizeof(disk)))
+		return false;
+	for (d = 0; d < DIRS; d++) {
+		for (n = 0; n < NAMES; n++) {
+			o = &object[slot[d][n]];
+			if (disk_tag[d][n] != o->tag || disk_acl[d][n] != o->acl)
+				return false;
+		}
+	}
+	return true;
 }
 
 /* Zeros are right where nothing was promised, and where a hole was since. */
@@ -488,9 +597,13 @@ static int verify(const char *reports)
 			step(op, false);
 		for (d = 0; d < DIRS; d++)
 			for (n = 0; n < NAMES; n++)
-				if (slot[d][n] != disk[d][n])
-					printf("#   %s: object %d on disk, %d after operation %d\n",
-					       path(d, n), disk[d][n], slot[d][n], least);
+				if (slot[d][n] != disk[d][n] ||
+				    disk_tag[d][n] != object[slot[d][n]].tag ||
+				    disk_acl[d][n] != object[slot[d][n]].acl)
+					printf("#   %s: object %d (attribute %d, ACL %d) on disk, %d (%d, %d) after operation %d\n",
+					       path(d, n), disk[d][n], disk_tag[d][n], disk_acl[d][n],
+					       slot[d][n], object[slot[d][n]].tag,
+					       object[slot[d][n]].acl, least);
 		return 1;
 	}
 	/* A promise made later than the names show holds nevertheless. */
