@@ -101,6 +101,8 @@ static void sync_name(const char *name)
 
 static void record_save(void)
 {
+	/* Renamed to a name that is not there, content is promised nothing. */
+	bool there[FILES] = { false };
 	char name[16];
 	uint32_t v;
 	bool whole;
@@ -112,12 +114,13 @@ static void record_save(void)
 		if (fd < 0)
 			continue;
 		whole = put(fd, file_of(v), v, size_of(v));
-		if (whole && drawn(v, 4, 2) && fsync(fd))
+		if (whole && (drawn(v, 4, 2) || !there[file_of(v)]) && fsync(fd))
 			die("fsync of version %u", v);
 		if (close(fd))
 			die("close");
 		if (!whole)
 			continue;
+		there[file_of(v)] = true;
 		/* The name of the version that is to be seen, for the order. */
 		report("save begin %u", v);
 		if (rename("temporary", name))
