@@ -68,8 +68,9 @@ tap_cleanup() {
 	rm -rf "$dir/nfs"
 }
 
+# Sizes and links of directories are each filesystem's own.
 picture() {
-	(cd "$1" && find . -printf '%p %y %m %U %G %s %n %T@ %l\n' | sort &&
+	(cd "$1" && find . \( -type d -printf '%p %y %m %U %G %T@\n' -o -printf '%p %y %m %U %G %s %n %T@ %l\n' \) | sort &&
 		find . -type f -print0 | sort -z | xargs -0 -r sha256sum)
 }
 
@@ -91,15 +92,16 @@ make_tree() {
 
 # In, around and out again: the same to both sides.
 tree() {
+	rm -rf "$tap_tmp/source"
 	make_tree "$tap_tmp/source"
 	picture "$tap_tmp/source" > "$tap_tmp/before"
 	cp -a "$tap_tmp/source" $nfs/nfs/in
-	picture $nfs/nfs/in | cmp "$tap_tmp/before" -
-	picture "$dir/nfs/in" | cmp "$tap_tmp/before" -
+	picture $nfs/nfs/in | diff "$tap_tmp/before" -
+	picture "$dir/nfs/in" | diff "$tap_tmp/before" -
 	echo 3 > /proc/sys/vm/drop_caches
 	cp -a $nfs/nfs/in $nfs/nfs/around
 	echo 3 > /proc/sys/vm/drop_caches
-	picture $nfs/nfs/around | cmp "$tap_tmp/before" -
+	picture $nfs/nfs/around | diff "$tap_tmp/before" -
 	mv $nfs/nfs/around/d $nfs/nfs/d
 	rm -rf $nfs/nfs/in $nfs/nfs/around
 	[ "$(ls -A "$dir/nfs")" = d ]
@@ -246,7 +248,7 @@ test_remount_below() {
 	mount -t nexusfs root "$dir"
 	echo 1 > /proc/sys/vm/drop_caches
 	start ""
-	picture . | cmp "$tap_tmp/before" -
+	picture . | diff "$tap_tmp/before" -
 	cmp "$dir/nfs/tree/random" - <&5
 	exec 5<&-
 	echo x > e/new
