@@ -261,6 +261,9 @@ int nexus_setattr(struct mnt_idmap *idmap, struct dentry *dentry,
 	/* The VFS asks only of some changes; who has the file open may not, either. */
 	if (IS_IMMUTABLE(inode))
 		return -EPERM;
+	err = nexus_inode_writable(inode);
+	if (err)
+		return err;
 	err = setattr_prepare(idmap, dentry, attr);
 	if (err)
 		return err;

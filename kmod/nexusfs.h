@@ -464,6 +464,16 @@ static inline struct nexus_inode *NEXUS_I(const struct inode *inode)
 	return container_of(inode, struct nexus_inode, vfs);
 }
 
+/*
+ * nexus_zone_writable(), for what is changed through a descriptor: where the mount was made read-only
+ * by force (sysrq u), those for writing are still open.
+ */
+static inline int nexus_inode_writable(const struct inode *inode)
+{
+	return sb_rdonly(inode->i_sb) ? -EROFS :
+	       nexus_zone_writable(NEXUS_I(inode)->zone);
+}
+
 static inline struct nexus_zone *nexus_sb_zone(const struct super_block *sb)
 {
 	return ((struct nexus_sb *)sb->s_fs_info)->zone;

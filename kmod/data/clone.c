@@ -357,7 +357,7 @@ static int nexus_clone_allowed(const struct nexus_clone *c)
 	/* A store whose other users would not know what SHARED means. */
 	if (!(src->zone->features & NEXUS_INCOMPAT_SHARED))
 		return -EOPNOTSUPP;
-	return nexus_zone_writable(src->zone);
+	return nexus_inode_writable(c->dst);
 }
 
 /* What is inline has no blocks to share: the whole of it is copied, or it is ended. */

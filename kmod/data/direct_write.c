@@ -165,7 +165,7 @@ static int nexus_write_prepared(struct kiocb *iocb)
 
 	if (IS_IMMUTABLE(inode))
 		return -EPERM;
-	err = nexus_zone_writable(NEXUS_I(inode)->zone);
+	err = nexus_inode_writable(inode);
 	if (err)
 		return err;
 	if (!nexus_content_ready(inode) || nexus_inplace_flags(inode) ||

@@ -401,7 +401,7 @@ static int nexus_falloc_locked(struct nexus_falloc *fa, struct file *file,
 		if (err)
 			return err;
 	}
-	err = nexus_zone_writable(ni->zone);
+	err = nexus_inode_writable(inode);
 	if (!err)
 		err = nexus_extents_load(inode);
 	if (!err)

@@ -107,7 +107,7 @@ int nexus_write_prepare(struct kiocb *iocb, size_t len)
 	/* It was not when it was opened. */
 	if (IS_IMMUTABLE(inode))
 		return -EPERM;
-	err = nexus_zone_writable(NEXUS_I(inode)->zone);
+	err = nexus_inode_writable(inode);
 	if (!err)
 		err = nexus_write_load(inode, iocb->ki_pos, len);
 	if (!err)
@@ -323,7 +323,7 @@ static vm_fault_t nexus_page_mkwrite(struct vm_fault *vmf)
 	if (IS_IMMUTABLE(inode))
 		return VM_FAULT_SIGBUS;
 	sb_start_pagefault(inode->i_sb);
-	err = nexus_zone_writable(NEXUS_I(inode)->zone);
+	err = nexus_inode_writable(inode);
 	if (!err)
 		err = nexus_extents_load(inode);
 	if (!err)

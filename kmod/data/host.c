@@ -122,6 +122,9 @@ int nexus_host_write_part(struct file *file, const struct bio_vec *bvec,
 	struct kiocb iocb;
 	ssize_t ret;
 
+	/* By force, with our files open; ext4 warns about whoever writes then. */
+	if (sb_rdonly(file_inode(file)->i_sb))
+		return -EROFS;
 	nexus_host_kiocb(&iocb, file, block);
 	iov_iter_bvec(&iter, ITER_SOURCE, bvec, nr, skip + bytes);
 	iov_iter_advance(&iter, skip);
