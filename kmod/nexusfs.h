@@ -465,8 +465,8 @@ static inline struct nexus_inode *NEXUS_I(const struct inode *inode)
 }
 
 /*
- * nexus_zone_writable(), for what is changed through a descriptor: where the mount was made read-only
- * by force (sysrq u), those for writing are still open.
+ * nexus_zone_writable(), for what is changed through a descriptor: where the mount was
+ * made read-only by force (sysrq u), those for writing are still open.
  */
 static inline int nexus_inode_writable(const struct inode *inode)
 {
