@@ -24,11 +24,12 @@
 
 enum { SAMPLE = 500, TURNS = 5 };
 
-enum what { LOOKUP, LOOKUP_AGAIN, LOOKUP_NONE, CREATE, UNLINK, LIST, WHATS };
+enum what { LOOKUP, LOOKUP_AGAIN, LOOKUP_NONE, CREATE, UNLINK, LIST, LIST_AGAIN, WHATS };
 enum state { LEFT, DROPPED, STATES };
 
 static const char *const what_name[WHATS] = {
 	"lookup", "lookup again", "lookup of no name", "create", "unlink", "list",
+	"list again",
 };
 
 static const char *const state_name[STATES] = { "as left", "nothing cached" };
@@ -163,6 +164,8 @@ static void turn(struct side *s, int turn_nr)
 			drop();
 		begun = now();
 		count(s, LIST, begun, list(dir));
+		begun = now();
+		count(s, LIST_AGAIN, begun, list(dir));
 	}
 	close(dir);
 }
