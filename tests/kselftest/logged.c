@@ -222,7 +222,8 @@ TEST_F(dir, appended)
 		OK(fdatasync(f.fd));
 	});
 	EXPECT_LE(200, c.data);
-	EXPECT_EQ(0, c.packs);
+	/* None of them needs one; but where it takes long, it is written back meanwhile. */
+	EXPECT_GE(5, c.packs);
 	COUNT(c, OK(syncfs(f.fd)));
 	EXPECT_EQ(0, c.data);
 	EXPECT_GE(6, c.packs);
