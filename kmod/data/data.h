@@ -326,9 +326,9 @@ int nexus_room_take(struct inode *inode, u32 n, enum nexus_packs_use use,
  */
 int nexus_room_some(struct inode *inode, pgoff_t index, u32 n,
 		    struct nexus_room *room);
-/* Gives back what is left.  Safe on zeroed room. */
 /* The same for all of them, without waiting, for new blocks: 0, or -EAGAIN. */
 int nexus_room_try(struct inode *inode, pgoff_t index, u32 n, struct nexus_room *room);
+/* Gives back what is left.  Safe on zeroed room. */
 void nexus_room_give(struct inode *inode, struct nexus_room *room);
 
 /*

@@ -21,7 +21,7 @@ struct atrest_args {
 	unsigned int wait_ms;
 };
 
-#define ATREST_WAIT_MS	60000u	/* what tools wait; a replayed log of 1 GiB takes less */
+#define ATREST_WAIT_MS	60000u	/* what tools wait, unless told otherwise */
 
 /* How many seconds @text says, in *@ms unless that is NULL; false: 0 to 86400 was wanted. */
 bool atrest_wait_ms(const char *text, unsigned int *ms);
