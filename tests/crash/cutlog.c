@@ -11,6 +11,8 @@
  *	cutlog lose INDEX DISK CUT SEED		behind CUT: some of what was written
  *						until the next flush, whole or in part
  *	cutlog marks INDEX CUT			what was reported until then, a line each
+ *	cutlog order INDEX			is what tests/crash/order wrote in it in front
+ *						of what was reported then?
  *
  * The target logs a write when a later flush completes, or at once when it bypasses
  * the disk's cache.  So everything in front of a flush or FUA entry was durable when
@@ -295,14 +297,48 @@ static void marks(uint64_t cut)
 			puts(mark_text(&entry[i]));
 }
 
+/* A mark "order PLACE NUMBER" stands behind the write of NUMBER to block PLACE. */
+static int order(void)
+{
+	uint64_t there[64] = { 0 }, count = 0, wrong = 0, i, at, place, number;
+	unsigned char raw[8];
+
+	for (i = 0; i < head.entries; i++) {
+		const struct entry *e = &entry[i];
+
+		if (e->flags & MARK) {
+			if (sscanf(mark_text(e), "order %llu %llu", (unsigned long long *)&place,
+				   (unsigned long long *)&number) != 2 || place >= 64)
+				continue;
+			count++;
+			wrong += there[place] < number;
+			continue;
+		}
+		for (at = 0; !(e->flags & DISCARD) && at < e->sectors * head.sector_size; at += BLOCK) {
+			place = (e->sector * head.sector_size + at) / BLOCK;
+			if (place >= 64)
+				break;
+			get(raw, sizeof(raw), e->at + at);
+			there[place] = le64(raw);
+		}
+	}
+	if (wrong || !count)
+		printf("not ok - the log has %llu of %llu reports in front of what they rest on\n",
+		       (unsigned long long)wrong, (unsigned long long)count);
+	else
+		printf("# order: %llu reports\n", (unsigned long long)count);
+	return wrong || !count;
+}
+
 int main(int argc, char **argv)
 {
 	uint64_t number[2] = { 0, 0 };
 	int disk;
 
-	if (argc < 4) {
+	if (argc < 4 && (argc != 3 || strcmp(argv[1], "order"))) {
 		fprintf(stderr, "usage: cutlog index LOG INDEX | cuts INDEX MARK N SEED | "
-			"replay INDEX DISK FROM TO | lose INDEX DISK CUT SEED | marks INDEX CUT\n");
+			"replay INDEX DISK FROM TO | lose INDEX DISK CUT SEED | marks INDEX CUT | "
+			"order INDEX\n");
 		return 2;
 	}
 	if (!strcmp(argv[1], "index")) {
@@ -310,6 +346,8 @@ int main(int argc, char **argv)
 		return 0;
 	}
 	read_index(argv[2]);
+	if (!strcmp(argv[1], "order"))
+		return order();
 	if (argc > 5) {
 		number[0] = strtoull(argv[4], NULL, 0);
 		number[1] = strtoull(argv[5], NULL, 0);
