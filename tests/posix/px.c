@@ -308,7 +308,7 @@ static void write_results(const char *path)
 static bool wanted(const struct px_operation *operation, char **names)
 {
 	if (!*names)
-		return true;
+		return !operation->asked;
 	for (; *names; names++)
 		if (!strcmp(*names, operation->name))
 			return true;

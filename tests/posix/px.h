@@ -38,14 +38,18 @@
 struct px_operation {
 	const char *name;
 	void (*run)(void);
+	bool asked;		/* runs only when it is named */
 	struct px_operation *next;
 };
 
 void px_register(struct px_operation *operation);
 
-#define PX_OPERATION(op)						\
+#define PX_OPERATION(op) PX_OPERATION_OF(op, false)
+/* One that needs a filesystem of its own. */
+#define PX_OPERATION_ASKED(op) PX_OPERATION_OF(op, true)
+#define PX_OPERATION_OF(op, asked)					\
 	static void px_run_##op(void);					\
-	static struct px_operation px_op_##op = { #op, px_run_##op, NULL }; \
+	static struct px_operation px_op_##op = { #op, px_run_##op, asked, NULL }; \
 	__attribute__((constructor)) static void px_reg_##op(void)	\
 	{								\
 		px_register(&px_op_##op);				\
