@@ -4,6 +4,7 @@
 #include <linux/fileattr.h>	/* needs the types of fs.h */
 #include <linux/mm.h>
 
+#include "data/io.h"
 #include "quota.h"
 #include "xattr.h"
 
@@ -365,8 +366,8 @@ static int nexus_set_nodatacow(struct inode *inode, bool on, u32 *iflags)
  */
 static int nexus_made_immutable(struct inode *inode)
 {
-	inode_dio_wait(inode);
-	return nexus_write_and_wait(inode, 0, LLONG_MAX);
+	return nexus_dio_wait(inode) ?:
+	       nexus_write_and_wait(inode, 0, LLONG_MAX);
 }
 
 /* i_rwsem held. */

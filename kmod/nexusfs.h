@@ -342,7 +342,7 @@ int nexus_write_and_wait(struct inode *inode, loff_t from, loff_t to);
 bool nexus_logged_all(struct inode *inode);
 /*
  * Changes the size under i_rwsem: drops the page cache, writes the tail block,
- * appends TRUNCATE, then changes map and inode.
+ * appends TRUNCATE, then changes map and inode.  Waits killably for direct writes.
  */
 int nexus_data_truncate(struct inode *inode, loff_t size, struct timespec64 now);
 /* Extents and inline body of a reply, into a new inode; @all: there are no more extents. */

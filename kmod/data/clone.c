@@ -389,9 +389,11 @@ static int nexus_clone_prepare(struct nexus_clone *c)
 	int err;
 
 	/* Writes under way want invalidate_lock, and comparing waits for them. */
-	inode_dio_wait(c->src);
-	inode_dio_wait(c->dst);
-	err = nexus_extents_load(c->src);
+	err = nexus_dio_wait(c->src);
+	if (!err)
+		err = nexus_dio_wait(c->dst);
+	if (!err)
+		err = nexus_extents_load(c->src);
 	if (!err)
 		err = nexus_extents_load(c->dst);
 	if (err)

@@ -24,6 +24,12 @@
 #define NEXUS_DIRECT_READ	256u	/* blocks at once */
 #define NEXUS_ASYNC_READ	4096u	/* blocks, of a read that is not waited for */
 
+int nexus_dio_wait(struct inode *inode)
+{
+	return wait_var_event_killable(&inode->i_dio_count,
+				       !atomic_read(&inode->i_dio_count));
+}
+
 /* Pages that hold blocks of the file from @first on; @bytes at @pos are wanted. */
 static ssize_t nexus_direct_fill(struct inode *inode, loff_t pos, size_t bytes,
 				 struct page **pages, u32 nr, bool unstable)
@@ -39,7 +45,7 @@ static ssize_t nexus_direct_fill(struct inode *inode, loff_t pos, size_t bytes,
 		ret = nexus_read_pages(inode, pos >> NEXUS_BLOCK_SHIFT, pages,
 				       nr, unstable) ?:
 		      min_t(loff_t, bytes, size - pos);
-	inode_dio_end(inode);
+	nexus_dio_end(inode);
 	return ret;
 }
 
@@ -116,7 +122,7 @@ static void nexus_async_finish(struct nexus_async_read *ar, bool dirty)
 	struct kiocb *iocb = ar->iocb;
 	ssize_t ret = ar->wait.err ?: ar->bytes;
 
-	inode_dio_end(ar->inode);
+	nexus_dio_end(ar->inode);
 	nexus_async_release(ar, dirty);
 	if (ret > 0)
 		iocb->ki_pos += ret;
@@ -206,7 +212,7 @@ static ssize_t nexus_direct_read_begin(struct kiocb *iocb, struct iov_iter *to)
 	nexus_read_wait(&ar->wait, err);
 	err = -EAGAIN;
 out_dio:
-	inode_dio_end(inode);
+	nexus_dio_end(inode);
 out_release:
 	iov_iter_revert(to, (size_t)ar->nr << PAGE_SHIFT);
 	nexus_async_release(ar, true);

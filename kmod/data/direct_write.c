@@ -7,7 +7,7 @@
  *
  * One that has an iocb of its own (io_uring, AIO) need not be waited for, if nothing but
  * the disk is: its data, its room and its pages are there.  It holds no lock after it
- * has been started, but counts as direct I/O, for which inode_dio_wait() waits: whoever
+ * has been started, but counts as direct I/O, for which nexus_dio_wait() waits: whoever
  * takes blocks from the file, or promises some, does that first.
  */
 #include <linux/slab.h>
@@ -144,7 +144,7 @@ static void nexus_async_write_work(struct work_struct *work)
 		iocb->ki_pos += ret;
 		nexus_touched(inode);
 	}
-	inode_dio_end(inode);
+	nexus_dio_end(inode);
 	iocb->ki_complete(iocb, ret ?: err);
 }
 
@@ -220,7 +220,7 @@ static ssize_t nexus_direct_write_start(struct kiocb *iocb, struct iov_iter *fro
 out:
 	iov_iter_revert(from, (size_t)aw->b.taken << NEXUS_BLOCK_SHIFT);
 	nexus_batch_end(&aw->b);
-	inode_dio_end(inode);
+	nexus_dio_end(inode);
 	kfree(aw);
 	/* Whoever can wait finds out what it is. */
 	return -EAGAIN;

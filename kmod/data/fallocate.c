@@ -410,8 +410,9 @@ static int nexus_falloc_locked(struct nexus_falloc *fa, struct file *file,
 	if (err)
 		return err;
 	/* Direct I/O under way knows nothing of invalidate_lock. */
-	inode_dio_wait(inode);
-	err = nexus_falloc_promise(fa);
+	err = nexus_dio_wait(inode);
+	if (!err)
+		err = nexus_falloc_promise(fa);
 	if (!err)
 		err = file_modified(file);
 	if (err)

@@ -5,6 +5,7 @@
 
 #include <linux/completion.h>
 #include <linux/fs.h>
+#include <linux/wait_bit.h>
 
 struct nexus_rio;
 
@@ -82,5 +83,19 @@ ssize_t nexus_direct_write(struct kiocb *iocb, struct iov_iter *from);
  * -EIOCBQUEUED; -EAGAIN: it must be waited for, and nothing was done.  Waits for nothing.
  */
 ssize_t nexus_direct_write_begin(struct kiocb *iocb, struct iov_iter *from);
+
+/*
+ * Waits until no direct I/O is under way, killably; i_rwsem held, so that no write
+ * begins meanwhile.  Writes on a host that is frozen stay until it is not.
+ */
+int nexus_dio_wait(struct inode *inode);
+
+/* The inode may be gone with the last of it.  Any context. */
+static inline void nexus_dio_end(struct inode *inode)
+{
+	inode_dio_end(inode);
+	/* inode_dio_wait() cannot be killed, and waits elsewhere; a barrier is above. */
+	wake_up_var(&inode->i_dio_count);
+}
 
 #endif /* NEXUS_DATA_IO_H */

@@ -375,9 +375,12 @@ int nexus_data_truncate(struct inode *inode, loff_t size, struct timespec64 now)
 		.size = size,
 		.now = now,
 	};
+	int err;
 
 	/* Direct writes inside of it want pages that are going to be locked. */
-	inode_dio_wait(cut.inode);
+	err = nexus_dio_wait(inode);
+	if (err)
+		return err;
 	/* With the same size: what is reserved behind the end goes. */
 	return size <= cut.old ? nexus_shrink(&cut) : nexus_extend(&cut);
 }

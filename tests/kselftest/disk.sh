@@ -239,12 +239,38 @@ stores_to() {
 	END
 }
 
+# overwrites FILE: its first block, by a direct write that is under way when this says so;
+# it ends when the write does.
+overwrites() {
+	python3 - "$1" <<- 'END'
+		import ctypes, mmap, os, struct, sys, time
+		libc = ctypes.CDLL(None, use_errno=True)
+		SETUP, GETEVENTS, SUBMIT, PWRITE = 206, 208, 209, 1
+		fd = os.open(sys.argv[1], os.O_WRONLY | os.O_DIRECT)
+		block = mmap.mmap(-1, 4096)
+		block.write(b"n" * 4096)
+		at = ctypes.addressof(ctypes.c_char.from_buffer(block))
+		context = ctypes.c_ulong(0)
+		iocb = ctypes.create_string_buffer(
+		    struct.pack("<QIiHhIQQqQII", 0, 0, 0, PWRITE, 0, fd, at, 4096, 0, 0, 0, 0))
+		which = ctypes.c_void_p(ctypes.addressof(iocb))
+		assert libc.syscall(SETUP, 1, ctypes.byref(context)) == 0
+		assert libc.syscall(SUBMIT, context, 1, ctypes.byref(which)) == 1
+		open(sys.argv[1] + ".under-way", "w").close()
+		event = ctypes.create_string_buffer(32)
+		assert libc.syscall(GETEVENTS, context, 1, 1, event, None) == 1
+		assert struct.unpack("<QQqq", event.raw)[2] == 4096
+	END
+}
+
 # All that wait for the disk can be killed.  What is known here goes on.
 # Scenarios C28, E7.
 test_host_is_frozen() {
-	local killed=() waiter pid
+	local killed=() waiter writers=() pid i
 	begin
 	write_synced one two under
+	for i in 1 2 3 4; do head -c 8192 /dev/zero > $at/direct-$i; done
+	sync -f $at
 	mkdir $at/d/dirs
 	fsfreeze -f $host
 	(cd $at/d/dirs && mkdir $(seq 200))
@@ -266,8 +292,22 @@ test_host_is_frozen() {
 	killed+=($!)
 	truncate -s 3 $at/d/under &
 	killed+=($!)
+	for i in 1 2 3 4; do
+		overwrites $at/direct-$i &
+		writers+=($!)
+		until_true 20 [ -e $at/direct-$i.under-way ]
+	done
+	truncate -s 5000 $at/direct-1 &
+	killed+=($!)
+	fallocate -p -o 0 -l 4096 $at/direct-2 &
+	killed+=($!)
+	cp --reflink=always $at/direct-3 $at/copy &
+	killed+=($!)
+	chattr +i $at/direct-4 &
+	killed+=($!)
 	sleep 3
 	fails dead $waiter
+	for pid in "${writers[@]}"; do fails dead "$pid"; done
 	for pid in "${killed[@]}"; do
 		fails dead "$pid"
 		kill -9 "$pid"
@@ -277,6 +317,11 @@ test_host_is_frozen() {
 	all_there one two three under
 	fsfreeze -u $host
 	wait $waiter
+	for pid in "${writers[@]}"; do wait "$pid"; done
+	chattr -i $at/direct-4
+	for i in 1 2 3 4; do
+		[ "$(head -c 4096 $at/direct-$i | tr -d n | wc -c) $(stat -c %s $at/direct-$i)" = "0 8192" ]
+	done
 	sync -f $at
 	again
 	all_there one two three under

@@ -16,7 +16,7 @@ import sys
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 REPO = os.path.dirname(os.path.dirname(os.path.dirname(HERE)))
-WAIT = re.compile(r"\b((?:swait|wait)_event\w*|wait_for_completion\w*|schedule_timeout\w*|schedule_hrtimeout\w*"
+WAIT = re.compile(r"\b((?:swait|wait|wait_var)_event\w*|inode_dio_wait|wait_for_completion\w*|schedule_timeout\w*|schedule_hrtimeout\w*"
                   r"|schedule|io_schedule\w*|msleep\w*|\w+_lock_killable|\w+_lock_interruptible"
                   r"|down_(?:read|write)_(?:killable|interruptible)(?:_nested)?|down(?:_killable|_interruptible)?|flush_work"
                   r"|flush_workqueue|synchronize_rcu|wait_on_\w+|folio_wait_\w+)\(")
