@@ -86,7 +86,7 @@ ssize_t nexus_direct_write_begin(struct kiocb *iocb, struct iov_iter *from);
 
 /*
  * Waits until no direct I/O is under way, killably; i_rwsem held, so that no write
- * begins meanwhile.  Writes on a host that is frozen stay until it is not.
+ * begins meanwhile: 0 or -ERESTARTSYS.  Writes on a frozen host stay until it thaws.
  */
 int nexus_dio_wait(struct inode *inode);
 

@@ -243,7 +243,7 @@ stores_to() {
 # it ends when the write does.
 overwrites() {
 	python3 - "$1" <<- 'END'
-		import ctypes, mmap, os, struct, sys, time
+		import ctypes, mmap, os, struct, sys
 		libc = ctypes.CDLL(None, use_errno=True)
 		SETUP, GETEVENTS, SUBMIT, PWRITE = 206, 208, 209, 1
 		fd = os.open(sys.argv[1], os.O_WRONLY | os.O_DIRECT)

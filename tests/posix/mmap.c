@@ -1,32 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* mmap(2) and its kin: protections by access, edges, coherence with read and write. */
-#include <setjmp.h>
-#include <signal.h>
 #include <sys/mman.h>
 
 #include "px.h"
-
-static sigjmp_buf back;
-
-static void caught(int signal)
-{
-	siglongjmp(back, signal);
-}
-
-/* "fine", or the signal that the access raised. */
-static const char *touch(volatile char *at, bool write)
-{
-	int signal = sigsetjmp(back, 1);
-
-	if (!signal) {
-		if (write)
-			*at = 'w';
-		else
-			(void)*at;
-		return "fine";
-	}
-	return signal == SIGBUS ? "SIGBUS" : "SIGSEGV";
-}
 
 static const struct {
 	const char *name;
@@ -60,7 +36,7 @@ static void protections(void)
 		px_err(shared && accesses[a].flags != O_RDWR ? EACCES : 0, mprotect(map, 4096, PROT_READ | PROT_WRITE),
 		       "mprotect/%s/%s/%d", accesses[a].name, kinds[k].name, prot);
 		px_must(mprotect(map, 4096, prot));
-		px_str(prot & PROT_WRITE ? "fine" : "SIGSEGV", touch(map, true), "write/%s/%s/%d", accesses[a].name,
+		px_str(prot & PROT_WRITE ? "fine" : "SIGSEGV", px_poke(map, true), "write/%s/%s/%d", accesses[a].name,
 		       kinds[k].name, prot);
 		munmap(map, 4096);
 	}
@@ -81,8 +57,8 @@ static void edges(void)
 		for (p = 0; p < PX_COUNT(pages); p++) {
 			const char *want = pages[p] * 4096 < sizes[s] ? "fine" : "SIGBUS";
 
-			px_str(want, touch(map + pages[p] * 4096, false), "edge/%ld/read-page-%ld", sizes[s], pages[p]);
-			px_str(want, touch(map + pages[p] * 4096 + 4095, true), "edge/%ld/write-page-%ld", sizes[s],
+			px_str(want, px_poke(map + pages[p] * 4096, false), "edge/%ld/read-page-%ld", sizes[s], pages[p]);
+			px_str(want, px_poke(map + pages[p] * 4096 + 4095, true), "edge/%ld/write-page-%ld", sizes[s],
 			       pages[p]);
 		}
 		/* What was written behind the end stays out of the file. */
@@ -93,9 +69,9 @@ static void edges(void)
 		px_num(sizes[s] & 4095 ? 0 : 'w', seen[0], "edge/%ld/grown-content", sizes[s]);
 		/* Cut under the mapping. */
 		px_must(ftruncate(fd, 0));
-		px_str("SIGBUS", touch(map, false), "edge/%ld/cut", sizes[s]);
+		px_str("SIGBUS", px_poke(map, false), "edge/%ld/cut", sizes[s]);
 		px_must(ftruncate(fd, 4096));
-		px_str("fine", touch(map, false), "edge/%ld/grown-again", sizes[s]);
+		px_str("fine", px_poke(map, false), "edge/%ld/grown-again", sizes[s]);
 		px_num(0, map[0], "edge/%ld/grown-again-content", sizes[s]);
 		munmap(map, 16384);
 		close(fd);
@@ -142,14 +118,11 @@ static void coherence(void)
 
 PX_OPERATION(mmap)
 {
-	struct sigaction action = { .sa_handler = caught };
 	static const int syncs[] = { MS_SYNC, MS_ASYNC, MS_INVALIDATE, MS_SYNC | MS_INVALIDATE };
 	unsigned int i;
 	char *map;
 	int fd, type;
 
-	sigaction(SIGBUS, &action, NULL);
-	sigaction(SIGSEGV, &action, NULL);
 	fd = (int)px_must(open("f", O_RDWR | O_CREAT, 0777));
 	px_must(ftruncate(fd, 16384));
 	protections();

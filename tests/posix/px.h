@@ -134,6 +134,8 @@ long long px_size_of(const char *path);
 const char *px_content(const char *path);
 /* A value of /proc/sys, -1 if it is not there. */
 long px_sysctl(const char *name);
+/* "fine", "SIGBUS" or "SIGSEGV": what a load from mapped memory, or a store to it, gets. */
+const char *px_poke(volatile char *at, bool write);
 /* Can device nodes be opened here? */
 bool px_devices(void);
 

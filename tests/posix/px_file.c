@@ -2,6 +2,8 @@
 /* Objects of every type, what they are, and which of their times move. */
 #include <dirent.h>
 #include <ftw.h>
+#include <setjmp.h>
+#include <signal.h>
 #include <time.h>
 
 #include "px.h"
@@ -254,4 +256,27 @@ const char *px_touched(const struct px_age *age)
 		*at++ = '-';
 	*at = 0;
 	return text;
+}
+
+static sigjmp_buf back;
+
+static void caught(int signal)
+{
+	siglongjmp(back, signal);
+}
+
+const char *px_poke(volatile char *at, bool write)
+{
+	struct sigaction action = { .sa_handler = caught };
+	int signal = sigsetjmp(back, 1);
+
+	if (signal)
+		return signal == SIGBUS ? "SIGBUS" : "SIGSEGV";
+	px_must(sigaction(SIGBUS, &action, NULL));
+	px_must(sigaction(SIGSEGV, &action, NULL));
+	if (write)
+		*at = 'w';
+	else
+		(void)*at;
+	return "fine";
 }
