@@ -20,6 +20,7 @@
 
 struct nexus_dir_file {
 	u64	end;		/* the listing ends here */
+	struct nexus_list_ahead ahead;
 };
 
 /*
@@ -212,7 +213,8 @@ static int nexus_list_past(struct file *file, struct dir_context *ctx, u64 end,
 static int nexus_list_more(struct file *file, struct dir_context *ctx, u64 end,
 			   struct nexus_list_reply *lr)
 {
-	int err = nexus_listing_extend(file->f_path.dentry, ctx->pos, lr);
+	struct nexus_dir_file *df = file->private_data;
+	int err = nexus_listing_extend(file->f_path.dentry, ctx->pos, &df->ahead, lr);
 
 	if (err == -ENOENT || err == -ENOMEM)
 		return nexus_list_past(file, ctx, end, lr);
@@ -289,7 +291,10 @@ static int nexus_dir_open(struct inode *inode, struct file *file)
 
 static int nexus_dir_release(struct inode *inode, struct file *file)
 {
-	kfree(file->private_data);
+	struct nexus_dir_file *df = file->private_data;
+
+	nexus_list_ahead_drop(inode, &df->ahead);
+	kfree(df);
 	return 0;
 }
 

@@ -6,7 +6,9 @@
  * moment; then the entries are asked for again.
  *
  * Where the dcache has all names the pages are made from it; otherwise from what the
- * helper answers, names alone, as far as somebody reads.
+ * helper answers, names alone, as far as somebody reads.  In a directory that grows large
+ * they are made while it does, since later it would have too many to look through at once,
+ * and the helper would first have to apply what made them.
  *
  * Who changes names holds the directory's i_rwsem exclusively and corrects the pages
  * in place; readers hold it shared.  A reader that adds to the end holds load_mutex,
@@ -63,17 +65,30 @@ static void nexus_listing_publish(struct nexus_inode *di, u64 to)
 
 /* ---- adding ---------------------------------------------------------------------- */
 
-/* Adds an entry behind all others; load_mutex, or i_rwsem exclusively.  0 or -ENOMEM. */
-static int nexus_list_put(struct inode *dir, u64 pos, u64 ino, u8 dtype,
-			  const u8 *name, u8 namelen)
+/* The last page, locked and referenced, while entries are added; zeroed: none yet. */
+struct nexus_list_tail {
+	struct folio *folio;
+};
+
+static void nexus_list_tail_put(struct nexus_list_tail *tail)
+{
+	if (!tail->folio)
+		return;
+	folio_unlock(tail->folio);
+	folio_put(tail->folio);
+	tail->folio = NULL;
+}
+
+/* Has the last page in @tail, or a new one behind it.  0 or -ENOMEM. */
+static int nexus_list_tail_get(struct inode *dir, struct nexus_list_tail *tail,
+			       bool fresh)
 {
 	struct nexus_inode *di = NEXUS_I(dir);
-	size_t len = nexus_list_reclen(namelen);
-	bool fresh = !di->list_pages || di->list_used + len > PAGE_SIZE;
-	struct nexus_list_ent *ent;
 	struct folio *folio;
-	char *page;
 
+	if (tail->folio && !fresh)
+		return 0;
+	nexus_list_tail_put(tail);
 	folio = __filemap_get_folio(dir->i_mapping,
 				    di->list_pages - (fresh ? 0 : 1),
 				    FGP_LOCK | FGP_ACCESSED |
@@ -81,12 +96,28 @@ static int nexus_list_put(struct inode *dir, u64 pos, u64 ino, u8 dtype,
 				    mapping_gfp_mask(dir->i_mapping));
 	if (IS_ERR(folio))
 		return -ENOMEM;
-	page = kmap_local_folio(folio, 0);
 	if (fresh) {
-		memset(page, 0, PAGE_SIZE);
+		folio_zero_range(folio, 0, PAGE_SIZE);
 		folio_mark_uptodate(folio);
 		di->list_used = 0;
 	}
+	tail->folio = folio;
+	return 0;
+}
+
+/* Adds an entry behind all others; load_mutex, or i_rwsem exclusively.  0 or -ENOMEM. */
+static int nexus_list_put(struct inode *dir, struct nexus_list_tail *tail, u64 pos,
+			  u64 ino, u8 dtype, const u8 *name, u8 namelen)
+{
+	struct nexus_inode *di = NEXUS_I(dir);
+	size_t len = nexus_list_reclen(namelen);
+	bool fresh = !di->list_pages || di->list_used + len > PAGE_SIZE;
+	struct nexus_list_ent *ent;
+	char *page;
+
+	if (nexus_list_tail_get(dir, tail, fresh))
+		return -ENOMEM;
+	page = kmap_local_folio(tail->folio, 0);
 	ent = NEXUS_LIST_ENTRY(page, di->list_used);
 	ent->ino = ino;
 	ent->pos = pos;
@@ -100,8 +131,6 @@ static int nexus_list_put(struct inode *dir, u64 pos, u64 ino, u8 dtype,
 	if (fresh)
 		/* A page that can be found has an entry; see nexus_list_view(). */
 		smp_store_release(&di->list_pages, di->list_pages + 1);
-	folio_unlock(folio);
-	folio_put(folio);
 	return 0;
 }
 
@@ -142,6 +171,7 @@ static int nexus_list_from_dcache(struct dentry *parent)
 {
 	struct inode *dir = d_inode(parent);
 	struct nexus_inode *di = NEXUS_I(dir);
+	struct nexus_list_tail tail = {};
 	struct dentry **all;
 	u64 n, i;
 	int err;
@@ -160,13 +190,15 @@ static int nexus_list_from_dcache(struct dentry *parent)
 
 		if (!err) {
 			take_dentry_name_snapshot(&name, all[i]);
-			err = nexus_list_put(dir, nexus_dentry_pos(all[i]),
+			err = nexus_list_put(dir, &tail,
+					     nexus_dentry_pos(all[i]),
 					     inode->i_ino, S_DT(inode->i_mode),
 					     name.name.name, name.name.len);
 			release_dentry_name_snapshot(&name);
 		}
 		dput(all[i]);
 	}
+	nexus_list_tail_put(&tail);
 	kvfree(all);
 	if (err)
 		nexus_listing_drop(dir);
@@ -177,23 +209,27 @@ static int nexus_list_from_dcache(struct dentry *parent)
 
 /* One question more.  A small directory is asked for whole, and then known. */
 static int nexus_list_from_helper(struct dentry *parent,
+				  struct nexus_list_ahead *ahead,
 				  struct nexus_list_reply *lr)
 {
 	struct inode *dir = d_inode(parent);
 	struct nexus_inode *di = NEXUS_I(dir);
 	const struct nexus_list_ent *ent = (const void *)(lr + 1);
 	u64 from = max(di->list_to, NEXUS_FIRST_POS);
+	struct nexus_list_tail tail = {};
 	u32 i;
 	int err;
 
-	err = nexus_list_ask(parent, from, di->next_pos,
-			     di->children > NEXUS_AHEAD_ENTRIES ?
-			     NEXUS_LIST_NAMES : 0, lr);
+	if (di->children > NEXUS_AHEAD_ENTRIES)
+		err = nexus_list_names(parent, from, di->next_pos, ahead, lr);
+	else
+		err = nexus_list_ask(parent, from, di->next_pos, 0, lr);
 	for (i = 0; !err && i < lr->count; i++) {
-		err = nexus_list_put(dir, ent->pos, ent->ino, ent->dtype,
+		err = nexus_list_put(dir, &tail, ent->pos, ent->ino, ent->dtype,
 				     ent->name, ent->namelen);
 		ent = (const void *)ent + ent->reclen;
 	}
+	nexus_list_tail_put(&tail);
 	if (!err)
 		nexus_listing_publish(di, lr->next_pos);
 	else if (i)
@@ -202,6 +238,7 @@ static int nexus_list_from_helper(struct dentry *parent,
 }
 
 int nexus_listing_extend(struct dentry *parent, u64 pos,
+			 struct nexus_list_ahead *ahead,
 			 struct nexus_list_reply *lr)
 {
 	struct nexus_inode *di = NEXUS_I(d_inode(parent));
@@ -214,7 +251,7 @@ int nexus_listing_extend(struct dentry *parent, u64 pos,
 		goto out;
 	err = di->list_to ? -ENOENT : nexus_list_from_dcache(parent);
 	if (err && pos == max(di->list_to, NEXUS_FIRST_POS))
-		err = nexus_list_from_helper(parent, lr);
+		err = nexus_list_from_helper(parent, ahead, lr);
 out:
 	mutex_unlock(&di->load_mutex);
 	return err;
@@ -349,17 +386,31 @@ void nexus_listing_added(struct inode *dir, u64 pos, const struct inode *inode,
 			 const struct qstr *name)
 {
 	struct nexus_inode *di = NEXUS_I(dir);
+	struct nexus_list_tail tail = {};
+	int err;
 
 	lockdep_assert_held_write(&dir->i_rwsem);
 	nexus_names_added(di, name);
 	/* Later ones are asked for later. */
 	if (!di->list_to || di->list_to != pos)
 		return;
-	if (nexus_list_put(dir, pos, inode->i_ino, S_DT(inode->i_mode),
-			   name->name, name->len))
+	err = nexus_list_put(dir, &tail, pos, inode->i_ino, S_DT(inode->i_mode),
+			     name->name, name->len);
+	nexus_list_tail_put(&tail);
+	if (err)
 		nexus_listing_drop(dir);
 	else
 		nexus_listing_publish(di, pos + 1);
+}
+
+void nexus_listing_grown(struct dentry *parent)
+{
+	struct nexus_inode *di = NEXUS_I(d_inode(parent));
+
+	lockdep_assert_held_write(&d_inode(parent)->i_rwsem);
+	if (!di->list_to && !(di->children % NEXUS_LIST_KEEP))
+		/* Without it the listing is asked for. */
+		nexus_list_from_dcache(parent);
 }
 
 void nexus_listing_changed(struct inode *dir, u64 pos, const struct inode *inode)

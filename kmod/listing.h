@@ -7,6 +7,8 @@
 
 /* A directory of more names is never known as a whole. */
 #define NEXUS_PRIME_MAX		65536u
+/* One that has grown to so many names has its listing in memory from then on. */
+#define NEXUS_LIST_KEEP		4096u
 /* So many entries with their attributes are in one reply. */
 #define NEXUS_AHEAD_ENTRIES	56u
 
@@ -65,6 +67,21 @@ void nexus_discard(struct inode *inode);
  */
 int nexus_list_ask(struct dentry *parent, u64 from, u64 end, u64 how,
 		   struct nexus_list_reply *lr);
+/* The next question of one who reads a directory on, sent ahead.  Zeroed: there is none. */
+struct nexus_list_ahead {
+	struct nexus_rq *rq;	/* owned */
+	u64 from, end;
+	u64 lsn;		/* the directory's last then: its names have not changed since */
+};
+
+/*
+ * As nexus_list_ask() with NEXUS_LIST_NAMES, for one who goes on where the last such call
+ * ended: then the answer may be there already.  @ahead is the caller's alone.
+ */
+int nexus_list_names(struct dentry *parent, u64 from, u64 end,
+		     struct nexus_list_ahead *ahead, struct nexus_list_reply *lr);
+/* Nobody reads on.  Any context that may sleep. */
+void nexus_list_ahead_drop(struct inode *dir, struct nexus_list_ahead *ahead);
 /*
  * After a lookup in @dir that asked the helper and found @pos (0: no such name): may
  * list names that are likely to be looked up next into the dcache, with @content if
@@ -96,15 +113,18 @@ void nexus_names_evict(struct nexus_inode *di);
  */
 int nexus_listing_emit(struct inode *dir, struct dir_context *ctx, u64 end);
 /*
- * Has entries from @pos on in memory that were not.  @lr has room for a reply of LIST.
- * 0: there is more; -ENOENT: not from that position; or -errno.  Waits for the helper,
- * killably.  i_rwsem held any way.
+ * Has entries from @pos on in memory that were not.  @lr has room for a reply of LIST,
+ * @ahead is as for nexus_list_names().  0: there is more; -ENOENT: not from that
+ * position; or -errno.  Waits for the helper, killably.  i_rwsem held any way.
  */
 int nexus_listing_extend(struct dentry *parent, u64 pos,
+			 struct nexus_list_ahead *ahead,
 			 struct nexus_list_reply *lr);
 /* A name was added behind all others; i_rwsem held exclusively, as for what follows. */
 void nexus_listing_added(struct inode *dir, u64 pos, const struct inode *inode,
 			 const struct qstr *name);
+/* After a name was made: may begin a listing in memory that later names are added to. */
+void nexus_listing_grown(struct dentry *parent);
 /* The name at @pos is @inode's now, or nobody's (NULL). */
 void nexus_listing_changed(struct inode *dir, u64 pos, const struct inode *inode);
 

@@ -153,6 +153,7 @@ static int nexus_make(struct mnt_idmap *idmap, struct inode *dir,
 	nexus_listing_added(dir, pos, inode, &dentry->d_name);
 	nexus_dentry_set_pos(dentry, pos);
 	d_instantiate_new(dentry, inode);
+	nexus_listing_grown(dentry->d_parent);
 	if (IS_DIRSYNC(dir))
 		nexus_settle(di->zone, lsn);
 	goto out;

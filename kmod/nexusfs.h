@@ -82,6 +82,15 @@ struct nexus_metastore_ops {
 	 */
 	int (*read)(struct nexus_zone *zone, struct nexus_request *req,
 		    const void *data, void *out, size_t cap, u64 *applied);
+	/*
+	 * NULL, or a read in two halves: sends @req and comes back, or fails.  Then
+	 * .end() waits, and returns as .read() would, or .forget() does not.
+	 */
+	struct nexus_rq *(*ahead)(struct nexus_zone *zone,
+				  struct nexus_request *req, size_t cap);
+	int (*end)(struct nexus_zone *zone, struct nexus_rq *rq, void *out,
+		   u64 *applied);
+	void (*forget)(struct nexus_zone *zone, struct nexus_rq *rq);
 	/* See nexus_mutate(). */
 	int (*mutate)(struct nexus_zone *zone, struct nexus_rec_head *rec,
 		      u64 *lsn);

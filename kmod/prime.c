@@ -90,6 +90,14 @@ static void nexus_prime_all(struct dentry *parent, const struct nexus_list_reply
 	nexus_dir_known(NEXUS_I(d_inode(parent)), from, to ?: lr->next_pos, prunes);
 }
 
+/* It must get on, and not too far. */
+static int nexus_list_check(struct nexus_list_reply *lr, u64 from, u64 end)
+{
+	if (lr->flags & NEXUS_LR_END)
+		lr->next_pos = end;
+	return lr->next_pos <= from || lr->next_pos > end ? -EIO : 0;
+}
+
 int nexus_list_ask(struct dentry *parent, u64 from, u64 end, u64 how,
 		   struct nexus_list_reply *lr)
 {
@@ -104,14 +112,71 @@ int nexus_list_ask(struct dentry *parent, u64 from, u64 end, u64 how,
 			  NEXUS_REPLY_DATA_MAX, &applied);
 	if (n < 0)
 		return n;
-	if (lr->flags & NEXUS_LR_END)
-		lr->next_pos = end;
-	/* It must get on, and not too far. */
-	if (lr->next_pos <= from || lr->next_pos > end)
+	if (nexus_list_check(lr, from, end))
 		return -EIO;
 	if (!(how & NEXUS_LIST_NAMES))
 		nexus_prime_all(parent, lr, from, applied, prunes);
 	return 0;
+}
+
+/* ---- ahead of listings --------------------------------------------------------- */
+
+void nexus_list_ahead_drop(struct inode *dir, struct nexus_list_ahead *ahead)
+{
+	struct nexus_zone *zone = NEXUS_I(dir)->zone;
+
+	if (ahead->rq)
+		zone->ms->forget(zone, ahead->rq);
+	ahead->rq = NULL;
+}
+
+/* Sends the question after the one that was answered.  Whoever reads on asks otherwise. */
+static void nexus_list_ahead(struct inode *dir, u64 from, u64 end,
+			     struct nexus_list_ahead *ahead)
+{
+	struct nexus_inode *di = NEXUS_I(dir);
+	struct nexus_request req = {
+		.op = NEXUS_OP_LIST,
+		.not_before = READ_ONCE(di->last_lsn),
+		.ino = dir->i_ino,
+		.arg0 = from,
+		.arg1 = end | NEXUS_LIST_NAMES,
+	};
+	struct nexus_rq *rq;
+
+	if (from >= end || !di->zone->ms->ahead)
+		return;
+	rq = di->zone->ms->ahead(di->zone, &req, NEXUS_REPLY_DATA_MAX);
+	if (IS_ERR(rq))
+		return;
+	ahead->rq = rq;
+	ahead->from = from;
+	ahead->end = end;
+	ahead->lsn = req.not_before;
+}
+
+int nexus_list_names(struct dentry *parent, u64 from, u64 end,
+		     struct nexus_list_ahead *ahead, struct nexus_list_reply *lr)
+{
+	struct inode *dir = d_inode(parent);
+	struct nexus_zone *zone = NEXUS_I(dir)->zone;
+	struct nexus_rq *rq = ahead->rq;
+	int err;
+
+	/* An answer of before a change is not what is there now. */
+	if (rq && ahead->from == from && ahead->end == end &&
+	    ahead->lsn == READ_ONCE(NEXUS_I(dir)->last_lsn)) {
+		ahead->rq = NULL;
+		err = zone->ms->end(zone, rq, lr, NULL);
+		err = err < 0 ? err : nexus_list_check(lr, from, end);
+	} else {
+		nexus_list_ahead_drop(dir, ahead);
+		err = nexus_list_ask(parent, from, end, NEXUS_LIST_NAMES, lr);
+	}
+	/* Not after the first: many a program looks only whether there are names. */
+	if (!err && from > NEXUS_FIRST_POS)
+		nexus_list_ahead(dir, lr->next_pos, end, ahead);
+	return err;
 }
 
 /* ---- ahead of lookups ---------------------------------------------------------- */

@@ -58,10 +58,12 @@ struct nexus_rq {
 	struct nexus_queue *queue; /* SENT, COPYING */
 	struct list_head node;	/* s->pending, or a private list of finished ones */
 	wait_queue_head_t wq;
-	struct task_struct *waiter; /* in nexus_rq_wait() until DONE or abandoned */
+	/* In nexus_rq_wait() until DONE or abandoned; NULL if it was sent ahead. */
+	struct task_struct *waiter;
 	unsigned int grace;	/* seconds it may wait for a helper */
 	int spin_cpu;		/* where the helper works on it right now, or -1 */
 	bool far;		/* sent to another CPU's queue by choice */
+	bool ahead;		/* who sends it goes on, and wants the answer later */
 	/* The answer: written before DONE. */
 	int err;		/* status of the reply, or ours */
 	const char *bad;	/* field of a reply that was refused, static text */
@@ -196,10 +198,24 @@ void nexus_rq_put(struct nexus_rq *rq);
 /* Ends @rq with @err; the state's lock is held or @rq is on no list and in no slot. */
 void nexus_rq_end(struct nexus_rq *rq, int err);
 /*
- * Sends @req with @data and waits killably.  @grace: seconds.  Returns as
- * nexus_metastore_ops.read; *@applied may be NULL; *@bad names the field of a
+ * Sends @req with @data for at most @cap bytes of reply.  @grace: seconds it may wait for
+ * a helper.  @ahead: the caller has something else to do meanwhile.  What it returns goes
+ * to nexus_session_end() or nexus_session_forget(); -ENOTCONN, -EDEADLK, -ENOMEM, -EINVAL.
+ */
+struct nexus_rq *nexus_session_begin(struct nexus_session *s,
+				     const struct nexus_request *req,
+				     const void *data, unsigned int grace,
+				     size_t cap, bool ahead);
+/*
+ * Waits killably for the answer to @rq, which it consumes; @out has the room asked for.
+ * Returns as nexus_metastore_ops.read; *@applied may be NULL; *@bad names the field of a
  * reply that was refused (-EIO).  When OPEN_ZONE fails @out may hold a reason.
  */
+int nexus_session_end(struct nexus_session *s, struct nexus_rq *rq,
+		      const char *who, void *out, u64 *applied, const char **bad);
+/* Nobody wants the answer any more. */
+void nexus_session_forget(struct nexus_session *s, struct nexus_rq *rq);
+/* Both: begins, and ends. */
 int nexus_session_call(struct nexus_session *s, const struct nexus_request *req,
 		       const void *data, unsigned int grace, const char *who,
 		       void *out, size_t cap, u64 *applied, const char **bad);

@@ -131,12 +131,16 @@ static struct io_uring_cmd *nexus_queue_publish(struct nexus_queue *q,
  * pause would have the scheduler move the caller, and with it the queue, each time.
  * Not where that helper lately had to wait for its CPU.  All of it hints.
  */
-static unsigned int nexus_att_first(const struct nexus_att *att)
+static unsigned int nexus_att_first(const struct nexus_att *att,
+				    const struct nexus_rq *rq)
 {
 	int cpu = raw_smp_processor_id();
 	unsigned int hot = READ_ONCE(att->hot);
 	const struct nexus_queue *q = &att->queue[hot];
 
+	/* A helper of this CPU would take it from the caller, who has not come to wait. */
+	if (rq->ahead)
+		return (att->cpu_queue[cpu] + 1) % att->nr_queues;
 	if ((READ_ONCE(q->rep->polling) ||
 	     time_before(jiffies, READ_ONCE(att->session->hot_until))) &&
 	    READ_ONCE(q->helper_cpu) != cpu &&
@@ -150,7 +154,7 @@ bool nexus_att_send(struct nexus_att *att, struct nexus_rq *rq,
 		    struct io_uring_cmd **bell)
 {
 	unsigned int own = att->cpu_queue[raw_smp_processor_id()];
-	unsigned int first = nexus_att_first(att);
+	unsigned int first = nexus_att_first(att, rq);
 	unsigned int i, slot;
 
 	*bell = NULL;
@@ -168,7 +172,7 @@ bool nexus_att_send(struct nexus_att *att, struct nexus_rq *rq,
 		}
 		slot = find_first_zero_bit(q->busy, NEXUS_SLOTS);
 		if (slot < NEXUS_SLOTS) {
-			rq->far = first != own;
+			rq->far = first != own && !rq->ahead;
 			*bell = nexus_queue_publish(q, rq, slot);
 			spin_unlock(&q->lock);
 			if (*bell)

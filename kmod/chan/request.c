@@ -44,7 +44,7 @@ void nexus_rq_exit(void)
 
 static struct nexus_rq *nexus_rq_alloc(const struct nexus_request *req,
 				       const void *data, unsigned int grace,
-				       size_t cap)
+				       size_t cap, bool ahead)
 {
 	struct nexus_rq *rq = kmem_cache_alloc(nexus_rq_cache, GFP_KERNEL);
 
@@ -58,7 +58,8 @@ static struct nexus_rq *nexus_rq_alloc(const struct nexus_request *req,
 	init_waitqueue_head(&rq->wq);
 	rq->grace = grace;
 	rq->spin_cpu = -1;
-	rq->waiter = current;
+	rq->waiter = ahead ? NULL : current;
+	rq->ahead = ahead;
 	rq->req = *req;
 	rq->req.reply_max = min_t(size_t, cap, NEXUS_REPLY_DATA_MAX);
 	memset(rq->req.reserved, 0, sizeof(rq->req.reserved));
@@ -217,6 +218,8 @@ static int nexus_rq_wait(struct nexus_session *s, struct nexus_rq *rq,
 	DEFINE_WAIT(wait);
 	int err = 0;
 
+	if (rq->ahead && nexus_rq_done(rq))
+		return 0;
 	if (spin)
 		nexus_rq_spin(s, rq, begun);
 	while (!nexus_rq_done(rq)) {
@@ -246,7 +249,7 @@ static int nexus_rq_wait(struct nexus_session *s, struct nexus_rq *rq,
 		}
 	}
 	finish_wait(&rq->wq, &wait);
-	if (spin)
+	if (spin && !rq->ahead)
 		nexus_rq_spun(s, local_clock() - begun);
 	if (rq->far && local_clock() - begun > NEXUS_SLOW_CPU_US * NSEC_PER_USEC)
 		WRITE_ONCE(s->hot_until, jiffies);
@@ -258,55 +261,86 @@ static int nexus_rq_wait(struct nexus_session *s, struct nexus_rq *rq,
 	return err;
 }
 
+struct nexus_rq *nexus_session_begin(struct nexus_session *s,
+				     const struct nexus_request *req,
+				     const void *data, unsigned int grace,
+				     size_t cap, bool ahead)
+{
+	struct nexus_rq *rq;
+	int err;
+
+	if (req->len > NEXUS_REQUEST_DATA_MAX)
+		return ERR_PTR(-EINVAL);
+	/* The helper would wait for itself. */
+	if (nexus_session_is_own(s))
+		return ERR_PTR(-EDEADLK);
+	rq = nexus_rq_alloc(req, data, grace, cap, ahead);
+	if (!rq)
+		return ERR_PTR(-ENOMEM);
+
+	nexus_count(requests);
+	err = nexus_rq_submit(s, rq);
+	if (!err)
+		return rq;
+	nexus_rq_put(rq);
+	return ERR_PTR(err);
+}
+
+/* What @rq was answered, which is DONE; as nexus_session_end(). */
+static int nexus_rq_result(struct nexus_rq *rq, void *out, u64 *applied,
+			   const char **bad)
+{
+	*bad = rq->bad;
+	if (applied)
+		*applied = rq->applied;
+	if (!rq->err) {
+		/* The copy, which nobody else can change any more. */
+		if (nexus_reply_check(&rq->req, rq->buf, rq->len, bad))
+			return -EIO;
+		if (rq->len)
+			memcpy(out, rq->buf, rq->len);
+		return rq->len;
+	}
+	if (rq->len && rq->req.op == NEXUS_OP_OPEN_ZONE) {
+		/* It says why.  With an error no other reply is looked at. */
+		if (!nexus_reason_ok(rq->buf, rq->len)) {
+			*bad = "reason";
+			return -EIO;
+		}
+		memcpy(out, rq->buf, rq->len);
+	}
+	return rq->err;
+}
+
+int nexus_session_end(struct nexus_session *s, struct nexus_rq *rq,
+		      const char *who, void *out, u64 *applied, const char **bad)
+{
+	int ret = nexus_rq_wait(s, rq, who);
+
+	*bad = NULL;
+	if (!ret)
+		ret = nexus_rq_result(rq, out, applied, bad);
+	nexus_rq_put(rq);
+	return ret;
+}
+
+void nexus_session_forget(struct nexus_session *s, struct nexus_rq *rq)
+{
+	if (!nexus_rq_done(rq))
+		nexus_rq_abandon(s, rq);
+	nexus_rq_put(rq);
+}
+
 int nexus_session_call(struct nexus_session *s, const struct nexus_request *req,
 		       const void *data, unsigned int grace, const char *who,
 		       void *out, size_t cap, u64 *applied, const char **bad)
 {
-	struct nexus_rq *rq;
-	int ret;
+	struct nexus_rq *rq = nexus_session_begin(s, req, data, grace, cap, false);
 
 	*bad = NULL;
-	if (req->len > NEXUS_REQUEST_DATA_MAX)
-		return -EINVAL;
-	/* The helper would wait for itself. */
-	if (nexus_session_is_own(s))
-		return -EDEADLK;
-	rq = nexus_rq_alloc(req, data, grace, cap);
-	if (!rq)
-		return -ENOMEM;
-
-	nexus_count(requests);
-	ret = nexus_rq_submit(s, rq);
-	if (!ret)
-		ret = nexus_rq_wait(s, rq, who);
-	if (ret)
-		goto out;
-
-	ret = rq->err;
-	*bad = rq->bad;
-	if (applied)
-		*applied = rq->applied;
-	if (!ret) {
-		/* The copy, which nobody else can change any more. */
-		if (nexus_reply_check(&rq->req, rq->buf, rq->len, bad)) {
-			ret = -EIO;
-		} else {
-			if (rq->len)
-				memcpy(out, rq->buf, rq->len);
-			ret = rq->len;
-		}
-	} else if (rq->len && req->op == NEXUS_OP_OPEN_ZONE) {
-		/* It says why.  With an error no other reply is looked at. */
-		if (nexus_reason_ok(rq->buf, rq->len)) {
-			memcpy(out, rq->buf, rq->len);
-		} else {
-			*bad = "reason";
-			ret = -EIO;
-		}
-	}
-out:
-	nexus_rq_put(rq);
-	return ret;
+	if (IS_ERR(rq))
+		return PTR_ERR(rq);
+	return nexus_session_end(s, rq, who, out, applied, bad);
 }
 
 /* ---- the metastore of a mounted zone ------------------------------------- */
@@ -348,34 +382,63 @@ static bool nexus_reply_dated(u32 op, int ret)
 	       (ret >= 0 || ret == -ENOENT || ret == -ENODATA);
 }
 
-static int nexus_chan_read(struct nexus_zone *zone, struct nexus_request *req,
-			   const void *data, void *out, size_t cap,
-			   u64 *applied)
+static struct nexus_rq *nexus_chan_begin(struct nexus_zone *zone,
+					 struct nexus_request *req,
+					 const void *data, size_t cap, bool ahead)
 {
+	req->zone = zone->id;
+	nexus_chan_count(req->op);
+	return nexus_session_begin(zone->session, req, data, zone->opts.grace, cap,
+				   ahead);
+}
+
+static int nexus_chan_end(struct nexus_zone *zone, struct nexus_rq *rq, void *out,
+			  u64 *applied)
+{
+	struct nexus_request req = rq->req;
 	const char *bad;
 	u64 lsn = 0;
 	int ret;
 
-	req->zone = zone->id;
-	nexus_chan_count(req->op);
-	ret = nexus_session_call(zone->session, req, data, zone->opts.grace,
-				 zone->name, out, cap, &lsn, &bad);
-	if (nexus_reply_dated(req->op, ret) &&
-	    (lsn < req->not_before || lsn > nexus_log_tail(zone))) {
+	ret = nexus_session_end(zone->session, rq, zone->name, out, &lsn, &bad);
+	if (nexus_reply_dated(req.op, ret) &&
+	    (lsn < req.not_before || lsn > nexus_log_tail(zone))) {
 		bad = "applied";
 		ret = -EIO;
 	}
 	if (bad) {
 		nexus_count(req_bad);
 		nexus_err(zone, "reply to request %#x of inode %llu refused: bad %s",
-			  req->op, req->ino, bad);
+			  req.op, req.ino, bad);
 	}
 	if (applied)
 		*applied = lsn;
 	return ret;
 }
 
+static int nexus_chan_read(struct nexus_zone *zone, struct nexus_request *req,
+			   const void *data, void *out, size_t cap, u64 *applied)
+{
+	struct nexus_rq *rq = nexus_chan_begin(zone, req, data, cap, false);
+
+	return IS_ERR(rq) ? PTR_ERR(rq) : nexus_chan_end(zone, rq, out, applied);
+}
+
+static struct nexus_rq *nexus_chan_ahead(struct nexus_zone *zone,
+					 struct nexus_request *req, size_t cap)
+{
+	return nexus_chan_begin(zone, req, NULL, cap, true);
+}
+
+static void nexus_chan_forget(struct nexus_zone *zone, struct nexus_rq *rq)
+{
+	nexus_session_forget(zone->session, rq);
+}
+
 const struct nexus_metastore_ops nexus_chan_metastore = {
 	.read	= nexus_chan_read,
+	.ahead	= nexus_chan_ahead,
+	.end	= nexus_chan_end,
+	.forget	= nexus_chan_forget,
 	.mutate	= nexus_log_append,
 };

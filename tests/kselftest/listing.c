@@ -5,10 +5,12 @@
  * in the order of cookies, and nothing else is.
  */
 #include "nx.h"
+#include "nx_stats.h"
 
 #include <linux/fs.h>
 
-enum { NAMES = 900, DIRS = 2, OPS = 6000 };
+/* MANY: several answers of the helper. */
+enum { NAMES = 900, MANY = 6000, DIRS = 2, OPS = 6000 };
 
 struct entry {
 	uint64_t ino;
@@ -16,7 +18,7 @@ struct entry {
 	int seen;
 };
 
-static struct entry model[DIRS][NAMES];
+static struct entry model[DIRS][MANY];
 
 FIXTURE(list)
 {
@@ -132,7 +134,7 @@ static int look(int fd, int dir, size_t size, int calls, int64_t *cookie)
 			if (de->name[0] != 'n')
 				continue;
 			i = atoi(de->name + 1);
-			if (i < 0 || i >= NAMES ||
+			if (i < 0 || i >= MANY ||
 			    strcmp(de->name, path_of(dir, i) + 2) ||
 			    model[dir][i].ino != de->ino || model[dir][i].type != de->type)
 				return -3;
@@ -155,16 +157,18 @@ static int list_apart(void)
 	return closedir(d) || n < 3;
 }
 
-#define LISTS(dir)							\
+#define LISTS(dir)	LISTS_OF(dir, NAMES)
+
+#define LISTS_OF(dir, names)						\
 	do {								\
 		int64_t cookie_ = 0;					\
 		int fd_, i_;						\
 		GET(fd_, open((dir) ? "1" : "0", O_RDONLY | O_DIRECTORY)); \
-		for (i_ = 0; i_ < NAMES; i_++)				\
+		for (i_ = 0; i_ < (names); i_++)			\
 			model[dir][i_].seen = 0;			\
 		EXPECT_EQ(0, look(fd_, dir, 300 + nx_below(30000),	\
 				  INT_MAX, &cookie_));			\
-		for (i_ = 0; i_ < NAMES; i_++)				\
+		for (i_ = 0; i_ < (names); i_++)			\
 			ASSERT_EQ(!!model[dir][i_].ino,			\
 				  model[dir][i_].seen) {		\
 				TH_LOG("directory %d, name %d", dir, i_); \
@@ -233,6 +237,99 @@ TEST_F(list, memory_taken_back_in_the_middle)
 				}
 		OK(close(fd));
 	}
+}
+
+/* Names that go and come while their listing is on its way: what was asked for ahead is old. */
+TEST_F(list, changed_ahead_of_the_reader)
+{
+	int round, i, n, ret, fd;
+
+	nx_seed();
+	for (i = 0; i < MANY; i++)
+		ASSERT_EQ(0, make(0, i));
+	for (round = 0; round < 6; round++) {
+		int64_t cookie = 0;
+
+		for (i = 0; i < MANY; i++)
+			model[0][i].seen = 0;
+		nx_drop_some("3");
+		GET(fd, open("0", O_RDONLY | O_DIRECTORY));
+		do {
+			ret = look(fd, 0, 4000, 1 + nx_below(30), &cookie);
+			for (n = 0; n < 3; n++) {
+				i = nx_below(MANY);
+				if (!model[0][i].ino || model[0][i].seen)
+					continue;
+				if (nx_below(2)) {
+					OK(unlink(path_of(0, i)));
+					model[0][i] = (struct entry){};
+				} else {
+					/* Made anew it is behind the end of this listing. */
+					OK(unlink(path_of(0, i)));
+					ASSERT_EQ(0, make(0, i));
+					model[0][i].seen = -1;
+				}
+			}
+		} while (ret == 1);
+		ASSERT_EQ(0, ret);
+		for (i = 0; i < MANY; i++)
+			if (model[0][i].ino && model[0][i].seen != -1)
+				ASSERT_EQ(1, model[0][i].seen) {
+					TH_LOG("round %d, name %d", round, i);
+				}
+		OK(close(fd));
+	}
+}
+
+/* Lists what kept_as_it_grows made: each name but every seventh, once.  Their number, or -1. */
+static int list_grown(unsigned char *seen, int names)
+{
+	struct dirent *de;
+	int i, n = 0;
+	DIR *d;
+
+	memset(seen, 0, names);
+	d = opendir("0");
+	if (!d)
+		return -1;
+	while ((de = readdir(d))) {
+		if (de->d_name[0] == '.')
+			continue;
+		i = atoi(de->d_name + 1);
+		if (i < 0 || i >= names || i % 7 == 6 || seen[i]++)
+			break;
+		n++;
+	}
+	return closedir(d) || de ? -1 : n;
+}
+
+/* A directory that grew large here is listed from memory, the first time, too. */
+TEST_F(list, kept_as_it_grows)
+{
+	/* More than NEXUS_PRIME_MAX of kmod/listing.h. */
+	static unsigned char seen[80000];
+	const int names = sizeof(seen), left = names - names / 7;
+	struct nx_stats before, after, asked;
+	char path[64];
+	int i;
+
+	for (i = 0; i < names; i++) {
+		snprintf(path, sizeof(path), "0/n%d", i);
+		OK(mknod(path, S_IFREG | 0644, 0));
+		if (i % 7 == 6)
+			OK(unlink(path));
+	}
+	ASSERT_TRUE(nx_stats_read(&before));
+	EXPECT_EQ(left, list_grown(seen, names));
+	ASSERT_TRUE(nx_stats_read(&after));
+	EXPECT_EQ(0, nx_grew(&before, &after, "req_list"));
+	nx_drop_some("3");
+	EXPECT_EQ(left, list_grown(seen, names));
+	ASSERT_TRUE(nx_stats_read(&asked));
+	EXPECT_LT(10, nx_grew(&after, &asked, "req_list"));
+	nx_stats_free(&before);
+	nx_stats_free(&after);
+	nx_stats_free(&asked);
 }
 
 TEST_HARNESS_MAIN

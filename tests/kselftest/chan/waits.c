@@ -207,10 +207,10 @@ static void pair(const char *what, op_fn first, const char *one, op_fn second,
 
 	ctl->manner = HOLD;
 	op[0] = op_start(first, one);
-	asleep(op[0], "nexus_session_call");
+	asleep(op[0], "nexus_session_end");
 	op[1] = op_start(second, two);
 	killed(what, op[1], where);
-	killed("and the one before it", op[0], "nexus_session_call");
+	killed("and the one before it", op[0], "nexus_session_end");
 	ctl->manner = GOOD;
 }
 
@@ -220,8 +220,8 @@ static void test_requests(void)
 	pid_t helper = begin(), op[2];
 
 	ctl->manner = HOLD;
-	killed("a request", op_start(op_lstat, name("f")), "nexus_session_call");
-	killed("settings", op_start(op_settings, NULL), "nexus_session_call");
+	killed("a request", op_start(op_lstat, name("f")), "nexus_session_end");
+	killed("settings", op_start(op_settings, NULL), "nexus_session_end");
 	ctl->manner = GOOD;
 
 	snprintf(one, sizeof(one), "%s", name("y"));
@@ -260,9 +260,9 @@ static void test_requests(void)
 	/* Whoever asks holds nothing that a truncation needs. */
 	ctl->manner = HOLD;
 	op[0] = op_start(op_read, one);
-	asleep(op[0], "nexus_session_call");
+	asleep(op[0], "nexus_session_end");
 	ok_err(op_run(op_shorten, one), 0, "a truncation of what is being read");
-	killed("and its reader", op[0], "nexus_session_call");
+	killed("and its reader", op[0], "nexus_session_end");
 	ctl->manner = GOOD;
 
 	/*
@@ -271,11 +271,11 @@ static void test_requests(void)
 	 */
 	ctl->manner = HOLD;
 	op[0] = op_start(op_lstat, name("f"));
-	asleep(op[0], "nexus_session_call");
+	asleep(op[0], "nexus_session_end");
 	op[1] = op_start(op_lstat, path);
 	asleep(op[1], "lookup");
 	kill(op[1], SIGKILL);
-	killed("a name that another one looks up", op[0], "nexus_session_call");
+	killed("a name that another one looks up", op[0], "nexus_session_end");
 	ok_err(op_wait(op[1], 2), -EINTR, "and that other one");
 	ctl->manner = GOOD;
 	end(helper);
@@ -416,11 +416,11 @@ static void test_mounts(void)
 
 	ctl->hold_open = 1;
 	op = op_start(op_mount_fake, ctl->mnt);
-	asleep(op, "nexus_session_call");
+	asleep(op, "nexus_session_end");
 	killed("a mount of a zone that is being mounted",
 	       op_start(op_mount_fake, ctl->mnt), "nexus_super_get_tree");
 	killed("the mount that the helper does not answer", op,
-	       "nexus_session_call");
+	       "nexus_session_end");
 	ctl->hold_open = 0;
 	fake_kill(helper);
 
