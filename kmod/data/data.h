@@ -326,7 +326,7 @@ int nexus_room_take(struct inode *inode, u32 n, enum nexus_packs_use use,
  */
 int nexus_room_some(struct inode *inode, pgoff_t index, u32 n,
 		    struct nexus_room *room);
-/* The same for all of them, without waiting, for new blocks: 0, or -EAGAIN. */
+/* The same for all of them, without waiting, where none is promised: 0, or -EAGAIN. */
 int nexus_room_try(struct inode *inode, pgoff_t index, u32 n, struct nexus_room *room);
 /* Gives back what is left.  Safe on zeroed room. */
 void nexus_room_give(struct inode *inode, struct nexus_room *room);
@@ -600,5 +600,6 @@ int nexus_write_prepare(struct kiocb *iocb, size_t len);
 extern struct workqueue_struct *nexus_misc_wq;	/* may sleep for others */
 extern struct workqueue_struct *nexus_read_wq;
 extern struct workqueue_struct *nexus_write_wq;
+extern struct workqueue_struct *nexus_sync_wq;	/* waits for the others and for flushes */
 
 #endif /* NEXUS_DATA_DATA_H */

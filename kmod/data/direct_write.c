@@ -8,7 +8,8 @@
  * One that has an iocb of its own (io_uring, AIO) need not be waited for, if nothing but
  * the disk is: its data, its room and its pages are there.  It holds no lock after it
  * has been started, but counts as direct I/O, for which nexus_dio_wait() waits: whoever
- * takes blocks from the file, or promises some, does that first.
+ * takes blocks from the file, or promises some, does that first.  With O_DSYNC a worker
+ * waits for the flush, and in a nodatacow file for the whole of the write.
  */
 #include <linux/slab.h>
 #include <linux/uio.h>
@@ -125,27 +126,71 @@ ssize_t nexus_direct_write(struct kiocb *iocb, struct iov_iter *from)
 struct nexus_async_write {
 	struct nexus_batch b;
 	struct kiocb *iocb;
+	ssize_t ret;			/* what the iocb is told */
 	struct work_struct work;
 };
+
+static void nexus_async_write_tell(struct nexus_async_write *aw)
+{
+	struct kiocb *iocb = aw->iocb;
+	ssize_t ret = aw->ret;
+
+	kfree(aw);
+	iocb->ki_complete(iocb, ret);
+}
+
+/* A flush, which may take others with it. */
+static void nexus_async_write_sync(struct work_struct *work)
+{
+	struct nexus_async_write *aw =
+		container_of(work, struct nexus_async_write, work);
+
+	aw->ret = generic_write_sync(aw->iocb, aw->ret);
+	nexus_async_write_tell(aw);
+}
+
+/* @done blocks are the file's. */
+static void nexus_async_write_over(struct nexus_async_write *aw, u32 done, int err)
+{
+	struct inode *inode = aw->b.inode;
+	bool sync = done && iocb_is_dsync(aw->iocb);
+
+	nexus_batch_end(&aw->b);
+	aw->ret = (ssize_t)done << NEXUS_BLOCK_SHIFT ?: err;
+	if (done) {
+		aw->iocb->ki_pos += aw->ret;
+		nexus_touched(inode);
+	}
+	nexus_dio_end(inode);
+	if (sync) {
+		/* Among themselves: what they wait for may need the other workers. */
+		INIT_WORK(&aw->work, nexus_async_write_sync);
+		queue_work(nexus_sync_wq, &aw->work);
+	} else {
+		nexus_async_write_tell(aw);
+	}
+}
 
 static void nexus_async_write_work(struct work_struct *work)
 {
 	struct nexus_async_write *aw =
 		container_of(work, struct nexus_async_write, work);
-	struct inode *inode = aw->b.inode;
-	struct kiocb *iocb = aw->iocb;
-	ssize_t ret;
 	int err = 0;
+	u32 done = nexus_batch_commit(&aw->b, &err);
 
-	ret = (ssize_t)nexus_batch_commit(&aw->b, &err) << NEXUS_BLOCK_SHIFT;
-	nexus_batch_end(&aw->b);
-	kfree(aw);
-	if (ret) {
-		iocb->ki_pos += ret;
-		nexus_touched(inode);
-	}
-	nexus_dio_end(inode);
-	iocb->ki_complete(iocb, ret ?: err);
+	nexus_async_write_over(aw, done, err);
+}
+
+/* One worker does all of it: the page cache stays out meanwhile. */
+static void nexus_async_inplace_work(struct work_struct *work)
+{
+	struct nexus_async_write *aw =
+		container_of(work, struct nexus_async_write, work);
+	int err = 0;
+	u32 done = nexus_batch_inplace(&aw->b, &err);
+
+	/* A pack that goes just now, which is rare. */
+	nexus_async_write_over(aw, done, err ?: -EAGAIN);
 }
 
 /* In a worker of the parts, which those that write back pages need: goes to another. */
@@ -168,8 +213,7 @@ static int nexus_write_prepared(struct kiocb *iocb)
 	err = nexus_inode_writable(inode);
 	if (err)
 		return err;
-	if (!nexus_content_ready(inode) || nexus_inplace_flags(inode) ||
-	    !nexus_inline_ended(inode))
+	if (!nexus_content_ready(inode) || !nexus_inline_ended(inode))
 		return -EAGAIN;
 	err = file_modified(iocb->ki_filp);
 	if (!err)
@@ -210,6 +254,11 @@ static ssize_t nexus_direct_write_start(struct kiocb *iocb, struct iov_iter *fro
 		err = nexus_batch_try_reserve(&aw->b);
 	if (err)
 		goto out;
+	if (aw->b.room.use == NEXUS_PACKS_INPLACE) {
+		INIT_WORK(&aw->work, nexus_async_inplace_work);
+		queue_work(nexus_sync_wq, &aw->work);
+		return -EIOCBQUEUED;
+	}
 	err = nexus_batch_start(&aw->b);
 	if (!err) {
 		nexus_batch_put(&aw->b);
@@ -231,8 +280,8 @@ ssize_t nexus_direct_write_begin(struct kiocb *iocb, struct iov_iter *from)
 	struct inode *inode = file_inode(iocb->ki_filp);
 	ssize_t ret;
 
-	/* A flush is waited for, killably. */
-	if (is_sync_kiocb(iocb) || iocb_is_dsync(iocb) ||
+	/* O_SYNC: times may need room in the log, which is waited for, killably. */
+	if (is_sync_kiocb(iocb) || iocb->ki_flags & IOCB_SYNC ||
 	    !nexus_writes_inside(iocb, from) || !inode_trylock_shared(inode))
 		return -EAGAIN;
 	ret = nexus_direct_write_start(iocb, from);

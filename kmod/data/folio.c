@@ -95,17 +95,19 @@ int nexus_room_some(struct inode *inode, pgoff_t index, u32 n,
 int nexus_room_try(struct inode *inode, pgoff_t index, u32 n, struct nexus_room *room)
 {
 	struct nexus_zone *zone = NEXUS_I(inode)->zone;
-	enum nexus_packs_use use = NEXUS_PACKS_GROW;
+	enum nexus_packs_use use = nexus_folio_use(inode, index);
+	bool inplace = use == NEXUS_PACKS_INPLACE;
 
 	/* Who waits is slowed down where the helper falls behind. */
-	if (nexus_folio_use(inode, index) != use ||
+	if (use == NEXUS_PACKS_PROMISED ||
 	    nexus_room_alike(inode, index, n, use) < n ||
 	    (zone->log && !nexus_log_plenty(zone)) ||
-	    !nexus_packs_try_reserve(zone, n, use))
+	    (!inplace && !nexus_packs_try_reserve(zone, n, use)))
 		return -EAGAIN;
 	if (nexus_log_reserve(zone, &room->resv, n * NEXUS_FOLIO_BYTES,
 			      NEXUS_RESV_NOWAIT)) {
-		nexus_packs_unreserve(zone, n);
+		if (!inplace)
+			nexus_packs_unreserve(zone, n);
 		return -EAGAIN;
 	}
 	room->use = use;

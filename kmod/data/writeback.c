@@ -27,6 +27,7 @@
 struct workqueue_struct *nexus_misc_wq;
 struct workqueue_struct *nexus_read_wq;
 struct workqueue_struct *nexus_write_wq;
+struct workqueue_struct *nexus_sync_wq;
 static mempool_t *nexus_wio_pool;
 
 struct nexus_writer {
@@ -549,8 +550,9 @@ int nexus_data_init(void)
 	nexus_write_wq = alloc_workqueue("nexus_write",
 					 WQ_UNBOUND | WQ_MEM_RECLAIM,
 					 NEXUS_WRITERS);
+	nexus_sync_wq = alloc_workqueue("nexus_sync", WQ_UNBOUND, 0);
 	if (nexus_wio_pool && nexus_misc_wq && nexus_read_wq && nexus_write_wq &&
-	    !nexus_bounce_init())
+	    nexus_sync_wq && !nexus_bounce_init())
 		return 0;
 	nexus_data_exit();
 	return -ENOMEM;
@@ -558,7 +560,9 @@ int nexus_data_init(void)
 
 void nexus_data_exit(void)
 {
-	/* misc first: it may hold the last reference of a zone. */
+	if (nexus_sync_wq)
+		destroy_workqueue(nexus_sync_wq);
+	/* misc before the others: it may hold the last reference of a zone. */
 	if (nexus_misc_wq)
 		destroy_workqueue(nexus_misc_wq);
 	if (nexus_write_wq)

@@ -4,6 +4,7 @@
  * (they are threads of this process, named iou-wrk-*), and that all of them are right.
  */
 #include "nx.h"
+#include "nx_stats.h"
 
 #include <liburing.h>
 #include <linux/fs.h>
@@ -198,6 +199,60 @@ TEST_F(dir, direct)
 	free(buf);
 }
 
+/* O_DSYNC and nodatacow, by themselves and together: without a worker, and as they should be. */
+TEST_F(dir, direct_durable_and_in_place)
+{
+	static const struct {
+		int open, flag;
+	} how[] = {
+		{ O_DSYNC, 0 },
+		{ 0, FS_NOCOW_FL },
+		{ O_DSYNC, FS_NOCOW_FL },
+		/* The times, too, may take a worker. */
+		{ O_SYNC, FS_NOCOW_FL },
+	};
+	struct nx_stats before, after;
+	struct io_uring ring;
+	unsigned int k;
+	int fd, i;
+	char *buf;
+
+	nx_seed();
+	ASSERT_EQ(0, posix_memalign((void **)&buf, BLOCK, READS * BLOCK));
+	if (io_uring_queue_init(READS, &ring, 0))
+		SKIP(return, "no io_uring");
+	for (k = 0; k < ARRAY_SIZE(how); k++) {
+		GET(fd, open("file", O_CREAT | O_RDWR, 0600));
+		if (how[k].flag && ioctl(fd, FS_IOC_SETFLAGS, &how[k].flag))
+			break;
+		close(fd);
+		GET(fd, make_file("file"));
+		close(fd);
+		GET(fd, open("file", O_RDWR | O_DIRECT | how[k].open));
+		ASSERT_EQ(BLOCK, pread(fd, buf, BLOCK, 0));
+		ASSERT_TRUE(!self->nexus || nx_stats_read(&before));
+		for (i = 0; i < 4; i++) {
+			ASSERT_EQ(0, write_all(&ring, fd, buf, 0));
+			ASSERT_EQ(0, read_all(&ring, fd, buf));
+		}
+		ASSERT_EQ(0, write_all(&ring, fd, buf, 7));
+		if (self->nexus) {
+			ASSERT_TRUE(nx_stats_read(&after));
+			if (how[k].open != O_SYNC)
+				ASSERT_EQ(0, workers());
+			EXPECT_EQ(how[k].open ? 5 * READS : 0, nx_grew(&before, &after, "fsyncs"));
+			EXPECT_EQ(how[k].flag ? 5 * READS : 0,
+				  nx_grew(&before, &after, "pack_write_inplace_blocks"));
+			nx_stats_free(&before);
+			nx_stats_free(&after);
+		}
+		close(fd);
+		OK(unlink("file"));
+	}
+	io_uring_queue_exit(&ring);
+	free(buf);
+}
+
 /* Makes @n direct reads or writes of random places, and does not look at the results. */
 static int start_some(struct io_uring *ring, int fd, char *buf, int n, int salt)
 {
@@ -275,7 +330,7 @@ static int beside(int proc, int seconds)
 	char *buf;
 
 	nx_srand(nx_below(1000000) + proc);
-	fd = open("file", O_RDWR | O_DIRECT);
+	fd = open("file", O_RDWR | O_DIRECT | (proc / 2 % 2 ? O_DSYNC : 0));
 	plain = open("file", O_RDWR);
 	other = open("other", O_RDWR);
 	if (fd < 0 || plain < 0 || other < 0 || posix_memalign((void **)&buf, BLOCK, 2 * READS * BLOCK) ||
@@ -315,8 +370,40 @@ static bool of_one(const char *block)
 	return true;
 }
 
+FIXTURE(mixed)
+{
+	char path[256];
+};
+
+FIXTURE_VARIANT(mixed)
+{
+	int flag;
+};
+
+FIXTURE_VARIANT_ADD(mixed, plain)
+{
+};
+
+FIXTURE_VARIANT_ADD(mixed, nodatacow)
+{
+	.flag = FS_NOCOW_FL,
+};
+
+FIXTURE_SETUP(mixed)
+{
+	snprintf(self->path, sizeof(self->path), "%s/uring.XXXXXX", nx_base());
+	ASSERT_NE(NULL, mkdtemp(self->path));
+	OK(chdir(self->path));
+}
+
+FIXTURE_TEARDOWN(mixed)
+{
+	EXPECT_EQ(0, chdir("/"));
+	EXPECT_EQ(0, nx_rm(self->path));
+}
+
 /* Every block is one writer's, whole, or nothing, and nobody waits for ever. */
-TEST_F(dir, direct_beside_all_else)
+TEST_F(mixed, direct_beside_all_else)
 {
 	enum { PROCS = 4 };
 	const char *seconds = getenv("NEXUS_SECONDS");
@@ -328,6 +415,8 @@ TEST_F(dir, direct_beside_all_else)
 
 	nx_seed();
 	GET(fd, open("file", O_RDWR | O_CREAT, 0600));
+	if (variant->flag && ioctl(fd, FS_IOC_SETFLAGS, &variant->flag))
+		SKIP(return, "no nodatacow");
 	OK(ftruncate(fd, READS * BLOCK));
 	memset(buf, 252, BLOCK);
 	GET(other, open("other", O_WRONLY | O_CREAT, 0600));
