@@ -580,6 +580,8 @@ void nexus_wio_add(struct nexus_wio *wio, struct page *page, u32 nr);
 void nexus_run_record(struct nexus_run *run);
 /* Writes the blocks; in a worker, between nexus_host_begin() and its end. */
 int nexus_run_write(struct nexus_run *run);
+/* In any task; false: a worker is to do it.  See nexus_host_write_here(). */
+bool nexus_run_write_here(struct nexus_run *run);
 /*
  * Appends the record of blocks that are written and makes them the file's.  Uses
  * up one prepared change of the map, also when it fails.

@@ -8,8 +8,8 @@
  *
  *   the caller's memory is taken hold of (may fault), room is taken, all at once (may
  *   wait for the helper, killably), and workers copy, checksum and write a part each to
- *   new blocks of packs; when they are done the records are appended and the file has
- *   the new blocks.
+ *   new blocks of packs, the last one the caller, if it has to wait; then the records are
+ *   appended and the file has the new blocks.
  *
  * Until that last step nobody sees anything of it.  It is taken under
  * invalidate_lock, and drops what the page cache has of the range: whole blocks
@@ -111,9 +111,9 @@ void nexus_batch_put(struct nexus_batch *b)
 		complete(&b->done);
 }
 
-static void nexus_part_work(struct work_struct *work)
+/* @here: in the caller's context; false: it is a worker's after all. */
+static bool nexus_part_write(struct nexus_part *part, bool here)
 {
-	struct nexus_part *part = container_of(work, struct nexus_part, work);
 	struct nexus_piece *p = part->piece;
 	struct nexus_batch *b = p->batch;
 	u32 at = p->wio.fblock - b->fblock + part->first; /* in the batch */
@@ -126,18 +126,29 @@ static void nexus_part_work(struct work_struct *work)
 		.first = part->first,
 		.nr = part->nr,
 	};
-	int err;
+	bool done = true;
+	int err = 0;
 
 	if (p->wio.flags & NEXUS_EF_NOCRC) {
 		crc = NULL;
 		memset(p->wio.crc + part->first, 0, part->nr * sizeof(*crc));
 	}
 	nexus_source_copy(b->source, at, part->nr, b->data->pages + at, crc);
-	err = nexus_run_write(&run);
+	if (here)
+		done = nexus_run_write_here(&run);
+	else
+		err = nexus_run_write(&run);
 	nexus_host_end(flags);
 	if (err)
 		cmpxchg(&p->err, 0, err);
-	nexus_batch_put(b);
+	if (done)
+		nexus_batch_put(b);
+	return done;
+}
+
+static void nexus_part_work(struct work_struct *work)
+{
+	nexus_part_write(container_of(work, struct nexus_part, work), false);
 }
 
 /* A piece of up to @n blocks of pages from @at on, added to the batch. */
@@ -184,10 +195,15 @@ static struct nexus_piece *nexus_piece_new(struct nexus_batch *b, u32 at, u32 n)
 	return p;
 }
 
-/* Has workers do it, a part each. */
+/*
+ * Has workers do it, a part each, but for the last one of all where the caller has to
+ * wait anyway: that saves two switches, which is what small writes are made of.
+ */
 static void nexus_piece_start(struct nexus_piece *p)
 {
 	struct nexus_part *part = p->parts;
+	struct nexus_batch *b = p->batch;
+	u64 end = p->wio.fblock + p->run.nr - b->fblock; /* in the batch */
 	u32 at;
 
 	for (at = 0; at < p->run.nr; at += part->nr, part++) {
@@ -195,8 +211,10 @@ static void nexus_piece_start(struct nexus_piece *p)
 		part->first = at;
 		part->nr = min(p->run.nr - at, NEXUS_DIRECT_PART);
 		INIT_WORK(&part->work, nexus_part_work);
-		atomic_inc(&p->batch->left);
-		queue_work(nexus_write_wq, &part->work);
+		atomic_inc(&b->left);
+		if (!b->waits || end < b->nr || at + part->nr < p->run.nr ||
+		    !nexus_part_write(part, true))
+			queue_work(nexus_write_wq, &part->work);
 	}
 }
 

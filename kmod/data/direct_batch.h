@@ -20,6 +20,7 @@ struct nexus_batch {
 	u64 fblock;
 	u32 nr;				/* blocks */
 	u32 taken;			/* of the caller's data */
+	bool waits;			/* the caller, who may do some of it itself */
 	enum nexus_packs_kind kind;
 	struct nexus_room room;		/* for those not given out yet */
 	struct nexus_source *source;
@@ -43,8 +44,8 @@ int nexus_batch_reserve(struct nexus_batch *b);
 /* Room for all of it, without waiting; else -EAGAIN, or why there is none. */
 int nexus_batch_try_reserve(struct nexus_batch *b);
 /*
- * Has workers write it to new blocks.  0 or -errno, with some of it under way: either
- * way nexus_batch_put() or nexus_batch_wait() follows.
+ * Has workers write it to new blocks, and the caller, if it waits.  0 or -errno, with
+ * some of it under way: either way nexus_batch_put() or nexus_batch_wait() follows.
  */
 int nexus_batch_start(struct nexus_batch *b);
 /* One less in flight; the last one ends it. */

@@ -40,6 +40,7 @@ static ssize_t nexus_direct_write_some(struct kiocb *iocb, struct iov_iter *from
 	u32 done = 0;
 
 	nexus_batch_init(&b, iocb, from);
+	b.waits = true;
 	err = nexus_batch_begin(&b, from);
 	if (!err)
 		err = nexus_batch_reserve(&b);
@@ -156,7 +157,7 @@ static void nexus_async_write_over(struct nexus_async_write *aw, u32 done, int e
 	bool sync = done && iocb_is_dsync(aw->iocb);
 
 	nexus_batch_end(&aw->b);
-	aw->ret = (ssize_t)done << NEXUS_BLOCK_SHIFT ?: err;
+	aw->ret = done ? (ssize_t)done << NEXUS_BLOCK_SHIFT : err;
 	if (done) {
 		aw->iocb->ki_pos += aw->ret;
 		nexus_touched(inode);

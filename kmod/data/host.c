@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Files of the host: which ones are accepted, and their I/O. */
+#include <linux/blkdev.h>
+#include <linux/cred.h>
 #include <linux/magic.h>
 #include <linux/module.h>
+#include <linux/sched/signal.h>
 #include <linux/uio.h>
 
 #include "host.h"
@@ -133,6 +136,33 @@ int nexus_host_write_part(struct file *file, const struct bio_vec *bvec,
 	if (ret < 0)
 		return ret;
 	return ret == bytes ? 0 : -EIO;
+}
+
+bool nexus_host_write_here(struct file *file, const struct bio_vec *bvec,
+			   unsigned int nr, size_t skip, size_t bytes, u64 block)
+{
+	struct super_block *sb = file_inode(file)->i_sb;
+	const struct cred *cred;
+	struct iov_iter iter;
+	struct kiocb iocb;
+	ssize_t ret;
+
+	/* A limit is for the caller's own files; a disk that always waits need not be asked. */
+	if (rlimit(RLIMIT_FSIZE) != RLIM_INFINITY || sb_rdonly(sb) ||
+	    !(file->f_mode & FMODE_NOWAIT) || !sb->s_bdev || !bdev_nowait(sb->s_bdev))
+		return false;
+	nexus_host_kiocb(&iocb, file, block);
+	iocb.ki_flags |= IOCB_NOWAIT;
+	iov_iter_bvec(&iter, ITER_SOURCE, bvec, nr, skip + bytes);
+	iov_iter_advance(&iter, skip);
+	if (!sb_start_write_trylock(sb))
+		return false;
+	/* Blocks that the host may have to take are not the caller's. */
+	cred = override_creds(file->f_cred);
+	ret = file->f_op->write_iter(&iocb, &iter);
+	revert_creds(cred);
+	sb_end_write(sb);
+	return ret == bytes;
 }
 
 int nexus_host_read(struct file *file, const struct bio_vec *bvec,

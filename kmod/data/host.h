@@ -4,8 +4,8 @@
  *
  * Everything here runs in the module's own workers, between nexus_host_begin()
  * and nexus_host_end(): never in the context of a system call, whose RLIMIT_FSIZE
- * and held locks are not ours.  But for nexus_host_read_begin(), which waits for none
- * of the host's inode locks.
+ * and held locks are not ours.  But for nexus_host_read_begin() and
+ * nexus_host_write_here(), which wait for none of the host's inode locks.
  */
 #ifndef NEXUS_DATA_HOST_H
 #define NEXUS_DATA_HOST_H
@@ -54,6 +54,13 @@ static inline int nexus_host_write(struct file *file, const struct bio_vec *bvec
 	return nexus_host_write_part(file, bvec, nr, 0, bytes, block);
 }
 
+/*
+ * The same in any task's context, between nexus_host_begin() and nexus_host_end(); waits
+ * for the disk alone.  False: the host would have to wait for something else, or it
+ * failed; a worker is to do it.
+ */
+bool nexus_host_write_here(struct file *file, const struct bio_vec *bvec,
+			   unsigned int nr, size_t skip, size_t bytes, u64 block);
 int nexus_host_read(struct file *file, const struct bio_vec *bvec,
 		    unsigned int nr, size_t bytes, u64 block);
 /*

@@ -169,6 +169,13 @@ static void nexus_wio_landed(struct nexus_wio *wio, u32 first, u32 nr)
 	nexus_folio_landed(wio->inode, n);
 }
 
+static void nexus_run_written(const struct nexus_run *run)
+{
+	nexus_count(pack_writes);
+	nexus_count_n(pack_write_blocks, run->nr);
+	nexus_pack_dirtied(run->pack, run->wio->flags & NEXUS_EF_NOCRC);
+}
+
 int nexus_run_write(struct nexus_run *run)
 {
 	struct nexus_wio *wio = run->wio;
@@ -184,10 +191,21 @@ int nexus_run_write(struct nexus_run *run)
 				pack->id, ERR_PTR(err));
 		return err;
 	}
-	nexus_count(pack_writes);
-	nexus_count_n(pack_write_blocks, run->nr);
-	nexus_pack_dirtied(pack, wio->flags & NEXUS_EF_NOCRC);
+	nexus_run_written(run);
 	return 0;
+}
+
+bool nexus_run_write_here(struct nexus_run *run)
+{
+	struct nexus_wio *wio = run->wio;
+
+	if (!nexus_host_write_here(run->pack->file, wio->bvec, wio->segs,
+				   (size_t)run->first << NEXUS_BLOCK_SHIFT,
+				   (size_t)run->nr << NEXUS_BLOCK_SHIFT,
+				   run->block))
+		return false;
+	nexus_run_written(run);
+	return true;
 }
 
 /* A part of a folio is on disk, or never gets there. */
