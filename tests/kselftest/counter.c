@@ -617,15 +617,16 @@ TEST_F(cnt, listings)
 /* The limit of the caller's own files is not for the host's.  Scenario M5. */
 TEST_F(cnt, limit_of_the_caller)
 {
+	static char block[4096] __attribute__((aligned(4096)));
 	struct rlimit limit = { 4096, 4096 };
-	char block[4096], name[16];
+	char name[16];
 	int i, fd;
 
 	memset(block, 'x', sizeof(block));
 	OK(setrlimit(RLIMIT_FSIZE, &limit));
 	for (i = 0; i < 300; i++) {
 		snprintf(name, sizeof(name), "f%d", i);
-		GET(fd, open(name, O_RDWR | O_CREAT, 0644));
+		GET(fd, open(name, O_RDWR | O_CREAT | (i % 2 ? O_DIRECT : 0), 0644));
 		ASSERT_EQ(4096, write(fd, block, 4096));
 		if (i % 10 == 0)
 			OK(fsync(fd));
