@@ -24,49 +24,33 @@ int control_err(struct control_err *err, int error, const char *fmt, ...)
 	return error;
 }
 
-/* The core's error, with its line if it wrote one. */
-int control_core_error(struct rpc_reply *reply, int error,
-		      const struct control_err *err)
+/* ---- every call ------------------------------------------------------------- */
+
+/** struct control - context of every handler */
+struct control {
+	const struct control_ops *ops;
+	void *ctx;
+};
+
+static bool has_op(const struct control_ops *ops, size_t offset)
 {
-	return rpc_reply_error(reply, error, err->msg[0] ? "%s" : NULL,
-			       err->msg);
+	void (*op)(void);
+
+	memcpy(&op, (const char *)ops + offset, sizeof(op));
+	return op;
 }
 
-int control_no_core(struct rpc_reply *reply)
+static int unpack(const ProtobufCMessageDescriptor *desc, const uint8_t *payload,
+		  size_t len, struct rpc_reply *reply, ProtobufCMessage **msg)
 {
-	return rpc_reply_error(reply, -EOPNOTSUPP,
-			       "this helper does not offer the operation");
-}
-
-int control_unpack(const ProtobufCMessageDescriptor *desc,
-		  const uint8_t *payload, size_t len, struct rpc_reply *reply,
-		  void *out)
-{
-	ProtobufCMessage **msg = out;
-
-	if (len > REQUEST_MAX) {
-		rpc_reply_error(reply, -EMSGSIZE,
-				"the request has %zu bytes, at most %u are allowed",
-				len, REQUEST_MAX);
-		return -EMSGSIZE;
-	}
+	if (len > REQUEST_MAX)
+		return rpc_reply_error(reply, -EMSGSIZE,
+				       "the request has %zu bytes, at most %u are allowed",
+				       len, REQUEST_MAX);
 	*msg = protobuf_c_message_unpack(desc, NULL, len, payload);
-	if (!*msg) {
-		rpc_reply_error(reply, -EINVAL, "the payload is no %s",
-				desc->name);
-		return -EINVAL;
-	}
-	return 0;
-}
-
-int control_pack_reply(struct rpc_reply *reply, const ProtobufCMessage *msg)
-{
-	uint8_t *out;
-
-	out = rpc_reply_alloc(reply, protobuf_c_message_get_packed_size(msg));
-	if (!out)
-		return reply->error;
-	protobuf_c_message_pack(msg, out);
+	if (!*msg)
+		return rpc_reply_error(reply, -EINVAL, "the payload is no %s",
+				       desc->name);
 	return 0;
 }
 
@@ -75,87 +59,116 @@ static bool text_ok(const char *text)
 	return frame_utf8((const uint8_t *)text, strlen(text));
 }
 
-int control_check_text(struct rpc_reply *reply, const char *what,
-		      const char *text)
+/* protobuf-c takes a string for bytes.  Those of messages within are the handler's. */
+static int check_strings(const ProtobufCMessage *msg, struct rpc_reply *reply)
 {
-	if (text_ok(text))
-		return 0;
-	return rpc_reply_error(reply, -EILSEQ, "%s is not valid UTF-8", what);
+	const ProtobufCFieldDescriptor *field = msg->descriptor->fields;
+	unsigned int i;
+
+	for (i = 0; i < msg->descriptor->n_fields; i++, field++) {
+		if (field->type != PROTOBUF_C_TYPE_STRING ||
+		    field->label == PROTOBUF_C_LABEL_REPEATED)
+			continue;
+		if (!text_ok(*(char *const *)((const char *)msg + field->offset)))
+			return rpc_reply_error(reply, -EILSEQ,
+					       "the %s is not valid UTF-8",
+					       field->name);
+	}
+	return 0;
 }
 
+int control_handle(void *ctx, const void *data, const struct rpc_peer *peer,
+		   const uint8_t *payload, size_t len, struct rpc_reply *reply)
+{
+	const struct control_method *method = data;
+	const struct control *c = ctx;
+	struct control_call call = {
+		.ops = c->ops,
+		.core = c->ctx,
+		.reply = reply,
+	};
+	ProtobufCMessage *req = NULL;
+	int ret = 0;
+
+	(void)peer;
+	if (!has_op(c->ops, method->op))
+		return rpc_reply_error(reply, -EOPNOTSUPP,
+				       "this helper does not offer the operation");
+	if (method->request)
+		ret = unpack(method->request, payload, len, reply, &req);
+	if (!ret && req)
+		ret = check_strings(req, reply);
+	if (ret)
+		goto out;
+	call.req = req;
+	ret = method->handler(&call);
+	if (ret && reply->code == RPC_OK)
+		rpc_reply_error(reply, ret, call.err.msg[0] ? "%s" : NULL,
+				call.err.msg);
+out:
+	protobuf_c_message_free_unpacked(req, NULL);
+	return ret;
+}
+
+int control_reply(struct control_call *call, const ProtobufCMessage *msg)
+{
+	uint8_t *out;
+
+	out = rpc_reply_alloc(call->reply, protobuf_c_message_get_packed_size(msg));
+	if (!out)
+		return call->reply->error;
+	protobuf_c_message_pack(msg, out);
+	return 0;
+}
+
+/* ---- zones ------------------------------------------------------------------- */
+
 /* The answer of Create, Info and Upgrade: one zone, as field 1. */
-static int answer_zone(struct control *c, const char *name,
-		       struct rpc_reply *reply)
+static int answer_zone(struct control_call *call, const char *name)
 {
 	Nexus__Control__V1__ZonesInfoResponse msg =
 		NEXUS__CONTROL__V1__ZONES_INFO_RESPONSE__INIT;
 	struct control_zone_info *info;
-	struct control_err err = { "" };
 	int ret;
 
-	if (!c->ops->zone_info)
-		return control_no_core(reply);
 	info = calloc(1, sizeof(*info));
 	if (!info)
 		return -ENOMEM;
-	ret = c->ops->zone_info(c->ctx, name, info, &err);
-	if (ret) {
-		control_core_error(reply, ret, &err);
+	ret = call->ops->zone_info(call->core, name, info, &call->err);
+	if (ret)
 		goto out;
-	}
 	msg.zone = msg_zone(info);
-	ret = msg.zone ? control_pack_reply(reply, &msg.base) : -ENOMEM;
+	ret = msg.zone ? control_reply(call, &msg.base) : -ENOMEM;
 	free(msg.zone);
 out:
 	free(info);
 	return ret;
 }
 
-static int zones_create(void *ctx, const struct rpc_peer *peer,
-			const uint8_t *payload, size_t len,
-			struct rpc_reply *reply)
+static int zones_create(struct control_call *call)
 {
-	Nexus__Control__V1__ZonesCreateRequest *req;
+	const Nexus__Control__V1__ZonesCreateRequest *req = call->req;
 	struct control_option opts[OPTIONS_MAX];
-	struct control_err err = { "" };
-	struct control *c = ctx;
 	size_t i;
 	int ret;
 
-	(void)peer;
-	if (!c->ops->zone_create)
-		return control_no_core(reply);
-	ret = control_unpack(&nexus__control__v1__zones_create_request__descriptor,
-		     payload, len, reply, &req);
-	if (ret)
-		return ret;
-	if (req->n_options > OPTIONS_MAX) {
-		ret = rpc_reply_error(reply, -EINVAL,
-				      "%zu options, at most %u are allowed",
-				      req->n_options, OPTIONS_MAX);
-		goto out;
-	}
-	ret = control_check_text(reply, "the name", req->name);
-	if (!ret)
-		ret = control_check_text(reply, "the store", req->store);
-	for (i = 0; i < req->n_options && !ret; i++) {
+	if (req->n_options > OPTIONS_MAX)
+		return control_err(&call->err, -EINVAL,
+				   "%zu options, at most %u are allowed",
+				   req->n_options, OPTIONS_MAX);
+	for (i = 0; i < req->n_options; i++) {
 		opts[i].key = req->options[i]->key;
 		opts[i].value = req->options[i]->value;
-		ret = control_check_text(reply, "an option", opts[i].key);
-		if (!ret)
-			ret = control_check_text(reply, opts[i].key, opts[i].value);
+		if (!text_ok(opts[i].key))
+			return control_err(&call->err, -EILSEQ,
+					   "an option is not valid UTF-8");
+		if (!text_ok(opts[i].value))
+			return control_err(&call->err, -EILSEQ,
+					   "%s is not valid UTF-8", opts[i].key);
 	}
-	if (ret)
-		goto out;
-	ret = c->ops->zone_create(c->ctx, req->name, req->store, opts,
-				  req->n_options, &err);
-	if (ret)
-		control_core_error(reply, ret, &err);
-	else
-		ret = answer_zone(c, req->name, reply);
-out:
-	protobuf_c_message_free_unpacked(&req->base, NULL);
-	return ret;
+	ret = call->ops->zone_create(call->core, req->name, req->store, opts,
+				     req->n_options, &call->err);
+	return ret ? ret : answer_zone(call, req->name);
 }
 
 static int collect_zone(void *arg, const struct control_zone_info *info)
@@ -163,175 +176,104 @@ static int collect_zone(void *arg, const struct control_zone_info *info)
 	return msg_list_add(arg, msg_zone(info));
 }
 
-static int zones_list(void *ctx, const struct rpc_peer *peer,
-		      const uint8_t *payload, size_t len,
-		      struct rpc_reply *reply)
+static int zones_list(struct control_call *call)
 {
 	Nexus__Control__V1__ZonesListResponse msg =
 		NEXUS__CONTROL__V1__ZONES_LIST_RESPONSE__INIT;
 	struct msg_list list = { NULL, 0, 0 };
-	struct control_err err = { "" };
-	struct control *c = ctx;
 	int ret;
 
-	(void)peer;
-	(void)payload;
-	(void)len;
-	if (!c->ops->zone_list)
-		return control_no_core(reply);
-	ret = c->ops->zone_list(c->ctx, collect_zone, &list, &err);
-	if (ret) {
-		control_core_error(reply, ret, &err);
-	} else {
+	ret = call->ops->zone_list(call->core, collect_zone, &list, &call->err);
+	if (!ret) {
 		msg.n_zones = list.n;
 		msg.zones = (Nexus__Control__V1__Zone **)list.items;
-		ret = control_pack_reply(reply, &msg.base);
+		ret = control_reply(call, &msg.base);
 	}
 	msg_list_free(&list);
 	return ret;
 }
 
-static int zones_info(void *ctx, const struct rpc_peer *peer,
-		      const uint8_t *payload, size_t len,
-		      struct rpc_reply *reply)
+static int zones_info(struct control_call *call)
 {
-	Nexus__Control__V1__ZonesInfoRequest *req;
-	int ret;
+	const Nexus__Control__V1__ZonesInfoRequest *req = call->req;
 
-	(void)peer;
-	ret = control_unpack(&nexus__control__v1__zones_info_request__descriptor,
-		     payload, len, reply, &req);
-	if (ret)
-		return ret;
-	ret = control_check_text(reply, "the name", req->name);
-	if (!ret)
-		ret = answer_zone(ctx, req->name, reply);
-	protobuf_c_message_free_unpacked(&req->base, NULL);
-	return ret;
+	return answer_zone(call, req->name);
 }
 
-static int zones_upgrade(void *ctx, const struct rpc_peer *peer,
-			 const uint8_t *payload, size_t len,
-			 struct rpc_reply *reply)
+static int zones_upgrade(struct control_call *call)
 {
-	Nexus__Control__V1__ZonesUpgradeRequest *req;
-	struct control_err err = { "" };
-	struct control *c = ctx;
+	const Nexus__Control__V1__ZonesUpgradeRequest *req = call->req;
 	int ret;
 
-	(void)peer;
-	if (!c->ops->zone_upgrade)
-		return control_no_core(reply);
-	ret = control_unpack(&nexus__control__v1__zones_upgrade_request__descriptor,
-		     payload, len, reply, &req);
-	if (ret)
-		return ret;
-	ret = control_check_text(reply, "the name", req->name);
-	if (!ret) {
-		ret = c->ops->zone_upgrade(c->ctx, req->name, &err);
-		if (ret)
-			control_core_error(reply, ret, &err);
-		else
-			ret = answer_zone(c, req->name, reply);
-	}
-	protobuf_c_message_free_unpacked(&req->base, NULL);
-	return ret;
+	ret = call->ops->zone_upgrade(call->core, req->name, &call->err);
+	return ret ? ret : answer_zone(call, req->name);
 }
+
+/* ---- the helper itself --------------------------------------------------------- */
 
 static int collect_stat(void *arg, const struct control_stat *stat)
 {
 	return msg_list_add(arg, msg_stat(stat));
 }
 
-static int stats_get(void *ctx, const struct rpc_peer *peer,
-		     const uint8_t *payload, size_t len,
-		     struct rpc_reply *reply)
+static int stats_get(struct control_call *call)
 {
 	Nexus__Control__V1__StatsGetResponse msg =
 		NEXUS__CONTROL__V1__STATS_GET_RESPONSE__INIT;
 	struct msg_list list = { NULL, 0, 0 };
-	struct control_err err = { "" };
-	struct control *c = ctx;
 	int ret;
 
-	(void)peer;
-	(void)payload;
-	(void)len;
-	if (!c->ops->stats)
-		return control_no_core(reply);
-	ret = c->ops->stats(c->ctx, collect_stat, &list, &err);
-	if (ret) {
-		control_core_error(reply, ret, &err);
-	} else {
+	ret = call->ops->stats(call->core, collect_stat, &list, &call->err);
+	if (!ret) {
 		msg.n_stats = list.n;
 		msg.stats = (Nexus__Control__V1__Stat **)list.items;
-		ret = control_pack_reply(reply, &msg.base);
+		ret = control_reply(call, &msg.base);
 	}
 	msg_list_free(&list);
 	return ret;
 }
 
-/* What the core says about itself; on an error the reply is set. */
-static struct control_status *get_status(struct control *c,
-					 struct rpc_reply *reply)
+/* What the core says about itself, to be freed; 0 or a negative errno. */
+static int get_status(struct control_call *call, struct control_status **status)
 {
-	struct control_status *status;
-	struct control_err err = { "" };
 	int ret;
 
-	if (!c->ops->status) {
-		control_no_core(reply);
-		return NULL;
-	}
-	status = calloc(1, sizeof(*status));
-	if (!status) {
-		rpc_reply_error(reply, -ENOMEM, NULL);
-		return NULL;
-	}
-	ret = c->ops->status(c->ctx, status, &err);
-	if (ret) {
-		control_core_error(reply, ret, &err);
-		free(status);
-		return NULL;
-	}
-	return status;
+	*status = calloc(1, sizeof(**status));
+	if (!*status)
+		return -ENOMEM;
+	ret = call->ops->status(call->core, *status, &call->err);
+	if (ret)
+		free(*status);
+	return ret;
 }
 
-static int health_check(void *ctx, const struct rpc_peer *peer,
-			const uint8_t *payload, size_t len,
-			struct rpc_reply *reply)
+static int health_check(struct control_call *call)
 {
 	Nexus__Control__V1__HealthCheckResponse msg =
 		NEXUS__CONTROL__V1__HEALTH_CHECK_RESPONSE__INIT;
-	struct control_status *status = get_status(ctx, reply);
+	struct control_status *status;
 	int ret;
 
-	(void)peer;
-	(void)payload;
-	(void)len;
-	if (!status)
-		return reply->error;
+	ret = get_status(call, &status);
+	if (ret)
+		return ret;
 	msg.state = (Nexus__Control__V1__HealthCheckResponse__State)status->state;
 	msg.attached = status->link == CONTROL_LINK_LIVE;
-	ret = control_pack_reply(reply, &msg.base);
+	ret = control_reply(call, &msg.base);
 	free(status);
 	return ret;
 }
 
-static int session_status(void *ctx, const struct rpc_peer *peer,
-			  const uint8_t *payload, size_t len,
-			  struct rpc_reply *reply)
+static int session_status(struct control_call *call)
 {
 	Nexus__Control__V1__SessionStatusResponse msg =
 		NEXUS__CONTROL__V1__SESSION_STATUS_RESPONSE__INIT;
-	struct control_status *status = get_status(ctx, reply);
+	struct control_status *status;
 	int ret;
 
-	(void)peer;
-	(void)payload;
-	(void)len;
-	if (!status)
-		return reply->error;
+	ret = get_status(call, &status);
+	if (ret)
+		return ret;
 	msg.state = (Nexus__Control__V1__HealthCheckResponse__State)status->state;
 	msg.link = (Nexus__Control__V1__SessionStatusResponse__Link)status->link;
 	msg.session = status->session;
@@ -345,63 +287,61 @@ static int session_status(void *ctx, const struct rpc_peer *peer,
 	msg.started = status->started;
 	msg.zones = status->zones;
 	msg.zones_mounted = status->zones_mounted;
-	ret = control_pack_reply(reply, &msg.base);
+	ret = control_reply(call, &msg.base);
 	free(status);
 	return ret;
 }
 
-static int version_get(void *ctx, const struct rpc_peer *peer,
-		       const uint8_t *payload, size_t len,
-		       struct rpc_reply *reply)
+static int version_get(struct control_call *call)
 {
 	Nexus__Control__V1__VersionGetResponse msg =
 		NEXUS__CONTROL__V1__VERSION_GET_RESPONSE__INIT;
 	struct control_version version = { .abi = 0 };
-	struct control_err err = { "" };
-	struct control *c = ctx;
 	int ret;
 
-	(void)peer;
-	(void)payload;
-	(void)len;
-	if (!c->ops->version)
-		return control_no_core(reply);
-	ret = c->ops->version(c->ctx, &version, &err);
+	ret = call->ops->version(call->core, &version, &call->err);
 	if (ret)
-		return control_core_error(reply, ret, &err);
+		return ret;
 	msg.version = version.version;
 	msg.module_version = version.module_version;
 	msg.abi = version.abi;
 	msg.format = version.format;
-	return control_pack_reply(reply, &msg.base);
+	return control_reply(call, &msg.base);
 }
 
+/* ---- tables ------------------------------------------------------------------- */
+
 static const struct rpc_method health_methods[] = {
-	{ "Check", health_check, 0 },
-	{ NULL, NULL, 0 },
+	CONTROL_METHOD("Check", 0, NULL, status, health_check),
+	CONTROL_METHODS_END,
 };
 
 static const struct rpc_method version_methods[] = {
-	{ "Get", version_get, 0 },
-	{ NULL, NULL, 0 },
+	CONTROL_METHOD("Get", 0, NULL, version, version_get),
+	CONTROL_METHODS_END,
 };
 
 static const struct rpc_method zones_methods[] = {
-	{ "Create", zones_create, RPC_METHOD_CHANGES | RPC_METHOD_LONG },
-	{ "List", zones_list, 0 },
-	{ "Info", zones_info, 0 },
-	{ "Upgrade", zones_upgrade, RPC_METHOD_CHANGES | RPC_METHOD_LONG },
-	{ NULL, NULL, 0 },
+	CONTROL_METHOD("Create", RPC_METHOD_CHANGES | RPC_METHOD_LONG,
+		       &nexus__control__v1__zones_create_request__descriptor,
+		       zone_create, zones_create),
+	CONTROL_METHOD("List", 0, NULL, zone_list, zones_list),
+	CONTROL_METHOD("Info", 0, &nexus__control__v1__zones_info_request__descriptor,
+		       zone_info, zones_info),
+	CONTROL_METHOD("Upgrade", RPC_METHOD_CHANGES | RPC_METHOD_LONG,
+		       &nexus__control__v1__zones_upgrade_request__descriptor,
+		       zone_upgrade, zones_upgrade),
+	CONTROL_METHODS_END,
 };
 
 static const struct rpc_method stats_methods[] = {
-	{ "Get", stats_get, 0 },
-	{ NULL, NULL, 0 },
+	CONTROL_METHOD("Get", 0, NULL, stats, stats_get),
+	CONTROL_METHODS_END,
 };
 
 static const struct rpc_method session_methods[] = {
-	{ "Status", session_status, 0 },
-	{ NULL, NULL, 0 },
+	CONTROL_METHOD("Status", 0, NULL, status, session_status),
+	CONTROL_METHODS_END,
 };
 
 static const struct rpc_service service_table[] = {

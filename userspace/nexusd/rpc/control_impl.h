@@ -3,33 +3,55 @@
 #ifndef NEXUSD_RPC_CONTROL_IMPL_H
 #define NEXUSD_RPC_CONTROL_IMPL_H
 
+#include <stddef.h>
+
 #include "control_msg.h"
 #include "rpc.h"
 
-/** struct control - context of every handler */
-struct control {
+/**
+ * struct control_call - one call of a method, decoded
+ * @ops: the core's, of which the method's own is there
+ * @core: their first argument
+ * @req: the request, its strings valid UTF-8; NULL where the method wants none
+ * @reply: for control_reply(), or the error
+ * @err: the core's line; it belongs to the error that the handler returns
+ */
+struct control_call {
 	const struct control_ops *ops;
-	void *ctx;
+	void *core;
+	const void *req;
+	struct rpc_reply *reply;
+	struct control_err err;
 };
 
-/** control_unpack() - decode a request into *@out, or set the reply */
-int control_unpack(const ProtobufCMessageDescriptor *desc,
-		   const uint8_t *payload, size_t len, struct rpc_reply *reply,
-		   void *out);
+/** struct control_method - what control_handle() does for a method */
+struct control_method {
+	const ProtobufCMessageDescriptor *request;	/* NULL: nothing is looked at */
+	size_t op;					/* offset in struct control_ops */
+	int (*handler)(struct control_call *call);	/* 0 or a negative errno */
+};
 
-/** control_pack_reply() - encode the answer */
-int control_pack_reply(struct rpc_reply *reply, const ProtobufCMessage *msg);
+/** control_handle() - the rpc_handler_fn of every control method */
+int control_handle(void *ctx, const void *data, const struct rpc_peer *peer,
+		   const uint8_t *payload, size_t len, struct rpc_reply *reply);
 
-/** control_core_error() - the core's error, with its line if it wrote one */
-int control_core_error(struct rpc_reply *reply, int error,
-		       const struct control_err *err);
+/**
+ * CONTROL_METHOD() - a line of a table of methods
+ * @name: of the method
+ * @what: RPC_METHOD_*
+ * @desc: of the request, or NULL
+ * @member: of struct control_ops; without it the method answers EOPNOTSUPP
+ * @fn: the handler
+ */
+#define CONTROL_METHOD(name, what, desc, member, fn)			\
+	{ name, control_handle, what,					\
+	  &(const struct control_method){				\
+		desc, offsetof(struct control_ops, member), fn } }
 
-/** control_no_core() - the core does not offer the operation */
-int control_no_core(struct rpc_reply *reply);
+#define CONTROL_METHODS_END	{ NULL, NULL, 0, NULL }
 
-/** control_check_text() - 0, or the reply says that @what is no UTF-8 */
-int control_check_text(struct rpc_reply *reply, const char *what,
-		       const char *text);
+/** control_reply() - encode the answer; 0 or a negative errno, the reply then set */
+int control_reply(struct control_call *call, const ProtobufCMessage *msg);
 
 extern const struct rpc_method control_pack_methods[];
 extern const struct rpc_method control_scrub_methods[];

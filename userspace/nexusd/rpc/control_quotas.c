@@ -23,12 +23,12 @@ static void fill_msg(Nexus__Control__V1__Quota *msg, const struct control_quota 
 }
 
 /* Values that are not in the enum come through as they are. */
-static int check_kind(struct rpc_reply *reply, Nexus__Control__V1__QuotaKind kind)
+static int check_kind(struct control_call *call, Nexus__Control__V1__QuotaKind kind)
 {
 	if (kind <= NEXUS__CONTROL__V1__QUOTA_KIND__QUOTA_KIND_PROJECT)
 		return 0;
-	return rpc_reply_error(reply, -EINVAL, "there is no kind %u of quotas",
-			       (unsigned int)kind);
+	return control_err(&call->err, -EINVAL, "there is no kind %u of quotas",
+			   (unsigned int)kind);
 }
 
 static int collect(void *arg, const struct control_quota *q)
@@ -44,169 +44,98 @@ static int collect(void *arg, const struct control_quota *q)
 	return msg_list_add(&page->list, msg);
 }
 
-static int quotas_list(void *ctx, const struct rpc_peer *peer,
-		       const uint8_t *payload, size_t len,
-		       struct rpc_reply *reply)
+static int quotas_list(struct control_call *call)
 {
+	const Nexus__Control__V1__QuotasListRequest *req = call->req;
 	Nexus__Control__V1__QuotasListResponse msg =
 		NEXUS__CONTROL__V1__QUOTAS_LIST_RESPONSE__INIT;
-	Nexus__Control__V1__QuotasListRequest *req;
 	struct msg_page page = { { NULL, 0, 0 }, false };
-	struct control_err err = { "" };
-	struct control *c = ctx;
 	int ret;
 
-	(void)peer;
-	if (!c->ops->quota_list)
-		return control_no_core(reply);
-	ret = control_unpack(&nexus__control__v1__quotas_list_request__descriptor,
-			     payload, len, reply, &req);
+	ret = check_kind(call, req->kind);
 	if (ret)
 		return ret;
-	ret = control_check_text(reply, "the zone", req->zone);
-	if (!ret)
-		ret = check_kind(reply, req->kind);
-	if (ret)
-		goto out;
-	ret = c->ops->quota_list(c->ctx, req->zone, req->kind, req->from, collect,
-				 &page, &err);
-	if (ret && !page.more) {
-		control_core_error(reply, ret, &err);
-	} else {
+	ret = call->ops->quota_list(call->core, req->zone, req->kind, req->from,
+				    collect, &page, &call->err);
+	if (!ret || page.more) {
 		msg.n_quotas = page.list.n;
 		msg.quotas = (Nexus__Control__V1__Quota **)page.list.items;
 		msg.more = page.more;
-		ret = control_pack_reply(reply, &msg.base);
+		ret = control_reply(call, &msg.base);
 	}
-out:
 	msg_list_free(&page.list);
-	protobuf_c_message_free_unpacked(&req->base, NULL);
 	return ret;
 }
 
-static int quotas_get(void *ctx, const struct rpc_peer *peer,
-		      const uint8_t *payload, size_t len,
-		      struct rpc_reply *reply)
+static int quotas_get(struct control_call *call)
 {
+	const Nexus__Control__V1__QuotasGetRequest *req = call->req;
 	Nexus__Control__V1__QuotasGetResponse msg =
 		NEXUS__CONTROL__V1__QUOTAS_GET_RESPONSE__INIT;
-	Nexus__Control__V1__QuotasGetRequest *req;
+	struct control_quota q = { .kind = req->kind, .id = req->id };
 	Nexus__Control__V1__Quota quota;
-	struct control_quota q = { .id = 0 };
-	struct control_err err = { "" };
-	struct control *c = ctx;
 	int ret;
 
-	(void)peer;
-	if (!c->ops->quota_get)
-		return control_no_core(reply);
-	ret = control_unpack(&nexus__control__v1__quotas_get_request__descriptor,
-			     payload, len, reply, &req);
+	ret = check_kind(call, req->kind);
+	if (!ret)
+		ret = call->ops->quota_get(call->core, req->zone, &q, &call->err);
 	if (ret)
 		return ret;
-	ret = control_check_text(reply, "the zone", req->zone);
-	if (!ret)
-		ret = check_kind(reply, req->kind);
-	if (ret)
-		goto out;
-	q.kind = req->kind;
-	q.id = req->id;
-	ret = c->ops->quota_get(c->ctx, req->zone, &q, &err);
-	if (ret) {
-		control_core_error(reply, ret, &err);
-	} else {
-		fill_msg(&quota, &q);
-		msg.quota = &quota;
-		ret = control_pack_reply(reply, &msg.base);
-	}
-out:
-	protobuf_c_message_free_unpacked(&req->base, NULL);
-	return ret;
+	fill_msg(&quota, &q);
+	msg.quota = &quota;
+	return control_reply(call, &msg.base);
 }
 
-static int quotas_set(void *ctx, const struct rpc_peer *peer,
-		      const uint8_t *payload, size_t len,
-		      struct rpc_reply *reply)
+static int quotas_set(struct control_call *call)
 {
+	const Nexus__Control__V1__QuotasSetRequest *req = call->req;
 	Nexus__Control__V1__QuotasSetResponse msg =
 		NEXUS__CONTROL__V1__QUOTAS_SET_RESPONSE__INIT;
-	Nexus__Control__V1__QuotasSetRequest *req;
 	struct control_quota q = { .id = 0 };
-	struct control_err err = { "" };
-	struct control *c = ctx;
 	int ret;
 
-	(void)peer;
-	if (!c->ops->quota_set)
-		return control_no_core(reply);
-	ret = control_unpack(&nexus__control__v1__quotas_set_request__descriptor,
-			     payload, len, reply, &req);
+	if (!req->quota)
+		return control_err(&call->err, -EINVAL,
+				   "there is no quota in the request");
+	ret = check_kind(call, req->quota->kind);
 	if (ret)
 		return ret;
-	ret = control_check_text(reply, "the zone", req->zone);
-	if (ret)
-		goto out;
-	if (!req->quota) {
-		ret = rpc_reply_error(reply, -EINVAL, "there is no quota in the request");
-		goto out;
-	}
-	ret = check_kind(reply, req->quota->kind);
-	if (ret)
-		goto out;
 	q.kind = req->quota->kind;
 	q.id = req->quota->id;
 	q.inodes_hard = req->quota->inodes_hard;
 	q.inodes_soft = req->quota->inodes_soft;
 	q.blocks_hard = req->quota->blocks_hard;
 	q.blocks_soft = req->quota->blocks_soft;
-	ret = c->ops->quota_set(c->ctx, req->zone, &q, &err);
-	if (ret)
-		control_core_error(reply, ret, &err);
-	else
-		ret = control_pack_reply(reply, &msg.base);
-out:
-	protobuf_c_message_free_unpacked(&req->base, NULL);
-	return ret;
+	ret = call->ops->quota_set(call->core, req->zone, &q, &call->err);
+	return ret ? ret : control_reply(call, &msg.base);
 }
 
-static int quotas_grace(void *ctx, const struct rpc_peer *peer,
-			const uint8_t *payload, size_t len,
-			struct rpc_reply *reply)
+static int quotas_grace(struct control_call *call)
 {
+	const Nexus__Control__V1__QuotasGraceRequest *req = call->req;
 	Nexus__Control__V1__QuotasGraceResponse msg =
 		NEXUS__CONTROL__V1__QUOTAS_GRACE_RESPONSE__INIT;
-	Nexus__Control__V1__QuotasGraceRequest *req;
-	struct control_err err = { "" };
-	struct control *c = ctx;
 	int ret;
 
-	(void)peer;
-	if (!c->ops->quota_grace)
-		return control_no_core(reply);
-	ret = control_unpack(&nexus__control__v1__quotas_grace_request__descriptor,
-			     payload, len, reply, &req);
-	if (ret)
-		return ret;
-	ret = control_check_text(reply, "the zone", req->zone);
+	ret = check_kind(call, req->kind);
 	if (!ret)
-		ret = check_kind(reply, req->kind);
-	if (ret)
-		goto out;
-	ret = c->ops->quota_grace(c->ctx, req->zone, req->kind, req->inodes,
-				  req->blocks, &err);
-	if (ret)
-		control_core_error(reply, ret, &err);
-	else
-		ret = control_pack_reply(reply, &msg.base);
-out:
-	protobuf_c_message_free_unpacked(&req->base, NULL);
-	return ret;
+		ret = call->ops->quota_grace(call->core, req->zone, req->kind,
+					     req->inodes, req->blocks, &call->err);
+	return ret ? ret : control_reply(call, &msg.base);
 }
 
 const struct rpc_method control_quota_methods[] = {
-	{ "List", quotas_list, RPC_METHOD_LONG },
-	{ "Get", quotas_get, RPC_METHOD_LONG },
-	{ "Set", quotas_set, RPC_METHOD_CHANGES | RPC_METHOD_LONG },
-	{ "Grace", quotas_grace, RPC_METHOD_CHANGES | RPC_METHOD_LONG },
-	{ NULL, NULL, 0 },
+	CONTROL_METHOD("List", RPC_METHOD_LONG,
+		       &nexus__control__v1__quotas_list_request__descriptor,
+		       quota_list, quotas_list),
+	CONTROL_METHOD("Get", RPC_METHOD_LONG,
+		       &nexus__control__v1__quotas_get_request__descriptor,
+		       quota_get, quotas_get),
+	CONTROL_METHOD("Set", RPC_METHOD_CHANGES | RPC_METHOD_LONG,
+		       &nexus__control__v1__quotas_set_request__descriptor,
+		       quota_set, quotas_set),
+	CONTROL_METHOD("Grace", RPC_METHOD_CHANGES | RPC_METHOD_LONG,
+		       &nexus__control__v1__quotas_grace_request__descriptor,
+		       quota_grace, quotas_grace),
+	CONTROL_METHODS_END,
 };

@@ -197,7 +197,7 @@ void rpc_dispatch(const struct rpc_service *services,
 				service, method, (unsigned int)peer->uid);
 		return;
 	}
-	err = m->handler(ctx, peer, payload, len, reply);
+	err = m->handler(ctx, m->data, peer, payload, len, reply);
 	if (err && reply->code == RPC_OK)
 		rpc_reply_error(reply, err, NULL);
 }

@@ -30,6 +30,7 @@ struct rpc_reply;
 /**
  * typedef rpc_handler_fn - answers one call
  * @ctx: of the service
+ * @data: of the method
  * @peer: the caller; already allowed to make this call
  * @payload: the encoded request message
  * @len: its length
@@ -41,7 +42,8 @@ struct rpc_reply;
  * Return: 0, or a negative errno; it becomes the status of the call unless
  * rpc_reply_error() has set a more exact one.
  */
-typedef int (*rpc_handler_fn)(void *ctx, const struct rpc_peer *peer,
+typedef int (*rpc_handler_fn)(void *ctx, const void *data,
+			      const struct rpc_peer *peer,
 			      const uint8_t *payload, size_t len,
 			      struct rpc_reply *reply);
 
@@ -55,6 +57,7 @@ struct rpc_method {
 	const char *name;
 	rpc_handler_fn handler;
 	unsigned int flags;
+	const void *data;
 };
 
 /** struct rpc_service - one service; an array ends with a NULL name */
