@@ -54,6 +54,37 @@ test_killed_while_reading() {
 	rm -rf "$dir/helper-read"
 }
 
+# Also with the next names asked for ahead: each one once, whoever answers.
+test_killed_while_listing() {
+	need_helper
+	local work=$dir/helper-list
+	rm -rf "$work"
+	python3 - "$work" "$run/nexusd.pid" <<- 'EOF'
+		import os, signal, sys
+		work, pid_file = sys.argv[1:]
+		names = {f"name-{i}" for i in range(20000)}
+		os.mkdir(work)
+		for name in names:
+		    os.mknod(f"{work}/{name}")
+		os.sync()
+		with open("/proc/sys/vm/drop_caches", "w") as drop:
+		    drop.write("3")
+		killed = set()
+		with os.scandir(work) as entries:
+		    for n, entry in enumerate(entries):
+		        if n % 4000 == 3500:
+		            with open(pid_file) as text:
+		                pid = int(text.read())
+		            if pid not in killed:
+		                os.kill(pid, signal.SIGKILL)
+		                killed.add(pid)
+		        names.remove(entry.name)
+		print(f"{len(killed)} helpers killed, {len(names)} names left")
+		sys.exit(bool(names) or not killed)
+	EOF
+	rm -rf "$work"
+}
+
 # Scenario E10.
 test_away_and_back() {
 	need_helper
