@@ -204,6 +204,8 @@ static void nexus_piece_start(struct nexus_piece *p)
 	struct nexus_part *part = p->parts;
 	struct nexus_batch *b = p->batch;
 	u64 end = p->wio.fblock + p->run.nr - b->fblock; /* in the batch */
+	bool here = b->waits && end == b->nr &&
+		    nexus_host_writes_here(p->run.pack->file);
 	u32 at;
 
 	for (at = 0; at < p->run.nr; at += part->nr, part++) {
@@ -212,8 +214,7 @@ static void nexus_piece_start(struct nexus_piece *p)
 		part->nr = min(p->run.nr - at, NEXUS_DIRECT_PART);
 		INIT_WORK(&part->work, nexus_part_work);
 		atomic_inc(&b->left);
-		if (!b->waits || end < b->nr || at + part->nr < p->run.nr ||
-		    !nexus_part_write(part, true))
+		if (!here || at + part->nr < p->run.nr || !nexus_part_write(part, true))
 			queue_work(nexus_write_wq, &part->work);
 	}
 }

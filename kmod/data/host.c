@@ -138,6 +138,15 @@ int nexus_host_write_part(struct file *file, const struct bio_vec *bvec,
 	return ret == bytes ? 0 : -EIO;
 }
 
+bool nexus_host_writes_here(const struct file *file)
+{
+	const struct super_block *sb = file_inode(file)->i_sb;
+
+	/* A limit is for the caller's own files; a disk that always waits need not be asked. */
+	return rlimit(RLIMIT_FSIZE) == RLIM_INFINITY && !sb_rdonly(sb) &&
+	       file->f_mode & FMODE_NOWAIT && sb->s_bdev && bdev_nowait(sb->s_bdev);
+}
+
 bool nexus_host_write_here(struct file *file, const struct bio_vec *bvec,
 			   unsigned int nr, size_t skip, size_t bytes, u64 block)
 {
@@ -147,10 +156,6 @@ bool nexus_host_write_here(struct file *file, const struct bio_vec *bvec,
 	struct kiocb iocb;
 	ssize_t ret;
 
-	/* A limit is for the caller's own files; a disk that always waits need not be asked. */
-	if (rlimit(RLIMIT_FSIZE) != RLIM_INFINITY || sb_rdonly(sb) ||
-	    !(file->f_mode & FMODE_NOWAIT) || !sb->s_bdev || !bdev_nowait(sb->s_bdev))
-		return false;
 	nexus_host_kiocb(&iocb, file, block);
 	iocb.ki_flags |= IOCB_NOWAIT;
 	iov_iter_bvec(&iter, ITER_SOURCE, bvec, nr, skip + bytes);

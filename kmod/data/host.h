@@ -54,6 +54,8 @@ static inline int nexus_host_write(struct file *file, const struct bio_vec *bvec
 	return nexus_host_write_part(file, bvec, nr, 0, bytes, block);
 }
 
+/* Whether this task may try nexus_host_write_here(). */
+bool nexus_host_writes_here(const struct file *file);
 /*
  * The same in any task's context, between nexus_host_begin() and nexus_host_end(); waits
  * for the disk alone.  False: the host would have to wait for something else, or it
