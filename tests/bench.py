@@ -21,6 +21,8 @@ def expected():
     for name, cold, procs in itertools.product(
             ("create", "stat", "open-read", "negative", "readdir", "rename", "unlink"), ("", "-cold"), ("", "-4p")):
         yield name + cold + procs
+    for name, procs in itertools.product(("create-1k", "open-read-1k-cold", "unlink-1k"), ("", "-4p")):
+        yield name + procs
     yield from ("stat-shared-cold-4p", "stat-apart-cold")
     for order, size, how, procs in itertools.product(
             ("seq", "rand"), ("4k", "1m"), ("", "-direct", "-mmap"), ("", "-8p")):
