@@ -131,6 +131,9 @@ static int answer_zone(struct control_call *call, const char *name)
 	struct control_zone_info *info;
 	int ret;
 
+	/* Not the method's own operation, but of Info. */
+	if (!call->ops->zone_info)
+		return -EOPNOTSUPP;
 	info = calloc(1, sizeof(*info));
 	if (!info)
 		return -ENOMEM;
