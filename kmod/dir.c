@@ -306,4 +306,6 @@ const struct file_operations nexus_dir_fops = {
 	.iterate_shared	= nexus_iterate,
 	.fsync		= nexus_fsync,
 	.setlease	= generic_setlease,
+	.unlocked_ioctl	= nexus_ioctl,
+	.compat_ioctl	= compat_ptr_ioctl,
 };

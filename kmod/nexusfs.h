@@ -600,6 +600,8 @@ static inline void nexus_dentry_set_pos(struct dentry *dentry, u64 pos)
 	dentry->d_fsdata = (void *)(unsigned long)pos;
 }
 
+/* ioctl.c: of files, directories and rings */
+long nexus_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
 /* unlink.c */
 int nexus_link(struct dentry *old, struct inode *dir, struct dentry *dentry);
 int nexus_unlink(struct inode *dir, struct dentry *dentry);

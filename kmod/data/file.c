@@ -447,6 +447,8 @@ const struct file_operations nexus_file_fops = {
 	.fadvise	= nexus_fadvise,
 	.remap_file_range = nexus_remap_file_range,
 	.setlease	= generic_setlease,
+	.unlocked_ioctl	= nexus_ioctl,
+	.compat_ioctl	= compat_ptr_ioctl,
 	.fop_flags	= FOP_BUFFER_RASYNC | FOP_DIO_PARALLEL_WRITE,
 };
 

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * ioctls of our own on what is open in a mounted zone.  Each has one function, which
+ * gets the file and the argument and returns what ioctl(2) does; may sleep.
+ */
+#include "nexusfs.h"
+
+long nexus_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	switch (cmd) {
+	default:
+		return -ENOTTY;
+	}
+}

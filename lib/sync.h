@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/*
+ * What the concurrent parts of lib/ need from their surroundings beyond port.h: a
+ * spin lock, ordered loads and stores, and waking a task.  In the module these are
+ * the kernel's own.  In userspace they are steps of a scheduler that tries every
+ * order (tests/unit/sched), so that what is compiled into the module is what was
+ * tried.
+ */
+#ifndef NEXUS_LIB_SYNC_H
+#define NEXUS_LIB_SYNC_H
+
+#include "port.h"
+
+#ifdef __KERNEL__
+
+#include <linux/sched.h>
+#include <linux/sched/wake_q.h>
+#include <linux/spinlock.h>
+
+typedef spinlock_t nexus_spin;
+
+#define nexus_spin_init(l)	spin_lock_init(l)
+
+static inline void nexus_spin_lock(nexus_spin *l) __acquires(l)
+{
+	spin_lock(l);
+}
+
+static inline void nexus_spin_unlock(nexus_spin *l) __releases(l)
+{
+	spin_unlock(l);
+}
+
+/* Whom to wake once no lock is held. */
+typedef struct wake_q_head nexus_wakes;
+
+#define NEXUS_WAKES(name)	DEFINE_WAKE_Q(name)
+
+/* Takes a reference; to be called before whoever waits can see that it need not. */
+static inline void nexus_wakes_add(nexus_wakes *q, struct task_struct *task)
+{
+	wake_q_add(q, task);
+}
+
+static inline void nexus_wakes_done(nexus_wakes *q)
+{
+	wake_up_q(q);
+}
+
+typedef struct task_struct nexus_task;
+
+#define nexus_load(p)			READ_ONCE(*(p))
+#define nexus_load_acquire(p)		smp_load_acquire(p)
+#define nexus_store(p, v)		WRITE_ONCE(*(p), v)
+#define nexus_store_release(p, v)	smp_store_release(p, v)
+#define nexus_mb()			smp_mb()
+
+#else
+
+#include "tests/unit/sched/sync.h"
+
+#endif
+
+#endif /* NEXUS_LIB_SYNC_H */
