@@ -14,7 +14,7 @@
 #ifdef __KERNEL__
 
 #include <linux/sched.h>
-#include <linux/sched/wake_q.h>
+#include <linux/sched/task.h>
 #include <linux/spinlock.h>
 
 typedef spinlock_t nexus_spin;
@@ -31,20 +31,42 @@ static inline void nexus_spin_unlock(nexus_spin *l) __releases(l)
 	spin_unlock(l);
 }
 
-/* Whom to wake once no lock is held. */
-typedef struct wake_q_head nexus_wakes;
+/* Whom to wake once no lock is held; more than fit are woken at once. */
+#define NEXUS_WAKES_MAX		8u
 
-#define NEXUS_WAKES(name)	DEFINE_WAKE_Q(name)
+typedef struct {
+	struct task_struct *task[NEXUS_WAKES_MAX];
+	unsigned int n;
+} nexus_wakes;
 
-/* Takes a reference; to be called before whoever waits can see that it need not. */
-static inline void nexus_wakes_add(nexus_wakes *q, struct task_struct *task)
+#define NEXUS_WAKES(name)	nexus_wakes name = { .n = 0 }
+
+/*
+ * @state is stored, with release, such that whoever sees it may be gone at once: the
+ * task is held before.
+ */
+static inline void nexus_wakes_add(nexus_wakes *q, struct task_struct *task,
+				   int *state, int to)
 {
-	wake_q_add(q, task);
+	get_task_struct(task);
+	smp_store_release(state, to);
+	if (likely(q->n < NEXUS_WAKES_MAX)) {
+		q->task[q->n++] = task;
+		return;
+	}
+	wake_up_process(task);
+	put_task_struct(task);
 }
 
 static inline void nexus_wakes_done(nexus_wakes *q)
 {
-	wake_up_q(q);
+	unsigned int i;
+
+	for (i = 0; i < q->n; i++) {
+		wake_up_process(q->task[i]);
+		put_task_struct(q->task[i]);
+	}
+	q->n = 0;
 }
 
 typedef struct task_struct nexus_task;
