@@ -17,6 +17,7 @@
 #include <linux/dcache.h>
 #include <linux/fs.h>
 #include <linux/io_uring/cmd.h>
+#include <linux/namei.h>
 #include <linux/pagemap.h>
 #include <linux/shmem_fs.h>
 
@@ -174,6 +175,36 @@ static inline void nexus_dentry_set_ops(struct dentry *dentry,
 	dentry->d_flags &= ~DCACHE_OP_PRUNE;
 	dentry->d_flags |= DCACHE_OP_REVALIDATE;
 	spin_unlock(&dentry->d_lock);
+}
+
+/* The name to look up is a qstr since 6.16.  i_rwsem of the directory. */
+static inline struct dentry *nexus_lookup_one(struct mnt_idmap *idmap, const char *name,
+					      int len, struct dentry *dir)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 16, 0)
+	return lookup_one(idmap, &QSTR_LEN(name, len), dir);
+#else
+	return lookup_one(idmap, name, dir, len);
+#endif
+}
+
+/* Who makes a name may be told of a delegation of the directory since 7.0; we have none. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 0, 0)
+#define nexus_vfs_mknod(idmap, dir, dentry, mode, dev) \
+	vfs_mknod(idmap, dir, dentry, mode, dev, NULL)
+#else
+#define nexus_vfs_mknod(idmap, dir, dentry, mode, dev) \
+	vfs_mknod(idmap, dir, dentry, mode, dev)
+#endif
+
+/* A write may ask for no SIGPIPE since 6.18. */
+static inline bool nexus_iocb_nosignal(const struct kiocb *iocb)
+{
+#ifdef IOCB_NOSIGNAL
+	return iocb->ki_flags & IOCB_NOSIGNAL;
+#else
+	return false;
+#endif
 }
 
 /* The name of a symbol namespace is a string since 6.13. */

@@ -142,6 +142,8 @@ void nexus_set_ops(struct inode *inode)
 	default:
 		inode->i_op = &nexus_special_iops;
 		init_special_inode(inode, inode->i_mode, inode->i_rdev);
+		if (NEXUS_I(inode)->iflags & NEXUS_IF_RING)
+			inode->i_fop = &nexus_ring_fops;
 	}
 }
 
@@ -460,6 +462,8 @@ void nexus_evict_inode(struct inode *inode)
 	truncate_inode_pages_final(&inode->i_data);
 	if (S_ISREG(inode->i_mode) && !test_bit(NEXUS_I_SYS, &ni->state))
 		nexus_data_evict(inode);
+	if (ni->iflags & NEXUS_IF_RING)
+		nexus_ring_evict(inode);
 	nexus_quota_evict(ni);
 	nexus_xattr_evict(ni);
 	nexus_names_evict(ni);

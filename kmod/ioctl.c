@@ -3,12 +3,14 @@
  * ioctls of our own on what is open in a mounted zone.  Each has one function, which
  * gets the file and the argument and returns what ioctl(2) does; may sleep.
  */
-#include "nexusfs.h"
+#include "ring/ring.h"
 
 long nexus_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
 	switch (cmd) {
+	case NEXUS_IOC_RING_CREATE:
+		return nexus_ring_create(file, arg);
 	default:
-		return -ENOTTY;
+		return nexus_ring_ioctl(file, cmd, arg);
 	}
 }

@@ -13,6 +13,7 @@
 
 #include "listing.h"
 #include "quota.h"
+#include "ring/ring.h"
 #include "xattr.h"
 
 /* The next position of @dir; i_rwsem. */
@@ -53,6 +54,7 @@ nexus_create_record(const struct inode *inode, const struct inode *dir, u64 pos,
 	rec->gid = cpu_to_le32(i_gid_read(inode));
 	rec->projid = cpu_to_le32(ni->projid);
 	rec->iflags = cpu_to_le32(ni->iflags);
+	memcpy(rec->target, ni->target, sizeof(rec->target));
 	rec->xattrlen = cpu_to_le32(xattrs->len);
 	nexus_rec_create_body(rec, name ? name->name : (const u8 *)"", namelen,
 			      content, contentlen);
@@ -108,6 +110,8 @@ static int nexus_make(struct mnt_idmap *idmap, struct inode *dir,
 		inode->i_link = ni->link;
 		i_size_write(inode, strlen(content));
 	}
+	if (nexus_dentry_pos(dentry) & NEXUS_DENTRY_RING)
+		nexus_ring_set(inode, nexus_dentry_pos(dentry) & ~NEXUS_DENTRY_RING);
 	ni->parent = dir->i_ino;
 	ni->pos = pos;
 	err = nexus_xattr_new(inode, dir, &dentry->d_name, &xattrs);

@@ -131,6 +131,8 @@ struct nexus_zone {
 	spinlock_t maps_lock;
 	struct list_head maps;
 
+	struct xarray rings;		/* struct nexus_ring by inode number; ring/ */
+
 	/* First error wins; read without a lock.  0 while the zone is healthy. */
 	int error;
 	char reason[112];
@@ -580,6 +582,7 @@ extern const struct inode_operations nexus_dir_iops;
 extern const struct file_operations nexus_dir_fops;
 extern const struct inode_operations nexus_symlink_iops;
 extern const struct inode_operations nexus_special_iops;
+extern const struct file_operations nexus_ring_fops;
 extern const struct super_operations nexus_super_ops;
 extern const struct export_operations nexus_export_ops;
 extern const struct dentry_operations nexus_dentry_ops;
@@ -602,6 +605,11 @@ static inline void nexus_dentry_set_pos(struct dentry *dentry, u64 pos)
 
 /* ioctl.c: of files, directories and rings */
 long nexus_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
+/* ring/: an inode leaves the cache; a zone was unmounted */
+void nexus_ring_evict(struct inode *inode);
+void nexus_rings_free(struct nexus_zone *zone);
+/* What names a dentry that is about to become a ring, with its capacity. */
+#define NEXUS_DENTRY_RING	BIT_ULL(63)
 /* unlink.c */
 int nexus_link(struct dentry *old, struct inode *dir, struct dentry *dentry);
 int nexus_unlink(struct inode *dir, struct dentry *dentry);

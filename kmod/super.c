@@ -413,6 +413,7 @@ static void nexus_kill_sb(struct super_block *sb)
 	/* Writes what is dirty, evicts every inode: orphans append their records. */
 	kill_anon_super(sb);
 	if (zone) {
+		nexus_rings_free(zone);
 		err = nexus_log_stop(zone);
 		if (err)
 			nexus_err(zone,

@@ -32,6 +32,7 @@ struct nexus_zone *nexus_zone_alloc(const char *name)
 	strscpy(zone->name, name, sizeof(zone->name));
 	spin_lock_init(&zone->ino_lock);
 	spin_lock_init(&zone->maps_lock);
+	xa_init(&zone->rings);
 	INIT_LIST_HEAD(&zone->maps);
 	init_waitqueue_head(&zone->ino_wait);
 	INIT_WORK(&zone->fail_work, nexus_zone_fail_work);

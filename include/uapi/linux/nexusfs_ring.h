@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: GPL-2.0-only WITH Linux-syscall-note */
+/*
+ * ioctls of rings: FIFOs of a nexusfs that carry messages.
+ *
+ * A ring is made by NEXUS_IOC_RING_CREATE and opened, read, written and polled like
+ * any FIFO, but what one write(2) wrote, one read(2) reads, whole; it goes to one
+ * reader, and all readers together see the messages in the order they were sent.
+ * Documentation/rings.md has the contract.
+ */
+#ifndef _UAPI_LINUX_NEXUSFS_RING_H
+#define _UAPI_LINUX_NEXUSFS_RING_H
+
+#include <linux/ioctl.h>
+#include <linux/types.h>
+
+#define NEXUS_RING_CAPACITY	65536u		/* bytes of payload, unless told */
+#define NEXUS_RING_CAPACITY_MAX	(16u << 20)	/* whatever the module allows */
+
+/**
+ * struct nexus_ring_create - NEXUS_IOC_RING_CREATE, of a directory that is open
+ * @capacity: bytes of payload that may be on their way; 0: NEXUS_RING_CAPACITY
+ * @mode: permissions, 07777; umask and default ACLs apply as to mkfifo(3)
+ * @flags: 0
+ * @name: of the ring in the directory, ended by a 0; not "", ".", ".." or with "/"
+ *
+ * EEXIST, EINVAL (name, flags, mode), ENAMETOOLONG (no 0 in @name), EMSGSIZE (capacity
+ * above the module's ring_max without CAP_SYS_RESOURCE, or above the largest), and
+ * whatever mknod(2) of a FIFO fails with.
+ */
+struct nexus_ring_create {
+	__u64	capacity;
+	__u32	mode;
+	__u32	flags;
+	__u8	name[256];
+};
+
+/**
+ * struct nexus_ring_stat - NEXUS_IOC_RING_STAT
+ * @capacity: bytes of payload
+ * @bytes: of payload in messages that were sent and not received
+ * @messages: of them
+ * @next: bytes of the next one, 0 if there is none
+ * @readers: files open for reading
+ * @writers: files open for writing
+ * @flags: NEXUS_RING_CLOSED
+ * @sent: messages sent since the ring was first opened
+ * @sent_bytes: their payload
+ * @received: messages received
+ * @received_bytes: their payload
+ * @full: sends that had to wait, or could not
+ * @empty: receives that had to wait, or could not
+ */
+struct nexus_ring_stat {
+	__u64	capacity;
+	__u64	bytes;
+	__u64	messages;
+	__u32	next;
+	__u32	readers;
+	__u32	writers;
+	__u32	flags;
+	__u64	sent;
+	__u64	sent_bytes;
+	__u64	received;
+	__u64	received_bytes;
+	__u64	full;
+	__u64	empty;
+	__u64	reserved[4];
+};
+
+#define NEXUS_RING_CLOSED	(1u << 0)	/* by NEXUS_IOC_RING_CLOSE */
+
+/**
+ * struct nexus_ring_peek - NEXUS_IOC_RING_PEEK: the next message, which stays
+ * @buf: address of where it goes, its beginning if @len is too short
+ * @len: bytes of room; 0: only @next is wanted
+ * @next: bytes of the message (out)
+ *
+ * EAGAIN: there is none; EBADF: not open for reading; EFAULT.
+ */
+struct nexus_ring_peek {
+	__u64	buf;
+	__u32	len;
+	__u32	next;
+};
+
+/**
+ * struct nexus_ring_batch - NEXUS_IOC_RING_SEND, NEXUS_IOC_RING_RECV
+ * @buf: address of the messages, one behind the other
+ * @lens: address of @count __u32: their lengths (RECV: out)
+ * @count: messages; of RECV: at most; NEXUS_RING_BATCH_MAX at most
+ * @flags: NEXUS_RING_DONTWAIT
+ * @done: messages sent or received (out)
+ * @reserved: 0
+ * @bytes: RECV: of room at @buf; (out) bytes of the messages sent or received
+ *
+ * Waits until one message can be sent or received, then goes on as far as it need not
+ * wait: so @done is at least 1, and 0 only at the end (RECV).  Errors are those of
+ * write(2) and read(2) and EINVAL; EMSGSIZE is about the first message alone.
+ */
+struct nexus_ring_batch {
+	__u64	buf;
+	__u64	lens;
+	__u32	count;
+	__u32	flags;
+	__u32	done;
+	__u32	reserved;
+	__u64	bytes;
+};
+
+#define NEXUS_RING_DONTWAIT	(1u << 0)
+#define NEXUS_RING_BATCH_MAX	1024u
+
+/* NEXUS_IOC_RING_MODE: how this open file receives. */
+#define NEXUS_RING_TRUNCATE	(1u << 0)	/* a short buffer gets the beginning, the rest is lost */
+
+#define NEXUS_IOC_RING_CREATE	_IOW(0xE6, 0x20, struct nexus_ring_create)
+#define NEXUS_IOC_RING_STAT	_IOR(0xE6, 0x21, struct nexus_ring_stat)
+/* No more is sent, also by who opens it now; readers drain it.  Needs write permission. */
+#define NEXUS_IOC_RING_CLOSE	_IO(0xE6, 0x22)
+#define NEXUS_IOC_RING_PEEK	_IOWR(0xE6, 0x23, struct nexus_ring_peek)
+#define NEXUS_IOC_RING_SEND	_IOWR(0xE6, 0x24, struct nexus_ring_batch)
+#define NEXUS_IOC_RING_RECV	_IOWR(0xE6, 0x25, struct nexus_ring_batch)
+#define NEXUS_IOC_RING_MODE	_IOW(0xE6, 0x26, __u32)
+
+#endif /* _UAPI_LINUX_NEXUSFS_RING_H */

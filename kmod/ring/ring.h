@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Rings: FIFOs that carry messages (inodes with NEXUS_IF_RING).
+ *
+ * Two credits rule who may go on: @space, bytes of payload, taken by who sends and given
+ * by who receives; @messages, the other way round.  Who has taken his credit has his
+ * place for sure; the two mutexes only say where, one message after the other, and are
+ * never held while anything waits or faults.  So neither a full ring nor a sender whose
+ * memory takes its time holds up the other side, and whoever waits can be killed.
+ *
+ * The memory is there while the ring is open or has messages, whether or not its inode
+ * is cached, and is gone with the mount: the zone has a table of it by inode number.
+ */
+#ifndef NEXUS_KMOD_RING_H
+#define NEXUS_KMOD_RING_H
+
+#include <linux/mutex.h>
+#include <linux/nexusfs_ring.h>
+#include <linux/uio.h>
+#include <linux/wait.h>
+
+#include "../nexusfs.h"
+#include "../../lib/credit.h"
+#include "../../lib/ringbuf.h"
+
+struct nexus_ring_user;
+
+/* One of the two sides. */
+struct nexus_ring_side {
+	struct nexus_credit credit;	/* what this side needs to go on */
+	struct mutex mutex;		/* pos, count, bytes; nothing sleeps in it */
+	u32	pos;			/* in data: where the next message begins */
+	u64	count, bytes;		/* of messages so far */
+	atomic64_t waits;
+	wait_queue_head_t poll;
+	struct fasync_struct *fasync;
+	/* open_mutex: */
+	unsigned int files;		/* open on this side */
+	unsigned int seen;		/* files ever opened on this side; wraps */
+} ____cacheline_aligned_in_smp;
+
+struct nexus_ring {
+	struct nexus_ring_side send, recv;
+	u8	*data;
+	u32	size;
+	u32	capacity;
+	struct mutex open_mutex;	/* files, seen, closed */
+	wait_queue_head_t open_wait;	/* for the other side's @seen */
+	bool	closed;
+	unsigned int users;		/* open files, and who is opening; load_mutex of the inode */
+	struct nexus_ring_user *user;
+};
+
+/* private_data of an open file. */
+struct nexus_ring_file {
+	struct nexus_ring *ring;
+	unsigned int senders_seen;	/* when it was opened, if there were none */
+	u32	want;			/* bytes that a send was refused for; 0: it was not */
+	u32	mode;			/* NEXUS_RING_TRUNCATE */
+};
+
+/* ring.c */
+/* 0, -EMSGSIZE: the caller may not make one of that capacity. */
+int nexus_ring_capacity_ok(u64 capacity);
+/* Makes @inode, a FIFO nobody else knows yet, a ring. */
+void nexus_ring_set(struct inode *inode, u64 capacity);
+/* The ring of an inode, made when there is none, for one more user; ERR_PTR. May sleep. */
+struct nexus_ring *nexus_ring_get(struct inode *inode);
+void nexus_ring_put(struct inode *inode, struct nexus_ring *ring);
+bool nexus_ring_empty(const struct nexus_ring *ring);
+
+/* rdwr.c */
+/*
+ * Takes @need of @side's credit, waiting interruptibly unless @nowait.  0, -EAGAIN,
+ * -ERESTARTSYS, or what it is broken with.
+ */
+int nexus_ring_take(struct nexus_ring_side *side, u64 need, bool nowait);
+/* Gives @n to who waits on @side, those who poll included. */
+void nexus_ring_give(struct nexus_ring_side *side, u64 n, int band);
+/* Takes what @side has away, for good or until somebody opens the other side. */
+void nexus_ring_break(struct nexus_ring_side *side, int err);
+ssize_t nexus_ring_read_iter(struct kiocb *iocb, struct iov_iter *to);
+ssize_t nexus_ring_write_iter(struct kiocb *iocb, struct iov_iter *from);
+/* Copies without faulting; false and nothing moved if that was not possible. */
+bool nexus_ring_copy_in(struct nexus_ring *ring, u32 pos, u32 len,
+			struct iov_iter *from);
+bool nexus_ring_copy_out(struct nexus_ring *ring, u32 pos, u32 len,
+			 struct iov_iter *to);
+
+/* batch.c */
+long nexus_ring_send_batch(struct file *file, struct nexus_ring_batch *batch, bool nowait);
+long nexus_ring_recv_batch(struct file *file, struct nexus_ring_batch *batch, bool nowait);
+
+/* ioctl.c */
+long nexus_ring_create(struct file *file, unsigned long arg);
+long nexus_ring_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
+int nexus_ring_uring_cmd(struct io_uring_cmd *cmd, unsigned int issue_flags);
+
+#endif /* NEXUS_KMOD_RING_H */
