@@ -17,10 +17,10 @@
 
 #include "sync.h"
 
+/* What a waiter's state is; else it is the negative errno that it was sent away with. */
 enum nexus_credit_state {
-	NEXUS_CREDIT_QUEUED,
-	NEXUS_CREDIT_GRANTED,
-	NEXUS_CREDIT_BROKEN,
+	NEXUS_CREDIT_GRANTED = 0,
+	NEXUS_CREDIT_QUEUED = 1,
 };
 
 /* On the stack of who waits; only credit.c looks inside. */
@@ -28,12 +28,12 @@ struct nexus_credit_waiter {
 	struct nexus_credit_waiter *prev, *next;
 	nexus_task *task;
 	u64	need;
-	int	state;		/* enum nexus_credit_state; stored last, with release */
+	int	state;		/* above; stored last, with release, to end the wait */
 };
 
 struct nexus_credit {
 	nexus_spin lock;
-	u64	avail;		/* to be taken; what is granted is not in it */
+	u64	avail;		/* to be taken; what is granted is not in it; below 2^63 */
 	int	broken;		/* 0, or the negative errno that who cannot take gets */
 	bool	drain;		/* what there is can be taken although broken */
 	struct nexus_credit_waiter *first, *last;

@@ -2,9 +2,9 @@
 /*
  * What the concurrent parts of lib/ need from their surroundings beyond port.h: a
  * spin lock, ordered loads and stores, and waking a task.  In the module these are
- * the kernel's own.  In userspace they are steps of a scheduler that tries every
- * order (tests/unit/sched), so that what is compiled into the module is what was
- * tried.
+ * the kernel's own, in programs those of sync_user.h.  A test may bring its own, in the
+ * header that NEXUS_SYNC names: tests/unit/sched makes them steps of a scheduler that
+ * tries every order, so that what is compiled into the module is what was tried.
  */
 #ifndef NEXUS_LIB_SYNC_H
 #define NEXUS_LIB_SYNC_H
@@ -77,9 +77,13 @@ typedef struct task_struct nexus_task;
 #define nexus_store_release(p, v)	smp_store_release(p, v)
 #define nexus_mb()			smp_mb()
 
+#elif defined(NEXUS_SYNC)
+
+#include NEXUS_SYNC
+
 #else
 
-#include "tests/unit/sched/sync.h"
+#include "sync_user.h"
 
 #endif
 

@@ -4,6 +4,7 @@
 #include <linux/namei.h>
 #include <linux/security.h>
 #include <linux/uaccess.h>
+#include <asm/ioctls.h>
 
 #include "ring.h"
 
