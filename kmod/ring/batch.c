@@ -19,12 +19,12 @@
  */
 static u32 nexus_ring_take_more(struct nexus_ring *ring, const u32 *lens, u32 count)
 {
+	u32 capacity = READ_ONCE(ring->capacity), n;
 	u64 sum = 0, got, used = 0;
 	s64 taken;
-	u32 n;
 
 	for (n = 1; n < count; n++) {
-		if (!lens[n] || lens[n] > ring->capacity || sum + lens[n] > ring->capacity)
+		if (!lens[n] || sum + lens[n] > capacity)
 			break;
 		sum += lens[n];
 	}
@@ -113,9 +113,9 @@ long nexus_ring_send_batch(struct file *file, struct nexus_ring_batch *batch, bo
 	if (!lens[0])
 		goto out;
 	ret = -EMSGSIZE;
-	if (lens[0] > ring->capacity)
+	if (lens[0] > READ_ONCE(ring->capacity))
 		goto out;
-	ret = nexus_ring_take(&ring->send, lens[0], nowait);
+	ret = nexus_ring_take(ring, &ring->send, lens[0], nowait);
 	if (ret == -EPIPE)
 		send_sig(SIGPIPE, current, 0);
 	if (ret == -EAGAIN)
@@ -237,7 +237,7 @@ long nexus_ring_recv_batch(struct file *file, struct nexus_ring_batch *batch, bo
 	r.len = kmalloc_array(batch->count, sizeof(*r.len), GFP_KERNEL);
 	if (!r.len)
 		return -ENOMEM;
-	ret = nexus_ring_take(&ring->recv, 1, nowait);
+	ret = nexus_ring_take(ring, &ring->recv, 1, nowait);
 	if (ret) {
 		batch->done = 0;
 		batch->bytes = 0;

@@ -66,7 +66,6 @@ long nexus_ring_create(struct file *file, unsigned long arg)
 		return -EFAULT;
 	if (rc.flags || rc.mode & ~07777)
 		return -EINVAL;
-	rc.capacity = rc.capacity ?: NEXUS_RING_CAPACITY;
 	len = nexus_ring_name_len(&rc);
 	if (len < 0)
 		return len;
@@ -205,6 +204,20 @@ static long nexus_ring_mode(struct file *file, unsigned long arg)
 	return 0;
 }
 
+static long nexus_ring_set_capacity(struct file *file, unsigned long arg)
+{
+	struct nexus_ring *ring = ((struct nexus_ring_file *)file->private_data)->ring;
+	u64 capacity;
+	int err;
+
+	if (copy_from_user(&capacity, (void __user *)arg, sizeof(capacity)))
+		return -EFAULT;
+	if (!(file->f_mode & FMODE_WRITE))
+		return -EBADF;
+	err = nexus_ring_capacity_ok(capacity);
+	return err ?: nexus_ring_resize(ring, capacity);
+}
+
 /* ---- batches ------------------------------------------------------------------------ */
 
 static long nexus_ring_batch(struct file *file, unsigned int cmd,
@@ -253,6 +266,8 @@ long nexus_ring_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return nexus_ring_batch(file, cmd, (void __user *)arg, false);
 	case NEXUS_IOC_RING_MODE:
 		return nexus_ring_mode(file, arg);
+	case NEXUS_IOC_RING_RESIZE:
+		return nexus_ring_set_capacity(file, arg);
 	case FIONREAD:
 		return nexus_ring_fionread(rf->ring, arg);
 	default:

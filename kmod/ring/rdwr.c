@@ -43,16 +43,20 @@ void nexus_ring_break(struct nexus_ring_side *side, int err)
 	kill_fasync(&side->fasync, SIGIO, POLL_HUP);
 }
 
-static int nexus_ring_wait(struct nexus_ring_side *side, u64 need)
+static int nexus_ring_wait(struct nexus_ring *ring, struct nexus_ring_side *side,
+			   u64 need)
 {
 	struct nexus_credit_waiter w;
 	NEXUS_WAKES(wakes);
+	bool small;
 	int err;
 
 	err = nexus_credit_enqueue(&side->credit, &w, need, current);
 	if (err <= 0)
 		return err;
-	for (;;) {
+	/* There will never be so much: the ring was made smaller meanwhile. */
+	small = need > READ_ONCE(ring->capacity);
+	while (!small) {
 		set_current_state(TASK_INTERRUPTIBLE);
 		if (!nexus_credit_waits(&w) || signal_pending(current))
 			break;
@@ -65,17 +69,18 @@ static int nexus_ring_wait(struct nexus_ring_side *side, u64 need)
 		return err;
 	/* Who polls is not behind us any more. */
 	wake_up_interruptible_all(&side->poll);
-	return -ERESTARTSYS;
+	return small ? -EMSGSIZE : -ERESTARTSYS;
 }
 
-int nexus_ring_take(struct nexus_ring_side *side, u64 need, bool nowait)
+int nexus_ring_take(struct nexus_ring *ring, struct nexus_ring_side *side, u64 need,
+		    bool nowait)
 {
 	int err = nexus_credit_take(&side->credit, need);
 
 	if (likely(err != -EAGAIN))
 		return err;
 	atomic64_inc(&side->waits);
-	return nowait ? err : nexus_ring_wait(side, need);
+	return nowait ? err : nexus_ring_wait(ring, side, need);
 }
 
 static bool nexus_ring_nowait(const struct kiocb *iocb)
@@ -152,9 +157,9 @@ ssize_t nexus_ring_write_iter(struct kiocb *iocb, struct iov_iter *from)
 
 	if (!len)
 		return 0;
-	if (len > ring->capacity)
+	if (len > READ_ONCE(ring->capacity))
 		return -EMSGSIZE;
-	err = nexus_ring_take(&ring->send, len, nexus_ring_nowait(iocb));
+	err = nexus_ring_take(ring, &ring->send, len, nexus_ring_nowait(iocb));
 	if (err == -EPIPE && !nexus_iocb_nosignal(iocb))
 		send_sig(SIGPIPE, current, 0);
 	if (err == -EAGAIN)
@@ -218,7 +223,7 @@ ssize_t nexus_ring_read_iter(struct kiocb *iocb, struct iov_iter *to)
 
 	if (!iov_iter_count(to))
 		return 0;
-	ret = nexus_ring_take(&ring->recv, 1, nexus_ring_nowait(iocb));
+	ret = nexus_ring_take(ring, &ring->recv, 1, nexus_ring_nowait(iocb));
 	if (ret)
 		return ret == -ENODATA ? 0 : ret;
 	for (;;) {

@@ -19,9 +19,9 @@ MODULE_PARM_DESC(ring_user_max, "bytes of memory the rings of one owner may have
 int nexus_ring_capacity_ok(u64 capacity)
 {
 	if (!capacity || capacity > NEXUS_RING_CAPACITY_MAX)
-		return -EMSGSIZE;
+		return -EINVAL;
 	if (capacity > READ_ONCE(nexus_ring_max) && !capable(CAP_SYS_RESOURCE))
-		return -EMSGSIZE;
+		return -EPERM;
 	return 0;
 }
 
@@ -144,6 +144,87 @@ static void nexus_ring_free(struct nexus_ring *ring)
 	vfree(ring->data);
 	nexus_ring_uncharge(ring->user, ring->size);
 	kfree(ring);
+}
+
+/* Moves what was sent into memory of another size; both mutexes. */
+static void nexus_ring_move(struct nexus_ring *ring, u8 *data, u32 size, u32 used)
+{
+	struct nexus_ringbuf_span s;
+
+	nexus_ringbuf_span(ring->size, ring->recv.pos, used, &s);
+	memcpy(data, ring->data + s.off[0], s.len[0]);
+	memcpy(data + s.len[0], ring->data + s.off[1], s.len[1]);
+	ring->recv.pos = 0;
+	ring->send.pos = nexus_ringbuf_next(size, 0, used);
+	swap(ring->data, data);
+	ring->size = size;
+	vfree(data);
+}
+
+/* Bytes of the circle that have messages; both mutexes. */
+static u32 nexus_ring_used(const struct nexus_ring *ring)
+{
+	u32 from = ring->recv.pos, to = ring->send.pos;
+
+	if (from == to)
+		return ring->send.count == ring->recv.count ? 0 : ring->size;
+	return to > from ? to - from : ring->size - from + to;
+}
+
+/*
+ * Whoever is about to send has either got credit, and then it is not there to be taken
+ * away, or waits, or sees the new capacity; see nexus_ring_wait().
+ */
+static int nexus_ring_take_capacity(struct nexus_ring *ring, u32 capacity)
+{
+	u32 old = ring->capacity;
+	int err = 0;
+
+	WRITE_ONCE(ring->capacity, capacity);
+	if (capacity < old)
+		err = nexus_credit_shrink(&ring->send.credit, old - capacity);
+	if (err)
+		WRITE_ONCE(ring->capacity, old);
+	return err;
+}
+
+int nexus_ring_resize(struct nexus_ring *ring, u32 capacity)
+{
+	u32 size = PAGE_ALIGN(nexus_ringbuf_size(capacity)), old, old_size;
+	struct nexus_ring_user *user;
+	int err = -ENOMEM;
+	u8 *data;
+
+	/* Paid for by who pays already. */
+	user = nexus_ring_charge(ring->user->uid, size);
+	if (IS_ERR(user))
+		return PTR_ERR(user);
+	data = __vmalloc(size, GFP_KERNEL_ACCOUNT | __GFP_ZERO);
+	if (!data)
+		goto out_uncharge;
+	mutex_lock(&ring->open_mutex);
+	old = ring->capacity;
+	old_size = ring->size;
+	err = nexus_ring_take_capacity(ring, capacity);
+	if (err)
+		goto out_unlock;
+	mutex_lock(&ring->recv.mutex);
+	mutex_lock(&ring->send.mutex);
+	nexus_ring_move(ring, data, size, nexus_ring_used(ring));
+	mutex_unlock(&ring->send.mutex);
+	mutex_unlock(&ring->recv.mutex);
+	mutex_unlock(&ring->open_mutex);
+	nexus_ring_uncharge(user, old_size);
+	if (capacity > old)
+		nexus_ring_give(&ring->send, capacity - old, POLL_OUT);
+	return 0;
+
+out_unlock:
+	mutex_unlock(&ring->open_mutex);
+	vfree(data);
+out_uncharge:
+	nexus_ring_uncharge(user, size);
+	return err;
 }
 
 bool nexus_ring_empty(const struct nexus_ring *ring)

@@ -60,13 +60,15 @@ struct nexus_ring_file {
 };
 
 /* ring.c */
-/* 0, -EMSGSIZE: the caller may not make one of that capacity. */
+/* 0; -EINVAL, -EPERM: the caller may not have a ring of that capacity. */
 int nexus_ring_capacity_ok(u64 capacity);
 /* Makes @inode, a FIFO nobody else knows yet, a ring. */
 void nexus_ring_set(struct inode *inode, u64 capacity);
 /* The ring of an inode, made when there is none, for one more user; ERR_PTR. May sleep. */
 struct nexus_ring *nexus_ring_get(struct inode *inode);
 void nexus_ring_put(struct inode *inode, struct nexus_ring *ring);
+/* Another capacity, which the caller may have.  0, -EBUSY, -EDQUOT, -ENOMEM. */
+int nexus_ring_resize(struct nexus_ring *ring, u32 capacity);
 bool nexus_ring_empty(const struct nexus_ring *ring);
 
 /* rdwr.c */
@@ -74,7 +76,7 @@ bool nexus_ring_empty(const struct nexus_ring *ring);
  * Takes @need of @side's credit, waiting interruptibly unless @nowait.  0, -EAGAIN,
  * -ERESTARTSYS, or what it is broken with.
  */
-int nexus_ring_take(struct nexus_ring_side *side, u64 need, bool nowait);
+int nexus_ring_take(struct nexus_ring *ring, struct nexus_ring_side *side, u64 need, bool nowait);
 /* Gives @n to who waits on @side, those who poll included. */
 void nexus_ring_give(struct nexus_ring_side *side, u64 n, int band);
 /* Takes what @side has away, for good or until somebody opens the other side. */

@@ -13,19 +13,19 @@
 #include <linux/ioctl.h>
 #include <linux/types.h>
 
-#define NEXUS_RING_CAPACITY	65536u		/* bytes of payload, unless told */
+#define NEXUS_RING_CAPACITY	65536u		/* bytes of payload, unless people say so */
 #define NEXUS_RING_CAPACITY_MAX	(16u << 20)	/* whatever the module allows */
 
 /**
  * struct nexus_ring_create - NEXUS_IOC_RING_CREATE, of a directory that is open
- * @capacity: bytes of payload that may be on their way; 0: NEXUS_RING_CAPACITY
+ * @capacity: bytes of payload that may be on their way, e.g. NEXUS_RING_CAPACITY
  * @mode: permissions, 07777; umask and default ACLs apply as to mkfifo(3)
  * @flags: 0
  * @name: of the ring in the directory, ended by a 0; not "", ".", ".." or with "/"
  *
- * EEXIST, EINVAL (name, flags, mode), ENAMETOOLONG (no 0 in @name), EMSGSIZE (capacity
- * above the module's ring_max without CAP_SYS_RESOURCE, or above the largest), and
- * whatever mknod(2) of a FIFO fails with.
+ * EEXIST, EINVAL (name, flags, mode; capacity 0 or above NEXUS_RING_CAPACITY_MAX), EPERM
+ * (capacity above the module's ring_max without CAP_SYS_RESOURCE), ENAMETOOLONG (no 0 in
+ * @name), and whatever mknod(2) of a FIFO fails with.
  */
 struct nexus_ring_create {
 	__u64	capacity;
@@ -121,5 +121,11 @@ struct nexus_ring_batch {
 #define NEXUS_IOC_RING_SEND	_IOWR(0xE6, 0x24, struct nexus_ring_batch)
 #define NEXUS_IOC_RING_RECV	_IOWR(0xE6, 0x25, struct nexus_ring_batch)
 #define NEXUS_IOC_RING_MODE	_IOW(0xE6, 0x26, __u32)
+/*
+ * Another capacity, as long as the ring is open or has messages; needs write permission.
+ * EINVAL and EPERM as for RING_CREATE; EBUSY: what was sent does not fit, or others wait
+ * to send; EDQUOT, ENOMEM.
+ */
+#define NEXUS_IOC_RING_RESIZE	_IOW(0xE6, 0x27, __u64)
 
 #endif /* _UAPI_LINUX_NEXUSFS_RING_H */
