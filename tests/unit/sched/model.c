@@ -49,6 +49,7 @@ static void each_view(void (*f)(struct view *v, int arg), int arg)
 		f(&model.thread[i].now, arg);
 		f(&model.thread[i].early, arg);
 		f(&model.thread[i].before, arg);
+		f(&model.thread[i].parked, arg);
 	}
 	for (i = 0; i < MODEL_LOCKS; i++)
 		f(&model.lock[i].with, arg);
@@ -331,10 +332,25 @@ void sched_prepare(void)
 bool sched_sleep(bool killable)
 {
 	static const struct sched_place at = { "-", "sleep", 0 };
-	struct op op = { .at = &at, .val = killable, .kind = OP_SLEEP };
+	struct op op = { .at = &at, .val = killable ? SLEEP_KILLABLE : 0,
+			 .kind = OP_SLEEP };
 
 	sched_point(&op);
 	return model.thread[sched_current].got;
+}
+
+void sched_park_begin(void)
+{
+	model.thread[sched_current].asleep = 1;
+	model.thread[sched_current].parks = 1;
+}
+
+void sched_park(void)
+{
+	static const struct sched_place at = { "-", "park", 0 };
+	struct op op = { .at = &at, .val = SLEEP_PARKED, .kind = OP_SLEEP };
+
+	sched_point(&op);
 }
 
 void sched_running(void)
@@ -429,7 +445,8 @@ bool model_may_be_killed(int t)
 {
 	const struct thread *me = &model.thread[t];
 
-	return !me->done && me->op.kind == OP_SLEEP && me->asleep && me->op.val;
+	return !me->done && me->op.kind == OP_SLEEP && me->asleep &&
+		(me->op.val & SLEEP_KILLABLE);
 }
 
 static void barrier(struct thread *me)
@@ -537,6 +554,10 @@ void model_step(int t, int way)
 	case OP_WAKE:
 		barrier(me);
 		model.thread[op->val].asleep = 0;
+		if (model.thread[op->val].parks) {
+			join(&model.thread[op->val].parked, &me->now);
+			me->now.clock[t]++;
+		}
 		break;
 	case OP_PREPARE:
 		me->asleep = 1;
@@ -544,7 +565,9 @@ void model_step(int t, int way)
 		break;
 	case OP_SLEEP:
 		me->got = me->asleep;
-		me->asleep = 0;
+		me->asleep = op->val == SLEEP_PARKED;
+		if (op->val == SLEEP_PARKED)
+			join(&me->now, &me->parked);
 		break;
 	case OP_CHOOSE:
 		me->got = (u64)way;

@@ -43,6 +43,8 @@ struct word {
 enum op_kind { OP_NONE, OP_LOCK, OP_LOAD, OP_STORE, OP_MB, OP_WAKE, OP_PREPARE, OP_SLEEP,
 	       OP_CHOOSE };
 
+enum { SLEEP_KILLABLE = 1, SLEEP_PARKED = 2 };
+
 struct op {
 	const struct sched_place *at;
 	const void *p;
@@ -55,6 +57,8 @@ struct thread {
 	struct view now;	/* what it has seen */
 	struct view early;	/* what it will have, after a barrier, from loads before */
 	struct view before;	/* what it had at the last barrier */
+	struct view parked;	/* of who woke it, if it parks */
+	u8 parks;
 	u8 done;
 	u8 asleep;		/* prepared to sleep, and not woken since */
 	u8 waits, woken_for;

@@ -75,6 +75,14 @@ bool sched_sleep(bool killable);
 void sched_running(void);
 void sched_wait_end(bool was_woken_for);
 
+/*
+ * Instead of all that, as a semaphore does it: parked until it was woken since it last
+ * was, or since the beginning.  That orders what was done before the wake-up with what
+ * follows the parking, but nothing else.
+ */
+void sched_park_begin(void);
+void sched_park(void);
+
 /* Nothing may touch it any more; until it is given to who comes next. */
 void sched_gone(const void *p, size_t size);
 void sched_fresh(const void *p, size_t size);

@@ -148,6 +148,7 @@ void model_settle(void)
 		settle_view(&me->now);
 		settle_view(&me->early);
 		settle_view(&me->before);
+		settle_view(&me->parked);
 		me->now.clock[t] = me->early.clock[t] = own[t];
 		/* Only what it knows beyond what it is joined to counts. */
 		for (i = 0; i < model_locations; i++)
