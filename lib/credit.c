@@ -147,7 +147,7 @@ int nexus_credit_shrink(struct nexus_credit *c, u64 n)
 	int ret = -EBUSY;
 
 	nexus_spin_lock(&c->lock);
-	if (c->avail >= n) {
+	if (!c->first && c->avail >= n) {
 		nexus_store(&c->avail, c->avail - n);
 		ret = 0;
 	}

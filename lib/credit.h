@@ -65,7 +65,7 @@ int nexus_credit_leave(struct nexus_credit *c, struct nexus_credit_waiter *w,
 		       nexus_wakes *wakes);
 
 void nexus_credit_give(struct nexus_credit *c, u64 n, nexus_wakes *wakes);
-/* Takes @n that are there but not granted, to make the whole smaller; 0, or -EBUSY. */
+/* Takes @n of what there is, to make the whole smaller; -EBUSY: it is not there, or others wait. */
 int nexus_credit_shrink(struct nexus_credit *c, u64 n);
 
 /*

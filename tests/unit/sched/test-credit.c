@@ -1,0 +1,445 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Every order of up to three threads of up to four operations each on credits, beside
+ * the simplest thing that could be right: a queue and a number, which is brought up to
+ * date when the lock is held.  What every call returns, whom it wakes and in which
+ * order, what is left at the end, and who sleeps on when nobody can go on, must be
+ * what that says.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <cmocka.h>
+
+#include "lib/credit.h"
+#include "sched.h"
+
+#define THREADS	3
+#define OPS	4
+
+/*
+ * t: waits for n; k: so, but may be killed; n: takes n or does not; u: up to n;
+ * g: gives n; x: gives what the thread has; b: breaks; m: mends; s: shrinks by n;
+ * r: asks whether there are n
+ */
+struct act {
+	char what;
+	u8 n;
+};
+
+struct program {
+	struct act act[OPS];
+};
+
+static struct world {
+	struct nexus_credit c;
+	struct nexus_credit_waiter w[THREADS];
+	/* What should be: */
+	u64 avail, all;
+	u64 need[THREADS], has[THREADS];
+	int broken;
+	int outcome[THREADS];
+	struct act now[THREADS];	/* in progress, and not done yet as far as this goes */
+	u8 queue[THREADS], queued;
+} w;
+
+static const struct program *program[THREADS];
+static int threads;
+static u64 at_first;
+static bool drain;
+static bool looks;		/* somebody asks without the lock */
+
+static bool is_queued(int t)
+{
+	int i;
+
+	for (i = 0; i < w.queued; i++)
+		if (w.queue[i] == t)
+			return true;
+	return false;
+}
+
+static void unqueue(int t)
+{
+	int i, n = 0;
+
+	for (i = 0; i < w.queued; i++)
+		if (w.queue[i] != t)
+			w.queue[n++] = w.queue[i];
+	w.queued = (u8)n;
+}
+
+/* What thread @t is about took effect, at the latest now. */
+static void happened(int t)
+{
+	struct act a = w.now[t];
+
+	w.now[t].what = 0;
+	switch (a.what) {
+	case 'g':
+		w.avail += a.n;
+		w.all += a.n;
+		break;
+	case 'x':
+		w.avail += w.has[t];
+		w.has[t] = 0;
+		break;
+	case 'b':
+		w.broken = -EPIPE;
+		break;
+	case 'l':
+		if (is_queued(t)) {
+			unqueue(t);
+			w.outcome[t] = -EINTR;
+		}
+		break;
+	}
+}
+
+static void granted(int t, int who)
+{
+	happened(t);
+	sched_check(w.queued && w.queue[0] == who, "grants thread %d, who is not first", who);
+	unqueue(who);
+	if (w.broken) {
+		w.outcome[who] = w.broken;
+		return;
+	}
+	sched_check(w.need[who] <= w.avail, "grants thread %d, who does not fit", who);
+	w.avail -= w.need[who];
+	w.has[who] += w.need[who];
+	w.outcome[who] = 0;
+}
+
+/* An operation is over: nobody is left in the queue who could go on. */
+static void complete(int t)
+{
+	happened(t);
+	sched_check(!w.queued || (!w.broken && w.need[w.queue[0]] > w.avail),
+		    "leaves thread %d waiting", w.queue[0]);
+}
+
+static int should_take(int t, u64 n)
+{
+	if (w.broken && !drain)
+		return w.broken;
+	if (w.queued || w.avail < n)
+		return w.broken ? w.broken : -EAGAIN;
+	w.avail -= n;
+	w.has[t] += n;
+	return 0;
+}
+
+static void wait_for(int t, u64 n, bool killable)
+{
+	struct nexus_credit_waiter *me = &w.w[t];
+	NEXUS_WAKES(q);
+	int ret, should;
+
+	sched_fresh(me, sizeof(*me));
+	sched_wait_begin();
+	ret = nexus_credit_enqueue(&w.c, me, n, sched_task(t));
+	should = should_take(t, n);
+	if (should == -EAGAIN) {
+		should = 1;
+		w.need[t] = n;
+		w.queue[w.queued++] = (u8)t;
+	}
+	sched_check(ret == should, "enqueue: %d, not %d", ret, should);
+	if (ret != 1) {
+		sched_wait_end(false);
+		return;
+	}
+	for (;;) {
+		sched_prepare();
+		if (!nexus_credit_waits(me))
+			break;
+		if (sched_sleep(killable))
+			break;
+	}
+	sched_running();
+	w.now[t] = (struct act){ 'l', 0 };
+	ret = nexus_credit_leave(&w.c, me, &q);
+	/* Else it need not have had the lock, and others are amid what they do. */
+	if (ret == -EINTR)
+		complete(t);
+	else
+		happened(t);
+	sched_check(ret == w.outcome[t], "leave: %d, not %d", ret, w.outcome[t]);
+	sched_wait_end(ret != -EINTR);
+	sched_gone(me, sizeof(*me));
+	nexus_wakes_done(&q);
+}
+
+static void act(int t, struct act a)
+{
+	NEXUS_WAKES(q);
+	s64 ret, should;
+
+	switch (a.what) {
+	case 't':
+	case 'k':
+		wait_for(t, a.n, a.what == 'k');
+		break;
+	case 'n':
+		ret = nexus_credit_take(&w.c, a.n);
+		should = should_take(t, a.n);
+		sched_check(ret == should, "take: %d, not %d", (int)ret, (int)should);
+		break;
+	case 'u':
+		ret = nexus_credit_take_upto(&w.c, a.n);
+		should = (s64)NEXUS_MAX(NEXUS_MIN(w.avail, a.n), 1);
+		should = should_take(t, (u64)should) ?: should;
+		sched_check(ret == should, "take_upto: %d, not %d", (int)ret, (int)should);
+		break;
+	case 's':
+		ret = nexus_credit_shrink(&w.c, a.n);
+		should = !w.queued && w.avail >= a.n ? 0 : -EBUSY;
+		if (!should) {
+			w.avail -= a.n;
+			w.all -= a.n;
+		}
+		sched_check(ret == should, "shrink: %d, not %d", (int)ret, (int)should);
+		break;
+	case 'g':
+	case 'x':
+		w.now[t] = a;
+		nexus_credit_give(&w.c, a.what == 'g' ? a.n : w.has[t], &q);
+		complete(t);
+		nexus_wakes_done(&q);
+		break;
+	case 'b':
+		w.now[t] = a;
+		nexus_credit_break(&w.c, -EPIPE, &q);
+		complete(t);
+		nexus_wakes_done(&q);
+		break;
+	case 'm':
+		nexus_credit_mend(&w.c);
+		w.broken = 0;
+		break;
+	case 'r':
+		(void)nexus_credit_ready(&w.c, a.n);
+		break;
+	}
+}
+
+static void thread(int t)
+{
+	int i;
+
+	for (i = 0; i < OPS; i++)
+		act(t, program[t]->act[i]);
+}
+
+static void init(void)
+{
+	nexus_credit_init(&w.c, at_first, drain);
+	w.avail = at_first;
+	w.all = at_first;
+	if (!looks) {
+		sched_ordered(&w.c.avail, sizeof(w.c.avail));
+		sched_ordered(&w.c.broken, sizeof(w.c.broken));
+		sched_ordered(&w.c.first, sizeof(w.c.first));
+	}
+}
+
+static void consistent(void)
+{
+	const struct nexus_credit_waiter *at = w.c.first, *prev = NULL;
+	u64 has = 0;
+	int i;
+
+	for (i = 0; i < THREADS; i++)
+		has += w.has[i];
+	sched_check(w.c.avail == w.avail && w.c.broken == w.broken, "is not what it should be");
+	sched_check(w.avail + has == w.all, "credits came or went");
+	for (i = 0; i < w.queued; i++) {
+		sched_check(at == &w.w[w.queue[i]] && at->prev == prev, "the queue is wrong");
+		prev = at;
+		at = at->next;
+	}
+	sched_check(!at && w.c.last == prev, "the queue is wrong at its end");
+	for (i = 0; i < 3; i++)
+		sched_check(nexus_credit_ready(&w.c, (u64)i) ==
+			    (!(w.broken && !drain) && !w.queued && w.avail >= (u64)i),
+			    "is not ready for %d, or is", i);
+}
+
+/* Nobody can go on: who sleeps does not fit. */
+static void stuck(unsigned int asleep)
+{
+	int t;
+
+	consistent();
+	for (t = 0; t < THREADS; t++)
+		sched_check(!(asleep >> t & 1) || is_queued(t), "thread %d sleeps on", t);
+	sched_check(w.need[w.queue[0]] > w.avail, "thread %d could go on", w.queue[0]);
+}
+
+static void done(void)
+{
+	consistent();
+	sched_check(!w.queued, "somebody is in the queue still");
+}
+
+/* Tables of programs: */
+
+static struct {
+	u64 programs, states, steps, ends;
+} sum;
+
+static void print_program(void)
+{
+	int t, i;
+
+	printf("# at first %llu%s\n", at_first, drain ? ", drain" : "");
+	for (t = 0; t < threads; t++) {
+		printf("#  thread %d:", t);
+		for (i = 0; i < OPS && program[t]->act[i].what; i++)
+			printf(" %c%d", program[t]->act[i].what, program[t]->act[i].n);
+		printf("\n");
+	}
+}
+
+static void run(void)
+{
+	static struct sched_result r;
+	const struct sched_test test = {
+		.threads = threads, .world = &w, .size = sizeof(w),
+		.shared = offsetof(struct world, avail), .init = init, .thread = thread,
+		.granted = granted, .stuck = stuck, .done = done,
+	};
+	int t, i;
+
+	looks = false;
+	for (t = 0; t < threads; t++)
+		for (i = 0; i < OPS; i++)
+			looks |= program[t]->act[i].what == 'r';
+	if (!sched_run(&test, &r)) {
+		print_program();
+		sched_failed(&r);
+	}
+	sum.programs++;
+	sum.states += r.states;
+	sum.steps += r.steps;
+	sum.ends += r.ends;
+}
+
+/* All choices of @n programs out of @count, whichever thread has which. */
+static void each_choice(const struct program *from, int count, int n)
+{
+	int pick[THREADS] = { 0 }, i;
+
+	threads = n;
+	for (;;) {
+		for (i = 0; i < n; i++)
+			program[i] = &from[pick[i]];
+		run();
+		for (i = n - 1; i >= 0 && pick[i] == count - 1; i--)
+			;
+		if (i < 0)
+			return;
+		pick[i]++;
+		for (; i < n - 1; i++)
+			pick[i + 1] = pick[i];
+	}
+}
+
+static void report(int n, int ops)
+{
+	printf("# %d threads x %d operations: %llu programs, %llu states, %llu steps, %llu ends\n",
+	       n, ops, sum.programs, sum.states, sum.steps, sum.ends);
+	memset(&sum, 0, sizeof(sum));
+}
+
+/* All sequences of @ops acts out of a string like "t1g1". */
+static int sequences(const char *acts, int ops, struct program *out)
+{
+	int n = (int)strlen(acts) / 2, total = 1, i, j, k;
+
+	for (i = 0; i < ops; i++)
+		total *= n;
+	for (i = 0; i < total; i++) {
+		memset(&out[i], 0, sizeof(out[i]));
+		for (j = 0, k = i; j < ops; j++, k /= n)
+			out[i].act[j] = (struct act){ acts[2 * (k % n)],
+						      (u8)(acts[2 * (k % n) + 1] - '0') };
+	}
+	return total;
+}
+
+static struct program table[256];
+
+/* All choices of sequences of @ops of @acts, with 0 .. @most there at first. */
+static void all(const char *acts, int ops, int n, u64 most)
+{
+	int count = sequences(acts, ops, table);
+
+	for (at_first = 0; at_first <= most; at_first++) {
+		drain = false;
+		each_choice(table, count, n);
+		drain = true;
+		if (strchr(acts, 'b'))
+			each_choice(table, count, n);
+	}
+	report(n, ops);
+}
+
+static void test_one_each(void **state)
+{
+	(void)state;
+	all("t1t2k1k2n1u2g1g2b0m0s1r1", 1, 3, 3);
+}
+
+static void test_two_threads(void **state)
+{
+	(void)state;
+	all("t1k2u2g1x0b0m0s1r1", 2, 2, 1);
+	all("t1k2g1b0", 3, 2, 1);
+	all("k2g1", 4, 2, 1);
+}
+
+static void test_two_each(void **state)
+{
+	(void)state;
+	all("t1k2g1x0", 2, 3, 0);
+	all("t1t2g2", 2, 3, 1);
+	all("k1g2b0", 2, 3, 0);
+	all("t2r2g1", 2, 3, 1);
+}
+
+/* Of four operations: what a ring does, and what disturbs it. */
+static void test_four_each(void **state)
+{
+	static const char *const acts[] = {
+		"t1x0t1x0", "t2x0t2x0", "k2x0k1x0", "g1g1g1g1", "g2t2g1x0", "b0m0g2t1",
+		"u2x0n1s1",
+	};
+	size_t i, j;
+
+	(void)state;
+	for (i = 0; i < sizeof(acts) / sizeof(acts[0]); i++)
+		for (j = 0; j < OPS; j++)
+			table[i].act[j] = (struct act){ acts[i][2 * j],
+							(u8)(acts[i][2 * j + 1] - '0') };
+	at_first = 1;
+	for (drain = false;; drain = true) {
+		each_choice(table, (int)i, 3);
+		if (drain)
+			break;
+	}
+	report(3, 4);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_one_each),
+		cmocka_unit_test(test_two_threads),
+		cmocka_unit_test(test_two_each),
+		cmocka_unit_test(test_four_each),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
