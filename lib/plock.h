@@ -103,7 +103,13 @@ struct nexus_plock_node {
 	struct nexus_plock_queue queue[NEXUS_PLM_MAX];	/* by ticket */
 };
 
-#define NEXUS_PLOCK_OWNERS	256	/* buckets */
+/* The scheduler of tests/unit/sched has little memory. */
+#ifndef NEXUS_PLOCK_OWNERS
+#define NEXUS_PLOCK_OWNERS	256	/* buckets; a power of two */
+#endif
+#ifndef NEXUS_PLOCK_HASH_BITS
+#define NEXUS_PLOCK_HASH_BITS	8	/* at first */
+#endif
 #define NEXUS_PLOCK_LOOK	262144	/* steps of one search at most */
 
 struct nexus_plock_table {

@@ -46,7 +46,8 @@ nexus_plock_up(const struct nexus_plock *lk, const struct nexus_plock_node *n)
 
 static inline u32 nexus_plock_owner_bucket(const void *owner)
 {
-	return (u32)((u64)(uintptr_t)owner * 0x9e3779b97f4a7c15ull >> 56);
+	return (u32)((u64)(uintptr_t)owner * 0x9e3779b97f4a7c15ull >> 32) &
+	       (NEXUS_PLOCK_OWNERS - 1);
 }
 
 /* plock_tree.c */

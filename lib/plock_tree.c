@@ -2,7 +2,6 @@
 /* Path locks: nodes, where something is, and renames. */
 #include "plock_impl.h"
 
-#define HASH_BITS	8	/* at first */
 #define HASH_GROW	3
 #define HASH_BITS_MAX	17
 
@@ -57,7 +56,7 @@ static void hash_del(struct nexus_plock_table *t, struct nexus_plock_node *n)
 /* How large the table should be; more than it is: somebody has to allocate. */
 static u32 hash_bits(const struct nexus_plock_table *t)
 {
-	u32 bits = t->hash ? t->hash_bits : HASH_BITS;
+	u32 bits = t->hash ? t->hash_bits : NEXUS_PLOCK_HASH_BITS;
 
 	if (t->hash && t->nodes >> (bits + 1) && bits < HASH_BITS_MAX)
 		bits = NEXUS_MIN(bits + HASH_GROW, HASH_BITS_MAX);
