@@ -17,10 +17,12 @@
 #include <linux/slab.h>
 
 #include "listing.h"
+#include "plock.h"
 
 struct nexus_dir_file {
 	u64	end;		/* the listing ends here */
 	struct nexus_list_ahead ahead;
+	struct nexus_plock_file *plock;	/* NULL until one is asked for */
 };
 
 /*
@@ -276,6 +278,13 @@ static loff_t nexus_dir_llseek(struct file *file, loff_t offset, int whence)
 	return vfs_setpos(file, offset, NEXUS_POS_MAX);
 }
 
+struct nexus_plock_file **nexus_dir_plock(struct file *file)
+{
+	struct nexus_dir_file *df = file->private_data;
+
+	return &df->plock;
+}
+
 static int nexus_dir_open(struct inode *inode, struct file *file)
 {
 	struct nexus_dir_file *df;
@@ -293,6 +302,7 @@ static int nexus_dir_release(struct inode *inode, struct file *file)
 {
 	struct nexus_dir_file *df = file->private_data;
 
+	nexus_plock_close(inode, df->plock);
 	nexus_list_ahead_drop(inode, &df->ahead);
 	kfree(df);
 	return 0;

@@ -3,6 +3,7 @@
  * ioctls of our own on what is open in a mounted zone.  Each has one function, which
  * gets the file and the argument and returns what ioctl(2) does; may sleep.
  */
+#include "plock.h"
 #include "ring/ring.h"
 
 long nexus_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
@@ -10,6 +11,13 @@ long nexus_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	switch (cmd) {
 	case NEXUS_IOC_RING_CREATE:
 		return nexus_ring_create(file, arg);
+	case NEXUS_IOC_PLOCK_LOCK:
+	case NEXUS_IOC_PLOCK_CONVERT:
+		return nexus_plock_ioctl_take(file, cmd, (void __user *)arg);
+	case NEXUS_IOC_PLOCK_UNLOCK:
+		return nexus_plock_ioctl_release(file, arg);
+	case NEXUS_IOC_PLOCK_GET:
+		return nexus_plock_ioctl_get(file, (void __user *)arg);
 	default:
 		return nexus_ring_ioctl(file, cmd, arg);
 	}

@@ -5,6 +5,7 @@
 #include "chan/chan.h"
 #include "log/log.h"
 #include "../lib/omap.h"
+#include "../lib/plock.h"
 
 /* Here and not beside each function: lib/ is compiled for userspace, too. */
 #define NEXUS_SHOW(symbol)	EXPORT_SYMBOL_IF_KUNIT(symbol)
@@ -53,6 +54,15 @@ NEXUS_SHOW(nexus_session_is_own);
 NEXUS_SHOW(nexus_session_lookup);
 NEXUS_SHOW(nexus_session_lost);
 NEXUS_SHOW(nexus_session_put);
+
+NEXUS_SHOW(nexus_plock_init);
+NEXUS_SHOW(nexus_plock_fini);
+NEXUS_SHOW(nexus_plock_place);
+NEXUS_SHOW(nexus_plock_unplace);
+NEXUS_SHOW(nexus_plock_take);
+NEXUS_SHOW(nexus_plock_waits);
+NEXUS_SHOW(nexus_plock_leave);
+NEXUS_SHOW(nexus_plock_release);
 
 NEXUS_SHOW(nexus_crc32c);
 NEXUS_SHOW(nexus_crc32c_table);

@@ -8,6 +8,7 @@
  *     > folio lock
  *       > nexus_inode.log_mutex   (several: ascending inode number)
  *         > nexus_log.append_lock (spinlock: LSN and copy)
+ *   nexus_plock_table.lock: spinlock, held around dcache locks (rename_lock, d_lock).
  *   nexus_session.lock, nexus_queue.lock: spinlocks, leaves; uring_lock may be
  *   held around our uring issue and cancel, so nothing below may sleep there.
  *
@@ -54,6 +55,7 @@ struct writeback_control;
 struct nexus_memstore;
 struct nexus_names;
 struct nexus_quota;
+struct nexus_plocks;
 
 /* ---- messages ------------------------------------------------------ */
 
@@ -109,6 +111,7 @@ struct nexus_zone {
 	struct nexus_packs *packs;	/* data/: packs of the zone */
 	struct nexus_memstore *mem;	/* memstore.c, NULL otherwise */
 	struct nexus_quota *quota;	/* quota.h */
+	struct nexus_plocks *plocks;	/* plock.h */
 	struct file *lock_file;		/* LOCK, kept for the life of the superblock */
 	struct nexus_opts opts;
 	bool store_rdonly;

@@ -9,6 +9,7 @@
 #include <linux/slab.h>
 
 #include "listing.h"
+#include "plock.h"
 #include "quota.h"
 #include "xattr.h"
 
@@ -231,6 +232,7 @@ int nexus_rename(struct mnt_idmap *idmap, struct inode *old_dir,
 		.inode = d_inode(old_dentry),
 		.target = d_inode(new_dentry),
 	};
+	struct nexus_plock_move locks = {};
 	struct dentry *left = NULL;
 	int err;
 
@@ -286,10 +288,11 @@ int nexus_rename(struct mnt_idmap *idmap, struct inode *old_dir,
 		left = d_alloc(old_dentry->d_parent, &old_dentry->d_name);
 		if (!left)
 			return -ENOMEM;
-		err = nexus_move_whiteout(idmap, &m);
-	} else {
-		err = nexus_move(&m);
 	}
+	err = nexus_plock_move_begin(&locks, old_dentry, new_dentry, exchange);
+	if (!err)
+		err = left ? nexus_move_whiteout(idmap, &m) : nexus_move(&m);
+	nexus_plock_move_end(&locks, err);
 	if (err) {
 		dput(left);
 		return err;

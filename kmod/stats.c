@@ -43,6 +43,11 @@ static const char * const nexus_counter_names[NEXUS_C_MAX] = {
 	[NEXUS_C_dir_complete_hits] = "dir_complete_hits",
 	[NEXUS_C_look_aheads] = "look_aheads",
 	[NEXUS_C_sessions_lost] = "sessions_lost",
+	[NEXUS_C_plocks] = "plocks",
+	[NEXUS_C_plock_waits] = "plock_waits",
+	[NEXUS_C_plock_wakes] = "plock_wakes",
+	[NEXUS_C_plock_timeouts] = "plock_timeouts",
+	[NEXUS_C_plock_deadlocks] = "plock_deadlocks",
 };
 
 void nexus_count_add(enum nexus_counter c, u64 n)

@@ -39,6 +39,11 @@ enum nexus_counter {
 	NEXUS_C_dir_complete_hits,	/* negative lookups answered by a complete directory */
 	NEXUS_C_look_aheads,	/* listings that lookups made, for the names to come */
 	NEXUS_C_sessions_lost,		/* sessions lost */
+	NEXUS_C_plocks,			/* path locks taken, changes included */
+	NEXUS_C_plock_waits,		/* requests for one that had to wait */
+	NEXUS_C_plock_wakes,		/* times that somebody woke while waiting for one */
+	NEXUS_C_plock_timeouts,		/* requests that waited too long */
+	NEXUS_C_plock_deadlocks,	/* requests that would have waited for themselves */
 	NEXUS_C_MAX
 };
 

@@ -8,6 +8,7 @@
  *
  *   session		name of the session
  *   stats		counters of the module
+ *   locks		path locks of the zone; root's to read, as it names files
  *   zones/NAME		the zone of this mount
  *   cfg/...		settings of the zone, a file each
  */
@@ -18,12 +19,12 @@
 #include <linux/slab.h>
 #include <linux/stringhash.h>
 
-#include "nexusfs.h"
+#include "plock.h"
 
 #define NEXUS_CFG_NAMES_MAX	4096	/* entries of a folder below cfg/ */
 #define NEXUS_SETTINGS_MAX	65536	/* of a zone; a helper could go on for ever */
 
-static const char * const nexus_sys_top[] = { "session", "stats", "zones", "cfg" };
+static const char * const nexus_sys_top[] = { "session", "stats", "locks", "zones", "cfg" };
 
 static const struct inode_operations nexus_sys_dir_iops;
 static const struct file_operations nexus_sys_dir_fops;
@@ -121,7 +122,8 @@ static int nexus_sys_type(struct nexus_zone *zone, const char *path)
 
 	if (!*path || !strcmp(path, "zones") || !strcmp(path, "cfg"))
 		return S_IFDIR;
-	if (!strcmp(path, "session") || !strcmp(path, "stats"))
+	if (!strcmp(path, "session") || !strcmp(path, "stats") ||
+	    !strcmp(path, "locks"))
 		return S_IFREG;
 	if (!strncmp(path, "zones/", 6))
 		return strcmp(path + 6, zone->name) ? 0 : S_IFREG;
@@ -147,6 +149,9 @@ static struct inode *nexus_sys_inode(struct super_block *sb, char *path, int typ
 	ni->link = path;
 	inode->i_ino = nexus_sys_ino(path);
 	inode->i_mode = type == S_IFDIR ? S_IFDIR | 0555 : S_IFREG | 0444;
+	/* It names files that not everybody may see. */
+	if (!strcmp(path, "locks"))
+		inode->i_mode = S_IFREG | 0400;
 	inode->i_uid = GLOBAL_ROOT_UID;
 	inode->i_gid = GLOBAL_ROOT_GID;
 	ni->btime = inode_set_ctime_current(inode);
@@ -296,7 +301,7 @@ static int nexus_sys_iterate(struct file *file, struct dir_context *ctx)
 	if (!*path) {
 		for (i = 0; i < ARRAY_SIZE(nexus_sys_top); i++)
 			if (!nexus_sys_emit(ctx, path, nexus_sys_top[i],
-					    i >= 2, i))
+					    i >= 3, i))
 				break;
 		return 0;
 	}
@@ -342,6 +347,8 @@ static int nexus_sys_show(struct seq_file *m, void *v)
 	} else if (!strcmp(path, "session")) {
 		seq_printf(m, "%s\n", zone->session ?
 			   nexus_session_name(zone->session) : "none");
+	} else if (!strcmp(path, "locks")) {
+		nexus_plock_show(m, zone);
 	} else if (!strncmp(path, "zones/", 6)) {
 		nexus_show_zone(m, zone);
 	} else {

@@ -10,6 +10,7 @@
 #include <linux/vmalloc.h>
 
 #include "memstore.h"
+#include "plock.h"
 #include "quota.h"
 
 static DEFINE_SPINLOCK(nexus_zone_lock);
@@ -24,7 +25,9 @@ struct nexus_zone *nexus_zone_alloc(const char *name)
 	zone = kvzalloc(sizeof(*zone), GFP_KERNEL_ACCOUNT);
 	if (!zone)
 		return NULL;
-	if (nexus_quota_alloc(zone)) {
+	zone->plocks = nexus_plocks_alloc();
+	if (!zone->plocks || nexus_quota_alloc(zone)) {
+		nexus_plocks_free(zone->plocks);
 		kvfree(zone);
 		return NULL;
 	}
@@ -56,6 +59,7 @@ static void nexus_zone_release(struct kref *ref)
 	if (zone->session)
 		nexus_session_put(zone->session);
 	nexus_quota_free(zone);
+	nexus_plocks_free(zone->plocks);
 	kvfree(zone);
 }
 

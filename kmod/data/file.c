@@ -6,6 +6,7 @@
 #include <linux/splice.h>
 #include <linux/writeback.h>
 
+#include "../plock.h"
 #include "../quota.h"
 #include "../xattr.h"
 #include "data.h"
@@ -432,6 +433,12 @@ static int nexus_file_open(struct inode *inode, struct file *file)
 	return generic_file_open(inode, file);
 }
 
+static int nexus_file_release(struct inode *inode, struct file *file)
+{
+	nexus_plock_close(inode, file->private_data);
+	return 0;
+}
+
 const struct file_operations nexus_file_fops = {
 	.owner		= THIS_MODULE,
 	.llseek		= nexus_llseek,
@@ -440,6 +447,7 @@ const struct file_operations nexus_file_fops = {
 	.mmap		= nexus_mmap,
 	.open		= nexus_file_open,
 	.flush		= nexus_flush,
+	.release	= nexus_file_release,
 	.fsync		= nexus_fsync,
 	.splice_read	= nexus_splice_read,
 	.splice_write	= iter_file_splice_write,

@@ -45,7 +45,7 @@ TEST_F(mnt, what_it_says)
 	EXPECT_NE(NULL, strstr(nx_get(SYS "/zones/t"), "error: 0\n"));
 	FAILS(ENOENT, access(SYS "/zones/u", F_OK));
 	FAILS(ENOENT, access(SYS "/nothing", F_OK));
-	EXPECT_EQ(0, nx_sh("test \"$(ls " SYS " | tr '\\n' ' ')\" = 'cfg session stats zones '"));
+	EXPECT_EQ(0, nx_sh("test \"$(ls " SYS " | tr '\\n' ' ')\" = 'cfg locks session stats zones '"));
 	EXPECT_EQ(0, nx_sh("find " SYS " -type f -exec cat {} + > /dev/null"));
 	if (self->helper) {
 		EXPECT_STREQ("default\n", nx_get("/mnt/nexus/" SYS "/session"));

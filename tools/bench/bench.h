@@ -47,6 +47,7 @@ bool chosen(const char *line, const char *only);
 int meta_main(int argc, char **argv);
 int data_main(int argc, char **argv);
 int latency_main(int argc, char **argv);
+int plock_main(int argc, char **argv);
 int fill_main(char **argv);
 int visit_main(char **argv);
 

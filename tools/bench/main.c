@@ -3,6 +3,7 @@
  * bench meta FILES ONLY PLACE...	files and names, see meta.c
  * bench data MIB ONLY PLACE...		content, see data.c
  * bench latency MIB DIR		of single small reads and fsynced writes, see latency.c
+ * bench plock N HELD DIR		path locks beside flock, see plock.c
  *
  * bench fill|visit ...			many files, see fill.c
  *
@@ -217,13 +218,15 @@ int main(int argc, char **argv)
 		return meta_main(argc - 2, argv + 2);
 	if (argc > 4 && !strcmp(argv[1], "data"))
 		return data_main(argc - 2, argv + 2);
+	if (argc == 5 && !strcmp(argv[1], "plock"))
+		return plock_main(argc - 2, argv + 2);
 	if (argc == 4 && !strcmp(argv[1], "latency"))
 		return latency_main(argc - 2, argv + 2);
 	if (argc == 4 && !strcmp(argv[1], "fill"))
 		return fill_main(argv + 2);
 	if (argc == 5 && !strcmp(argv[1], "visit"))
 		return visit_main(argv + 2);
-	fprintf(stderr, "usage: bench meta|data SIZE ONLY PLACE... | latency MIB DIR | fill DIR FILES |\n"
+	fprintf(stderr, "usage: bench meta|data SIZE ONLY PLACE... | latency MIB DIR | plock N HELD DIR | fill DIR FILES |\n"
 		"             visit DIR FILES stat|read\n");
 	return 2;
 }

@@ -15,6 +15,7 @@ enum {
 	TAKES_OWNER		= 1 << 3,	/* of a quota */
 	TAKES_LIMITS		= 1 << 4,
 	TAKES_ALL		= 1 << 5,
+	TAKES_LOCK		= 1 << 6,
 };
 
 struct command {
@@ -61,6 +62,8 @@ static const struct command commands[] = {
 	  "set limits, or --grace", 1, 1, TAKES_OWNER | TAKES_LIMITS, cmd_quota_set },
 	{ "quota", "clear", "ZONE --user=NAME|...", "no limits any more", 1, 1,
 	  TAKES_OWNER, cmd_quota_clear },
+	{ NULL, "lock", "[--shared|--exclusive] PATH [-- COMMAND...]",
+	  "run a command with a path locked", 1, -1, TAKES_LOCK, cmd_lock },
 	{ NULL, "dump", "ZONE [FILE] [--data-dir DIR]",
 	  "the index of a zone at rest, as text", 1, 2, TAKES_DATA, cmd_dump },
 	{ NULL, "load", "ZONE [FILE] [--data-dir DIR]",
@@ -105,6 +108,9 @@ static void print_usage(FILE *out)
 	      "  --blocks, --inodes [SOFT/]HARD\n"
 	      "                    limits: 10G, 500K, none; an empty one stays\n"
 	      "  --grace TIME      how long a soft limit may be exceeded: 7d, 12h\n"
+	      "  --shared, --exclusive\n"
+	      "                    what others are kept from: to write, or anything\n"
+	      "  --timeout SECONDS how long to wait for a lock, 0 not at all; default forever\n"
 	      "\nexit status: 0 done, 1 failed, 2 wrong usage, 3 pack verify or a scrub\n"
 	      "found something wrong; see nexusctl(1)\n",
 	      out);
@@ -164,7 +170,8 @@ static int add_key_value(struct ctl *ctl, char *text)
 
 enum { OPT_SOCKET = 256, OPT_JSON, OPT_PROMETHEUS, OPT_STORE, OPT_ENDPOINT,
        OPT_REGION, OPT_PROFILE, OPT_DATA_DIR, OPT_CONFIG, OPT_WAIT, OPT_USER, OPT_GROUP, OPT_PROJECT, OPT_ZONE,
-       OPT_BLOCKS, OPT_INODES, OPT_GRACE, OPT_ALL };
+       OPT_BLOCKS, OPT_INODES, OPT_GRACE, OPT_ALL,
+       OPT_SHARED, OPT_EXCLUSIVE, OPT_TIMEOUT };
 
 static const struct option long_options[] = {
 	{ "socket", required_argument, NULL, OPT_SOCKET },
@@ -186,6 +193,9 @@ static const struct option long_options[] = {
 	{ "inodes", required_argument, NULL, OPT_INODES },
 	{ "grace", required_argument, NULL, OPT_GRACE },
 	{ "all", no_argument, NULL, OPT_ALL },
+	{ "shared", no_argument, NULL, OPT_SHARED },
+	{ "exclusive", no_argument, NULL, OPT_EXCLUSIVE },
+	{ "timeout", required_argument, NULL, OPT_TIMEOUT },
 	{ "help", no_argument, NULL, 'h' },
 	{ "version", no_argument, NULL, 'V' },
 	{ NULL, 0, NULL, 0 },
@@ -223,6 +233,15 @@ static int parse_options(struct ctl *ctl, int argc, char **argv,
 			break;
 		case OPT_ALL:
 			ctl->all = true;
+			break;
+		case OPT_SHARED:
+			ctl->shared = true;
+			break;
+		case OPT_EXCLUSIVE:
+			ctl->exclusive = true;
+			break;
+		case OPT_TIMEOUT:
+			ctl->timeout = optarg;
 			break;
 		case OPT_STORE:
 			ctl->store = optarg;
@@ -340,6 +359,9 @@ static int check_command(const struct ctl *ctl, const struct command *c)
 				   c->name);
 	if (ctl->all && !(c->takes & TAKES_ALL))
 		return usage_error("--all is only for pack compact, not for",
+				   c->name);
+	if ((ctl->shared || ctl->exclusive || ctl->timeout) && !(c->takes & TAKES_LOCK))
+		return usage_error("--shared, --exclusive and --timeout are only for lock, not for",
 				   c->name);
 	if (ctl->prometheus && ctl->json)
 		return usage_error("only one of --json and --prometheus", "");

@@ -29,6 +29,9 @@ struct ctl {
 	char *quota_blocks;		/* limits as given, or NULL */
 	char *quota_inodes;
 	const char *quota_grace;
+	bool shared;			/* lock */
+	bool exclusive;
+	const char *timeout;		/* seconds as given, or NULL */
 	struct nexus_option options[OPTIONS_MAX];
 	size_t n_options;
 	char **args;			/* after the words of the command */
@@ -96,6 +99,7 @@ int cmd_version(struct ctl *ctl);
 int cmd_stats(struct ctl *ctl);
 int cmd_dump(struct ctl *ctl);
 int cmd_load(struct ctl *ctl);
+int cmd_lock(struct ctl *ctl);
 int cmd_pack_compact(struct ctl *ctl);
 int cmd_pack_evict(struct ctl *ctl);
 int cmd_pack_list(struct ctl *ctl);

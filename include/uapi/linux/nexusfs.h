@@ -527,6 +527,68 @@ struct nexus_zone_next {
 #define NEXUS_IOC_RETIRE	_IOW(0xE6, 0x0a, struct nexus_retire)
 #define NEXUS_IOC_PRESENT	_IOW(0xE6, 0x0b, struct nexus_retire)
 
+/* ---- ioctls of files and directories: path locks -------------------- */
+/*
+ * Cooperative: reads and writes do not take them.  Documentation/locks.md is the
+ * contract.  A lock is the open file's (all descriptors that dup and fork made of it),
+ * which has one at most, and goes with the last of them.
+ */
+enum nexus_plock_kind {
+	NEXUS_PLOCK_NONE,
+	NEXUS_PLOCK_SHARED,
+	NEXUS_PLOCK_EXCLUSIVE,
+};
+
+/*
+ * LOCK takes @mode, CONVERT changes what is held to @mode; upgrades keep the shared
+ * lock until they have the exclusive one, downgrades never wait.
+ */
+struct nexus_plock_arg {
+	__u32	mode;		/* SHARED or EXCLUSIVE */
+	__u32	flags;		/* NEXUS_PLOCK_F_* */
+	__s64	timeout_ms;	/* 0: try; at most NEXUS_PLOCK_TIMEOUT_MAX */
+	__u64	reserved[2];
+};
+
+#define NEXUS_PLOCK_F_FOREVER	(1u << 0) /* wait without end; timeout_ms is 0 */
+
+#define NEXUS_PLOCK_TIMEOUT_MAX	2147483647
+
+enum nexus_plock_place {
+	NEXUS_PLOCK_FREE,	/* nothing is in the way */
+	NEXUS_PLOCK_HERE,	/* a lock on the same file or directory, */
+	NEXUS_PLOCK_ABOVE,	/* on a directory above, */
+	NEXUS_PLOCK_BELOW,	/* on something below; */
+	NEXUS_PLOCK_QUEUE,	/* somebody who waits and is not overtaken */
+};
+
+/* What is held by the open file, and one that is in the way of @mode. */
+struct nexus_plock_info {
+	__u32	mode;		/* in: SHARED or EXCLUSIVE */
+	__u32	held;		/* out: by this open file */
+	__u32	place;		/* out: NEXUS_PLOCK_FREE, ...; of the one in the way: */
+	__u32	other;		/* out: SHARED or EXCLUSIVE; NONE: not known */
+	__s32	pid;		/* out: who took it, as the caller sees it; 0: it does not */
+	__u32	flags;		/* 0 */
+	__u64	ino;		/* out: what it is on; 0: not known */
+	__u64	reserved[3];
+};
+
+/*
+ * All: -ENOTTY (not on nexusfs, in /__sys__/, a FIFO, socket or device), -EBADF (opened
+ * for neither reading nor writing), -EINVAL (unknown mode or flag, a timeout that is
+ * negative or too large, reserved fields), -EFAULT, -ENOMEM.
+ * LOCK: -EALREADY (has one).  CONVERT: -EALREADY (has it as @mode), -ENOENT (has none).
+ * Both: -EAGAIN (timeout 0), -ETIMEDOUT, -EDEADLK, -EBUSY (another thread waits with
+ * this open file), -EACCES and -EROFS (exclusive, may not write), -EINTR (a signal; with
+ * FOREVER the call goes on, at the end of the queue, if the handler has SA_RESTART).
+ * UNLOCK: no argument (-EINVAL); -ENOENT (has none), -EBUSY.
+ */
+#define NEXUS_IOC_PLOCK_LOCK	_IOW(0xE6, 0x40, struct nexus_plock_arg)
+#define NEXUS_IOC_PLOCK_UNLOCK	_IO(0xE6, 0x41)
+#define NEXUS_IOC_PLOCK_CONVERT	_IOW(0xE6, 0x42, struct nexus_plock_arg)
+#define NEXUS_IOC_PLOCK_GET	_IOWR(0xE6, 0x43, struct nexus_plock_info)
+
 /* ---- generic netlink ------------------------------------------------ */
 /* Documentation/netlink/nexusfs.yaml is the specification. */
 
@@ -630,5 +692,7 @@ NEXUS_UAPI_ASSERT(sizeof(struct nexus_retire) == 32);
 NEXUS_UAPI_ASSERT(sizeof(struct nexus_pack_range) == 8);
 NEXUS_UAPI_ASSERT(sizeof(struct nexus_zone_fail) == 128);
 NEXUS_UAPI_ASSERT(sizeof(struct nexus_zone_next) == 144);
+NEXUS_UAPI_ASSERT(sizeof(struct nexus_plock_arg) == 32);
+NEXUS_UAPI_ASSERT(sizeof(struct nexus_plock_info) == 56);
 
 #endif /* _UAPI_LINUX_NEXUSFS_H */
