@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Whether a results.json of tools/bench/run has everything it has to have.
+"""Whether a results.json and an ipc.json of tools/bench/run have everything they have to have.
 
-    tests/bench.py RESULTS STATUS
+    tests/bench.py RESULTS STATUS IPC STATUS
 
-STATUS is how tools/bench/run ended.  The lines are written down here a second time, so
+STATUS is how the run that left it ended.  The lines are written down here a second time, so
 that one that is lost is missed.
 """
 
@@ -12,6 +12,11 @@ import itertools
 import json
 import os
 import sys
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
+
+import bench_ipc  # noqa: E402
 
 PLACES = ("nexusfs", "ext4", "tmpfs", "fuse")
 
@@ -62,21 +67,28 @@ def problems(document):
             yield f"environment: no {key}"
 
 
+def judge(path, status, find):
+    """One text for each thing that is wrong with a run."""
+    if status != "0":
+        yield f"tools/bench/run: status {status}, {os.path.basename(path)}"
+    if not os.path.exists(path):
+        yield f"no {os.path.basename(path)}"
+        return
+    with open(path) as results:
+        yield from find(json.load(results))
+
+
 def main():
-    wrong = []
-    if sys.argv[2] != "0":
-        wrong.append(f"tools/bench/run: status {sys.argv[2]}")
-    if os.path.exists(sys.argv[1]):
-        with open(sys.argv[1]) as results:
-            wrong += problems(json.load(results))
-    else:
-        wrong.append("no results.json")
-    for text in wrong:
-        print("not ok - " + text)
-    if not wrong:
-        print("ok - every line on every filesystem")
-    print(f"PART: {0 if wrong else 1} passed, {len(wrong)} failed, 0 skipped")
-    return 1 if wrong else 0
+    passed = failed = 0
+    for what, wrong in (("every line on every filesystem", list(judge(*sys.argv[1:3], problems))),
+                        ("every means of passing messages", list(judge(*sys.argv[3:5], bench_ipc.problems)))):
+        for text in wrong:
+            print("not ok - " + text)
+        if not wrong:
+            print("ok - " + what)
+        passed, failed = passed + (not wrong), failed + len(wrong)
+    print(f"PART: {passed} passed, {failed} failed, 0 skipped")
+    return 1 if failed else 0
 
 
 sys.exit(main())

@@ -39,6 +39,10 @@ struct job {
 void die(const char *what);	/* ends the process; a measuring one fails its line */
 double now(void);		/* nanoseconds */
 void forget(const char *what);	/* sync, then what /proc/sys/vm/drop_caches takes */
+bool time_job(const struct job *job, double *burst, double *settled);	/* false: one has failed */
+void print_failed(const char *line, const char *place);	/* the last time_job() */
+void print_job(const char *line, const char *place, double units, double burst,
+	       double settled);
 void run_job(const char *line, const struct job *job, double units);
 int in_process(void (*fn)(const struct job *job, int proc), const struct job *job);
 struct place *places_of(int n, char **args);
@@ -48,6 +52,7 @@ int meta_main(int argc, char **argv);
 int data_main(int argc, char **argv);
 int latency_main(int argc, char **argv);
 int plock_main(int argc, char **argv);
+int ipc_main(char **argv);
 int fill_main(char **argv);
 int visit_main(char **argv);
 

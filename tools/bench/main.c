@@ -5,6 +5,7 @@
  * bench latency MIB DIR		of single small reads and fsynced writes, see latency.c
  * bench plock N HELD DIR		path locks beside flock, see plock.c
  *
+ * bench ipc ROUNDS MS ONLY DIR TMPFS	messages between processes, see ipc.c
  * bench fill|visit ...			many files, see fill.c
  *
  * PLACE is NAME=DIRECTORY or NAME=DIRECTORY=STATE, where STATE is the zone's file below
@@ -140,10 +141,10 @@ int in_process(void (*fn)(const struct job *job, int proc), const struct job *jo
 	return bad;
 }
 
-void run_job(const char *line, const struct job *job, double units)
+bool time_job(const struct job *job, double *burst, double *settled)
 {
-	double from, burst = 0, settled = 0;
 	int proc, status, bad = 0, go[2];
+	double from;
 
 	shared->why[0] = '\0';
 	if (pipe(go))
@@ -163,25 +164,47 @@ void run_job(const char *line, const struct job *job, double units)
 	close(go[1]);
 	while (wait(&status) > 0)
 		bad |= status;
-	if (bad && line) {
-		printf("%s %s failed %s\n", line, job->place->name,
-		       shared->why[0] ? shared->why : "killed");
-		fflush(stdout);
-	}
-	if (bad || !line)
-		return;
+	if (bad)
+		return false;
+	*burst = 0;
+	*settled = 0;
 	for (proc = 0; proc < job->procs; proc++) {
-		if (shared->worked[proc] > burst)
-			burst = shared->worked[proc];
-		if (shared->settled[proc] > settled)
-			settled = shared->settled[proc];
+		if (shared->worked[proc] - from > *burst)
+			*burst = shared->worked[proc] - from;
+		if (shared->settled[proc] - from > *settled)
+			*settled = shared->settled[proc] - from;
 	}
 	if (job->place->state && job->changes) {
 		wait_applied(job->place->state);
-		settled = now();
+		*settled = now() - from;
 	}
-	printf("%s %s %.6f %.0f %.0f\n", line, job->place->name, units, burst - from, settled - from);
+	return true;
+}
+
+void print_failed(const char *line, const char *place)
+{
+	printf("%s %s failed %s\n", line, place, shared->why[0] ? shared->why : "killed");
 	fflush(stdout);
+}
+
+void print_job(const char *line, const char *place, double units, double burst,
+	       double settled)
+{
+	printf("%s %s %.6f %.0f %.0f\n", line, place, units, burst, settled);
+	fflush(stdout);
+}
+
+void run_job(const char *line, const struct job *job, double units)
+{
+	double burst, settled;
+	bool good = time_job(job, &burst, &settled);
+
+	if (!line)
+		return;
+	if (good)
+		print_job(line, job->place->name, units, burst, settled);
+	else
+		print_failed(line, job->place->name);
 }
 
 struct place *places_of(int n, char **args)
@@ -222,11 +245,13 @@ int main(int argc, char **argv)
 		return plock_main(argc - 2, argv + 2);
 	if (argc == 4 && !strcmp(argv[1], "latency"))
 		return latency_main(argc - 2, argv + 2);
+	if (argc == 7 && !strcmp(argv[1], "ipc"))
+		return ipc_main(argv + 2);
 	if (argc == 4 && !strcmp(argv[1], "fill"))
 		return fill_main(argv + 2);
 	if (argc == 5 && !strcmp(argv[1], "visit"))
 		return visit_main(argv + 2);
 	fprintf(stderr, "usage: bench meta|data SIZE ONLY PLACE... | latency MIB DIR | plock N HELD DIR | fill DIR FILES |\n"
-		"             visit DIR FILES stat|read\n");
+		"             visit DIR FILES stat|read | ipc ROUNDS MS ONLY DIR TMPFS\n");
 	return 2;
 }
