@@ -10,6 +10,10 @@ long nexus_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	switch (cmd) {
 	case NEXUS_IOC_RING_CREATE:
 		return nexus_ring_create(file, arg);
+	case NEXUS_IOC_RING_STAT_AT:
+	case NEXUS_IOC_RING_PEEK_AT:
+	case NEXUS_IOC_RING_CLOSE_AT:
+		return nexus_ring_at(file, cmd, arg);
 	default:
 		return nexus_ring_ioctl(file, cmd, arg);
 	}

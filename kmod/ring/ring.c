@@ -267,6 +267,19 @@ out:
 	return ring;
 }
 
+struct nexus_ring *nexus_ring_find(struct inode *inode)
+{
+	struct nexus_inode *ni = NEXUS_I(inode);
+	struct nexus_ring *ring;
+
+	mutex_lock(&ni->load_mutex);
+	ring = xa_load(&ni->zone->rings, inode->i_ino);
+	if (ring)
+		ring->users++;
+	mutex_unlock(&ni->load_mutex);
+	return ring;
+}
+
 void nexus_ring_put(struct inode *inode, struct nexus_ring *ring)
 {
 	struct nexus_inode *ni = NEXUS_I(inode);
