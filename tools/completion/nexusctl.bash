@@ -18,7 +18,7 @@ _nexusctl() {
 			socket=(--socket "${COMP_WORDS[i + 1]}")
 			i=$((i + 1))
 			;;
-		--store | --option | -o | --endpoint | --region | --profile | --data-dir | --config | --wait)
+		--capacity | --mode | --store | --option | -o | --endpoint | --region | --profile | --data-dir | --config | --wait)
 			i=$((i + 1))
 			;;
 		-*) ;;
@@ -39,14 +39,14 @@ _nexusctl() {
 		mapfile -t COMPREPLY < <(compgen -W 'localdisk' -- "$cur")
 		return
 		;;
-	--option | -o | --endpoint | --region | --profile | --wait)
+	--capacity | --mode | --option | -o | --endpoint | --region | --profile | --wait)
 		return
 		;;
 	esac
 
 	local choices
 	case "${words[*]}" in
-	'') choices='status zone pack scrub quota dump load stats version help --socket --json --help --version' ;;
+	'') choices='status zone pack scrub quota pipe dump load stats version help --socket --json --help --version' ;;
 	zone) choices='create list info upgrade' ;;
 	'zone create') choices='--store --option --endpoint --region --profile --socket --json' ;;
 	'zone create '*) choices='--store --option --endpoint --region --profile --socket --json' ;;
@@ -60,6 +60,19 @@ _nexusctl() {
 	'quota set '*) choices='--user --group --project --zone --blocks --inodes --grace --socket' ;;
 	'quota list' | 'quota get' | 'quota clear') choices="$(_nexusctl_zones) --user --group --project --zone --socket --json" ;;
 	'quota list '* | 'quota get '* | 'quota clear '*) choices='--user --group --project --zone --socket --json' ;;
+	pipe) choices='create list stat peek close send recv' ;;
+	'pipe create')
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur"; compgen -W '--capacity --mode' -- "$cur")
+		return
+		;;
+	'pipe list')
+		mapfile -t COMPREPLY < <(compgen -d -- "$cur"; compgen -W '--recursive --json' -- "$cur")
+		return
+		;;
+	'pipe stat' | 'pipe peek' | 'pipe close' | 'pipe send' | 'pipe recv')
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur"; compgen -W '--json' -- "$cur")
+		return
+		;;
 	dump | load) choices="$(_nexusctl_zones) --data-dir --config --wait --json" ;;
 	'dump '* | 'load '*)
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur"; compgen -W '--data-dir --config --wait --json' -- "$cur")

@@ -15,6 +15,8 @@ enum {
 	TAKES_OWNER		= 1 << 3,	/* of a quota */
 	TAKES_LIMITS		= 1 << 4,
 	TAKES_ALL		= 1 << 5,
+	TAKES_CAPACITY		= 1 << 6,	/* and a mode */
+	TAKES_RECURSIVE		= 1 << 7,
 };
 
 struct command {
@@ -61,6 +63,17 @@ static const struct command commands[] = {
 	  "set limits, or --grace", 1, 1, TAKES_OWNER | TAKES_LIMITS, cmd_quota_set },
 	{ "quota", "clear", "ZONE --user=NAME|...", "no limits any more", 1, 1,
 	  TAKES_OWNER, cmd_quota_clear },
+	{ "pipe", "create", "PATH [--capacity BYTES] [--mode OCTAL]",
+	  "make a ring, a FIFO of messages", 1, 1, TAKES_CAPACITY, cmd_pipe_create },
+	{ "pipe", "list", "[DIR] [-r]", "the rings in a directory", 0, 1, TAKES_RECURSIVE,
+	  cmd_pipe_list },
+	{ "pipe", "stat", "PATH", "what is in a ring, and who has it open", 1, 1, 0,
+	  cmd_pipe_stat },
+	{ "pipe", "peek", "PATH", "its next message, which stays", 1, 1, 0, cmd_pipe_peek },
+	{ "pipe", "close", "PATH", "nothing more is sent", 1, 1, 0, cmd_pipe_close },
+	{ "pipe", "send", "PATH [MESSAGE]", "send a message, or standard input as one", 1, 2, 0,
+	  cmd_pipe_send },
+	{ "pipe", "recv", "PATH", "receive a message", 1, 1, 0, cmd_pipe_recv },
 	{ NULL, "dump", "ZONE [FILE] [--data-dir DIR]",
 	  "the index of a zone at rest, as text", 1, 2, TAKES_DATA, cmd_dump },
 	{ NULL, "load", "ZONE [FILE] [--data-dir DIR]",
@@ -105,6 +118,9 @@ static void print_usage(FILE *out)
 	      "  --blocks, --inodes [SOFT/]HARD\n"
 	      "                    limits: 10G, 500K, none; an empty one stays\n"
 	      "  --grace TIME      how long a soft limit may be exceeded: 7d, 12h\n"
+	      "  --capacity BYTES  how much a ring holds: 4096, 64K, 1M; default 64K\n"
+	      "  --mode OCTAL      permissions of a ring; default 666 less the umask\n"
+	      "  -r, --recursive   rings in directories below, too\n"
 	      "\nexit status: 0 done, 1 failed, 2 wrong usage, 3 pack verify or a scrub\n"
 	      "found something wrong; see nexusctl(1)\n",
 	      out);
@@ -164,7 +180,8 @@ static int add_key_value(struct ctl *ctl, char *text)
 
 enum { OPT_SOCKET = 256, OPT_JSON, OPT_PROMETHEUS, OPT_STORE, OPT_ENDPOINT,
        OPT_REGION, OPT_PROFILE, OPT_DATA_DIR, OPT_CONFIG, OPT_WAIT, OPT_USER, OPT_GROUP, OPT_PROJECT, OPT_ZONE,
-       OPT_BLOCKS, OPT_INODES, OPT_GRACE, OPT_ALL };
+       OPT_BLOCKS, OPT_INODES, OPT_GRACE, OPT_ALL,
+       OPT_CAPACITY, OPT_MODE };
 
 static const struct option long_options[] = {
 	{ "socket", required_argument, NULL, OPT_SOCKET },
@@ -186,6 +203,9 @@ static const struct option long_options[] = {
 	{ "inodes", required_argument, NULL, OPT_INODES },
 	{ "grace", required_argument, NULL, OPT_GRACE },
 	{ "all", no_argument, NULL, OPT_ALL },
+	{ "capacity", required_argument, NULL, OPT_CAPACITY },
+	{ "mode", required_argument, NULL, OPT_MODE },
+	{ "recursive", no_argument, NULL, 'r' },
 	{ "help", no_argument, NULL, 'h' },
 	{ "version", no_argument, NULL, 'V' },
 	{ NULL, 0, NULL, 0 },
@@ -210,7 +230,7 @@ static int parse_options(struct ctl *ctl, int argc, char **argv,
 
 	opterr = 0;
 	while (ret == EXIT_OK &&
-	       (c = getopt_long(argc, argv, ":o:hV", long_options, NULL)) >= 0) {
+	       (c = getopt_long(argc, argv, ":o:rhV", long_options, NULL)) >= 0) {
 		switch (c) {
 		case OPT_SOCKET:
 			ctl->socket = optarg;
@@ -265,6 +285,15 @@ static int parse_options(struct ctl *ctl, int argc, char **argv,
 			break;
 		case OPT_GRACE:
 			ctl->quota_grace = optarg;
+			break;
+		case OPT_CAPACITY:
+			ctl->capacity = optarg;
+			break;
+		case OPT_MODE:
+			ctl->mode = optarg;
+			break;
+		case 'r':
+			ctl->recursive = true;
 			break;
 		case 'o':
 			ret = add_key_value(ctl, optarg);
@@ -341,6 +370,11 @@ static int check_command(const struct ctl *ctl, const struct command *c)
 	if (ctl->all && !(c->takes & TAKES_ALL))
 		return usage_error("--all is only for pack compact, not for",
 				   c->name);
+	if ((ctl->capacity || ctl->mode) && !(c->takes & TAKES_CAPACITY))
+		return usage_error("--capacity and --mode are only for pipe create, not for",
+				   c->name);
+	if (ctl->recursive && !(c->takes & TAKES_RECURSIVE))
+		return usage_error("--recursive is only for pipe list, not for", c->name);
 	if (ctl->prometheus && ctl->json)
 		return usage_error("only one of --json and --prometheus", "");
 	return -1;
