@@ -5,6 +5,9 @@
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 # shellcheck source-path=SCRIPTDIR
 . "$here/tap.sh"
+# shellcheck source-path=SCRIPTDIR
+. "$here/supervised.sh"
+supervise=$here/../../tools/vm/supervise
 work=$dir/pipes
 
 need() {
@@ -17,8 +20,7 @@ need() {
 
 # field NAME [RING]: of pipe stat --json.
 field() {
-	nexusctl --json pipe stat "${2:-ring}" |
-		python3 -c 'import json, sys; print(json.load(sys.stdin)[sys.argv[1]])' "$1"
+	nexusctl --json pipe stat "${2:-ring}" | sed -n "s/,\$//; s/^ *\"$1\": //p"
 }
 
 has() { [ "$(field "$1")" = "$2" ]; }
@@ -193,10 +195,10 @@ want = {"path": "ring", "capacity": 1000, "bytes": 3, "messages": 1, "next": 3, 
 	"closed": False, "sent": 2, "sent_bytes": 8, "received": 1, "received_bytes": 5, "full": 0}
 assert got == want, got'
 	nexusctl pipe close ring
-	has closed True
+	has closed true
 	nexusctl pipe stat ring | grep -q '^open:.*, closed$'
 	exec 9<&-
-	has closed False
+	has closed false
 	# By a link, and from elsewhere.
 	ln -s "$work/ring" link
 	mkdir sub
@@ -227,6 +229,15 @@ import json, sys
 m = json.load(sys.stdin)
 assert m == {"path": "ring", "bytes": 5, "base64": "Zmlyc3Q="}, m'
 	has messages 2
+	# Every length at the end of base64.
+	local text
+	[ "$(nexusctl pipe recv ring)$(nexusctl pipe recv ring)" = firstsecond ]
+	for text in 1 12 123 first; do
+		nexusctl pipe send ring $text
+		nexusctl --json pipe peek ring | grep -qF "\"$(printf %s $text | base64)\""
+		[ $text = first ] || nexusctl pipe recv ring > "$tap_tmp/got"
+	done
+	has messages 1
 	exec 9<&-
 	# It is there while nobody has the ring open.
 	[ "$(nexusctl pipe peek ring)" = first ]
@@ -314,6 +325,50 @@ assert got == [("a/an other", 5, 0), ("a/b/quo\"te", 65536, 0)], got'
 	[ "$(wc -l < "$tap_tmp/err")" = 1 ]
 }
 
+# A ring is there after a remount, and what was in it is not.
+test_remount() {
+	need
+	need_helper
+	[ "$dir" = /mnt/nexus ] || skip "needs /mnt/nexus"
+	nexusctl pipe create ring --capacity 12345 --mode 640
+	exec 9<> ring
+	nexusctl pipe send ring gone
+	exec 9<&-
+	cd /
+	umount "$dir"
+	fsck.nexusfs root
+	mount -t nexusfs root "$dir"
+	cd "$work"
+	has capacity 12345
+	has messages 0
+	[ "$(stat -c %a ring)" = 640 ]
+	exec 9<> ring
+	nexusctl pipe send ring there
+	[ "$(nexusctl pipe recv ring)" = there ]
+	exec 9<&-
+}
+
+# Made, used, moved and removed while nobody is there to ask.
+test_without_helper() {
+	need
+	need_helper
+	nexusctl pipe create ring
+	take_helper_away
+	nexusctl pipe create new || { release; return 1; }
+	exec 9<> ring 8<> new
+	timeout 60 nexusctl pipe send ring hello || { release; return 1; }
+	timeout 60 nexusctl pipe send new "hello, too" || { release; return 1; }
+	mv new other
+	[ "$(timeout 60 nexusctl pipe recv ring)" = hello ] || { release; return 1; }
+	[ "$(timeout 60 nexusctl pipe recv other)" = "hello, too" ] || { release; return 1; }
+	exec 9<&- 8<&-
+	timeout 60 nexusctl pipe list || { release; return 1; }
+	rm ring
+	release
+	until_true 60 nexusctl status
+	[ "$(field capacity other)" = 65536 ]
+}
+
 # Without privileges, and by more than one at once.
 test_by_nobody() {
 	need
@@ -326,6 +381,11 @@ test_by_nobody() {
 
 tap_cleanup() {
 	cd /
+	release
+	if ! mountpoint -q "$dir"; then
+		"$supervise" start 2> /dev/null || true
+		mount -t nexusfs root "$dir" || true
+	fi
 	mountpoint -q "$work/there" && umount "$work/there"
 	rm -rf "$work"
 }
