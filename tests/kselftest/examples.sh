@@ -70,6 +70,8 @@ test_python_to_c() { pair python c; }
 test_python_to_python() { pair python python; }
 test_shell_to_c() { pair shell c; }
 
+readers() { nexusctl --json pipe stat jobs | grep -q "\"readers\": $1,"; }
+
 # Senders and receivers of every kind at one ring: each line goes to one of them.
 test_all_at_once() {
 	need
@@ -81,6 +83,8 @@ test_all_at_once() {
 		receiver $kind > "$tap_tmp/got.$kind" 9<&- &
 		pids+=($!)
 	done
+	# One that comes when all senders are gone would wait for others.
+	until_true 100 readers 3
 	for kind in c python shell; do
 		seq -f "$kind %g" 1 1000 | sender $kind 9<&- &
 		pids+=($!)
