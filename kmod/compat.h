@@ -188,6 +188,17 @@ static inline struct dentry *nexus_lookup_one(struct mnt_idmap *idmap, const cha
 #endif
 }
 
+/* Without i_rwsem. */
+static inline struct dentry *nexus_lookup_one_unlocked(struct mnt_idmap *idmap, const char *name,
+						       int len, struct dentry *dir)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 16, 0)
+	return lookup_one_unlocked(idmap, &QSTR_LEN(name, len), dir);
+#else
+	return lookup_one_unlocked(idmap, name, dir, len);
+#endif
+}
+
 /* Who makes a name may be told of a delegation of the directory since 7.0; we have none. */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 0, 0)
 #define nexus_vfs_mknod(idmap, dir, dentry, mode, dev) \

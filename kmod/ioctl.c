@@ -18,6 +18,10 @@ long nexus_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return nexus_plock_ioctl_release(file, arg);
 	case NEXUS_IOC_PLOCK_GET:
 		return nexus_plock_ioctl_get(file, (void __user *)arg);
+	case NEXUS_IOC_RING_STAT_AT:
+	case NEXUS_IOC_RING_PEEK_AT:
+	case NEXUS_IOC_RING_CLOSE_AT:
+		return nexus_ring_at(file, cmd, arg);
 	default:
 		return nexus_ring_ioctl(file, cmd, arg);
 	}

@@ -30,12 +30,13 @@ static void nexus_ring_part(struct nexus_ring *ring, fmode_t mode)
 	mutex_unlock(&ring->open_mutex);
 }
 
-/* For whoever opens the other side: interruptible, as for every FIFO. */
+/* For whoever opens the other side, or closes the ring: interruptible, as for every FIFO. */
 static int nexus_ring_wait_open(struct nexus_ring *ring, struct nexus_ring_side *side,
 				unsigned int seen)
 {
 	return wait_event_interruptible(ring->open_wait,
-					READ_ONCE(side->seen) != seen);
+					READ_ONCE(side->seen) != seen ||
+					READ_ONCE(ring->closed));
 }
 
 static int nexus_ring_open_sides(struct nexus_ring *ring, struct file *file,

@@ -10,13 +10,12 @@
 
 /* ---- making one ------------------------------------------------------------------ */
 
-/* Length of the name, or -errno. */
-static int nexus_ring_name_len(const struct nexus_ring_create *rc)
+int nexus_ring_name_len(const u8 bytes[256])
 {
-	const char *name = (const char *)rc->name;
-	size_t len = strnlen(name, sizeof(rc->name));
+	const char *name = (const char *)bytes;
+	size_t len = strnlen(name, 256);
 
-	if (len == sizeof(rc->name))
+	if (len == 256)
 		return -ENAMETOOLONG;
 	if (!len || memchr(name, '/', len) || !strcmp(name, ".") || !strcmp(name, ".."))
 		return -EINVAL;
@@ -66,7 +65,7 @@ long nexus_ring_create(struct file *file, unsigned long arg)
 		return -EFAULT;
 	if (rc.flags || rc.mode & ~07777)
 		return -EINVAL;
-	len = nexus_ring_name_len(&rc);
+	len = nexus_ring_name_len(rc.name);
 	if (len < 0)
 		return len;
 	err = nexus_ring_capacity_ok(rc.capacity);
@@ -82,32 +81,39 @@ long nexus_ring_create(struct file *file, unsigned long arg)
 
 /* ---- looking --------------------------------------------------------------------- */
 
-static long nexus_ring_stat(struct nexus_ring *ring, unsigned long arg)
+void nexus_ring_fill_stat(struct nexus_ring *ring, struct nexus_ring_stat *st)
 {
-	struct nexus_ring_stat st = {
+	*st = (struct nexus_ring_stat){
 		.capacity	= ring->capacity,
 		.full		= atomic64_read(&ring->send.waits),
 		.empty		= atomic64_read(&ring->recv.waits),
 	};
 
 	mutex_lock(&ring->open_mutex);
-	st.readers = ring->recv.files;
-	st.writers = ring->send.files;
-	st.flags = ring->closed ? NEXUS_RING_CLOSED : 0;
+	st->readers = ring->recv.files;
+	st->writers = ring->send.files;
+	st->flags = ring->closed ? NEXUS_RING_CLOSED : 0;
 	mutex_unlock(&ring->open_mutex);
 	/* In this order: what was received was sent. */
 	mutex_lock(&ring->recv.mutex);
-	st.received = ring->recv.count;
-	st.received_bytes = ring->recv.bytes;
+	st->received = ring->recv.count;
+	st->received_bytes = ring->recv.bytes;
 	mutex_lock(&ring->send.mutex);
-	st.sent = ring->send.count;
-	st.sent_bytes = ring->send.bytes;
+	st->sent = ring->send.count;
+	st->sent_bytes = ring->send.bytes;
 	mutex_unlock(&ring->send.mutex);
-	if (st.sent != st.received)
-		nexus_ringbuf_get_len(ring->data, ring->size, ring->recv.pos, &st.next);
+	if (st->sent != st->received)
+		nexus_ringbuf_get_len(ring->data, ring->size, ring->recv.pos, &st->next);
 	mutex_unlock(&ring->recv.mutex);
-	st.messages = st.sent - st.received;
-	st.bytes = st.sent_bytes - st.received_bytes;
+	st->messages = st->sent - st->received;
+	st->bytes = st->sent_bytes - st->received_bytes;
+}
+
+static long nexus_ring_stat(struct nexus_ring *ring, unsigned long arg)
+{
+	struct nexus_ring_stat st;
+
+	nexus_ring_fill_stat(ring, &st);
 	return copy_to_user((void __user *)arg, &st, sizeof(st)) ? -EFAULT : 0;
 }
 
@@ -131,30 +137,37 @@ static int nexus_ring_look(struct nexus_ring *ring, struct iov_iter *to)
 	return ret;
 }
 
-static long nexus_ring_peek(struct file *file, unsigned long arg)
+int nexus_ring_peek(struct nexus_ring *ring, const struct nexus_ring_peek *peek)
+{
+	struct iov_iter to;
+	int ret;
+
+	for (;;) {
+		ret = import_ubuf(ITER_DEST, u64_to_user_ptr(peek->buf), peek->len, &to);
+		if (ret)
+			return ret;
+		ret = nexus_ring_look(ring, &to);
+		if (ret)
+			return ret;
+		if (fault_in_iov_iter_writeable(&to, min_t(size_t, peek->len, ring->capacity)))
+			return -EFAULT;
+		if (fatal_signal_pending(current))
+			return -EINTR;
+	}
+}
+
+static long nexus_ring_peek_file(struct file *file, unsigned long arg)
 {
 	struct nexus_ring *ring = ((struct nexus_ring_file *)file->private_data)->ring;
 	struct nexus_ring_peek __user *user = (void __user *)arg;
 	struct nexus_ring_peek peek;
-	struct iov_iter to;
 	int ret;
 
 	if (!(file->f_mode & FMODE_READ))
 		return -EBADF;
 	if (copy_from_user(&peek, user, sizeof(peek)))
 		return -EFAULT;
-	for (;;) {
-		ret = import_ubuf(ITER_DEST, u64_to_user_ptr(peek.buf), peek.len, &to);
-		if (ret)
-			return ret;
-		ret = nexus_ring_look(ring, &to);
-		if (ret)
-			break;
-		if (fault_in_iov_iter_writeable(&to, min_t(size_t, peek.len, ring->capacity)))
-			return -EFAULT;
-		if (fatal_signal_pending(current))
-			return -EINTR;
-	}
+	ret = nexus_ring_peek(ring, &peek);
 	if (ret < 0)
 		return ret;
 	return put_user((u32)ret, &user->next);
@@ -174,19 +187,27 @@ static long nexus_ring_fionread(struct nexus_ring *ring, unsigned long arg)
 
 /* ---- changing ---------------------------------------------------------------------- */
 
-static long nexus_ring_close(struct file *file)
+int nexus_ring_close(struct nexus_ring *ring)
+{
+	int err = -ENXIO;
+
+	mutex_lock(&ring->open_mutex);
+	if (ring->send.files || ring->recv.files) {
+		WRITE_ONCE(ring->closed, true);
+		nexus_ring_break(&ring->send, -EPIPE);
+		nexus_ring_break(&ring->recv, -ENODATA);
+		wake_up_interruptible_all(&ring->open_wait);
+		err = 0;
+	}
+	mutex_unlock(&ring->open_mutex);
+	return err;
+}
+
+static long nexus_ring_close_file(struct file *file)
 {
 	struct nexus_ring *ring = ((struct nexus_ring_file *)file->private_data)->ring;
 
-	if (!(file->f_mode & FMODE_WRITE))
-		return -EBADF;
-	mutex_lock(&ring->open_mutex);
-	WRITE_ONCE(ring->closed, true);
-	nexus_ring_break(&ring->send, -EPIPE);
-	nexus_ring_break(&ring->recv, -ENODATA);
-	wake_up_interruptible_all(&ring->open_wait);
-	mutex_unlock(&ring->open_mutex);
-	return 0;
+	return file->f_mode & FMODE_WRITE ? nexus_ring_close(ring) : -EBADF;
 }
 
 static long nexus_ring_mode(struct file *file, unsigned long arg)
@@ -258,9 +279,9 @@ long nexus_ring_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	case NEXUS_IOC_RING_STAT:
 		return nexus_ring_stat(rf->ring, arg);
 	case NEXUS_IOC_RING_CLOSE:
-		return nexus_ring_close(file);
+		return nexus_ring_close_file(file);
 	case NEXUS_IOC_RING_PEEK:
-		return nexus_ring_peek(file, arg);
+		return nexus_ring_peek_file(file, arg);
 	case NEXUS_IOC_RING_SEND:
 	case NEXUS_IOC_RING_RECV:
 		return nexus_ring_batch(file, cmd, (void __user *)arg, false);

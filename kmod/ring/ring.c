@@ -104,7 +104,6 @@ static void nexus_ring_side_init(struct nexus_ring_side *side, u64 avail, bool d
 	nexus_credit_init(&side->credit, avail, drain);
 	/* Nobody is on the other side yet. */
 	nexus_credit_break(&side->credit, err, &wakes);
-	mutex_init(&side->mutex);
 	init_waitqueue_head(&side->poll);
 }
 
@@ -130,6 +129,9 @@ static struct nexus_ring *nexus_ring_alloc(struct inode *inode, u32 capacity)
 	init_waitqueue_head(&ring->open_wait);
 	nexus_ring_side_init(&ring->send, capacity, false, -EPIPE);
 	nexus_ring_side_init(&ring->recv, 0, true, -ENODATA);
+	/* Classes of their own: who takes both takes that of @recv first. */
+	mutex_init(&ring->recv.mutex);
+	mutex_init(&ring->send.mutex);
 	return ring;
 
 out_uncharge:
@@ -263,6 +265,19 @@ struct nexus_ring *nexus_ring_get(struct inode *inode)
 	}
 	ring->users++;
 out:
+	mutex_unlock(&ni->load_mutex);
+	return ring;
+}
+
+struct nexus_ring *nexus_ring_find(struct inode *inode)
+{
+	struct nexus_inode *ni = NEXUS_I(inode);
+	struct nexus_ring *ring;
+
+	mutex_lock(&ni->load_mutex);
+	ring = xa_load(&ni->zone->rings, inode->i_ino);
+	if (ring)
+		ring->users++;
 	mutex_unlock(&ni->load_mutex);
 	return ring;
 }

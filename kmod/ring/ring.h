@@ -66,6 +66,8 @@ int nexus_ring_capacity_ok(u64 capacity);
 void nexus_ring_set(struct inode *inode, u64 capacity);
 /* The ring of an inode, made when there is none, for one more user; ERR_PTR. May sleep. */
 struct nexus_ring *nexus_ring_get(struct inode *inode);
+/* The same, but NULL when there is none.  May sleep. */
+struct nexus_ring *nexus_ring_find(struct inode *inode);
 void nexus_ring_put(struct inode *inode, struct nexus_ring *ring);
 /* Another capacity, which the caller may have.  0, -EBUSY, -EDQUOT, -ENOMEM. */
 int nexus_ring_resize(struct nexus_ring *ring, u32 capacity);
@@ -89,12 +91,22 @@ bool nexus_ring_copy_in(struct nexus_ring *ring, u32 pos, u32 len,
 bool nexus_ring_copy_out(struct nexus_ring *ring, u32 pos, u32 len,
 			 struct iov_iter *to);
 
+/* at.c: the ioctls of a directory on a ring that is not opened; may sleep. */
+long nexus_ring_at(struct file *dir, unsigned int cmd, unsigned long arg);
+
 /* batch.c */
 long nexus_ring_send_batch(struct file *file, struct nexus_ring_batch *batch, bool nowait);
 long nexus_ring_recv_batch(struct file *file, struct nexus_ring_batch *batch, bool nowait);
 
 /* ioctl.c */
 long nexus_ring_create(struct file *file, unsigned long arg);
+/* Length of a name in an ioctl's argument; -ENAMETOOLONG, -EINVAL. */
+int nexus_ring_name_len(const u8 bytes[256]);
+void nexus_ring_fill_stat(struct nexus_ring *ring, struct nexus_ring_stat *st);
+/* Length of the next message, its beginning at @peek; -EAGAIN, -EFAULT, -EINTR.  May sleep. */
+int nexus_ring_peek(struct nexus_ring *ring, const struct nexus_ring_peek *peek);
+/* -ENXIO: nobody has it open. */
+int nexus_ring_close(struct nexus_ring *ring);
 long nexus_ring_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
 int nexus_ring_uring_cmd(struct io_uring_cmd *cmd, unsigned int issue_flags);
 

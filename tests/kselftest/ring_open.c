@@ -316,6 +316,7 @@ TEST_F(dir, no_herd)
 	for (i = 0; i < HERD; i++) {
 		GET(pid[i], fork());
 		if (!pid[i]) {
+			close(fd[1]);
 			fd[0] = again(O_RDONLY);
 			while (read(fd[0], buf, sizeof(buf)) > 0)
 				;

@@ -18,7 +18,7 @@ _nexusctl() {
 			socket=(--socket "${COMP_WORDS[i + 1]}")
 			i=$((i + 1))
 			;;
-		--store | --option | -o | --endpoint | --region | --profile | --data-dir | --config | --wait | --timeout)
+		--capacity | --mode | --store | --option | -o | --endpoint | --region | --profile | --data-dir | --config | --wait | --timeout)
 			i=$((i + 1))
 			;;
 		-*) ;;
@@ -39,14 +39,14 @@ _nexusctl() {
 		mapfile -t COMPREPLY < <(compgen -W 'localdisk' -- "$cur")
 		return
 		;;
-	--option | -o | --endpoint | --region | --profile | --wait | --timeout)
+	--capacity | --mode | --option | -o | --endpoint | --region | --profile | --wait | --timeout)
 		return
 		;;
 	esac
 
 	local choices
 	case "${words[*]}" in
-	'') choices='status zone pack scrub quota lock dump load stats version help --socket --json --help --version' ;;
+	'') choices='status zone pack scrub quota pipe lock dump load stats version help --socket --json --help --version' ;;
 	zone) choices='create list info upgrade' ;;
 	'zone create') choices='--store --option --endpoint --region --profile --socket --json' ;;
 	'zone create '*) choices='--store --option --endpoint --region --profile --socket --json' ;;
@@ -62,6 +62,19 @@ _nexusctl() {
 	'quota list '* | 'quota get '* | 'quota clear '*) choices='--user --group --project --zone --socket --json' ;;
 	lock*)
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur"; compgen -W '--shared --exclusive --timeout --json --' -- "$cur")
+		return
+		;;
+	pipe) choices='create list stat peek close send recv' ;;
+	'pipe create')
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur"; compgen -W '--capacity --mode' -- "$cur")
+		return
+		;;
+	'pipe list')
+		mapfile -t COMPREPLY < <(compgen -d -- "$cur"; compgen -W '--recursive --json' -- "$cur")
+		return
+		;;
+	'pipe stat' | 'pipe peek' | 'pipe close' | 'pipe send' | 'pipe recv')
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur"; compgen -W '--json' -- "$cur")
 		return
 		;;
 	dump | load) choices="$(_nexusctl_zones) --data-dir --config --wait --json" ;;

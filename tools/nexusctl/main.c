@@ -16,6 +16,8 @@ enum {
 	TAKES_LIMITS		= 1 << 4,
 	TAKES_ALL		= 1 << 5,
 	TAKES_LOCK		= 1 << 6,
+	TAKES_CAPACITY		= 1 << 7,	/* and a mode */
+	TAKES_RECURSIVE		= 1 << 8,
 };
 
 struct command {
@@ -64,6 +66,17 @@ static const struct command commands[] = {
 	  TAKES_OWNER, cmd_quota_clear },
 	{ NULL, "lock", "[--shared|--exclusive] PATH [-- COMMAND...]",
 	  "run a command with a path locked", 1, -1, TAKES_LOCK, cmd_lock },
+	{ "pipe", "create", "PATH [--capacity BYTES] [--mode OCTAL]",
+	  "make a ring, a FIFO of messages", 1, 1, TAKES_CAPACITY, cmd_pipe_create },
+	{ "pipe", "list", "[DIR] [-r]", "the rings in a directory", 0, 1, TAKES_RECURSIVE,
+	  cmd_pipe_list },
+	{ "pipe", "stat", "PATH", "what is in a ring, and who has it open", 1, 1, 0,
+	  cmd_pipe_stat },
+	{ "pipe", "peek", "PATH", "its next message, which stays", 1, 1, 0, cmd_pipe_peek },
+	{ "pipe", "close", "PATH", "nothing more is sent", 1, 1, 0, cmd_pipe_close },
+	{ "pipe", "send", "PATH [MESSAGE]", "send a message, or standard input as one", 1, 2, 0,
+	  cmd_pipe_send },
+	{ "pipe", "recv", "PATH", "receive a message", 1, 1, 0, cmd_pipe_recv },
 	{ NULL, "dump", "ZONE [FILE] [--data-dir DIR]",
 	  "the index of a zone at rest, as text", 1, 2, TAKES_DATA, cmd_dump },
 	{ NULL, "load", "ZONE [FILE] [--data-dir DIR]",
@@ -111,6 +124,9 @@ static void print_usage(FILE *out)
 	      "  --shared, --exclusive\n"
 	      "                    what others are kept from: to write, or anything\n"
 	      "  --timeout SECONDS how long to wait for a lock, 0 not at all; default forever\n"
+	      "  --capacity BYTES  how much a ring holds: 4096, 64K, 1M; default 64K\n"
+	      "  --mode OCTAL      permissions of a ring; default 666 less the umask\n"
+	      "  -r, --recursive   rings in directories below, too\n"
 	      "\nexit status: 0 done, 1 failed, 2 wrong usage, 3 pack verify or a scrub\n"
 	      "found something wrong; see nexusctl(1)\n",
 	      out);
@@ -171,7 +187,7 @@ static int add_key_value(struct ctl *ctl, char *text)
 enum { OPT_SOCKET = 256, OPT_JSON, OPT_PROMETHEUS, OPT_STORE, OPT_ENDPOINT,
        OPT_REGION, OPT_PROFILE, OPT_DATA_DIR, OPT_CONFIG, OPT_WAIT, OPT_USER, OPT_GROUP, OPT_PROJECT, OPT_ZONE,
        OPT_BLOCKS, OPT_INODES, OPT_GRACE, OPT_ALL,
-       OPT_SHARED, OPT_EXCLUSIVE, OPT_TIMEOUT };
+       OPT_SHARED, OPT_EXCLUSIVE, OPT_TIMEOUT, OPT_CAPACITY, OPT_MODE };
 
 static const struct option long_options[] = {
 	{ "socket", required_argument, NULL, OPT_SOCKET },
@@ -196,6 +212,9 @@ static const struct option long_options[] = {
 	{ "shared", no_argument, NULL, OPT_SHARED },
 	{ "exclusive", no_argument, NULL, OPT_EXCLUSIVE },
 	{ "timeout", required_argument, NULL, OPT_TIMEOUT },
+	{ "capacity", required_argument, NULL, OPT_CAPACITY },
+	{ "mode", required_argument, NULL, OPT_MODE },
+	{ "recursive", no_argument, NULL, 'r' },
 	{ "help", no_argument, NULL, 'h' },
 	{ "version", no_argument, NULL, 'V' },
 	{ NULL, 0, NULL, 0 },
@@ -220,7 +239,7 @@ static int parse_options(struct ctl *ctl, int argc, char **argv,
 
 	opterr = 0;
 	while (ret == EXIT_OK &&
-	       (c = getopt_long(argc, argv, ":o:hV", long_options, NULL)) >= 0) {
+	       (c = getopt_long(argc, argv, ":o:rhV", long_options, NULL)) >= 0) {
 		switch (c) {
 		case OPT_SOCKET:
 			ctl->socket = optarg;
@@ -284,6 +303,15 @@ static int parse_options(struct ctl *ctl, int argc, char **argv,
 			break;
 		case OPT_GRACE:
 			ctl->quota_grace = optarg;
+			break;
+		case OPT_CAPACITY:
+			ctl->capacity = optarg;
+			break;
+		case OPT_MODE:
+			ctl->mode = optarg;
+			break;
+		case 'r':
+			ctl->recursive = true;
 			break;
 		case 'o':
 			ret = add_key_value(ctl, optarg);
@@ -363,6 +391,11 @@ static int check_command(const struct ctl *ctl, const struct command *c)
 	if ((ctl->shared || ctl->exclusive || ctl->timeout) && !(c->takes & TAKES_LOCK))
 		return usage_error("--shared, --exclusive and --timeout are only for lock, not for",
 				   c->name);
+	if ((ctl->capacity || ctl->mode) && !(c->takes & TAKES_CAPACITY))
+		return usage_error("--capacity and --mode are only for pipe create, not for",
+				   c->name);
+	if (ctl->recursive && !(c->takes & TAKES_RECURSIVE))
+		return usage_error("--recursive is only for pipe list, not for", c->name);
 	if (ctl->prometheus && ctl->json)
 		return usage_error("only one of --json and --prometheus", "");
 	return -1;

@@ -32,6 +32,9 @@ struct ctl {
 	bool shared;			/* lock */
 	bool exclusive;
 	const char *timeout;		/* seconds as given, or NULL */
+	const char *capacity;		/* of a ring, as given, or NULL */
+	const char *mode;
+	bool recursive;
 	struct nexus_option options[OPTIONS_MAX];
 	size_t n_options;
 	char **args;			/* after the words of the command */
@@ -104,6 +107,13 @@ int cmd_pack_compact(struct ctl *ctl);
 int cmd_pack_evict(struct ctl *ctl);
 int cmd_pack_list(struct ctl *ctl);
 int cmd_pack_verify(struct ctl *ctl);
+int cmd_pipe_create(struct ctl *ctl);
+int cmd_pipe_list(struct ctl *ctl);
+int cmd_pipe_stat(struct ctl *ctl);
+int cmd_pipe_peek(struct ctl *ctl);
+int cmd_pipe_close(struct ctl *ctl);
+int cmd_pipe_send(struct ctl *ctl);
+int cmd_pipe_recv(struct ctl *ctl);
 int cmd_quota_list(struct ctl *ctl);
 int cmd_quota_get(struct ctl *ctl);
 int cmd_quota_set(struct ctl *ctl);

@@ -107,6 +107,24 @@ struct nexus_ring_batch {
 	__u64	bytes;
 };
 
+/**
+ * struct nexus_ring_at - what the ioctls below look at, of a directory that is open
+ * @stat: NEXUS_IOC_RING_STAT_AT (out): as NEXUS_IOC_RING_STAT says
+ * @peek: NEXUS_IOC_RING_PEEK_AT: as NEXUS_IOC_RING_PEEK takes
+ * @name: of the ring in the directory, as for NEXUS_IOC_RING_CREATE
+ *
+ * Nothing is opened, so nobody who waits in open(2) or for messages notices.  ENOTTY: it
+ * is something else; EACCES: STAT_AT and PEEK_AT need read permission of the ring,
+ * CLOSE_AT write permission; ENXIO (CLOSE_AT): nobody has it open.
+ */
+struct nexus_ring_at {
+	union {
+		struct nexus_ring_stat stat;
+		struct nexus_ring_peek peek;
+	};
+	__u8	name[256];
+};
+
 #define NEXUS_RING_DONTWAIT	(1u << 0)
 #define NEXUS_RING_BATCH_MAX	1024u
 
@@ -127,5 +145,8 @@ struct nexus_ring_batch {
  * to send; EDQUOT, ENOMEM.
  */
 #define NEXUS_IOC_RING_RESIZE	_IOW(0xE6, 0x27, __u64)
+#define NEXUS_IOC_RING_STAT_AT	_IOWR(0xE6, 0x2d, struct nexus_ring_at)
+#define NEXUS_IOC_RING_PEEK_AT	_IOWR(0xE6, 0x2e, struct nexus_ring_at)
+#define NEXUS_IOC_RING_CLOSE_AT	_IOW(0xE6, 0x2f, struct nexus_ring_at)
 
 #endif /* _UAPI_LINUX_NEXUSFS_RING_H */
