@@ -46,8 +46,8 @@ void nexus_ring_break(struct nexus_ring_side *side, int err)
 static int nexus_ring_wait(struct nexus_ring *ring, struct nexus_ring_side *side,
 			   u64 need)
 {
-	struct nexus_credit_waiter w;
 	NEXUS_WAKES(wakes);
+	struct nexus_credit_waiter w;
 	bool small;
 	int err;
 

@@ -23,6 +23,11 @@
 #include "../../lib/credit.h"
 #include "../../lib/ringbuf.h"
 
+static_assert(sizeof(struct nexus_ring_create) == 272);
+static_assert(sizeof(struct nexus_ring_stat) == 120);
+static_assert(sizeof(struct nexus_ring_peek) == 16);
+static_assert(sizeof(struct nexus_ring_batch) == 40);
+
 struct nexus_ring_user;
 
 /* One of the two sides. */
@@ -47,7 +52,7 @@ struct nexus_ring {
 	struct mutex open_mutex;	/* files, seen, closed */
 	wait_queue_head_t open_wait;	/* for the other side's @seen */
 	bool	closed;
-	unsigned int users;		/* open files, and who is opening; load_mutex of the inode */
+	unsigned int users;		/* open files and who is opening; load_mutex of the inode */
 	struct nexus_ring_user *user;
 };
 

@@ -129,7 +129,7 @@ struct nexus_ring_at {
 #define NEXUS_RING_BATCH_MAX	1024u
 
 /* NEXUS_IOC_RING_MODE: how this open file receives. */
-#define NEXUS_RING_TRUNCATE	(1u << 0)	/* a short buffer gets the beginning, the rest is lost */
+#define NEXUS_RING_TRUNCATE	(1u << 0)	/* a short buffer: the rest is lost */
 
 #define NEXUS_IOC_RING_CREATE	_IOW(0xE6, 0x20, struct nexus_ring_create)
 #define NEXUS_IOC_RING_STAT	_IOR(0xE6, 0x21, struct nexus_ring_stat)
