@@ -199,8 +199,8 @@ static inline struct dentry *nexus_lookup_one_unlocked(struct mnt_idmap *idmap, 
 #endif
 }
 
-/* Who makes a name may be told of a delegation of the directory since 7.0; we have none. */
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 0, 0)
+/* Who makes a name may be told of a delegation of the directory since 6.19; we have none. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 19, 0)
 #define nexus_vfs_mknod(idmap, dir, dentry, mode, dev) \
 	vfs_mknod(idmap, dir, dentry, mode, dev, NULL)
 #else
