@@ -42,14 +42,14 @@ static struct world {
 	u8 granted[THREADS];
 	struct { u8 on, n, mode; } less[THREADS];	/* being given up, and maybe not yet */
 	u8 nodes;
-} w;
+} now;
 
 /* plock_tree.c, with the world's memory for nodes. */
 static void *world_alloc(size_t size)
 {
-	if (size == sizeof(w.hash))
-		return w.hash;
-	return &w.node[w.nodes++];
+	if (size == sizeof(now.hash))
+		return now.hash;
+	return &now.node[now.nodes++];
 }
 
 static void world_free(void *p)
@@ -78,7 +78,7 @@ static bool free_for(int t, int n, u8 mode)
 
 	for (i = 0; i < threads; i++)
 		for (k = 0; k < PLACES; k++)
-			if ((i != t || k != n) && against(mode, w.held[i][k]))
+			if ((i != t || k != n) && against(mode, now.held[i][k]))
 				return false;
 	return true;
 }
@@ -87,44 +87,44 @@ static void has(int t, int n, u8 mode)
 {
 	sched_check(mode == NEXUS_PLM_S || free_for(t, n, mode),
 		    "thread %d is given what is not free", t);
-	sched_check(mode == NEXUS_PLM_X || w.held[t][n] == NEXUS_PLM_X ||
+	sched_check(mode == NEXUS_PLM_X || now.held[t][n] == NEXUS_PLM_X ||
 		    free_for(t, n, mode), "thread %d is given what is not free", t);
-	w.held[t][n] = mode;
+	now.held[t][n] = mode;
 }
 
 /* What thread @t gives up is given up, at the latest now. */
 static void happened(int t)
 {
-	if (w.less[t].on)
-		w.held[t][w.less[t].n] = w.less[t].mode;
-	w.less[t].on = 0;
+	if (now.less[t].on)
+		now.held[t][now.less[t].n] = now.less[t].mode;
+	now.less[t].on = 0;
 }
 
 static void granted(int t, int who)
 {
 	happened(t);
-	sched_check(w.want[who], "thread %d is woken and does not wait", who);
-	sched_check(!w.granted[who], "thread %d is woken twice", who);
-	w.granted[who] = 1;
+	sched_check(now.want[who], "thread %d is woken and does not wait", who);
+	sched_check(!now.granted[who], "thread %d is woken twice", who);
+	now.granted[who] = 1;
 	/* Or has failed: then it has nothing more than before. */
-	if (w.lk[who][w.at[who]].held == w.want[who])
-		has(who, w.at[who], w.want[who]);
+	if (now.lk[who][now.at[who]].held == now.want[who])
+		has(who, now.at[who], now.want[who]);
 }
 
 static void wait_for(int t, int n, u8 mode, bool convert, bool killable)
 {
-	struct nexus_plock *me = &w.lk[t][n];
+	struct nexus_plock *me = &now.lk[t][n];
 	const void *drop;
 	NEXUS_WAKES(q);
 	int ret;
 
 	sched_wait_begin();
-	w.want[t] = mode;
-	w.at[t] = (u8)n;
-	w.granted[t] = 0;
-	ret = nexus_plock_take(&w.t, me, mode, convert, &program[t], sched_task(t), &drop, &q);
+	now.want[t] = mode;
+	now.at[t] = (u8)n;
+	now.granted[t] = 0;
+	ret = nexus_plock_take(&now.t, me, mode, convert, &program[t], sched_task(t), &drop, &q);
 	if (ret != 1) {
-		w.want[t] = NEXUS_PLM_NONE;
+		now.want[t] = NEXUS_PLM_NONE;
 		if (!ret)
 			has(t, n, mode);
 		sched_wait_end(false);
@@ -139,19 +139,19 @@ static void wait_for(int t, int n, u8 mode, bool convert, bool killable)
 			break;
 	}
 	sched_running();
-	ret = nexus_plock_leave(&w.t, me, &drop, &q);
-	sched_check(!ret == (w.granted[t] && w.held[t][n] == mode),
+	ret = nexus_plock_leave(&now.t, me, &drop, &q);
+	sched_check(!ret == (now.granted[t] && now.held[t][n] == mode),
 		    "leave of thread %d: %d", t, ret);
 	sched_check(killable || ret != -EINTR, "thread %d gave up", t);
-	w.want[t] = NEXUS_PLM_NONE;
-	sched_wait_end(w.granted[t]);
+	now.want[t] = NEXUS_PLM_NONE;
+	sched_wait_end(now.granted[t]);
 	nexus_wakes_done(&q);
 }
 
 static void act(int t, struct act a)
 {
 	u8 mode = a.what == 'x' || a.what == 'X' || a.what == 'y' ? NEXUS_PLM_X : NEXUS_PLM_S;
-	struct nexus_plock *me = &w.lk[t][a.n];
+	struct nexus_plock *me = &now.lk[t][a.n];
 	const void *drop;
 	NEXUS_WAKES(q);
 	int ret;
@@ -161,16 +161,16 @@ static void act(int t, struct act a)
 	case 'x':
 	case 'S':
 	case 'X':
-		if (!w.held[t][a.n])
+		if (!now.held[t][a.n])
 			wait_for(t, a.n, mode, false, a.what < 'a');
 		break;
 	case 'e':
-		if (w.held[t][a.n] == NEXUS_PLM_S)
+		if (now.held[t][a.n] == NEXUS_PLM_S)
 			wait_for(t, a.n, NEXUS_PLM_X, true, false);
 		break;
 	case 't':
 	case 'y':
-		ret = nexus_plock_take(&w.t, me, mode, false, &program[t], NULL, &drop, &q);
+		ret = nexus_plock_take(&now.t, me, mode, false, &program[t], NULL, &drop, &q);
 		if (!ret)
 			has(t, a.n, mode);
 		nexus_wakes_done(&q);
@@ -178,13 +178,13 @@ static void act(int t, struct act a)
 	case 'd':
 	case 'u':
 		mode = a.what == 'd' ? NEXUS_PLM_S : NEXUS_PLM_NONE;
-		if (!w.held[t][a.n] || w.held[t][a.n] == mode)
+		if (!now.held[t][a.n] || now.held[t][a.n] == mode)
 			break;
-		w.less[t].on = 1;
-		w.less[t].n = a.n;
-		w.less[t].mode = mode;
-		ret = mode ? nexus_plock_take(&w.t, me, mode, true, &program[t], NULL, &drop, &q) :
-			     nexus_plock_release(&w.t, me, &drop, &q);
+		now.less[t].on = 1;
+		now.less[t].n = a.n;
+		now.less[t].mode = mode;
+		ret = mode ? nexus_plock_take(&now.t, me, mode, true, &program[t], NULL, &drop, &q) :
+			     nexus_plock_release(&now.t, me, &drop, &q);
 		happened(t);
 		sched_check(!ret, "thread %d cannot give it up: %d", t, ret);
 		nexus_wakes_done(&q);
@@ -203,16 +203,16 @@ static void thread(int t)
 static void init(void)
 {
 	static const u64 ino[PLACES] = { 2, 1 };
-	struct nexus_plock_path path = { .name = &w };
+	struct nexus_plock_path path = { .name = &now };
 	int t, n;
 
-	nexus_plock_init(&w.t);
+	nexus_plock_init(&now.t);
 	for (n = PLACES - 1; n >= 0; n--) {
 		path.ino = ino + PLACES - 1 - n;
 		path.n = (u32)n + 1;
 		path.is_dir = !n;
 		for (t = 0; t < threads; t++)
-			if (nexus_plock_place(&w.t, &w.lk[t][n], &path))
+			if (nexus_plock_place(&now.t, &now.lk[t][n], &path))
 				sched_fail("no place");
 	}
 }
@@ -225,18 +225,18 @@ static void consistent(void)
 	int t, k, place;
 
 	for (place = 0; place < PLACES; place++) {
-		n = w.lk[0][place].node;
+		n = now.lk[0][place].node;
 		memset(count, 0, sizeof(count));
 		for (t = 0; t < threads; t++) {
 			for (k = place; k < PLACES; k++)
-				if (w.held[t][k])
-					count[k == place ? w.held[t][k] :
-					      w.held[t][k] == NEXUS_PLM_X ? NEXUS_PLM_IX :
+				if (now.held[t][k])
+					count[k == place ? now.held[t][k] :
+					      now.held[t][k] == NEXUS_PLM_X ? NEXUS_PLM_IX :
 					      NEXUS_PLM_IS]++;
-			sched_check(w.held[t][place] == w.lk[t][place].held,
+			sched_check(now.held[t][place] == now.lk[t][place].held,
 				    "thread %d has something else", t);
 		}
-		for (i = NEXUS_PLM_IS; i < NEXUS_PLM_MAX && !w.t.waiting; i++)
+		for (i = NEXUS_PLM_IS; i < NEXUS_PLM_MAX && !now.t.waiting; i++)
 			sched_check(n->count[i] == count[i] && !n->queue[i].first,
 				    "counts of place %d are wrong", place);
 	}
@@ -256,9 +256,9 @@ static void stuck(unsigned int asleep)
 				if (i == t || (asleep >> i & 1 && !good[i]))
 					continue;
 				for (k = 0; k < PLACES; k++)
-					good[t] |= against(w.want[t], w.held[i][k]);
+					good[t] |= against(now.want[t], now.held[i][k]);
 				if (asleep >> i & 1)
-					good[t] |= against(w.want[t], w.want[i]);
+					good[t] |= against(now.want[t], now.want[i]);
 				more |= good[t];
 			}
 		}
@@ -270,7 +270,7 @@ static void stuck(unsigned int asleep)
 static void done(void)
 {
 	consistent();
-	sched_check(!w.t.waiting && !w.t.wait_first, "somebody waits still");
+	sched_check(!now.t.waiting && !now.t.wait_first, "somebody waits still");
 }
 
 static struct {
@@ -281,7 +281,7 @@ static void run(void)
 {
 	static struct sched_result r;
 	const struct sched_test test = {
-		.threads = threads, .world = &w, .size = sizeof(w), .init = init,
+		.threads = threads, .world = &now, .size = sizeof(now), .init = init,
 		.thread = thread, .granted = granted, .stuck = stuck, .done = done,
 	};
 	int t, i;
