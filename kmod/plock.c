@@ -421,12 +421,11 @@ long nexus_plock_ioctl_get(struct file *file, void __user *arg)
 	spin_lock(&t->lock);
 	nexus_plock_who(t, &pf->lk, mode, &who);
 	info.held = nexus_plock_kind(pf->lk.held);
-	/* enum nexus_plock_where is in the order of enum nexus_plock_place. */
 	info.place = who.where;
 	info.other = nexus_plock_kind(who.mode);
 	info.ino = who.ino;
 	if (who.lk)
-		info.pid = nexus_plock_pid(who.where == NEXUS_PLW_QUEUE ?
+		info.pid = nexus_plock_pid(who.where == NEXUS_PLOCK_QUEUE ?
 					   who.lk->waiter : who.lk->owner);
 	spin_unlock(&t->lock);
 	return copy_to_user(arg, &info, sizeof(info)) ? -EFAULT : 0;

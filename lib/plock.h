@@ -29,6 +29,7 @@
 #ifndef NEXUS_LIB_PLOCK_H
 #define NEXUS_LIB_PLOCK_H
 
+#include <linux/nexusfs.h>
 #include "sync.h"
 
 enum nexus_plock_mode {
@@ -184,17 +185,9 @@ int nexus_plock_release(struct nexus_plock_table *t, struct nexus_plock *lk,
 void nexus_plock_moved(struct nexus_plock_table *t, u64 ino, const void *name,
 		       const struct nexus_plock *dir, nexus_wakes *wakes);
 
-enum nexus_plock_where {
-	NEXUS_PLW_NOWHERE,	/* nothing is in the way */
-	NEXUS_PLW_SAME,		/* a lock on the same file or directory, */
-	NEXUS_PLW_ABOVE,	/* on a directory above, */
-	NEXUS_PLW_BELOW,	/* on something below; */
-	NEXUS_PLW_QUEUE,	/* somebody who waits and would be overtaken */
-};
-
 /* Who is in the way of one that would take @mode with @lk, which is placed. */
 struct nexus_plock_who {
-	u8	where;
+	u8	where;			/* enum nexus_plock_place */
 	u8	mode;			/* S or X: what is held, or waited for */
 	u64	ino;
 	const struct nexus_plock *lk;	/* NULL: was not looked for that long */

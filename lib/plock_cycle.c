@@ -146,18 +146,18 @@ static void who_below(const struct nexus_plock_node *n, u8 mode, u32 *left,
 	const struct nexus_plock_node *c;
 	const struct nexus_plock *lk;
 
-	who->where = NEXUS_PLW_BELOW;
+	who->where = NEXUS_PLOCK_BELOW;
 	while (n) {
 		for (lk = n->files; lk && *left; lk = lk->dir_next) {
 			--*left;
 			if (in_the_way(lk, mode)) {
-				who_is(who, NEXUS_PLW_BELOW, lk, lk->held);
+				who_is(who, NEXUS_PLOCK_BELOW, lk, lk->held);
 				return;
 			}
 		}
 		for (c = n->children; c && *left; c = c->child_next) {
 			--*left;
-			if (who_at(c, NULL, mode, NEXUS_PLW_BELOW, left, who))
+			if (who_at(c, NULL, mode, NEXUS_PLOCK_BELOW, left, who))
 				return;
 			if (c->held & below)
 				break;
@@ -180,8 +180,8 @@ void nexus_plock_who(struct nexus_plock_table *t, struct nexus_plock *lk, u8 mod
 	if (!lk->node)
 		return;
 	for (n = lk->node; n; n = nexus_plock_up(lk, n)) {
-		if (who_at(n, lk, mode, n == lk->node ? NEXUS_PLW_SAME :
-							NEXUS_PLW_ABOVE,
+		if (who_at(n, lk, mode, n == lk->node ? NEXUS_PLOCK_HERE :
+							NEXUS_PLOCK_ABOVE,
 			   &left, who))
 			return;
 	}
@@ -198,7 +198,7 @@ void nexus_plock_who(struct nexus_plock_table *t, struct nexus_plock *lk, u8 mod
 			q = conflicts & NEXUS_PLOCK_BIT(m) ? n->queue[m].first : NULL;
 			if (!q)
 				continue;
-			who_is(who, NEXUS_PLW_QUEUE, q, q->want);
+			who_is(who, NEXUS_PLOCK_QUEUE, q, q->want);
 			return;
 		}
 	}

@@ -40,17 +40,6 @@ static void hear(int fd)
 	HOLDS(read(fd, &c, 1) == 1);
 }
 
-/* Sleeps in a system call: what waits for a lock does so. */
-static void until_asleep(pid_t pid)
-{
-	char path[64];
-	int i;
-
-	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	for (i = 0; i < 2000 && !strstr(nx_get(path), ") S "); i++)
-		usleep(10000);
-}
-
 TEST_F(dir, ranges)
 {
 	int to[2], from[2], fd;
@@ -123,7 +112,7 @@ TEST_F(dir, deadlock)
 		_exit(0);
 	}
 	hear(from[0]);
-	until_asleep(pid);
+	nx_until_asleep(pid);
 	FAILS(EDEADLK, set_lock(fd, F_SETLKW, F_WRLCK, 1, 1));
 	OK(set_lock(fd, F_SETLK, F_UNLCK, 0, 1));
 	ASSERT_EQ(0, nx_reap());
@@ -167,10 +156,10 @@ TEST_F(dir, waiting_ends)
 		HOLDS(!flock(fd, LOCK_EX));
 		_exit(0);
 	}
-	until_asleep(waiter);
+	nx_until_asleep(waiter);
 	OK(kill(waiter, SIGUSR1));
 	usleep(200000);
-	until_asleep(waiter);
+	nx_until_asleep(waiter);
 	OK(kill(waiter, SIGUSR1));
 	hear(from[0]);
 	OK(kill(holder, SIGKILL));

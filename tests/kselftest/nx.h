@@ -209,6 +209,34 @@ static inline const char *nx_get(const char *path)
 	return text;
 }
 
+/* Until a process sleeps in a system call: what waits for another does so. */
+static inline void nx_until_asleep(pid_t pid)
+{
+	char path[64];
+	int i;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	for (i = 0; i < 2000 && !strstr(nx_get(path), ") S "); i++)
+		usleep(10000);
+}
+
+/* Threads of io_uring's own that this process has. */
+static inline int nx_workers(void)
+{
+	char path[300];
+	struct dirent *e;
+	DIR *dir = opendir("/proc/self/task");
+	int n = 0;
+
+	while (dir && (e = readdir(dir))) {
+		snprintf(path, sizeof(path), "/proc/self/task/%s/comm", e->d_name);
+		n += !strncmp(nx_get(path), "iou-wrk-", 8);
+	}
+	if (dir)
+		closedir(dir);
+	return n;
+}
+
 /* Runs a shell command; its exit status, or 255. */
 static inline int nx_sh(const char *format, ...)
 {

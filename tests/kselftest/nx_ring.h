@@ -54,15 +54,4 @@ static inline int ring_poll(int fd, int events)
 	return poll(&p, 1, 0) < 0 ? -1 : p.revents;
 }
 
-/* Until a process sleeps in a system call. */
-static inline void ring_until_asleep(pid_t pid)
-{
-	char path[64];
-	int i;
-
-	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	for (i = 0; i < 2000 && !strstr(nx_get(path), ") S "); i++)
-		usleep(10000);
-}
-
 #endif

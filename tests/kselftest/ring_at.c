@@ -118,7 +118,7 @@ TEST_F(dir, who_waits_in_open_goes_on_waiting)
 	for (i = 0; i < 600 && (stat_at("ring") || !at.stat.writers); i++)
 		usleep(10000);
 	ASSERT_EQ(1, at.stat.writers);
-	ring_until_asleep(pid);
+	nx_until_asleep(pid);
 	for (i = 0; i < 20; i++) {
 		OK(stat_at("ring"));
 		ASSERT_EQ(0, at.stat.readers);
@@ -132,7 +132,7 @@ TEST_F(dir, who_waits_in_open_goes_on_waiting)
 	GET(pid, child_opens("ring", O_RDONLY));
 	for (i = 0; i < 600 && (stat_at("ring") || !at.stat.readers); i++)
 		usleep(10000);
-	ring_until_asleep(pid);
+	nx_until_asleep(pid);
 	for (i = 0; i < 20; i++)
 		FAILS(EAGAIN, peek_at("ring", buf, sizeof(buf)));
 	GET(fd, open("ring", O_WRONLY));
@@ -165,7 +165,7 @@ TEST_F(dir, closed_by_name)
 	/* Who waits in open(2) does not any more. */
 	for (i = 0; i < 2; i++) {
 		GET(pid, child_opens("ring", i ? O_RDONLY : O_WRONLY));
-		ring_until_asleep(pid);
+		nx_until_asleep(pid);
 		while (close_at("ring") && errno == ENXIO)
 			usleep(10000);
 		ASSERT_EQ(i ? 200 : EPIPE, child_status(pid));

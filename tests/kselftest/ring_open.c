@@ -49,7 +49,7 @@ static void opens_like_a_fifo(struct __test_metadata *_metadata, const char *nam
 		HOLDS(write(fd, "from", 4) == 4);
 		_exit(0);
 	}
-	ring_until_asleep(pid);
+	nx_until_asleep(pid);
 	GET(fd, open(name, O_RDONLY));
 	ASSERT_EQ(4, read(fd, buf, sizeof(buf)));
 	ASSERT_EQ(0, read(fd, buf, sizeof(buf)));
@@ -62,7 +62,7 @@ static void opens_like_a_fifo(struct __test_metadata *_metadata, const char *nam
 		HOLDS(read(fd, buf, sizeof(buf)) == 0);
 		_exit(0);
 	}
-	ring_until_asleep(pid);
+	nx_until_asleep(pid);
 	GET(fd, open(name, O_WRONLY));
 	ASSERT_EQ(2, write(fd, "to", 2));
 	OK(close(fd));
@@ -74,7 +74,7 @@ static void opens_like_a_fifo(struct __test_metadata *_metadata, const char *nam
 		open(name, O_RDONLY);
 		_exit(0);
 	}
-	ring_until_asleep(pid);
+	nx_until_asleep(pid);
 	OK(kill(pid, SIGKILL));
 	ASSERT_EQ(pid, waitpid(pid, &status, 0));
 	ASSERT_TRUE(WIFSIGNALED(status));
@@ -118,7 +118,7 @@ TEST_F(dir, no_reader_is_left)
 		HOLDS(write(fd[1], buf, 1) == -1 && errno == EPIPE && signals == 1);
 		_exit(0);
 	}
-	ring_until_asleep(pid);
+	nx_until_asleep(pid);
 	OK(close(fd[0]));
 	ASSERT_EQ(0, nx_reap());
 	ASSERT_EQ(POLLERR, ring_poll(fd[1], POLLIN) & POLLERR);
@@ -174,7 +174,7 @@ TEST_F(dir, closed_for_good)
 		HOLDS(write(fd[1], "x", 1) == -1 && errno == EPIPE);
 		_exit(0);
 	}
-	ring_until_asleep(pid[0]);
+	nx_until_asleep(pid[0]);
 	OK(ioctl(fd[1], NEXUS_IOC_RING_CLOSE));
 	ASSERT_EQ(0, nx_reap());
 	ASSERT_EQ(NEXUS_RING_CLOSED, ring_stat(fd[1]).flags);
@@ -203,7 +203,7 @@ TEST_F(dir, closed_for_good)
 			HOLDS(read(fd[0], buf, sizeof(buf)) == 0);
 			_exit(0);
 		}
-		ring_until_asleep(pid[i]);
+		nx_until_asleep(pid[i]);
 	}
 	OK(ioctl(fd[1], NEXUS_IOC_RING_CLOSE));
 	ASSERT_EQ(0, nx_reap());
@@ -239,7 +239,7 @@ TEST_F(dir, senders_wait_for_the_bytes_they_need_in_turn)
 		GET(pid[i], fork());
 		if (!pid[i])
 			waiter(out[1], lens[i], "abcde"[i]);
-		ring_until_asleep(pid[i]);
+		nx_until_asleep(pid[i]);
 	}
 	/* Nine of ten free, and nobody overtakes who needs all. */
 	for (i = 0; i < 9; i++)
@@ -282,7 +282,7 @@ TEST_F(dir, receivers_wait_in_turn)
 			HOLDS(write(out[1], buf, 1) == 1);
 			_exit(0);
 		}
-		ring_until_asleep(pid[i]);
+		nx_until_asleep(pid[i]);
 	}
 	for (i = 0; i < 6; i++) {
 		buf[0] = (char)('a' + i);
@@ -322,7 +322,7 @@ TEST_F(dir, no_herd)
 				;
 			_exit(0);
 		}
-		ring_until_asleep(pid[i]);
+		nx_until_asleep(pid[i]);
 	}
 	for (i = 0; i < HERD; i++)
 		before[i] = switches(pid[i]);
@@ -332,7 +332,7 @@ TEST_F(dir, no_herd)
 	while (ring_stat(fd[1]).messages)
 		usleep(1000);
 	for (i = 0; i < HERD; i++) {
-		ring_until_asleep(pid[i]);
+		nx_until_asleep(pid[i]);
 		woken += switches(pid[i]) - before[i];
 	}
 	ASSERT_EQ(10, woken);

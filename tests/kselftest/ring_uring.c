@@ -9,23 +9,6 @@
 
 enum { MANY = 32 };
 
-/* Worker threads of this process. */
-static int workers(void)
-{
-	char path[300];
-	struct dirent *e;
-	DIR *dir = opendir("/proc/self/task");
-	int n = 0;
-
-	while (dir && (e = readdir(dir))) {
-		snprintf(path, sizeof(path), "/proc/self/task/%s/comm", e->d_name);
-		n += !strncmp(nx_get(path), "iou-wrk-", 8);
-	}
-	if (dir)
-		closedir(dir);
-	return n;
-}
-
 /* The next completion: its data, and its result in @res; -1: none came within a minute. */
 static int completed(struct io_uring *u, int *res)
 {
@@ -79,7 +62,7 @@ TEST_F(dir, waits_without_workers)
 	}
 	ASSERT_EQ(MANY, io_uring_submit(&u));
 	ASSERT_TRUE(nothing_completed(&u));
-	ASSERT_EQ(0, workers());
+	ASSERT_EQ(0, nx_workers());
 	for (i = 0; i < MANY; i++) {
 		int who;
 
@@ -90,7 +73,7 @@ TEST_F(dir, waits_without_workers)
 		ASSERT_EQ('0' + res, buf[who][res - 1]);
 		ASSERT_TRUE(nothing_completed(&u));
 	}
-	ASSERT_EQ(0, workers());
+	ASSERT_EQ(0, nx_workers());
 
 	/* A write that waits for the bytes it needs. */
 	ASSERT_EQ(4000, write(fd[1], big, 4000));
@@ -125,7 +108,7 @@ TEST_F(dir, waits_without_workers)
 	close(fd[1]);
 	ASSERT_EQ(9, completed(&u, &res));
 	ASSERT_EQ(0, res);
-	ASSERT_EQ(0, workers());
+	ASSERT_EQ(0, nx_workers());
 	io_uring_queue_exit(&u);
 }
 
@@ -162,7 +145,7 @@ TEST_F(dir, batches_are_commands)
 	ASSERT_EQ(12, r.bytes);
 	ASSERT_EQ(0, memcmp(buf, "onetwo!three", 12));
 	ASSERT_EQ(0, memcmp(got, lens, sizeof(lens)));
-	ASSERT_EQ(0, workers());
+	ASSERT_EQ(0, nx_workers());
 	/* One that waits for a message, by a worker; and what is no command. */
 	r.flags = 0;
 	r.bytes = sizeof(buf);

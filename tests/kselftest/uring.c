@@ -13,23 +13,6 @@
 
 enum { BLOCK = 4096, BLOCKS = 2048, READS = 64 };
 
-/* Worker threads of this process. */
-static int workers(void)
-{
-	char path[300];
-	struct dirent *e;
-	DIR *dir = opendir("/proc/self/task");
-	int n = 0;
-
-	while (dir && (e = readdir(dir))) {
-		snprintf(path, sizeof(path), "/proc/self/task/%s/comm", e->d_name);
-		n += !strncmp(nx_get(path), "iou-wrk-", 8);
-	}
-	if (dir)
-		closedir(dir);
-	return n;
-}
-
 static void fill(void *mem, unsigned int value)
 {
 	unsigned int *word = mem, k;
@@ -105,13 +88,13 @@ TEST_F(dir, buffered_reads)
 	GET(fd, make_file("file"));
 	/* Cached. */
 	ASSERT_EQ(0, read_all(&ring, fd, buf));
-	ASSERT_EQ(0, workers());
+	ASSERT_EQ(0, nx_workers());
 	/* On disk, and known where. */
 	for (i = 0; i < 4; i++) {
 		nx_drop_some("1");
 		ASSERT_EQ(1, pread(fd, &c, 1, 0));
 		ASSERT_EQ(0, read_all(&ring, fd, buf));
-		ASSERT_EQ(0, workers());
+		ASSERT_EQ(0, nx_workers());
 	}
 	/* Nothing known: whoever has to wait for the index does so elsewhere. */
 	close(fd);
@@ -168,14 +151,14 @@ TEST_F(dir, direct)
 	ASSERT_EQ(BLOCK, pread(fd, buf, BLOCK, 0));
 	for (i = 0; i < 8; i++)
 		ASSERT_EQ(0, read_all(&ring, fd, buf));
-	ASSERT_EQ(0, workers());
+	ASSERT_EQ(0, nx_workers());
 	for (i = 0; i < 8; i++) {
 		ASSERT_EQ(0, write_all(&ring, fd, buf, 0));
 		ASSERT_EQ(0, read_all(&ring, fd, buf));
 	}
 	/* ext4 takes one now and then. */
 	if (self->nexus)
-		ASSERT_EQ(0, workers());
+		ASSERT_EQ(0, nx_workers());
 	/* A megabyte and more, and what is written behind the end. */
 	for (i = 0; i < READS; i++)
 		fill(buf + i * BLOCK, 3);
@@ -239,7 +222,7 @@ TEST_F(dir, direct_durable_and_in_place)
 		if (self->nexus) {
 			ASSERT_TRUE(nx_stats_read(&after));
 			if (how[k].open != O_SYNC)
-				ASSERT_EQ(0, workers());
+				ASSERT_EQ(0, nx_workers());
 			EXPECT_EQ(how[k].open ? 5 * READS : 0, nx_grew(&before, &after, "fsyncs"));
 			EXPECT_EQ(how[k].flag ? 5 * READS : 0,
 				  nx_grew(&before, &after, "pack_write_inplace_blocks"));
