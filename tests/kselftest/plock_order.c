@@ -8,6 +8,7 @@
 /* ---- who is next ---------------------------------------------------------------------- */
 
 static volatile bool enough;
+static int reading;	/* threads that have read once */
 
 static void *read_on(void *arg)
 {
@@ -17,11 +18,12 @@ static void *read_on(void *arg)
 	(void)arg;
 	while (!enough) {
 		if (take(fd, 's', FOREVER))
-			return (void *)-1l;
+			return (void *)-(long)errno;
 		usleep(1000);
 		if (drop(fd))
-			return (void *)-1l;
-		n++;
+			return (void *)-(long)errno;
+		if (!n++)
+			__atomic_add_fetch(&reading, 1, __ATOMIC_SEQ_CST);
 	}
 	close(fd);
 	return (void *)n;
@@ -40,6 +42,9 @@ TEST_F(dir, no_writer_starves)
 	enough = false;
 	for (i = 0; i < N_ELEMS(thread); i++)
 		ASSERT_EQ(0, pthread_create(&thread[i], NULL, read_on, NULL));
+	/* A thread may begin late, and find that it was enough. */
+	while (__atomic_load_n(&reading, __ATOMIC_SEQ_CST) < (int)N_ELEMS(thread))
+		usleep(1000);
 	for (k = 0; k < 50; k++) {
 		GET(fd, at(k % 2 ? "a/b/f" : "."));
 		OK(take(fd, 'x', FOREVER));
@@ -49,7 +54,9 @@ TEST_F(dir, no_writer_starves)
 	enough = true;
 	for (i = 0; i < N_ELEMS(thread); i++) {
 		pthread_join(thread[i], &ret);
-		ASSERT_LT(0, (long)ret);
+		ASSERT_LT(0, (long)ret) {
+			TH_LOG("thread %u: %s", i, strerror((int)-(long)ret));
+		}
 	}
 }
 
