@@ -2,11 +2,11 @@
 /*
  * Credits; the contract is in credit.h.
  *
- * Everything is under the lock, but for two things.  Who waits looks at the state of
- * its own waiter without it: the store of a state that ends the wait is a release and
- * the last access of a granter to the waiter, whose memory may be gone from then on;
- * so the task is put to those to wake before that.  And nexus_credit_ready() looks
- * without the lock and may be wrong, which is why what it reads is stored marked.
+ * Three things are looked at without the lock.  Who waits looks at the state of its own
+ * waiter: the store of a state that ends the wait is a release and the last access of
+ * a granter to the waiter, whose memory may be gone from then on; so the task is put
+ * to those to wake before that.  Who gives looks whether anybody is queued.  And
+ * nexus_credit_ready() may be wrong, which is why what it reads is stored marked.
  *
  * As long as it is broken nobody is queued: nobody can be, and who was is sent away.
  */
@@ -14,12 +14,18 @@
 
 void nexus_credit_init(struct nexus_credit *c, u64 avail, bool drain)
 {
-	nexus_spin_init(&c->lock);
-	c->avail = avail;
+	c->given = avail;
+	c->taken = 0;
 	c->broken = 0;
 	c->drain = drain;
 	c->first = NULL;
 	c->last = NULL;
+}
+
+/* What there is, with what was stored before it was given.  @c->lock held. */
+static u64 available(const struct nexus_credit *c)
+{
+	return nexus_load_acquire(&c->given) - c->taken;
 }
 
 static void unlink_waiter(struct nexus_credit *c, struct nexus_credit_waiter *w)
@@ -42,73 +48,55 @@ static void end_wait(struct nexus_credit *c, struct nexus_credit_waiter *w, int 
 	nexus_wakes_add(wakes, w->task, &w->state, state);
 }
 
-/* There are @avail: whoever is first and fits has it. */
-static void grant(struct nexus_credit *c, u64 avail, nexus_wakes *wakes)
+/* Whoever is first and fits has it.  @c->lock held. */
+static void grant(struct nexus_credit *c, nexus_wakes *wakes)
 {
+	u64 avail = available(c);
 	struct nexus_credit_waiter *w;
 
 	while ((w = c->first) && w->need <= avail) {
 		avail -= w->need;
+		nexus_store(&c->taken, c->taken + w->need);
 		end_wait(c, w, NEXUS_CREDIT_GRANTED, wakes);
 	}
-	nexus_store(&c->avail, avail);
-}
-
-/* Lock held: what a take of @need gives. */
-static int take(struct nexus_credit *c, u64 need)
-{
-	if (c->broken && !c->drain)
-		return c->broken;
-	if (c->first || c->avail < need)
-		return c->broken ? c->broken : -EAGAIN;
-	nexus_store(&c->avail, c->avail - need);
-	return 0;
 }
 
 int nexus_credit_take(struct nexus_credit *c, u64 need)
 {
-	int ret;
-
-	nexus_spin_lock(&c->lock);
-	ret = take(c, need);
-	nexus_spin_unlock(&c->lock);
-	return ret;
+	if (c->broken && !c->drain)
+		return c->broken;
+	if (c->first || available(c) < need)
+		return c->broken ? c->broken : -EAGAIN;
+	nexus_store(&c->taken, c->taken + need);
+	return 0;
 }
 
-s64 nexus_credit_take_upto(struct nexus_credit *c, u64 max)
+void nexus_credit_return(struct nexus_credit *c, u64 n, nexus_wakes *wakes)
 {
-	u64 n;
-	s64 ret;
-
-	nexus_spin_lock(&c->lock);
-	n = NEXUS_MIN(NEXUS_MAX(c->avail, 1), max);
-	ret = take(c, n);
-	nexus_spin_unlock(&c->lock);
-	return ret ? ret : (s64)n;
+	nexus_store(&c->taken, c->taken - n);
+	grant(c, wakes);
 }
 
 int nexus_credit_enqueue(struct nexus_credit *c, struct nexus_credit_waiter *w,
 			 u64 need, nexus_task *task)
 {
-	int ret;
-
-	nexus_spin_lock(&c->lock);
-	ret = take(c, need);
-	if (ret == -EAGAIN) {
-		w->task = task;
-		w->need = need;
-		w->state = NEXUS_CREDIT_QUEUED;
-		w->next = NULL;
-		w->prev = c->last;
-		if (w->prev)
-			w->prev->next = w;
-		else
-			nexus_store(&c->first, w);
-		c->last = w;
-		ret = 1;
-	}
-	nexus_spin_unlock(&c->lock);
-	return ret;
+	w->task = task;
+	w->need = need;
+	w->state = NEXUS_CREDIT_QUEUED;
+	w->next = NULL;
+	w->prev = c->last;
+	if (w->prev)
+		w->prev->next = w;
+	else
+		nexus_store(&c->first, w);
+	c->last = w;
+	/* Whoever gives and does not see it is seen here; nexus_credit_given() has the pair. */
+	nexus_mb();
+	if (w->prev || available(c) < need)
+		return 1;
+	unlink_waiter(c, w);
+	nexus_store(&c->taken, c->taken + need);
+	return 0;
 }
 
 bool nexus_credit_waits(const struct nexus_credit_waiter *w)
@@ -123,56 +111,63 @@ int nexus_credit_leave(struct nexus_credit *c, struct nexus_credit_waiter *w,
 
 	if (state != NEXUS_CREDIT_QUEUED)
 		return state;
-	nexus_spin_lock(&c->lock);
+	nexus_mutex_lock(&c->lock);
 	state = nexus_load(&w->state);
 	if (state == NEXUS_CREDIT_QUEUED) {
 		/* It may have been what those behind it waited for. */
 		unlink_waiter(c, w);
-		grant(c, c->avail, wakes);
+		grant(c, wakes);
 		state = -EINTR;
 	}
-	nexus_spin_unlock(&c->lock);
+	nexus_mutex_unlock(&c->lock);
 	return state;
 }
 
-void nexus_credit_give(struct nexus_credit *c, u64 n, nexus_wakes *wakes)
+void nexus_credit_give(struct nexus_credit *c, u64 n)
 {
-	nexus_spin_lock(&c->lock);
-	grant(c, c->avail + n, wakes);
-	nexus_spin_unlock(&c->lock);
+	nexus_store_release(&c->given, c->given + n);
+}
+
+void nexus_credit_given(struct nexus_credit *c, nexus_wakes *wakes)
+{
+	/* After the store of what was given; nexus_credit_enqueue() has the pair. */
+	nexus_mb();
+	if (!nexus_load(&c->first))
+		return;
+	nexus_mutex_lock(&c->lock);
+	grant(c, wakes);
+	nexus_mutex_unlock(&c->lock);
 }
 
 int nexus_credit_shrink(struct nexus_credit *c, u64 n)
 {
-	int ret = -EBUSY;
-
-	nexus_spin_lock(&c->lock);
-	if (!c->first && c->avail >= n) {
-		nexus_store(&c->avail, c->avail - n);
-		ret = 0;
-	}
-	nexus_spin_unlock(&c->lock);
-	return ret;
+	if (c->first || available(c) < n)
+		return -EBUSY;
+	nexus_store(&c->taken, c->taken + n);
+	return 0;
 }
 
 void nexus_credit_break(struct nexus_credit *c, int err, nexus_wakes *wakes)
 {
-	nexus_spin_lock(&c->lock);
+	nexus_mutex_lock(&c->lock);
 	nexus_store(&c->broken, err);
 	while (c->first)
 		end_wait(c, c->first, err, wakes);
-	nexus_spin_unlock(&c->lock);
+	nexus_mutex_unlock(&c->lock);
 }
 
 void nexus_credit_mend(struct nexus_credit *c)
 {
-	nexus_spin_lock(&c->lock);
+	nexus_mutex_lock(&c->lock);
 	nexus_store(&c->broken, 0);
-	nexus_spin_unlock(&c->lock);
+	nexus_mutex_unlock(&c->lock);
 }
 
 bool nexus_credit_ready(const struct nexus_credit *c, u64 need)
 {
-	return !(nexus_load(&c->broken) && !c->drain) &&
-		!nexus_load(&c->first) && nexus_load(&c->avail) >= need;
+	/* The two may be of different moments, in either order. */
+	s64 avail = (s64)(nexus_load(&c->given) - nexus_load(&c->taken));
+
+	return !(nexus_load(&c->broken) && !c->drain) && !nexus_load(&c->first) &&
+		avail >= (s64)need;
 }

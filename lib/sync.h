@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
  * What the concurrent parts of lib/ need from their surroundings beyond port.h: a
- * spin lock, ordered loads and stores, and waking a task.  In the module these are
+ * spin lock, a mutex, ordered loads and stores, and waking a task.  In the module these are
  * the kernel's own, in programs those of sync_user.h.  A test may bring its own, in the
  * header that NEXUS_SYNC names: tests/unit/sched makes them steps of a scheduler that
  * tries every order, so that what is compiled into the module is what was tried.
@@ -13,6 +13,7 @@
 
 #ifdef __KERNEL__
 
+#include <linux/mutex.h>
 #include <linux/sched.h>
 #include <linux/sched/task.h>
 #include <linux/spinlock.h>
@@ -30,6 +31,13 @@ static inline void nexus_spin_unlock(nexus_spin *l) __releases(l)
 {
 	spin_unlock(l);
 }
+
+/* Initialised where it is used, so that each has a class of its own. */
+typedef struct mutex nexus_mutex;
+
+#define nexus_mutex_init(l)	mutex_init(l)
+#define nexus_mutex_lock(l)	mutex_lock(l)
+#define nexus_mutex_unlock(l)	mutex_unlock(l)
 
 /* Whom to wake once no lock is held; more than fit are woken at once. */
 #define NEXUS_WAKES_MAX		8u
@@ -70,6 +78,9 @@ static inline void nexus_wakes_done(nexus_wakes *q)
 }
 
 typedef struct task_struct nexus_task;
+
+/* Of a member that begins another line of cache. */
+#define NEXUS_LINE_ALIGNED		____cacheline_aligned_in_smp
 
 #define nexus_load(p)			READ_ONCE(*(p))
 #define nexus_load_acquire(p)		smp_load_acquire(p)

@@ -25,6 +25,12 @@ static inline void nexus_spin_unlock(nexus_spin *l)
 	pthread_mutex_unlock(l);
 }
 
+typedef pthread_mutex_t nexus_mutex;
+
+#define nexus_mutex_init(l)	pthread_mutex_init(l, NULL)
+#define nexus_mutex_lock(l)	pthread_mutex_lock(l)
+#define nexus_mutex_unlock(l)	pthread_mutex_unlock(l)
+
 typedef struct nexus_task {
 	pthread_mutex_t lock;
 	pthread_cond_t cond;
@@ -79,6 +85,8 @@ static inline void nexus_wakes_done(nexus_wakes *q)
 		nexus_task_wake(q->task[i]);
 	q->n = 0;
 }
+
+#define NEXUS_LINE_ALIGNED		__attribute__((aligned(64)))
 
 #define nexus_load(p)			__atomic_load_n(p, __ATOMIC_RELAXED)
 #define nexus_load_acquire(p)		__atomic_load_n(p, __ATOMIC_ACQUIRE)

@@ -129,6 +129,7 @@ static __poll_t nexus_ring_poll(struct file *file, poll_table *wait)
 		poll_wait(file, &ring->recv.poll, wait);
 	if (file->f_mode & FMODE_WRITE)
 		poll_wait(file, &ring->send.poll, wait);
+	smp_mb(); /* who gives looks who polls after it gave */
 
 	if (file->f_mode & FMODE_READ) {
 		if (nexus_credit_ready(&ring->recv.credit, 1))

@@ -83,10 +83,10 @@ long nexus_ring_create(struct file *file, unsigned long arg)
 
 void nexus_ring_fill_stat(struct nexus_ring *ring, struct nexus_ring_stat *st)
 {
+	u32 pos;
+
 	*st = (struct nexus_ring_stat){
 		.capacity	= ring->capacity,
-		.full		= atomic64_read(&ring->send.waits),
-		.empty		= atomic64_read(&ring->recv.waits),
 	};
 
 	mutex_lock(&ring->open_mutex);
@@ -94,17 +94,16 @@ void nexus_ring_fill_stat(struct nexus_ring *ring, struct nexus_ring_stat *st)
 	st->writers = ring->send.files;
 	st->flags = ring->closed ? NEXUS_RING_CLOSED : 0;
 	mutex_unlock(&ring->open_mutex);
-	/* In this order: what was received was sent. */
-	mutex_lock(&ring->recv.mutex);
+	nexus_ring_lock(ring);
 	st->received = ring->recv.count;
 	st->received_bytes = ring->recv.bytes;
-	mutex_lock(&ring->send.mutex);
+	st->empty = ring->recv.waits;
 	st->sent = ring->send.count;
 	st->sent_bytes = ring->send.bytes;
-	mutex_unlock(&ring->send.mutex);
+	st->full = ring->send.waits;
 	if (st->sent != st->received)
-		nexus_ringbuf_get_len(ring->data, ring->size, ring->recv.pos, &st->next);
-	mutex_unlock(&ring->recv.mutex);
+		st->next = nexus_ring_next(ring, &pos);
+	nexus_ring_unlock(ring);
 	st->messages = st->sent - st->received;
 	st->bytes = st->sent_bytes - st->received_bytes;
 }
@@ -124,16 +123,16 @@ static int nexus_ring_look(struct nexus_ring *ring, struct iov_iter *to)
 	int ret = -EAGAIN;
 	u32 pos, len;
 
-	mutex_lock(&side->mutex);
-	/* Whoever has credit for it may be about to take it. */
-	if (side->count != READ_ONCE(ring->send.count)) {
-		pos = nexus_ringbuf_get_len(ring->data, ring->size, side->pos, &len);
+	nexus_mutex_lock(&side->credit.lock);
+	/* All that were given; whoever has credit for the next may be about to take it. */
+	if (side->count != nexus_load_acquire(&side->credit.given)) {
+		len = nexus_ring_next(ring, &pos);
 		ret = len;
 		if (!nexus_ring_copy_out(ring, pos, min_t(size_t, len, iov_iter_count(to)),
 					 to))
 			ret = 0;
 	}
-	mutex_unlock(&side->mutex);
+	nexus_mutex_unlock(&side->credit.lock);
 	return ret;
 }
 
@@ -177,11 +176,9 @@ static long nexus_ring_fionread(struct nexus_ring *ring, unsigned long arg)
 {
 	u64 bytes;
 
-	mutex_lock(&ring->recv.mutex);
-	mutex_lock(&ring->send.mutex);
+	nexus_ring_lock(ring);
 	bytes = ring->send.bytes - ring->recv.bytes;
-	mutex_unlock(&ring->send.mutex);
-	mutex_unlock(&ring->recv.mutex);
+	nexus_ring_unlock(ring);
 	return put_user((int)bytes, (int __user *)arg);
 }
 

@@ -127,11 +127,11 @@ static struct nexus_ring *nexus_ring_alloc(struct inode *inode, u32 capacity)
 		goto out_uncharge;
 	mutex_init(&ring->open_mutex);
 	init_waitqueue_head(&ring->open_wait);
+	/* Classes of their own: who takes both takes that of @recv first. */
+	nexus_mutex_init(&ring->recv.credit.lock);
+	nexus_mutex_init(&ring->send.credit.lock);
 	nexus_ring_side_init(&ring->send, capacity, false, -EPIPE);
 	nexus_ring_side_init(&ring->recv, 0, true, -ENODATA);
-	/* Classes of their own: who takes both takes that of @recv first. */
-	mutex_init(&ring->recv.mutex);
-	mutex_init(&ring->send.mutex);
 	return ring;
 
 out_uncharge:
@@ -173,27 +173,28 @@ static u32 nexus_ring_used(const struct nexus_ring *ring)
 	return to > from ? to - from : ring->size - from + to;
 }
 
-/*
- * Whoever is about to send has either got credit, and then it is not there to be taken
- * away, or waits, or sees the new capacity; see nexus_ring_wait().
- */
-static int nexus_ring_take_capacity(struct nexus_ring *ring, u32 capacity)
+/* Both mutexes: whoever is about to send has got credit, or waits, or sees the new capacity. */
+static int nexus_ring_take_capacity(struct nexus_ring *ring, u32 capacity,
+				    nexus_wakes *wakes)
 {
 	u32 old = ring->capacity;
 	int err = 0;
 
-	WRITE_ONCE(ring->capacity, capacity);
 	if (capacity < old)
 		err = nexus_credit_shrink(&ring->send.credit, old - capacity);
 	if (err)
-		WRITE_ONCE(ring->capacity, old);
-	return err;
+		return err;
+	WRITE_ONCE(ring->capacity, capacity);
+	if (capacity > old)
+		nexus_credit_return(&ring->send.credit, capacity - old, wakes);
+	return 0;
 }
 
 int nexus_ring_resize(struct nexus_ring *ring, u32 capacity)
 {
-	u32 size = PAGE_ALIGN(nexus_ringbuf_size(capacity)), old, old_size;
+	u32 size = PAGE_ALIGN(nexus_ringbuf_size(capacity)), old_size;
 	struct nexus_ring_user *user;
+	NEXUS_WAKES(wakes);
 	int err = -ENOMEM;
 	u8 *data;
 
@@ -205,24 +206,20 @@ int nexus_ring_resize(struct nexus_ring *ring, u32 capacity)
 	if (!data)
 		goto out_uncharge;
 	mutex_lock(&ring->open_mutex);
-	old = ring->capacity;
+	nexus_ring_lock(ring);
 	old_size = ring->size;
-	err = nexus_ring_take_capacity(ring, capacity);
-	if (err)
-		goto out_unlock;
-	mutex_lock(&ring->recv.mutex);
-	mutex_lock(&ring->send.mutex);
-	nexus_ring_move(ring, data, size, nexus_ring_used(ring));
-	mutex_unlock(&ring->send.mutex);
-	mutex_unlock(&ring->recv.mutex);
+	err = nexus_ring_take_capacity(ring, capacity, &wakes);
+	if (!err)
+		nexus_ring_move(ring, data, size, nexus_ring_used(ring));
+	nexus_ring_unlock(ring);
 	mutex_unlock(&ring->open_mutex);
+	nexus_ring_wake(&ring->send, &wakes, POLL_OUT);
+	if (err)
+		goto out_free;
 	nexus_ring_uncharge(user, old_size);
-	if (capacity > old)
-		nexus_ring_give(&ring->send, capacity - old, POLL_OUT);
 	return 0;
 
-out_unlock:
-	mutex_unlock(&ring->open_mutex);
+out_free:
 	vfree(data);
 out_uncharge:
 	nexus_ring_uncharge(user, size);

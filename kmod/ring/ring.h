@@ -2,11 +2,12 @@
 /*
  * Rings: FIFOs that carry messages (inodes with NEXUS_IF_RING).
  *
- * Two credits rule who may go on: @space, bytes of payload, taken by who sends and given
- * by who receives; @messages, the other way round.  Who has taken his credit has his
- * place for sure; the two mutexes only say where, one message after the other, and are
- * never held while anything waits or faults.  So neither a full ring nor a sender whose
- * memory takes its time holds up the other side, and whoever waits can be killed.
+ * Two credits rule who may go on: bytes of payload, taken by who sends and given by who
+ * receives; and messages, the other way round.  Each has a mutex, of the side that takes:
+ * under it one takes credit, copies the message, and gives to the other side, one after
+ * the other.  It is never held while anything waits or faults; who has taken his credit
+ * has his place for sure, if not where.  So neither a full ring nor a sender whose memory
+ * takes its time holds up anybody else, and whoever waits can be killed.
  *
  * The memory is there while the ring is open or has messages, whether or not its inode
  * is cached, and is gone with the mount: the zone has a table of it by inode number.
@@ -32,17 +33,18 @@ struct nexus_ring_user;
 
 /* One of the two sides. */
 struct nexus_ring_side {
-	struct nexus_credit credit;	/* what this side needs to go on */
-	struct mutex mutex;		/* pos, count, bytes; nothing sleeps in it */
-	u32	pos;			/* in data: where the next message begins */
-	u64	count, bytes;		/* of messages so far */
-	atomic64_t waits;
 	wait_queue_head_t poll;
 	struct fasync_struct *fasync;
 	/* open_mutex: */
 	unsigned int files;		/* open on this side */
 	unsigned int seen;		/* files ever opened on this side; wraps */
-} ____cacheline_aligned_in_smp;
+	/* What this side needs to go on, and its mutex; that of @recv goes first. */
+	struct nexus_credit credit;
+	/* Under the mutex: */
+	u32	pos;			/* in data: where the next message begins */
+	u64	count, bytes;		/* of messages so far */
+	u64	waits;			/* who had to wait, or could not */
+};
 
 struct nexus_ring {
 	struct nexus_ring_side send, recv;
@@ -64,6 +66,19 @@ struct nexus_ring_file {
 	u32	mode;			/* NEXUS_RING_TRUNCATE */
 };
 
+/* Both mutexes: nothing is sent or received. */
+static inline void nexus_ring_lock(struct nexus_ring *ring)
+{
+	nexus_mutex_lock(&ring->recv.credit.lock);
+	nexus_mutex_lock(&ring->send.credit.lock);
+}
+
+static inline void nexus_ring_unlock(struct nexus_ring *ring)
+{
+	nexus_mutex_unlock(&ring->send.credit.lock);
+	nexus_mutex_unlock(&ring->recv.credit.lock);
+}
+
 /* ring.c */
 /* 0; -EINVAL, -EPERM: the caller may not have a ring of that capacity. */
 int nexus_ring_capacity_ok(u64 capacity);
@@ -80,21 +95,38 @@ bool nexus_ring_empty(const struct nexus_ring *ring);
 
 /* rdwr.c */
 /*
- * Takes @need of @side's credit, waiting interruptibly unless @nowait.  0, -EAGAIN,
- * -ERESTARTSYS, or what it is broken with.
+ * Takes @need of @side's credit, waiting interruptibly unless @nowait.  0: with the
+ * side's mutex; or -EAGAIN, -EMSGSIZE, -ERESTARTSYS, or what it is broken with.
  */
-int nexus_ring_take(struct nexus_ring *ring, struct nexus_ring_side *side, u64 need, bool nowait);
-/* Gives @n to who waits on @side, those who poll included. */
-void nexus_ring_give(struct nexus_ring_side *side, u64 n, int band);
+int nexus_ring_begin(struct nexus_ring *ring, struct nexus_ring_side *side, u64 need,
+		     bool nowait);
+/* Gives @side's mutex up, and has those of @other go on who waited for what was given. */
+void nexus_ring_end(struct nexus_ring_side *side, struct nexus_ring_side *other, int band);
+/* The same instead, with @n returned of what was taken. */
+void nexus_ring_undo(struct nexus_ring_side *side, u64 n, int band);
+/* Wakes those, and who polls @side; no mutex. */
+void nexus_ring_wake(struct nexus_ring_side *side, nexus_wakes *wakes, int band);
 /* Takes what @side has away, for good or until somebody opens the other side. */
 void nexus_ring_break(struct nexus_ring_side *side, int err);
 ssize_t nexus_ring_read_iter(struct kiocb *iocb, struct iov_iter *to);
 ssize_t nexus_ring_write_iter(struct kiocb *iocb, struct iov_iter *from);
-/* Copies without faulting; false and nothing moved if that was not possible. */
-bool nexus_ring_copy_in(struct nexus_ring *ring, u32 pos, u32 len,
-			struct iov_iter *from);
-bool nexus_ring_copy_out(struct nexus_ring *ring, u32 pos, u32 len,
+
+/* copy.c: the bytes of messages; the mutex of the side. */
+/*
+ * Puts a message that credit was taken for, and gives it; false if its memory is not
+ * there without a fault, and then nothing happened.
+ */
+bool nexus_ring_put_message(struct nexus_ring *ring, u32 len, struct iov_iter *from);
+/*
+ * The next message, which stays: its length, and where it begins in *@pos.  There is one,
+ * for who has taken credit for it.
+ */
+u32 nexus_ring_next(const struct nexus_ring *ring, u32 *pos);
+/* Copies out @len bytes from @pos on; false and nothing moved if memory is not there. */
+bool nexus_ring_copy_out(const struct nexus_ring *ring, u32 pos, u32 len,
 			 struct iov_iter *to);
+/* The message of @len at @pos, which is the next, is done with, and its room given. */
+void nexus_ring_took(struct nexus_ring *ring, u32 pos, u32 len);
 
 /* at.c: the ioctls of a directory on a ring that is not opened; may sleep. */
 long nexus_ring_at(struct file *dir, unsigned int cmd, unsigned long arg);

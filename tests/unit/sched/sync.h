@@ -43,6 +43,12 @@ typedef struct {
 #define nexus_spin_lock(l)	sched_lock(l, SCHED_HERE)
 #define nexus_spin_unlock(l)	sched_unlock(l)
 
+typedef nexus_spin nexus_mutex;
+
+#define nexus_mutex_init(l)	nexus_spin_init(l)
+#define nexus_mutex_lock(l)	nexus_spin_lock(l)
+#define nexus_mutex_unlock(l)	nexus_spin_unlock(l)
+
 #define SCHED_LOAD(p, order) \
 	((__typeof__(*(p) + 0))(uintptr_t)sched_load(p, sizeof(*(p)), order, SCHED_HERE))
 #define SCHED_STORE(p, v, order) \
@@ -50,6 +56,8 @@ typedef struct {
 		__typeof__(*(p)) sched_v = (v); \
 		sched_store(p, sizeof(*(p)), (u64)(uintptr_t)sched_v, order, SCHED_HERE); \
 	} while (0)
+
+#define NEXUS_LINE_ALIGNED
 
 #define nexus_load(p)			SCHED_LOAD(p, SCHED_RELAXED)
 #define nexus_load_acquire(p)		SCHED_LOAD(p, SCHED_ORDERED)
