@@ -24,7 +24,7 @@ struct nexus_ring_many {
 	u32	done;		/* sent or received */
 	u64	bytes;		/* of them */
 	u64	room;		/* at @buf, of who receives */
-	u32	len;		/* of the next, of who sends; for who receives, if memory is missing */
+	u32	len;		/* of the next message */
 };
 
 /* How a stretch ended. */

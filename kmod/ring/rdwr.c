@@ -8,11 +8,11 @@
 
 /* ---- waiting --------------------------------------------------------------- */
 
-/* After a full barrier that what was given is before. */
 static void nexus_ring_wake_poll(struct nexus_ring_side *side, int band)
 {
 	__poll_t mask = band == POLL_IN ? EPOLLIN | EPOLLRDNORM : EPOLLOUT | EPOLLWRNORM;
 
+	/* The callers have a full barrier before this, as who polls has behind poll_wait(). */
 	if (waitqueue_active(&side->poll))
 		wake_up_interruptible_poll(&side->poll, mask);
 	if (READ_ONCE(side->fasync))
