@@ -193,8 +193,8 @@ static int nexus_ring_take_capacity(struct nexus_ring *ring, u32 capacity,
 int nexus_ring_resize(struct nexus_ring *ring, u32 capacity)
 {
 	u32 size = PAGE_ALIGN(nexus_ringbuf_size(capacity)), old_size;
-	NEXUS_WAKES(wakes);
 	struct nexus_ring_user *user;
+	nexus_wakes wakes = { .n = 0 };
 	int err = -ENOMEM;
 	u8 *data;
 
