@@ -4,6 +4,7 @@
 
 #include "chan/chan.h"
 #include "log/log.h"
+#include "ring/ring.h"
 #include "../lib/omap.h"
 #include "../lib/plock.h"
 
@@ -63,6 +64,24 @@ NEXUS_SHOW(nexus_plock_take);
 NEXUS_SHOW(nexus_plock_waits);
 NEXUS_SHOW(nexus_plock_leave);
 NEXUS_SHOW(nexus_plock_release);
+
+NEXUS_SHOW(nexus_credit_init);
+NEXUS_SHOW(nexus_credit_take);
+NEXUS_SHOW(nexus_credit_take_upto);
+NEXUS_SHOW(nexus_credit_enqueue);
+NEXUS_SHOW(nexus_credit_waits);
+NEXUS_SHOW(nexus_credit_leave);
+NEXUS_SHOW(nexus_credit_give);
+NEXUS_SHOW(nexus_credit_shrink);
+NEXUS_SHOW(nexus_credit_break);
+NEXUS_SHOW(nexus_credit_mend);
+NEXUS_SHOW(nexus_credit_ready);
+NEXUS_SHOW(nexus_ringbuf_span);
+NEXUS_SHOW(nexus_ringbuf_put_len);
+NEXUS_SHOW(nexus_ringbuf_get_len);
+NEXUS_SHOW(nexus_ring_fops);
+NEXUS_SHOW(nexus_ring_resize);
+NEXUS_SHOW(nexus_rings_free);
 
 NEXUS_SHOW(nexus_crc32c);
 NEXUS_SHOW(nexus_crc32c_table);
