@@ -611,6 +611,8 @@ long nexus_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
 /* ring/: an inode leaves the cache; a zone was unmounted */
 void nexus_ring_evict(struct inode *inode);
 void nexus_rings_free(struct nexus_zone *zone);
+/* @gone, of rings that have no memory any more, with what those that have it did.  May sleep. */
+u64 nexus_rings_count(enum nexus_counter c, u64 (*gone)(enum nexus_counter c));
 /* What names a dentry that is about to become a ring, with its capacity. */
 #define NEXUS_DENTRY_RING	BIT_ULL(63)
 /* unlink.c */

@@ -18,6 +18,7 @@
 #include <linux/slab.h>
 
 #include "plock.h"
+#include "trace.h"
 
 struct nexus_plock_moving {
 	u64 ino;		/* 0: nothing */
@@ -247,11 +248,14 @@ static struct nexus_plock_file *nexus_plock_of(struct file *file)
 void nexus_plock_close(struct inode *inode, struct nexus_plock_file *pf)
 {
 	NEXUS_WAKES(wakes);
+	const void *owner;
 
 	if (!pf)
 		return;
-	nexus_plock_drop(nexus_plock_unplace(&nexus_plocks_of(inode)->table,
-					     &pf->lk, &wakes));
+	owner = nexus_plock_unplace(&nexus_plocks_of(inode)->table, &pf->lk, &wakes);
+	if (owner)
+		trace_plock_released(inode);
+	nexus_plock_drop(owner);
 	nexus_wakes_done(&wakes);
 	kfree(pf);
 }
@@ -347,8 +351,14 @@ long nexus_plock_ioctl_take(struct file *file, unsigned int cmd, void __user *ar
 			       get_task_pid(current, PIDTYPE_PID),
 			       left ? current : NULL, &drop, &wakes);
 	nexus_wakes_done(&wakes);
-	if (err == 1)
+	if (err == 1) {
+		trace_plock_wait(file_inode(file), a.mode);
 		err = nexus_plock_wait(t, &pf->lk, left, &drop);
+	}
+	if (err)
+		trace_plock_refused(file_inode(file), a.mode, err);
+	else
+		trace_plock_granted(file_inode(file), a.mode);
 	nexus_plock_drop(drop);
 	switch (err) {
 	case 0:
@@ -381,6 +391,8 @@ long nexus_plock_ioctl_release(struct file *file, unsigned long arg)
 	if (IS_ERR(pf))
 		return PTR_ERR(pf);
 	err = nexus_plock_release(t, &pf->lk, &drop, &wakes);
+	if (!err)
+		trace_plock_released(file_inode(file));
 	nexus_wakes_done(&wakes);
 	nexus_plock_drop(drop);
 	return err;

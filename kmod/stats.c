@@ -48,6 +48,14 @@ static const char * const nexus_counter_names[NEXUS_C_MAX] = {
 	[NEXUS_C_plock_wakes] = "plock_wakes",
 	[NEXUS_C_plock_timeouts] = "plock_timeouts",
 	[NEXUS_C_plock_deadlocks] = "plock_deadlocks",
+	[NEXUS_C_rings] = "rings",
+	[NEXUS_C_rings_freed] = "rings_freed",
+	[NEXUS_C_ring_sent] = "ring_sent",
+	[NEXUS_C_ring_sent_bytes] = "ring_sent_bytes",
+	[NEXUS_C_ring_received] = "ring_received",
+	[NEXUS_C_ring_received_bytes] = "ring_received_bytes",
+	[NEXUS_C_ring_full] = "ring_full",
+	[NEXUS_C_ring_empty] = "ring_empty",
 };
 
 void nexus_count_add(enum nexus_counter c, u64 n)
@@ -55,7 +63,7 @@ void nexus_count_add(enum nexus_counter c, u64 n)
 	this_cpu_add(nexus_counters->v[c], n);
 }
 
-u64 nexus_count_read(enum nexus_counter c)
+static u64 nexus_count_sum(enum nexus_counter c)
 {
 	u64 sum = 0;
 	int cpu;
@@ -63,6 +71,13 @@ u64 nexus_count_read(enum nexus_counter c)
 	for_each_possible_cpu(cpu)
 		sum += READ_ONCE(per_cpu_ptr(nexus_counters, cpu)->v[c]);
 	return sum;
+}
+
+u64 nexus_count_read(enum nexus_counter c)
+{
+	if (c >= NEXUS_C_rings && c <= NEXUS_C_ring_empty)
+		return nexus_rings_count(c, nexus_count_sum);
+	return nexus_count_sum(c);
 }
 
 const char *nexus_count_name(enum nexus_counter c)

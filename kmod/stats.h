@@ -44,6 +44,15 @@ enum nexus_counter {
 	NEXUS_C_plock_wakes,		/* times that somebody woke while waiting for one */
 	NEXUS_C_plock_timeouts,		/* requests that waited too long */
 	NEXUS_C_plock_deadlocks,	/* requests that would have waited for themselves */
+	/* Of rings, to ring_empty: see ring/count.c. */
+	NEXUS_C_rings,			/* times that a ring got memory: was opened, not being so */
+	NEXUS_C_rings_freed,		/* times that one gave it back */
+	NEXUS_C_ring_sent,		/* messages sent */
+	NEXUS_C_ring_sent_bytes,	/* their payload */
+	NEXUS_C_ring_received,		/* messages received */
+	NEXUS_C_ring_received_bytes,	/* their payload */
+	NEXUS_C_ring_full,		/* sends that had to wait, or could not */
+	NEXUS_C_ring_empty,		/* receives that had to wait, or could not */
 	NEXUS_C_MAX
 };
 
@@ -51,6 +60,7 @@ enum nexus_counter {
 void nexus_count_add(enum nexus_counter c, u64 n);
 #define nexus_count(name)	nexus_count_add(NEXUS_C_##name, 1)
 #define nexus_count_n(name, n)	nexus_count_add(NEXUS_C_##name, n)
+/* May sleep. */
 u64 nexus_count_read(enum nexus_counter c);
 const char *nexus_count_name(enum nexus_counter c);
 int nexus_stats_init(void);

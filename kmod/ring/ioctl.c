@@ -7,6 +7,7 @@
 #include <asm/ioctls.h>
 
 #include "ring.h"
+#include "../trace.h"
 
 /* ---- making one ------------------------------------------------------------------ */
 
@@ -191,6 +192,7 @@ int nexus_ring_close(struct nexus_ring *ring)
 	mutex_lock(&ring->open_mutex);
 	if (ring->send.files || ring->recv.files) {
 		WRITE_ONCE(ring->closed, true);
+		trace_ring_close(ring);
 		nexus_ring_break(&ring->send, -EPIPE);
 		nexus_ring_break(&ring->recv, -ENODATA);
 		wake_up_interruptible_all(&ring->open_wait);
@@ -242,6 +244,7 @@ static long nexus_ring_batch(struct file *file, unsigned int cmd,
 			     struct nexus_ring_batch __user *user, bool nowait)
 {
 	bool send = cmd == NEXUS_IOC_RING_SEND;
+	struct nexus_ring_file *rf = file->private_data;
 	struct nexus_ring_batch batch;
 	long ret;
 
@@ -260,6 +263,10 @@ static long nexus_ring_batch(struct file *file, unsigned int cmd,
 		     nexus_ring_recv_batch(file, &batch, nowait);
 	if (ret)
 		return ret;
+	if (send)
+		trace_ring_send(rf->ring, batch.done, batch.bytes);
+	else if (batch.done)
+		trace_ring_recv(rf->ring, batch.done, batch.bytes);
 	if (put_user(batch.done, &user->done) || put_user(batch.bytes, &user->bytes))
 		return -EFAULT;
 	return 0;

@@ -5,6 +5,7 @@
 #include <linux/sched/signal.h>
 
 #include "ring.h"
+#include "../trace.h"
 
 /* ---- waiting --------------------------------------------------------------- */
 
@@ -79,7 +80,8 @@ static int nexus_ring_wait(struct nexus_ring_side *side, struct nexus_credit_wai
 }
 
 /* With the mutex, and without it unless 0 is returned: what begin does when it is not there. */
-static int nexus_ring_begin_slow(struct nexus_ring_side *side, u64 need, bool nowait)
+static int nexus_ring_begin_slow(struct nexus_ring *ring, struct nexus_ring_side *side,
+				 u64 need, bool nowait)
 {
 	struct nexus_credit_waiter w;
 	int err;
@@ -92,6 +94,7 @@ static int nexus_ring_begin_slow(struct nexus_ring_side *side, u64 need, bool no
 	if (!nexus_credit_enqueue(&side->credit, &w, need, current))
 		return 0;
 	nexus_mutex_unlock(&side->credit.lock);
+	trace_ring_wait(ring, side, need);
 	err = nexus_ring_wait(side, &w);
 	if (!err)
 		nexus_mutex_lock(&side->credit.lock);
@@ -109,7 +112,7 @@ int nexus_ring_begin(struct nexus_ring *ring, struct nexus_ring_side *side, u64 
 	if (likely(!err))
 		return 0;
 	if (err == -EAGAIN)
-		return nexus_ring_begin_slow(side, need, nowait);
+		return nexus_ring_begin_slow(ring, side, need, nowait);
 	nexus_mutex_unlock(&side->credit.lock);
 	return err;
 }
@@ -151,6 +154,7 @@ ssize_t nexus_ring_write_iter(struct kiocb *iocb, struct iov_iter *from)
 			return err;
 		}
 	}
+	trace_ring_send(ring, 1, len);
 	nexus_ring_end(side, &ring->recv, POLL_IN);
 	if (unlikely(rf->want))
 		WRITE_ONCE(rf->want, 0);
@@ -209,6 +213,7 @@ ssize_t nexus_ring_read_iter(struct kiocb *iocb, struct iov_iter *to)
 			return ret;
 		}
 	}
+	trace_ring_recv(ring, 1, ret);
 	nexus_ring_end(side, &ring->send, POLL_OUT);
 	return ret;
 }

@@ -132,6 +132,9 @@ static struct nexus_ring *nexus_ring_alloc(struct inode *inode, u32 capacity)
 	nexus_mutex_init(&ring->send.credit.lock);
 	nexus_ring_side_init(&ring->send, capacity, false, -EPIPE);
 	nexus_ring_side_init(&ring->recv, 0, true, -ENODATA);
+	ring->zone = NEXUS_I(inode)->zone;
+	ring->ino = inode->i_ino;
+	nexus_ring_count_begin(ring);
 	return ring;
 
 out_uncharge:
@@ -143,6 +146,7 @@ out_free:
 
 static void nexus_ring_free(struct nexus_ring *ring)
 {
+	nexus_ring_count_end(ring);
 	vfree(ring->data);
 	nexus_ring_uncharge(ring->user, ring->size);
 	kfree(ring);

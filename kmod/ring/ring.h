@@ -56,6 +56,9 @@ struct nexus_ring {
 	bool	closed;
 	unsigned int users;		/* open files and who is opening; load_mutex of the inode */
 	struct nexus_ring_user *user;
+	const struct nexus_zone *zone;	/* this and the inode's number: whose it is */
+	u64	ino;
+	struct list_head list;		/* count.c */
 };
 
 /* private_data of an open file. */
@@ -127,6 +130,10 @@ bool nexus_ring_copy_out(const struct nexus_ring *ring, u32 pos, u32 len,
 			 struct iov_iter *to);
 /* The message of @len at @pos, which is the next, is done with, and its room given. */
 void nexus_ring_took(struct nexus_ring *ring, u32 pos, u32 len);
+
+/* count.c: a ring has memory, for the counters of the module; and has it no more.  May sleep. */
+void nexus_ring_count_begin(struct nexus_ring *ring);
+void nexus_ring_count_end(struct nexus_ring *ring);
 
 /* at.c: the ioctls of a directory on a ring that is not opened; may sleep. */
 long nexus_ring_at(struct file *dir, unsigned int cmd, unsigned long arg);
