@@ -10,6 +10,7 @@
  * would still see the old one: nexus_plocks.moving says of what this is not true any
  * more, and who meets that waits for the rename to end.
  */
+#include <linux/mount.h>
 #include <linux/namei.h>
 #include <linux/pid.h>
 #include <linux/pid_namespace.h>
@@ -291,6 +292,8 @@ static int nexus_plock_allowed(struct file *file, int mode)
 {
 	if (mode != NEXUS_PLM_X || file->f_mode & FMODE_WRITE)
 		return 0;
+	if (__mnt_is_readonly(file->f_path.mnt))
+		return -EROFS;
 	return inode_permission(file_mnt_idmap(file), file_inode(file), MAY_WRITE);
 }
 

@@ -194,6 +194,111 @@ TEST_F(dir, rights)
 
 /* ---- how long it lasts ---------------------------------------------------------------- */
 
+/* Of the mount it was opened by, or all of the filesystem. */
+TEST_F(dir, on_a_read_only_mount)
+{
+	int file, dir, rw;
+
+	NEEDS_NEXUS(self);
+	OK(make_tree());
+	OK(mkdir("ro", 0755));
+	GET(rw, open("a/b/f", O_RDWR));
+	OK(mount("a", "ro", NULL, MS_BIND, NULL));
+	OK(mount(NULL, "ro", NULL, MS_BIND | MS_REMOUNT | MS_RDONLY, NULL));
+	GET(file, at("ro/b/f"));
+	GET(dir, at("ro/b"));
+	FAILS(EROFS, take(file, 'x', 0));
+	FAILS(EROFS, take(dir, 'x', 0));
+	OK(take(dir, 's', 0));
+	FAILS(EROFS, convert(dir, 'x', 0));
+	/* It is the same file, whatever it was opened by. */
+	FAILS(EAGAIN, take(rw, 'x', 0));
+	OK(drop(dir));
+	OK(take(rw, 'x', 0));
+	FAILS(EAGAIN, take(file, 's', 0));
+	OK(close(rw));
+	OK(close(file));
+	OK(close(dir));
+	OK(umount("ro"));
+
+	OK(mount(NULL, nx_base(), NULL, MS_REMOUNT | MS_RDONLY, NULL));
+	GET(file, at("a/b/f"));
+	errno = 0;
+	EXPECT_EQ(-1, take(file, 'x', 0));
+	EXPECT_EQ(EROFS, errno);
+	EXPECT_EQ(0, take(file, 's', 0));
+	OK(mount(NULL, nx_base(), NULL, MS_REMOUNT, NULL));
+	OK(convert(file, 'x', 0));
+	OK(close(file));
+}
+
+static int by_handle(const struct file_handle *h, int flags)
+{
+	int mount = at("."), fd = open_by_handle_at(mount, (struct file_handle *)h, flags);
+	int code = errno;
+
+	close(mount);
+	errno = code;
+	return fd;
+}
+
+/* Whose name is not known counts for no directory; a directory's is always found. */
+TEST_F(dir, opened_by_handle)
+{
+	struct {
+		struct file_handle h;
+		unsigned char bytes[MAX_HANDLE_SZ];
+	} file = { .h.handle_bytes = MAX_HANDLE_SZ }, dir = { .h.handle_bytes = MAX_HANDLE_SZ };
+	int fd, named, above, mount;
+
+	NEEDS_NEXUS(self);
+	OK(make_tree());
+	OK(name_to_handle_at(AT_FDCWD, "a/b/f", &file.h, &mount, 0));
+	OK(name_to_handle_at(AT_FDCWD, "a/b", &dir.h, &mount, 0));
+	nx_drop_caches();
+	GET(fd, by_handle(&file.h, O_RDWR));
+	OK(take(fd, 'x', 0));
+	ASSERT_EQ(1, listed("exclusive held"));
+	GET(above, at("a/b"));
+	OK(take(above, 'x', 0));
+	OK(drop(above));
+	/* The file is one, by whatever it was opened. */
+	GET(named, open("a/b/f", O_RDWR));
+	FAILS(EAGAIN, take(named, 's', 0));
+	OK(drop(fd));
+	OK(take(named, 'x', 0));
+	FAILS(EAGAIN, take(fd, 's', 0));
+	FAILS(EAGAIN, take(above, 's', 0));
+	OK(close(named));
+	OK(close(fd));
+	/* And it counts for them once its name is known when it first asks. */
+	GET(named, open("a/b/f", O_RDWR));
+	GET(fd, by_handle(&file.h, O_RDWR));
+	OK(take(fd, 'x', 0));
+	FAILS(EAGAIN, take(above, 's', 0));
+	OK(close(fd));
+	OK(close(named));
+	OK(close(above));
+	nx_drop_caches();
+	GET(fd, by_handle(&dir.h, O_RDONLY));
+	OK(take(fd, 'x', 0));
+	GET(above, at("a"));
+	FAILS(EAGAIN, take(above, 's', 0));
+	OK(close(fd));
+	OK(take(above, 's', 0));
+	OK(close(above));
+	/* One that is in the tree no more has no place. */
+	OK(unlink("a/b/f"));
+	GET(fd, by_handle(&dir.h, O_RDONLY));
+	OK(rmdir("a/b"));
+	errno = 0;
+	named = take(fd, 'x', 0);
+	ASSERT_TRUE(!named || errno == ESTALE) {
+		TH_LOG("%s", strerror(errno));
+	}
+	OK(close(fd));
+}
+
 TEST_F(dir, until_the_last_close)
 {
 	int a, copy, b, to[2], from[2];
