@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Writeback by cgroup: who dirtied pages pays for the I/O, whoever has it written.
+# By cgroup: who dirtied pages pays for the I/O, whoever has it written; who opens a ring first,
+# for its memory.
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 # shellcheck source-path=SCRIPTDIR
 . "$here/tap.sh"
@@ -54,6 +55,42 @@ test_files_of_two() {
 	rmdir $cgroups/nx-b
 	sync -f "$dir"
 	cmp -n 4194304 "$dir/cgroup/c" /dev/zero
+}
+
+# Bytes that the kernel has in lasting allocations for a group.
+vmalloc() { awk '$1 == "vmalloc" { print $2 }' "$cgroups/$1/memory.stat"; }
+
+# holds GROUP: has the ring open in the group, for both ways, until GROUP.go says something.
+holds() {
+	mkfifo "$dir/cgroup/$1.go" "$dir/cgroup/$1.is"
+	(
+		echo $BASHPID > "$cgroups/$1/cgroup.procs"
+		exec 7<> "$dir/cgroup/ring"
+		echo open > "$dir/cgroup/$1.is"
+		read -r _ < "$dir/cgroup/$1.go"
+	) &
+	read -r _ < "$dir/cgroup/$1.is"
+}
+
+# Capacity of a ring is there twice over; whoever comes second has it for nothing.
+test_who_opens_a_ring_first_pays() {
+	need
+
+	nexusctl pipe create "$dir/cgroup/ring" --capacity $((4 << 20))
+	local a b
+	a=$(vmalloc nx-a) b=$(vmalloc nx-b)
+	holds nx-a
+	[ $(($(vmalloc nx-a) - a)) -ge $((8 << 20)) ] || { cat $cgroups/nx-a/memory.stat && return 1; }
+	holds nx-b
+	[ $(($(vmalloc nx-b) - b)) -lt $((1 << 20)) ] || { cat $cgroups/nx-b/memory.stat && return 1; }
+	# The first is gone, and has paid for what the second uses.
+	echo > "$dir/cgroup/nx-a.go"
+	wait -n
+	[ $(($(vmalloc nx-a) - a)) -ge $((8 << 20)) ]
+	[ $(($(vmalloc nx-b) - b)) -lt $((1 << 20)) ]
+	echo > "$dir/cgroup/nx-b.go"
+	wait -n
+	[ $(($(vmalloc nx-a) - a)) -lt $((1 << 20)) ] || { cat $cgroups/nx-a/memory.stat && return 1; }
 }
 
 # The limit is the group's: it writes more than it may have, and gets there.

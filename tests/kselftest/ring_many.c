@@ -481,4 +481,88 @@ TEST_F_TIMEOUT(dir, while_processes_are_killed, 1200)
 	short_or_long(_metadata);
 }
 
+/* ---- one order for all -------------------------------------------------------------- */
+
+#define SENDERS	2
+#define READERS	4
+#define ROUNDS	4000
+
+static struct {
+	uint32_t sent[SENDERS];	/* of each, what it knows to be sent */
+	uint32_t read[SENDERS];	/* of each, the newest that somebody has read */
+} *newest;
+
+static void raise_to(uint32_t *to, uint32_t v)
+{
+	uint32_t was = __atomic_load_n(to, __ATOMIC_SEQ_CST);
+
+	while (was < v && !__atomic_compare_exchange_n(to, &was, v, false, __ATOMIC_SEQ_CST,
+						       __ATOMIC_SEQ_CST))
+		;
+}
+
+/* Says what of the other had been sent before, too. */
+static void order_send(int who)
+{
+	uint32_t msg[3] = { (uint32_t)who };
+	int fd;
+
+	HOLDS((fd = open("ring", O_WRONLY)) >= 0);
+	for (msg[1] = 1; msg[1] <= ROUNDS; msg[1]++) {
+		msg[2] = __atomic_load_n(&newest->sent[!who], __ATOMIC_SEQ_CST);
+		HOLDS(write(fd, msg, sizeof(msg)) == sizeof(msg));
+		__atomic_store_n(&newest->sent[who], msg[1], __ATOMIC_SEQ_CST);
+	}
+	_exit(0);
+}
+
+static void order_read(int unused)
+{
+	uint32_t msg[3], old[SENDERS];
+	ssize_t n;
+	int fd, i;
+
+	HOLDS((fd = open("ring", O_RDONLY)) >= 0);
+	for (;;) {
+		for (i = 0; i < SENDERS; i++)
+			old[i] = __atomic_load_n(&newest->read[i], __ATOMIC_SEQ_CST);
+		n = read(fd, msg, sizeof(msg));
+		if (!n)
+			break;
+		HOLDS(n == sizeof(msg) && msg[0] < SENDERS);
+		/* Whatever was read, or sent before what was read, before this began. */
+		HOLDS(msg[1] > old[msg[0]]);
+		raise_to(&newest->read[msg[0]], msg[1]);
+		raise_to(&newest->read[!msg[0]], msg[2]);
+	}
+	_exit(0);
+}
+
+TEST_F(dir, who_reads_later_reads_what_was_sent_later)
+{
+	pid_t pid;
+	int i;
+
+	memset(&m, 0, sizeof(m));
+	newest = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, newest);
+	OK(ring_make("ring", CAPACITY));
+	OK(ring_ends("ring", m.hold, O_NONBLOCK));
+	for (i = 0; i < READERS; i++)
+		GET(pid, child(order_read, 0));
+	for (i = 0; i < SENDERS; i++)
+		GET(pid, child(order_send, i));
+	/* The ring is at its end when those who send have it open no more. */
+	while (__atomic_load_n(&newest->sent[0], __ATOMIC_SEQ_CST) == 0 ||
+	       __atomic_load_n(&newest->sent[1], __ATOMIC_SEQ_CST) == 0)
+		usleep(1000);
+	OK(close(m.hold[1]));
+	ASSERT_EQ(0, nx_reap());
+	ASSERT_EQ(SENDERS * ROUNDS, ring_stat(m.hold[0]).received);
+	ASSERT_EQ(ROUNDS, newest->read[0]);
+	ASSERT_EQ(ROUNDS, newest->read[1]);
+	OK(close(m.hold[0]));
+	munmap(newest, 4096);
+}
+
 TEST_HARNESS_MAIN
