@@ -11,6 +11,10 @@
  */
 #include "nx_ring.h"
 
+/* A minute each, on a slow machine. */
+#undef TEST_TIMEOUT_DEFAULT
+#define TEST_TIMEOUT_DEFAULT 1200
+
 #define CAPACITY	1000
 #define HEAD		8	/* bytes that say which message it is; shorter ones are counted */
 #define IDS		2048	/* producers ever */
@@ -469,13 +473,13 @@ static void short_or_long(struct __test_metadata *_metadata)
 	many(_metadata, (int)(n > ALIVE ? ALIVE : n), nx_env("NEXUS_SECONDS", 3));
 }
 
-TEST_F_TIMEOUT(dir, every_message_arrives_once, 1200)
+TEST_F(dir, every_message_arrives_once)
 {
 	kills = false;
 	short_or_long(_metadata);
 }
 
-TEST_F_TIMEOUT(dir, while_processes_are_killed, 1200)
+TEST_F(dir, while_processes_are_killed)
 {
 	kills = true;
 	short_or_long(_metadata);
