@@ -3,31 +3,32 @@
  * A ring of messages in memory that one producer and one consumer share, neither of
  * which trusts the other.
  *
- * Each side has a page that only it writes, with how far it is; both ever grow.  The
- * data is a power of two of bytes, mapped twice in a row, so that every message lies in
- * one piece: its length, in 8 bytes, then its bytes, up to a multiple of 8.  A message has at
- * least one byte.
+ * Each side has a page that only it writes, with how far it is: both the bytes of the
+ * ring and those of payload among them ever grow, in one word, so that whoever dies at
+ * any moment leaves both as they were before or after a message.  The data is a power of
+ * two of bytes, mapped twice in a row, so that every message lies in one piece: its
+ * length, in 8 bytes, then its bytes, up to a multiple of 8.  A message has at least one
+ * byte.
  *
  * What the other side writes is read once into struct nexus_spsc, and there checked: a
  * position that goes back, or beyond where it can be, or a length that does not fit, is
  * -EUCLEAN, from then on always.  What is in the messages may change at any time.
  *
- * A side that dies leaves its position as it was before or after a message, and its
- * payload perhaps one message ahead of that: who goes on for it after a crash counts
- * anew, or takes what there is and makes a new ring.
- *
  * Who finds nothing to do says that it dozes, looks again, and only then sleeps until
  * the other's position is not what it was:
  *
- *	nexus_spsc_doze(r);
- *	while (nexus_spsc_peek(r, ...) == -EAGAIN)
- *		futex wait, on nexus_spsc_word(r, &value), for value
+ *	while (nexus_spsc_doze(r), nexus_spsc_peek(r, ...) == -EAGAIN)
+ *		sleep while the other's position is nexus_spsc_seen(r)
  *	nexus_spsc_awake(r);
  *
- * and who sent or consumed, be it many messages, wakes whom that finds dozing:
+ * and who sent or consumed, be it many messages, wakes whom that finds dozing, unless it
+ * knows of all of them, or was woken since and has not looked:
  *
  *	if (nexus_spsc_must_wake(r))
- *		futex wake, on the word of its own position
+ *		wake who sleeps on its own position
+ *
+ * A producer may say nexus_spsc_doze_lazily() first, and sleep for a moment at most: it is
+ * then not woken for each message that a full ring is shorter by.
  */
 #ifndef NEXUS_LIB_SPSC_H
 #define NEXUS_LIB_SPSC_H
@@ -36,13 +37,20 @@
 
 /* At the start of a page of its own; no line of cache is written for two reasons. */
 struct nexus_spsc_side {
-	u64	pos;		/* bytes sent or consumed, headers and all */
+	u64	at;		/* nexus_spsc_at() of what was sent or consumed */
 	u8	zero_0[56];
-	u64	payload;	/* bytes of messages among them */
+	u64	dozes;		/* NEXUS_SPSC_DOZES, _LAZY; upper half: for another position than that */
 	u8	zero_1[56];
-	u32	dozes;		/* the other has to wake it */
-	u8	zero_2[60];
 };
+
+/* Bytes of the ring, headers and all, in units of 8; bytes of payload.  Both wrap. */
+static inline u64 nexus_spsc_at(u32 pos, u32 payload)
+{
+	return (u64)payload << 32 | pos;
+}
+
+#define NEXUS_SPSC_DOZES	1u	/* the other has to wake it when it goes on, once */
+#define NEXUS_SPSC_LAZY		2u	/* but not while less than a quarter is free */
 
 #define NEXUS_SPSC_HEADER	8u
 
@@ -58,18 +66,21 @@ struct nexus_spsc {
 	const struct nexus_spsc_side *other;
 	u8	*data;
 	u64	size;		/* bytes of the data, mapped twice */
-	u64	capacity;	/* bytes of payload that may be on their way */
-	u64	pos, payload;	/* mine */
-	u64	seen;		/* the other's position, checked */
-	u64	seen_payload;	/* so, for the producer only */
+	u32	units;		/* the same, in units of 8 */
+	u32	capacity;	/* bytes of payload that may be on their way */
+	u32	pos, payload;	/* mine */
+	u32	seen;		/* the other's position, checked */
+	u32	seen_payload;	/* so, for the producer only */
 	u32	held;		/* reserved, or peeked at; 0: nothing */
+	u64	slept;		/* the other's at, when it last dozed */
+	u64	woke;		/* what the other's dozes was when it was woken, if still */
 	bool	produces;
 	bool	bad;
 };
 
 /*
- * Goes on where @mine says.  @size is a power of two, and @capacity at most @size - 8
- * and below 4 GiB.  0 or -EUCLEAN: the two sides do not fit together.
+ * Goes on where @mine says.  @size is a power of two, 16 bytes to 1 GiB, and @capacity
+ * at most @size - 8.  0 or -EUCLEAN: the two sides do not fit together.
  */
 int nexus_spsc_attach(struct nexus_spsc *r, bool produces, struct nexus_spsc_side *mine,
 		      const struct nexus_spsc_side *other, void *data, u64 size,
@@ -89,10 +100,20 @@ int nexus_spsc_peek(struct nexus_spsc *r, const void **where, u32 *len);
 void nexus_spsc_consume(struct nexus_spsc *r);
 
 void nexus_spsc_doze(struct nexus_spsc *r);
+void nexus_spsc_doze_lazily(struct nexus_spsc *r);
 void nexus_spsc_awake(struct nexus_spsc *r);
-/* What to sleep on as long as it is *@value: the low half of the other's position. */
-const u32 *nexus_spsc_word(const struct nexus_spsc *r, u32 *value);
 /* To be asked after commits and consumes: whether the other has to be woken. */
-bool nexus_spsc_must_wake(const struct nexus_spsc *r);
+bool nexus_spsc_must_wake(struct nexus_spsc *r);
+
+/* What to sleep on, as long as it is what it was before the look that found nothing. */
+static inline const u64 *nexus_spsc_word(const struct nexus_spsc *r)
+{
+	return &r->other->at;
+}
+
+static inline u64 nexus_spsc_seen(const struct nexus_spsc *r)
+{
+	return r->slept;
+}
 
 #endif /* NEXUS_LIB_SPSC_H */

@@ -14,8 +14,9 @@ static void nexus_ring_join(struct nexus_ring *ring, struct nexus_ring_side *sid
 			    struct nexus_ring_side *other)
 {
 	lockdep_assert_held(&ring->open_mutex);
-	if (!side->files++ && !ring->closed)
+	if (!side->files++ && !ring->closed && !ring->map)
 		nexus_credit_mend(&other->credit);
+	nexus_map_update(ring);
 	WRITE_ONCE(side->seen, side->seen + 1);
 	wake_up_interruptible_all(&ring->open_wait);
 }
@@ -23,11 +24,25 @@ static void nexus_ring_join(struct nexus_ring *ring, struct nexus_ring_side *sid
 static void nexus_ring_part(struct nexus_ring *ring, fmode_t mode)
 {
 	mutex_lock(&ring->open_mutex);
-	if (mode & FMODE_READ && !--ring->recv.files)
+	if (mode & FMODE_READ && !--ring->recv.files && !ring->map)
 		nexus_ring_break(&ring->send, -EPIPE);
-	if (mode & FMODE_WRITE && !--ring->send.files)
+	if (mode & FMODE_WRITE && !--ring->send.files && !ring->map)
 		nexus_ring_break(&ring->recv, -ENODATA);
+	nexus_map_update(ring);
 	mutex_unlock(&ring->open_mutex);
+}
+
+void nexus_ring_restore(struct nexus_ring *ring)
+{
+	lockdep_assert_held(&ring->open_mutex);
+	if (ring->recv.files && !ring->closed)
+		nexus_credit_mend(&ring->send.credit);
+	else
+		nexus_ring_break(&ring->send, -EPIPE);
+	if (ring->send.files && !ring->closed)
+		nexus_credit_mend(&ring->recv.credit);
+	else
+		nexus_ring_break(&ring->recv, -ENODATA);
 }
 
 /* For whoever opens the other side, or closes the ring: interruptible, as for every FIFO. */
@@ -178,9 +193,10 @@ static void nexus_ring_fdinfo(struct seq_file *m, struct file *file)
 		   READ_ONCE(ring->send.bytes) - READ_ONCE(ring->recv.bytes));
 	seq_printf(m, "ring-messages:\t%llu\n",
 		   READ_ONCE(ring->send.count) - READ_ONCE(ring->recv.count));
-	seq_printf(m, "ring-files:\t%u readers, %u writers%s\n",
+	seq_printf(m, "ring-files:\t%u readers, %u writers%s%s\n",
 		   READ_ONCE(ring->recv.files), READ_ONCE(ring->send.files),
-		   READ_ONCE(ring->closed) ? ", closed" : "");
+		   READ_ONCE(ring->closed) ? ", closed" : "",
+		   READ_ONCE(ring->map) ? ", mapped" : "");
 }
 
 const struct file_operations nexus_ring_fops = {

@@ -89,11 +89,12 @@ void nexus_ring_fill_stat(struct nexus_ring *ring, struct nexus_ring_stat *st)
 	*st = (struct nexus_ring_stat){
 		.capacity	= ring->capacity,
 	};
+	u64 mapped;
 
 	mutex_lock(&ring->open_mutex);
 	st->readers = ring->recv.files;
 	st->writers = ring->send.files;
-	st->flags = ring->closed ? NEXUS_RING_CLOSED : 0;
+	st->flags = nexus_map_stat(ring, &mapped) | (ring->closed ? NEXUS_RING_CLOSED : 0);
 	mutex_unlock(&ring->open_mutex);
 	nexus_ring_lock(ring);
 	st->received = ring->recv.count;
@@ -106,7 +107,7 @@ void nexus_ring_fill_stat(struct nexus_ring *ring, struct nexus_ring_stat *st)
 		st->next = nexus_ring_next(ring, &pos);
 	nexus_ring_unlock(ring);
 	st->messages = st->sent - st->received;
-	st->bytes = st->sent_bytes - st->received_bytes;
+	st->bytes = st->sent_bytes - st->received_bytes + mapped;
 }
 
 static long nexus_ring_stat(struct nexus_ring *ring, unsigned long arg)
@@ -142,6 +143,8 @@ int nexus_ring_peek(struct nexus_ring *ring, const struct nexus_ring_peek *peek)
 	struct iov_iter to;
 	int ret;
 
+	if (READ_ONCE(ring->map))
+		return -EBUSY;
 	for (;;) {
 		ret = import_ubuf(ITER_DEST, u64_to_user_ptr(peek->buf), peek->len, &to);
 		if (ret)
@@ -177,9 +180,12 @@ static long nexus_ring_fionread(struct nexus_ring *ring, unsigned long arg)
 {
 	u64 bytes;
 
+	mutex_lock(&ring->open_mutex);
+	nexus_map_stat(ring, &bytes);
 	nexus_ring_lock(ring);
-	bytes = ring->send.bytes - ring->recv.bytes;
+	bytes += ring->send.bytes - ring->recv.bytes;
 	nexus_ring_unlock(ring);
+	mutex_unlock(&ring->open_mutex);
 	return put_user((int)bytes, (int __user *)arg);
 }
 
@@ -193,8 +199,9 @@ int nexus_ring_close(struct nexus_ring *ring)
 	if (ring->send.files || ring->recv.files) {
 		WRITE_ONCE(ring->closed, true);
 		trace_ring_close(ring);
-		nexus_ring_break(&ring->send, -EPIPE);
-		nexus_ring_break(&ring->recv, -ENODATA);
+		if (!ring->map)
+			nexus_ring_restore(ring);
+		nexus_map_update(ring);
 		wake_up_interruptible_all(&ring->open_wait);
 		err = 0;
 	}
@@ -293,6 +300,8 @@ long nexus_ring_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return nexus_ring_mode(file, arg);
 	case NEXUS_IOC_RING_RESIZE:
 		return nexus_ring_set_capacity(file, arg);
+	case NEXUS_IOC_RING_MAP:
+		return nexus_map_ioctl(file, arg);
 	case FIONREAD:
 		return nexus_ring_fionread(rf->ring, arg);
 	default:

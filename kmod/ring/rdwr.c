@@ -182,6 +182,7 @@ static ssize_t nexus_ring_get_message(struct nexus_ring *ring, bool truncate,
 	if (unlikely(!nexus_ring_copy_out(ring, pos, n, to)))
 		return -EAGAIN;
 	nexus_ring_took(ring, pos, len);
+	trace_ring_recv(ring, 1, len);
 	return n;
 }
 
@@ -213,7 +214,6 @@ ssize_t nexus_ring_read_iter(struct kiocb *iocb, struct iov_iter *to)
 			return ret;
 		}
 	}
-	trace_ring_recv(ring, 1, ret);
 	nexus_ring_end(side, &ring->send, POLL_OUT);
 	return ret;
 }

@@ -56,8 +56,7 @@ static struct nexus_ring_user *nexus_ring_find_user(kuid_t uid)
 	return NULL;
 }
 
-/* ERR_PTR: -EDQUOT beyond the limit, -ENOMEM. */
-static struct nexus_ring_user *nexus_ring_charge(kuid_t uid, u64 bytes)
+struct nexus_ring_user *nexus_ring_charge(kuid_t uid, u64 bytes)
 {
 	u64 max = READ_ONCE(nexus_ring_user_max);
 	struct nexus_ring_user *u;
@@ -83,7 +82,7 @@ out:
 	return u;
 }
 
-static void nexus_ring_uncharge(struct nexus_ring_user *u, u64 bytes)
+void nexus_ring_uncharge(struct nexus_ring_user *u, u64 bytes)
 {
 	mutex_lock(&nexus_ring_users_lock);
 	u->bytes -= bytes;
@@ -92,6 +91,11 @@ static void nexus_ring_uncharge(struct nexus_ring_user *u, u64 bytes)
 		kfree(u);
 	}
 	mutex_unlock(&nexus_ring_users_lock);
+}
+
+kuid_t nexus_ring_owner(const struct nexus_ring *ring)
+{
+	return ring->user->uid;
 }
 
 /* ---- memory --------------------------------------------------------------------- */
@@ -203,7 +207,7 @@ int nexus_ring_resize(struct nexus_ring *ring, u32 capacity)
 	u8 *data;
 
 	/* Paid for by who pays already. */
-	user = nexus_ring_charge(ring->user->uid, size);
+	user = nexus_ring_charge(nexus_ring_owner(ring), size);
 	if (IS_ERR(user))
 		return PTR_ERR(user);
 	data = __vmalloc(size, GFP_KERNEL_ACCOUNT | __GFP_ZERO);
@@ -212,7 +216,7 @@ int nexus_ring_resize(struct nexus_ring *ring, u32 capacity)
 	mutex_lock(&ring->open_mutex);
 	nexus_ring_lock(ring);
 	old_size = ring->size;
-	err = nexus_ring_take_capacity(ring, capacity, &wakes);
+	err = ring->map ? -EBUSY : nexus_ring_take_capacity(ring, capacity, &wakes);
 	if (!err)
 		nexus_ring_move(ring, data, size, nexus_ring_used(ring));
 	nexus_ring_unlock(ring);

@@ -28,7 +28,11 @@ static_assert(sizeof(struct nexus_ring_create) == 272);
 static_assert(sizeof(struct nexus_ring_stat) == 120);
 static_assert(sizeof(struct nexus_ring_peek) == 16);
 static_assert(sizeof(struct nexus_ring_batch) == 40);
+static_assert(sizeof(struct nexus_ring_mapping) == 56);
+static_assert(sizeof(struct nexus_ring_words) == 128);
+static_assert(sizeof(struct nexus_ring_wait) == 16);
 
+struct nexus_map;
 struct nexus_ring_user;
 
 /* One of the two sides. */
@@ -51,9 +55,10 @@ struct nexus_ring {
 	u8	*data;
 	u32	size;
 	u32	capacity;
-	struct mutex open_mutex;	/* files, seen, closed */
+	struct mutex open_mutex;	/* files, seen, closed, map */
 	wait_queue_head_t open_wait;	/* for the other side's @seen */
 	bool	closed;
+	struct nexus_map *map;		/* the ring is mapped: map.c has all its credit */
 	unsigned int users;		/* open files and who is opening; load_mutex of the inode */
 	struct nexus_ring_user *user;
 	const struct nexus_zone *zone;	/* this and the inode's number: whose it is */
@@ -83,6 +88,10 @@ static inline void nexus_ring_unlock(struct nexus_ring *ring)
 }
 
 /* ring.c */
+/* Counts memory of a ring for its owner.  ERR_PTR: -EDQUOT beyond the limit, -ENOMEM. */
+struct nexus_ring_user *nexus_ring_charge(kuid_t uid, u64 bytes);
+void nexus_ring_uncharge(struct nexus_ring_user *u, u64 bytes);
+kuid_t nexus_ring_owner(const struct nexus_ring *ring);
 /* 0; -EINVAL, -EPERM: the caller may not have a ring of that capacity. */
 int nexus_ring_capacity_ok(u64 capacity);
 /* Makes @inode, a FIFO nobody else knows yet, a ring. */
@@ -137,6 +146,20 @@ void nexus_ring_count_end(struct nexus_ring *ring);
 
 /* at.c: the ioctls of a directory on a ring that is not opened; may sleep. */
 long nexus_ring_at(struct file *dir, unsigned int cmd, unsigned long arg);
+
+/* map.c */
+long nexus_map_ioctl(struct file *file, unsigned long arg);
+/*
+ * Of a ring that may be mapped; open_mutex.  Who has it open, or that it is closed, has
+ * changed: tells the mapped sides.
+ */
+void nexus_map_update(struct nexus_ring *ring);
+/* NEXUS_RING_MAPPED_SEND and _RECV, and what the sides say is on its way in *@bytes. */
+u32 nexus_map_stat(const struct nexus_ring *ring, u64 *bytes);
+
+/* file.c */
+/* Gives both sides what they need again, or takes it away, as who has it open asks for. */
+void nexus_ring_restore(struct nexus_ring *ring);
 
 /* batch.c */
 long nexus_ring_send_batch(struct file *file, struct nexus_ring_batch *batch, bool nowait);

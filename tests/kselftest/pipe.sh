@@ -192,7 +192,7 @@ import json, sys
 got = json.load(sys.stdin)
 got.pop("empty")
 want = {"path": "ring", "capacity": 1000, "bytes": 3, "messages": 1, "next": 3, "readers": 1, "writers": 1,
-	"closed": False, "sent": 2, "sent_bytes": 8, "received": 1, "received_bytes": 5, "full": 0}
+	"closed": False, "mapped_to_send": False, "mapped_to_receive": False, "sent": 2, "sent_bytes": 8, "received": 1, "received_bytes": 5, "full": 0}
 assert got == want, got'
 	nexusctl pipe close ring
 	has closed true

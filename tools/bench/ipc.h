@@ -33,10 +33,15 @@ struct channel {
 	int fd[2];		/* to receive, to send; -1: not used */
 	/* of shared memory, see ipc_ring.c */
 	struct shm_ring *ring;
+	struct nexus_ring_map *map;	/* see ipc_mapped.c */
 	uint64_t mine, theirs;	/* indices of this side, and of the other as last read */
 };
 
 extern const struct means * const ipc_means[];
-extern const struct means ipc_eventfd, ipc_shared;
+extern const struct means ipc_eventfd, ipc_shared, ipc_mapped;
+
+/* A ring of nexusfs, and its end. */
+int ipc_make_ring(struct channel *c);
+void ipc_shut(struct channel *c);
 
 #endif

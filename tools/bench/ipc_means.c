@@ -28,7 +28,7 @@ enum { RX, TX };
 enum { NEXUSFS, TMPFS };
 enum { BATCH = 64 };
 
-static void shut(struct channel *c)
+void ipc_shut(struct channel *c)
 {
 	if (c->fd[RX] >= 0)
 		close(c->fd[RX]);
@@ -132,7 +132,7 @@ static ssize_t take_mqueue(struct channel *c, char *buf, size_t len)
 	return mq_receive(c->fd[RX], buf, len, NULL);
 }
 
-static int make_ring(struct channel *c)
+int ipc_make_ring(struct channel *c)
 {
 	struct nexus_ring_create ring = {
 		.capacity = c->capacity, .mode = 0600, .name = "channel"
@@ -180,17 +180,18 @@ static ssize_t take_batch(struct channel *c, char *buf, size_t len)
 }
 
 static const struct means kernel_means[] = {
-	{ "fifo", true, true, 1, make_fifo, put, take, shut },
-	{ "fifo-nexusfs", true, true, 1, make_fifo_nexusfs, put, take, shut },
-	{ "pipe", true, true, 1, make_pipe, put, take, shut },
-	{ "dgram", true, false, 1, make_dgram, put, take, shut },
-	{ "seqpacket", true, false, 1, make_seqpacket, put, take, shut },
-	{ "mqueue", true, false, 1, make_mqueue, put_mqueue, take_mqueue, shut },
-	{ "ring", true, false, 1, make_ring, put, take, shut },
-	{ "ring-batch", true, false, BATCH, make_ring, put_batch, take_batch, shut },
+	{ "fifo", true, true, 1, make_fifo, put, take, ipc_shut },
+	{ "fifo-nexusfs", true, true, 1, make_fifo_nexusfs, put, take, ipc_shut },
+	{ "pipe", true, true, 1, make_pipe, put, take, ipc_shut },
+	{ "dgram", true, false, 1, make_dgram, put, take, ipc_shut },
+	{ "seqpacket", true, false, 1, make_seqpacket, put, take, ipc_shut },
+	{ "mqueue", true, false, 1, make_mqueue, put_mqueue, take_mqueue, ipc_shut },
+	{ "ring", true, false, 1, ipc_make_ring, put, take, ipc_shut },
+	{ "ring-batch", true, false, BATCH, ipc_make_ring, put_batch, take_batch, ipc_shut },
 };
 
 const struct means * const ipc_means[] = {
 	&kernel_means[0], &kernel_means[1], &kernel_means[2], &kernel_means[3], &kernel_means[4],
-	&kernel_means[5], &ipc_eventfd, &ipc_shared, &kernel_means[6], &kernel_means[7], NULL,
+	&kernel_means[5], &ipc_eventfd, &ipc_shared, &kernel_means[6], &kernel_means[7],
+	&ipc_mapped, NULL,
 };

@@ -9,9 +9,14 @@ TARGETS = (("rate-64k", "ring", BASE, 1.2),
            ("rate-64", "ring", BASE, 1.0),
            ("rate-1k", "ring", BASE, 1.0),
            ("pingpong-", "ring", BASE, 1.0),
-           ("rate-64", "ring-batch", BASE, 5.0))
+           ("rate-64", "ring-batch", BASE, 5.0),
+           ("rate-64k", "ring-mapped", "shared", 0.67),
+           ("rate-64", "ring-mapped", BASE, 10.0),
+           ("rate-1k", "ring-mapped", "shared", 0.67),
+           ("pingpong-", "ring-mapped", "shared", 0.67))
 # The order of the table.
-MEANS = ("fifo", "fifo-nexusfs", "pipe", "dgram", "seqpacket", "mqueue", "eventfd", "shared", "ring", "ring-batch")
+MEANS = ("fifo", "fifo-nexusfs", "pipe", "dgram", "seqpacket", "mqueue", "eventfd", "shared", "ring", "ring-batch",
+         "ring-mapped")
 
 
 def target_of(line, means):

@@ -130,6 +130,8 @@ static void json_stat(struct json *json, const char *path, const struct nexus_ri
 	json_number(json, "readers", st->readers);
 	json_number(json, "writers", st->writers);
 	json_bool(json, "closed", st->flags & NEXUS_RING_CLOSED);
+	json_bool(json, "mapped_to_send", st->flags & NEXUS_RING_MAPPED_SEND);
+	json_bool(json, "mapped_to_receive", st->flags & NEXUS_RING_MAPPED_RECV);
 	json_number(json, "sent", st->sent);
 	json_number(json, "sent_bytes", st->sent_bytes);
 	json_number(json, "received", st->received);
@@ -139,6 +141,16 @@ static void json_stat(struct json *json, const char *path, const struct nexus_ri
 	json_close(json, '}');
 }
 
+static const char *mapped_sides(const struct nexus_ring_stat *st)
+{
+	static const char * const text[] = {
+		"", ", mapped to send", ", mapped to receive", ", mapped by both sides"
+	};
+
+	return text[(st->flags & NEXUS_RING_MAPPED_SEND ? 1 : 0) +
+		    (st->flags & NEXUS_RING_MAPPED_RECV ? 2 : 0)];
+}
+
 static void print_stat(const struct nexus_ring_stat *st)
 {
 	printf("capacity:  %" PRIu64 " bytes\n", (uint64_t)st->capacity);
@@ -146,8 +158,8 @@ static void print_stat(const struct nexus_ring_stat *st)
 	       (uint64_t)st->bytes);
 	if (st->next)
 		printf(", the next of %" PRIu32, st->next);
-	printf("\nopen:      %" PRIu32 " readers, %" PRIu32 " writers%s\n", st->readers,
-	       st->writers, st->flags & NEXUS_RING_CLOSED ? ", closed" : "");
+	printf("\nopen:      %" PRIu32 " readers, %" PRIu32 " writers%s%s\n", st->readers,
+	       st->writers, st->flags & NEXUS_RING_CLOSED ? ", closed" : "", mapped_sides(st));
 	printf("sent:      %" PRIu64 " messages, %" PRIu64 " bytes, full %" PRIu64 " times\n",
 	       (uint64_t)st->sent, (uint64_t)st->sent_bytes, (uint64_t)st->full);
 	printf("received:  %" PRIu64 " messages, %" PRIu64 " bytes, empty %" PRIu64 " times\n",

@@ -42,13 +42,16 @@ struct nexus_ring_create {
  * @next: bytes of the next one, 0 if there is none
  * @readers: files open for reading
  * @writers: files open for writing
- * @flags: NEXUS_RING_CLOSED
+ * @flags: NEXUS_RING_CLOSED, NEXUS_RING_MAPPED_SEND, NEXUS_RING_MAPPED_RECV
  * @sent: messages sent since the ring was first opened
  * @sent_bytes: their payload
  * @received: messages received
  * @received_bytes: their payload
  * @full: sends that had to wait, or could not
  * @empty: receives that had to wait, or could not
+ *
+ * Of a mapped ring @bytes is what the two sides say; @messages and @next are 0, and what
+ * passes through memory is in none of the others.
  */
 struct nexus_ring_stat {
 	__u64	capacity;
@@ -68,6 +71,8 @@ struct nexus_ring_stat {
 };
 
 #define NEXUS_RING_CLOSED	(1u << 0)	/* by NEXUS_IOC_RING_CLOSE */
+#define NEXUS_RING_MAPPED_SEND	(1u << 1)	/* the sending side is mapped */
+#define NEXUS_RING_MAPPED_RECV	(1u << 2)	/* the receiving side is */
 
 /**
  * struct nexus_ring_peek - NEXUS_IOC_RING_PEEK: the next message, which stays
@@ -75,7 +80,7 @@ struct nexus_ring_stat {
  * @len: bytes of room; 0: only @next is wanted
  * @next: bytes of the message (out)
  *
- * EAGAIN: there is none; EBADF: not open for reading; EFAULT.
+ * EAGAIN: there is none; EBADF: not open for reading; EBUSY: the ring is mapped; EFAULT.
  */
 struct nexus_ring_peek {
 	__u64	buf;
@@ -125,6 +130,81 @@ struct nexus_ring_at {
 	__u8	name[256];
 };
 
+/**
+ * struct nexus_ring_mapping - NEXUS_IOC_RING_MAP, of a ring
+ * @side: NEXUS_RING_SENDS or NEXUS_RING_RECEIVES; 0: as the file is open, if only for one
+ * @flags: 0
+ * @capacity: bytes of payload (out)
+ * @size: bytes of the data, a power of two (out)
+ * @status: offset for mmap(2) of a page with a __u32: NEXUS_RING_NO_SENDER and the like (out)
+ * @sender: of the page with the sender's struct nexus_ring_words (out)
+ * @receiver: of that with the receiver's (out)
+ * @data: of the data, which is there twice in a row: 2 * @size bytes (out)
+ *
+ * Makes the caller the only one to send, or to receive, through memory, with no call for
+ * a message; returns a descriptor (close-on-exec) to map, to wait on, and to poll.  All of
+ * it can be mapped shared and read-only, by the process that maps first; writable are the
+ * page of one's own side and, for who sends, the data.  The side is given up when nothing
+ * of it is mapped any more or the descriptor is closed: then others may have it and go on.
+ * As long as a side is mapped, read(2), write(2), NEXUS_IOC_RING_SEND and the like are
+ * EBUSY for all.
+ *
+ * EBUSY: the side is mapped; or others are reading, writing, or wait to; or what is in the
+ * ring does not fit, as each message takes 8 bytes and up to 7 more in the data.  EUCLEAN:
+ * the other side says what cannot be.  EBADF: not open for that side; EINVAL; EDQUOT,
+ * ENOMEM, EMFILE.
+ */
+struct nexus_ring_mapping {
+	__u32	side;
+	__u32	flags;
+	__u64	capacity;
+	__u64	size;
+	__u64	status;
+	__u64	sender;
+	__u64	receiver;
+	__u64	data;
+};
+
+#define NEXUS_RING_SENDS	1u
+#define NEXUS_RING_RECEIVES	2u
+
+#define NEXUS_RING_NO_SENDER	(1u << 0)	/* nothing more is sent, for now */
+#define NEXUS_RING_NO_RECEIVER	(1u << 1)	/* nobody receives, for now */
+
+/**
+ * struct nexus_ring_words - what a side has in its page
+ * @at: how far it is: bytes of the data, in units of 8, in the lower half, and bytes of
+ *	payload among them in the upper; both wrap
+ * @zero_0: 0
+ * @dozes: bit 0: it has to be woken when the other one's position, the lower half of @at,
+ *	is not what is in the upper half of this; bit 1: but not while less than a quarter
+ *	of the capacity is free
+ * @zero_1: 0
+ *
+ * A message is its length, 8 bytes in the byte order of the machine, then its bytes, up to
+ * a multiple of 8; @at is stored, with release, when it is complete, or was read.
+ */
+struct nexus_ring_words {
+	__u64	at;
+	__u64	zero_0[7];
+	__u64	dozes;
+	__u64	zero_1[7];
+};
+
+/**
+ * struct nexus_ring_wait - NEXUS_IOC_RING_WAIT, of what NEXUS_IOC_RING_MAP returned
+ * @at: waits until the other side's @at is something else
+ * @timeout: nanoseconds; below 0: as long as it takes; 0: not at all (EAGAIN), but poll(2)
+ *	says from now on that this side can go on when it is something else
+ *
+ * ETIMEDOUT; EINTR; EPIPE: nobody receives; ENODATA: nobody sends; ENOTCONN: the side was
+ * given up.
+ */
+struct nexus_ring_wait {
+	__u64	at;
+	__s64	timeout;
+};
+
 #define NEXUS_RING_DONTWAIT	(1u << 0)
 #define NEXUS_RING_BATCH_MAX	1024u
 
@@ -141,10 +221,14 @@ struct nexus_ring_at {
 #define NEXUS_IOC_RING_MODE	_IOW(0xE6, 0x26, __u32)
 /*
  * Another capacity, as long as the ring is open or has messages; needs write permission.
- * EINVAL and EPERM as for RING_CREATE; EBUSY: what was sent does not fit, or others wait
- * to send; EDQUOT, ENOMEM.
+ * EINVAL and EPERM as for RING_CREATE; EBUSY: what was sent does not fit, others wait
+ * to send, or the ring is mapped; EDQUOT, ENOMEM.
  */
 #define NEXUS_IOC_RING_RESIZE	_IOW(0xE6, 0x27, __u64)
+#define NEXUS_IOC_RING_MAP	_IOWR(0xE6, 0x28, struct nexus_ring_mapping)
+#define NEXUS_IOC_RING_WAIT	_IOW(0xE6, 0x29, struct nexus_ring_wait)
+/* Of what NEXUS_IOC_RING_MAP returned: wakes who waits on the other side. */
+#define NEXUS_IOC_RING_WAKE	_IO(0xE6, 0x2a)
 #define NEXUS_IOC_RING_STAT_AT	_IOWR(0xE6, 0x2d, struct nexus_ring_at)
 #define NEXUS_IOC_RING_PEEK_AT	_IOWR(0xE6, 0x2e, struct nexus_ring_at)
 #define NEXUS_IOC_RING_CLOSE_AT	_IOW(0xE6, 0x2f, struct nexus_ring_at)

@@ -33,12 +33,17 @@ static void map_twice(void)
 	close(fd);
 }
 
+/* @units of the ring and @bytes of payload further, or back. */
+static u64 moved(u64 at, u32 units, u32 bytes)
+{
+	return nexus_spsc_at((u32)at + units, (u32)(at >> 32) + bytes);
+}
+
 static void both(u64 pos, u64 capacity)
 {
 	memset(&producer, 0, sizeof(producer));
 	memset(&consumer, 0, sizeof(consumer));
-	producer.pos = consumer.pos = pos;
-	producer.payload = consumer.payload = pos / 2;
+	producer.at = consumer.at = nexus_spsc_at((u32)(pos / 8), (u32)(pos / 2));
 	assert_int_equal(nexus_spsc_attach(&p, true, &producer, &consumer, data, SIZE, capacity), 0);
 	assert_int_equal(nexus_spsc_attach(&c, false, &consumer, &producer, data, SIZE, capacity), 0);
 }
@@ -112,8 +117,7 @@ static void test_full(void **state)
 		nexus_spsc_commit(&p, 1);
 		while (nexus_spsc_peek(&c, &at, &got) == 0)
 			nexus_spsc_consume(&c);
-		assert_int_equal(producer.pos, consumer.pos);
-		assert_int_equal(producer.payload, consumer.payload);
+		assert_int_equal(producer.at, consumer.at);
 	}
 }
 
@@ -139,17 +143,20 @@ static void test_attach(void **state)
 	assert_int_equal(nexus_spsc_attach(&c, false, &consumer, &producer, data, SIZE, 100), 0);
 	assert_int_equal(nexus_spsc_peek(&c, &at, &got), 0);
 	assert_int_equal(got, 60);
-	producer.pos += 4;
-	assert_int_equal(nexus_spsc_attach(&p, true, &producer, &consumer, data, SIZE, 100), -EUCLEAN);
-	assert_int_equal(nexus_spsc_attach(&c, false, &consumer, &producer, data, SIZE, 100), -EUCLEAN);
-	producer.pos = consumer.pos + SIZE + 8;
+	producer.at = moved(consumer.at, SIZE / 8 + 1, 0);
 	assert_int_equal(nexus_spsc_attach(&p, true, &producer, &consumer, data, SIZE, 100), -EUCLEAN);
 	assert_int_equal(nexus_spsc_attach(&c, false, &consumer, &producer, data, SIZE, 100), -EUCLEAN);
 }
 
-static const u64 odd[] = {
-	1, 4, 7, 8, 16, 64, SIZE - 8, SIZE, SIZE + 8, 2 * SIZE, 1ull << 31, 1ull << 32,
-	1ull << 63, 0 - 8ull, 0 - 16ull, 0 - (u64)SIZE, 0 - 1ull,
+/* Of the ring in units, or of payload. */
+static const u32 odd[] = {
+	1, 2, 3, 8, SIZE / 8 - 1, SIZE / 8, SIZE / 8 + 1, 2000, 2001, SIZE, 1u << 28, 1u << 31,
+	0 - 1u, 0 - 2u, 0 - SIZE / 8, 0 - SIZE,
+};
+
+static const u64 lengths[] = {
+	0, 1, 8, 16, 64, SIZE - 8, SIZE, SIZE + 8, 1ull << 31, 1ull << 32, (1ull << 32) + 8,
+	1ull << 63, 0 - 8ull, 0 - 1ull,
 };
 
 /* The consumer reads what a producer scribbled: a position, or a length. */
@@ -158,49 +165,48 @@ static void test_bad_head(void **state)
 	const void *at;
 	size_t i, j;
 	u32 got;
-	u64 pos;
+	u64 len;
 
 	(void)state;
 	for (i = 0; i < sizeof(odd) / sizeof(odd[0]); i++) {
 		both(1024, SIZE - 8);
 		memset(data, 0, SIZE);
-		producer.pos += odd[i];
+		producer.at = moved(producer.at, odd[i], 0);
 		/* There is no message of no length, wherever it is said to be. */
 		assert_int_equal(nexus_spsc_peek(&c, &at, &got), -EUCLEAN);
-		producer.pos = consumer.pos;
+		producer.at = consumer.at;
 		assert_int_equal(nexus_spsc_peek(&c, &at, &got), -EUCLEAN);
 	}
 	for (i = 0; i < sizeof(odd) / sizeof(odd[0]); i++)
-		for (j = 0; j < sizeof(odd) / sizeof(odd[0]); j++) {
-			bool fits = odd[i] % 8 == 0 && odd[i] <= SIZE && odd[j] <= SIZE - 8 &&
-				nexus_spsc_space((u32)odd[j]) <= odd[i];
+		for (j = 0; j < sizeof(lengths) / sizeof(lengths[0]); j++) {
+			bool fits = odd[i] <= SIZE / 8 && lengths[j] && lengths[j] <= SIZE - 8 &&
+				nexus_spsc_space((u32)lengths[j]) / 8 <= odd[i];
 
 			both(1024, SIZE - 8);
-			producer.pos += odd[i];
-			memcpy(data + 1024, &odd[j], 8);
+			producer.at = moved(producer.at, odd[i], 0);
+			memcpy(data + 1024, &lengths[j], 8);
 			assert_int_equal(nexus_spsc_peek(&c, &at, &got), fits ? 0 : -EUCLEAN);
 			if (!fits)
 				continue;
-			assert_int_equal(got, odd[j]);
+			assert_int_equal(got, lengths[j]);
 			/* Read once: what it becomes later is not looked at. */
 			memset(data + 1024, 0xff, 8);
 			assert_int_equal(nexus_spsc_peek(&c, &at, &got), 0);
-			assert_int_equal(got, odd[j]);
+			assert_int_equal(got, lengths[j]);
 			nexus_spsc_consume(&c);
-			assert_int_equal(consumer.pos, 1024 + nexus_spsc_space((u32)odd[j]));
+			assert_int_equal((u32)consumer.at, 128 + nexus_spsc_space(got) / 8);
 		}
 	/* Back. */
 	both(1024, SIZE - 8);
-	producer.pos += 256;
-	pos = 8;
-	memcpy(data + 1024, &pos, 8);
+	producer.at = moved(producer.at, 32, 0);
+	len = 8;
+	memcpy(data + 1024, &len, 8);
 	assert_int_equal(nexus_spsc_peek(&c, &at, &got), 0);
 	nexus_spsc_consume(&c);
-	producer.pos = 1024 + 16;
-	memcpy(data + 1040, &pos, 8);
-	/* It saw 256 bytes, all of which it goes through. */
+	producer.at = moved(consumer.at, 0, 0);
+	/* It saw 32 units, all of which it goes through. */
 	for (i = 0; i < 15; i++) {
-		memcpy(data + consumer.pos, &pos, 8);
+		memcpy(data + (u32)consumer.at * 8, &len, 8);
 		assert_int_equal(nexus_spsc_peek(&c, &at, &got), 0);
 		nexus_spsc_consume(&c);
 	}
@@ -216,31 +222,27 @@ static void test_bad_tail(void **state)
 	(void)state;
 	for (i = 0; i < sizeof(odd) / sizeof(odd[0]); i++)
 		for (payload = 0; payload < 2; payload++) {
-			u64 *what = payload ? &consumer.payload : &consumer.pos;
-			u64 sent = payload ? 2000 : 2008;
-			bool fits = odd[i] <= sent && (payload || odd[i] % 8 == 0);
-			u64 at, room;
+			/* All that was sent but so much. */
+			u32 sent = payload ? 2000 : 251, back = sent - odd[i];
+			bool fits = odd[i] <= sent;
 			int ret;
 
 			both(1024, 2000);
 			assert_int_equal(nexus_spsc_reserve(&p, 2000, &to), 0);
 			nexus_spsc_commit(&p, 2000);
-			consumer.pos = producer.pos;
-			consumer.payload = producer.payload;
-			*what += odd[i] - sent;
-			at = consumer.pos;
-			room = 2000 - (producer.payload - consumer.payload);
+			consumer.at = moved(producer.at, payload ? 0 : 0 - back,
+					    payload ? 0 - back : 0);
 			ret = nexus_spsc_reserve(&p, 2000, &to);
 			if (!fits) {
 				assert_int_equal(ret, -EUCLEAN);
-				*what = payload ? producer.payload : producer.pos;
+				consumer.at = producer.at;
 				assert_int_equal(nexus_spsc_reserve(&p, 1, &to), -EUCLEAN);
 				continue;
 			}
-			assert_int_equal(ret, room >= 2000 && SIZE - (producer.pos - at) >= 2008 ?
-					 0 : -EAGAIN);
+			assert_int_equal(ret, payload ? back ? -EAGAIN : 0 :
+					 SIZE / 8 - back >= 251 ? 0 : -EAGAIN);
 			/* Back, once it was seen. */
-			*what -= 8;
+			consumer.at = moved(consumer.at, payload ? 0 : 0 - 1u, payload ? 0 - 1u : 0);
 			p.held = 0;
 			while ((ret = nexus_spsc_reserve(&p, 8, &to)) == 0)
 				nexus_spsc_commit(&p, 8);
@@ -248,20 +250,83 @@ static void test_bad_tail(void **state)
 		}
 }
 
+/* Who dozes is woken once, for what it does not know of. */
+static void test_wakes(void **state)
+{
+	const void *at;
+	void *to;
+	u32 got;
+	int i;
+
+	(void)state;
+	both(0, 100);
+	for (i = 0; i < 10; i++) {
+		assert_int_equal(nexus_spsc_peek(&c, &at, &got), -EAGAIN);
+		nexus_spsc_doze(&c);
+		assert_false(nexus_spsc_must_wake(&p));
+		assert_int_equal(nexus_spsc_reserve(&p, 40, &to), 0);
+		nexus_spsc_commit(&p, 40);
+		assert_true(nexus_spsc_must_wake(&p));
+		assert_int_equal(nexus_spsc_reserve(&p, 40, &to), 0);
+		nexus_spsc_commit(&p, 40);
+		assert_false(nexus_spsc_must_wake(&p));
+		assert_int_equal(nexus_spsc_reserve(&p, 40, &to), -EAGAIN);
+		/* Not while less than a quarter is free, but it is with the next one. */
+		nexus_spsc_doze_lazily(&p);
+		assert_int_equal(nexus_spsc_peek(&c, &at, &got), 0);
+		nexus_spsc_awake(&c);
+		assert_false(nexus_spsc_must_wake(&c));
+		if (i % 2)
+			nexus_spsc_doze(&p);
+		nexus_spsc_consume(&c);
+		assert_true(nexus_spsc_must_wake(&c));
+		assert_int_equal(nexus_spsc_peek(&c, &at, &got), 0);
+		nexus_spsc_consume(&c);
+		assert_false(nexus_spsc_must_wake(&c));
+		nexus_spsc_awake(&p);
+		assert_int_equal(nexus_spsc_attach(&p, true, &producer, &consumer, data, SIZE, 100), 0);
+		if (i % 3)
+			assert_int_equal(nexus_spsc_attach(&c, false, &consumer, &producer, data,
+							   SIZE, 100), 0);
+	}
+	/* A quarter. */
+	both(0, 100);
+	for (i = 0; i < 10; i++) {
+		assert_int_equal(nexus_spsc_reserve(&p, 10, &to), 0);
+		nexus_spsc_commit(&p, 10);
+	}
+	nexus_spsc_doze_lazily(&p);
+	for (i = 0; i < 10; i++) {
+		assert_int_equal(nexus_spsc_peek(&c, &at, &got), 0);
+		nexus_spsc_consume(&c);
+		assert_int_equal(nexus_spsc_must_wake(&c), i == 2);
+	}
+}
+
+/* A producer that says of an empty ring that there is payload in it. */
+static void test_bad_payload(void **state)
+{
+	const void *at;
+	u32 got;
+
+	(void)state;
+	both(1024, 100);
+	producer.at = moved(producer.at, 0, 1);
+	assert_int_equal(nexus_spsc_peek(&c, &at, &got), -EUCLEAN);
+}
+
 static u64 turns = 200000;
 
 static void sleep_on(const struct nexus_spsc *r)
 {
-	u32 value;
-	const u32 *word = nexus_spsc_word(r, &value);
-
-	syscall(SYS_futex, word, FUTEX_WAIT, value, NULL, NULL, 0);
+	/* A futex has 32 bits: those that say where in the ring. */
+	syscall(SYS_futex, nexus_spsc_word(r), FUTEX_WAIT, (u32)nexus_spsc_seen(r), NULL, NULL, 0);
 }
 
-static void wake(const struct nexus_spsc *r)
+static void wake(struct nexus_spsc *r)
 {
 	if (nexus_spsc_must_wake(r))
-		syscall(SYS_futex, &r->mine->pos, FUTEX_WAKE, 1, NULL, NULL, 0);
+		syscall(SYS_futex, &r->mine->at, FUTEX_WAKE, 1, NULL, NULL, 0);
 }
 
 static u32 length(u64 i)
@@ -279,8 +344,8 @@ static void *produce(void *arg)
 		int ret = nexus_spsc_reserve(&p, length(i), &to);
 
 		if (ret == -EAGAIN) {
-			nexus_spsc_doze(&p);
-			while ((ret = nexus_spsc_reserve(&p, length(i), &to)) == -EAGAIN)
+			while (nexus_spsc_doze(&p),
+			       (ret = nexus_spsc_reserve(&p, length(i), &to)) == -EAGAIN)
 				sleep_on(&p);
 			nexus_spsc_awake(&p);
 		}
@@ -307,8 +372,7 @@ static void test_threads(void **state)
 		int ret = nexus_spsc_peek(&c, &at, &got);
 
 		if (ret == -EAGAIN) {
-			nexus_spsc_doze(&c);
-			while ((ret = nexus_spsc_peek(&c, &at, &got)) == -EAGAIN)
+			while (nexus_spsc_doze(&c), (ret = nexus_spsc_peek(&c, &at, &got)) == -EAGAIN)
 				sleep_on(&c);
 			nexus_spsc_awake(&c);
 		}
@@ -330,6 +394,8 @@ int main(void)
 		cmocka_unit_test(test_attach),
 		cmocka_unit_test(test_bad_head),
 		cmocka_unit_test(test_bad_tail),
+		cmocka_unit_test(test_wakes),
+		cmocka_unit_test(test_bad_payload),
 		cmocka_unit_test(test_threads),
 	};
 

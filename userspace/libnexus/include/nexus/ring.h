@@ -147,6 +147,117 @@ int nexus_ring_send_batch(int fd, const void *buf, const uint32_t *lens, unsigne
 int nexus_ring_recv_batch(int fd, void *buf, size_t room, uint32_t *lens, unsigned int count,
 			  unsigned int flags);
 
+/* A side of a mapped ring; one thread uses it at a time. */
+struct nexus_ring_map;
+
+#define NEXUS_RING_TRY		0
+#define NEXUS_RING_FOREVER	(-1)
+
+/**
+ * nexus_ring_map_open() - send, or receive, through memory, with no system call
+ * @fd: the ring, which may be closed afterwards
+ * @side: NEXUS_RING_SENDS, NEXUS_RING_RECEIVES; 0: as @fd is open, if only for one
+ * @map: the side; to be given to nexus_ring_map_close()
+ *
+ * While anybody has mapped a side of a ring, all of its messages go through memory: from
+ * the one who maps this side to the one who maps the other, and read(2), write(2) and
+ * batches are EBUSY for all. What was in it before and is left afterwards stays in it.
+ *
+ * Functions with a timeout take milliseconds, NEXUS_RING_TRY (-EAGAIN instead of waiting)
+ * or NEXUS_RING_FOREVER. From whichever follow these besides those named: -EAGAIN,
+ * -ETIMEDOUT, -EINTR (a signal came), -EBADF (the side is the other one), and -EUCLEAN: the
+ * other side wrote into memory what cannot be, and this one can only be closed.
+ *
+ * Return: 0; -EBUSY: the side is mapped, others read or write or wait to, or what is in the
+ * ring does not fit; -EUCLEAN: the other side is scribbled over; -EBADF, -EINVAL, -EDQUOT,
+ * -ENOMEM, -EMFILE; -ENOTTY: it is no ring.
+ */
+int nexus_ring_map_open(int fd, unsigned int side, struct nexus_ring_map **map);
+
+/**
+ * nexus_ring_map_close() - give the side up, as its process' end does
+ * @map: NULL is allowed
+ *
+ * Others may map it, and go on where this one stopped: a message that was peeked at and
+ * not consumed is there for them, one that was reserved and not committed was not sent.
+ */
+void nexus_ring_map_close(struct nexus_ring_map *map);
+
+/**
+ * nexus_ring_map_fd() - a descriptor for poll(2) and epoll(7), and nothing else
+ * @map: the side
+ *
+ * After a call with NEXUS_RING_TRY was -EAGAIN: POLLOUT when the receiver has made room,
+ * POLLIN when there is a message, POLLERR and POLLHUP when the other side is gone.
+ */
+int nexus_ring_map_fd(const struct nexus_ring_map *map);
+
+/**
+ * nexus_ring_map_send() - send a message
+ * @map: the side that sends
+ * @buf: the message
+ * @len: its length, not 0 (-EINVAL) and not above the capacity (-EMSGSIZE)
+ * @timeout_ms: how long to wait for room
+ *
+ * Return: 0; -EPIPE, without a signal: nobody has the ring open for reading, who had mapped
+ * that side has left, or the ring is closed.
+ */
+int nexus_ring_map_send(struct nexus_ring_map *map, const void *buf, size_t len,
+			int64_t timeout_ms);
+
+/**
+ * nexus_ring_map_recv() - receive a message
+ * @map: the side that receives
+ * @buf: gets the message
+ * @len: bytes of room
+ * @timeout_ms: how long to wait for a message
+ *
+ * Return: its length; 0: the end, all is received and nobody sends; -EMSGSIZE: it does not
+ * fit, and stays.
+ */
+ssize_t nexus_ring_map_recv(struct nexus_ring_map *map, void *buf, size_t len,
+			    int64_t timeout_ms);
+
+/**
+ * nexus_ring_map_reserve() - room for a message, to be written in place
+ * @map: the side that sends
+ * @len: bytes of room, as of nexus_ring_map_send()
+ * @where: is aligned to 8 bytes
+ * @timeout_ms: how long to wait for room
+ *
+ * Return: as nexus_ring_map_send().
+ */
+int nexus_ring_map_reserve(struct nexus_ring_map *map, size_t len, void **where,
+			   int64_t timeout_ms);
+
+/**
+ * nexus_ring_map_commit() - send what was reserved
+ * @map: the side that sends
+ * @len: so many bytes of it; 0: nothing, the room is given up
+ *
+ * Return: 0; -EINVAL: so much is not reserved.
+ */
+int nexus_ring_map_commit(struct nexus_ring_map *map, size_t len);
+
+/**
+ * nexus_ring_map_peek() - the next message, where it is
+ * @map: the side that receives
+ * @where: the message, until it is consumed; the sender can still change what is in it,
+ *	so who does not trust the sender looks at a byte once
+ * @timeout_ms: how long to wait for a message
+ *
+ * Return: its length; 0: the end.
+ */
+ssize_t nexus_ring_map_peek(struct nexus_ring_map *map, const void **where, int64_t timeout_ms);
+
+/**
+ * nexus_ring_map_consume() - done with the message that was peeked at
+ * @map: the side that receives
+ *
+ * Return: 0; -EINVAL: none was.
+ */
+int nexus_ring_map_consume(struct nexus_ring_map *map);
+
 #ifdef __cplusplus
 }
 #endif
