@@ -12,6 +12,7 @@
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
 
+#include "lease.h"
 #include "listing.h"
 #include "quota.h"
 #include "xattr.h"
@@ -447,6 +448,7 @@ static void nexus_forget(struct nexus_inode *ni)
 	}
 	mutex_unlock(&ni->log_mutex);
 	memalloc_nofs_restore(nofs);
+	nexus_lease_forgotten(ni->zone, ni->vfs.i_ino);
 	/* On a failed zone the next mount finds the orphan and frees it. */
 	if (err && !READ_ONCE(ni->zone->error))
 		nexus_warn(ni->zone, "inode %llu was deleted; its space is freed at the next mount (%pe)",

@@ -3,6 +3,7 @@
  * ioctls of our own on what is open in a mounted zone.  Each has one function, which
  * gets the file and the argument and returns what ioctl(2) does; may sleep.
  */
+#include "lease.h"
 #include "plock.h"
 #include "ring/ring.h"
 
@@ -18,6 +19,13 @@ long nexus_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return nexus_plock_ioctl_release(file, arg);
 	case NEXUS_IOC_PLOCK_GET:
 		return nexus_plock_ioctl_get(file, (void __user *)arg);
+	case NEXUS_IOC_LEASE_ACQUIRE:
+	case NEXUS_IOC_LEASE_EXTEND:
+	case NEXUS_IOC_LEASE_RELEASE:
+	case NEXUS_IOC_LEASE_GET:
+	case NEXUS_IOC_LEASE_BREAK:
+	case NEXUS_IOC_LEASE_CHECK:
+		return nexus_lease_ioctl(file, cmd, (void __user *)arg);
 	case NEXUS_IOC_RING_STAT_AT:
 	case NEXUS_IOC_RING_PEEK_AT:
 	case NEXUS_IOC_RING_CLOSE_AT:

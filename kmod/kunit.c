@@ -3,6 +3,7 @@
 #include <kunit/visibility.h>
 
 #include "chan/chan.h"
+#include "lease.h"
 #include "log/log.h"
 #include "ring/ring.h"
 #include "../lib/omap.h"
@@ -64,6 +65,12 @@ NEXUS_SHOW(nexus_plock_take);
 NEXUS_SHOW(nexus_plock_waits);
 NEXUS_SHOW(nexus_plock_leave);
 NEXUS_SHOW(nexus_plock_release);
+
+NEXUS_SHOW(nexus_leases_max);
+NEXUS_SHOW(nexus_leases_load);
+NEXUS_SHOW(nexus_lease_change);
+NEXUS_SHOW(nexus_lease_copy);
+NEXUS_SHOW(nexus_leases_sweep);
 
 NEXUS_SHOW(nexus_credit_init);
 NEXUS_SHOW(nexus_credit_take);

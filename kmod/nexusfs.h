@@ -8,6 +8,7 @@
  *     > folio lock
  *       > nexus_inode.log_mutex   (several: ascending inode number)
  *         > nexus_log.append_lock (spinlock: LSN and copy)
+ *   nexus_leases.lock: spinlock, a leaf.
  *   nexus_plock_table.lock: spinlock, held around dcache locks (rename_lock, d_lock).
  *   nexus_session.lock, nexus_queue.lock: spinlocks, leaves; uring_lock may be
  *   held around our uring issue and cancel, so nothing below may sleep there.
@@ -56,6 +57,7 @@ struct nexus_memstore;
 struct nexus_names;
 struct nexus_quota;
 struct nexus_plocks;
+struct nexus_leases;
 
 /* ---- messages ------------------------------------------------------ */
 
@@ -112,6 +114,7 @@ struct nexus_zone {
 	struct nexus_memstore *mem;	/* memstore.c, NULL otherwise */
 	struct nexus_quota *quota;	/* quota.h */
 	struct nexus_plocks *plocks;	/* plock.h */
+	struct nexus_leases *leases;	/* lease.h */
 	struct file *lock_file;		/* LOCK, kept for the life of the superblock */
 	struct nexus_opts opts;
 	bool store_rdonly;

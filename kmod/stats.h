@@ -44,6 +44,9 @@ enum nexus_counter {
 	NEXUS_C_plock_wakes,		/* times that somebody woke while waiting for one */
 	NEXUS_C_plock_timeouts,		/* requests that waited too long */
 	NEXUS_C_plock_deadlocks,	/* requests that would have waited for themselves */
+	NEXUS_C_leases,			/* leases acquired, prolonged or given up */
+	NEXUS_C_lease_waits,		/* times that somebody began to wait for one */
+	NEXUS_C_lease_timeouts,		/* requests that waited too long */
 	/* Of rings, to ring_empty: see ring/count.c. */
 	NEXUS_C_rings,			/* times that a ring got memory: was opened, not being so */
 	NEXUS_C_rings_freed,		/* times that one gave it back */

@@ -8,7 +8,7 @@
  *
  *   session		name of the session
  *   stats		counters of the module
- *   locks		path locks of the zone; root's to read, as it names files
+ *   locks		path locks and leases of the zone; root's to read, as it names files
  *   zones/NAME		the zone of this mount
  *   cfg/...		settings of the zone, a file each
  */
@@ -19,6 +19,7 @@
 #include <linux/slab.h>
 #include <linux/stringhash.h>
 
+#include "lease.h"
 #include "plock.h"
 
 #define NEXUS_CFG_NAMES_MAX	4096	/* entries of a folder below cfg/ */
@@ -349,6 +350,7 @@ static int nexus_sys_show(struct seq_file *m, void *v)
 			   nexus_session_name(zone->session) : "none");
 	} else if (!strcmp(path, "locks")) {
 		nexus_plock_show(m, zone);
+		return nexus_leases_show(m, inode->i_sb);
 	} else if (!strncmp(path, "zones/", 6)) {
 		nexus_show_zone(m, zone);
 	} else {

@@ -9,6 +9,7 @@
 #include <linux/slab.h>
 #include <linux/vmalloc.h>
 
+#include "lease.h"
 #include "memstore.h"
 #include "plock.h"
 #include "quota.h"
@@ -26,8 +27,10 @@ struct nexus_zone *nexus_zone_alloc(const char *name)
 	if (!zone)
 		return NULL;
 	zone->plocks = nexus_plocks_alloc();
-	if (!zone->plocks || nexus_quota_alloc(zone)) {
+	zone->leases = nexus_leases_alloc();
+	if (!zone->plocks || !zone->leases || nexus_quota_alloc(zone)) {
 		nexus_plocks_free(zone->plocks);
+		nexus_leases_free(zone->leases);
 		kvfree(zone);
 		return NULL;
 	}
@@ -60,6 +63,7 @@ static void nexus_zone_release(struct kref *ref)
 		nexus_session_put(zone->session);
 	nexus_quota_free(zone);
 	nexus_plocks_free(zone->plocks);
+	nexus_leases_free(zone->leases);
 	kvfree(zone);
 }
 

@@ -112,6 +112,14 @@ void *nexus_ap_put(struct nexus_ap *ap, const struct nexus_key *key, size_t len)
 	return op->val;
 }
 
+void nexus_ap_trim(struct nexus_ap *ap, size_t len)
+{
+	struct nexus_ap_op *op = NEXUS_CONTAINER(ap->ops_tail, struct nexus_ap_op, next);
+
+	op->vlen = (u32)len;
+	op->put = len > 0;
+}
+
 int nexus_ap_del(struct nexus_ap *ap, const struct nexus_key *key)
 {
 	struct nexus_ap_op *op = stage(ap, key, 0);
@@ -270,6 +278,8 @@ static int dispatch(struct nexus_ap *ap)
 		return nexus_ap_move(ap);
 	case NEXUS_REC_INLINE:
 		return nexus_ap_body(ap);
+	case NEXUS_REC_LEASE:
+		return nexus_ap_lease(ap);
 	}
 	return nexus_ap_fail(ap, 0, "record of no known type");
 }

@@ -108,6 +108,8 @@ int nexus_ap_seek(struct nexus_ap *ap, struct nexus_key *key, size_t prefix,
 		  u64 ino, size_t min, void *buf, size_t cap);
 /* Stages a value of zeros for the caller to fill; sealed at the end.  NULL: no memory. */
 void *nexus_ap_put(struct nexus_ap *ap, const struct nexus_key *key, size_t len);
+/* What was staged last is @len bytes only; 0: the key goes. */
+void nexus_ap_trim(struct nexus_ap *ap, size_t len);
 int nexus_ap_del(struct nexus_ap *ap, const struct nexus_key *key);
 /* Loads an inode, once for each record; one that is missing is a failure. */
 int nexus_ap_inode(struct nexus_ap *ap, u64 ino, struct nexus_ap_inode **out);
@@ -268,6 +270,11 @@ int nexus_ap_reserve(struct nexus_ap *ap);
 
 /* apply_move.c */
 int nexus_ap_move(struct nexus_ap *ap);
+
+/* apply_lease.c */
+int nexus_ap_lease(struct nexus_ap *ap);
+/* Nobody holds a lease on it any more, as it goes. */
+int nexus_ap_forget_lease(struct nexus_ap *ap, u64 ino);
 
 /* apply_store.c */
 int nexus_ap_pack(struct nexus_ap *ap);

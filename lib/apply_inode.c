@@ -159,6 +159,8 @@ int nexus_ap_forget(struct nexus_ap *ap)
 	}
 	if (!ret)
 		ret = forget_xattrs(ap, in->ino);
+	if (!ret)
+		ret = nexus_ap_forget_lease(ap, in->ino);
 	if (ret)
 		return ret;
 	nexus_key_content(&ap->key, in->ino);

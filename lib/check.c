@@ -6,6 +6,7 @@
  * what needs sums is gathered as facts and judged in check_facts.c.
  */
 #include "check_impl.h"
+#include "lease.h"
 #include "record.h"
 
 void nexus_ck_problem(struct nexus_ck *ck, u8 letter, u64 id, u64 other,
@@ -313,6 +314,25 @@ static int scan_xattr(struct nexus_ck *ck)
 	return len < 0 ? len : 0;
 }
 
+static int scan_lease(struct nexus_ck *ck)
+{
+	const struct nexus_inode_val *v = (const void *)ck->other_val;
+	u64 ino = key_id(ck);
+	int len;
+
+	if (!nexus_lease_val_ok((const void *)ck->val, ck->len))
+		nexus_ck_problem(ck, 'H', ino, 0, "impossible lease");
+	nexus_key_inode(&ck->other, ino);
+	len = nexus_ck_look(ck, sizeof(*v));
+	if (len < 0)
+		return len;
+	if (!len)
+		nexus_ck_problem(ck, 'H', ino, 0, "lease without an inode");
+	else if (!S_ISREG(le32_to_cpu(v->mode)) && !S_ISDIR(le32_to_cpu(v->mode)))
+		nexus_ck_problem(ck, 'H', ino, 0, "lease on neither file nor directory");
+	return 0;
+}
+
 static int scan_small(struct nexus_ck *ck)
 {
 	const struct nexus_orphan_val *o = (const void *)ck->val;
@@ -390,6 +410,7 @@ static const struct nexus_ck_kind kinds[] = {
 	{ NEXUS_KEY_SETTING, 9, 9, sizeof(struct nexus_setting_val), scan_setting },
 	{ NEXUS_KEY_NAME, 18, 17 + NEXUS_NAME_MAX,
 	  sizeof(struct nexus_name_val), scan_name },
+	{ NEXUS_KEY_LEASE, 9, 9, sizeof(struct nexus_lease_val), scan_lease },
 };
 
 const struct nexus_ck_kind *nexus_ck_kind(u8 letter)

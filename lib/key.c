@@ -137,6 +137,12 @@ void nexus_key_setting(struct nexus_key *k, u64 hash)
 	key_u64(k, hash);
 }
 
+void nexus_key_lease(struct nexus_key *k, u64 ino)
+{
+	key_letter(k, NEXUS_KEY_LEASE);
+	key_u64(k, ino);
+}
+
 void nexus_key_name(struct nexus_key *k, u64 ino, u64 parent, const void *name,
 		    size_t len)
 {

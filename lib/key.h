@@ -30,6 +30,7 @@ void nexus_key_shared(struct nexus_key *k, u64 pack, u32 block, u32 nblocks,
 void nexus_key_orphan(struct nexus_key *k, u64 data_id);
 void nexus_key_quota(struct nexus_key *k, u8 kind, u64 id);
 void nexus_key_setting(struct nexus_key *k, u64 hash);
+void nexus_key_lease(struct nexus_key *k, u64 ino);
 void nexus_key_name(struct nexus_key *k, u64 ino, u64 parent, const void *name, size_t len);
 
 /* Fills head (type, version 1, crc) of a value of @len bytes, head included. */

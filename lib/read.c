@@ -505,6 +505,8 @@ static int read_op(struct nexus_rd *rd, const struct nexus_request *req,
 		return read_getname(rd, req);
 	case NEXUS_OP_SETTINGS:
 		return nexus_rd_op_settings(rd, req);
+	case NEXUS_OP_LEASES:
+		return nexus_rd_op_leases(rd, req);
 	case NEXUS_OP_QUOTA:
 		return read_quota(rd, req);
 	}

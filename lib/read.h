@@ -7,11 +7,13 @@
 #define NEXUS_LIB_READ_H
 
 #include <linux/nexusfs.h>
+#include <linux/nexusfs_lease.h>
 #include "kv.h"
 
 /*
  * Answers LOOKUP, GETATTR, LIST, EXTENTS, READLINK, GETXATTR, LISTXATTR, STATFS,
- * GETNAME, SETTINGS, INLINE.  @data: req->len bytes (the name).  @out has @cap
+ * GETNAME, SETTINGS, INLINE,
+ * QUOTA, LEASES.  @data: req->len bytes (the name).  @out has @cap
  * bytes, at least NEXUS_REPLY_DATA_MAX.  Returns the bytes written, or -errno:
  * -ENOENT (no such name or inode), -ENODATA (no such xattr), -ENOTDIR, -EINVAL
  * (malformed request), -EOPNOTSUPP (opcode is not a typed read), -EUCLEAN (a

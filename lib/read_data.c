@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
 /* Typed reads: extents, content, xattrs, settings. */
+#include "lease.h"
 #include "read_impl.h"
 #include "record.h"
 
@@ -290,5 +291,60 @@ int nexus_rd_op_settings(struct nexus_rd *rd, const struct nexus_request *req)
 		}
 		if (hash++ == U64_MAX)
 			return 0;
+	}
+}
+
+/* One lease, of rd->key; -ENOBUFS if it does not fit. */
+static int put_lease(struct nexus_rd *rd, u64 ino)
+{
+	struct nexus_lease_ent *ent = (void *)((u8 *)rd->out + rd->len);
+	size_t len, size;
+	u8 *val;
+	int ret;
+
+	ret = get_big(rd, NEXUS_KEY_LEASE, sizeof(struct nexus_lease_val), &val, &len);
+	if (ret)
+		return ret;
+	if (!nexus_lease_val_ok((const void *)val, len)) {
+		ret = -EUCLEAN;
+		goto out;
+	}
+	len = nexus_lease_size(le32_to_cpu(((const struct nexus_lease_val *)val)->count));
+	size = sizeof(*ent) + len;
+	if (size > rd->cap - rd->len) {
+		ret = -ENOBUFS;
+		goto out;
+	}
+	memset(ent, 0, sizeof(*ent));
+	ent->ino = ino;
+	ent->reclen = (u32)size;
+	memcpy(ent->val, val, len);
+	rd->len += size;
+out:
+	nexus_free(val);
+	return ret;
+}
+
+/* An empty reply is the end. */
+int nexus_rd_op_leases(struct nexus_rd *rd, const struct nexus_request *req)
+{
+	u64 ino = req->ino;
+	int ret;
+
+	for (;;) {
+		nexus_key_lease(&rd->key, ino);
+		ret = nexus_rd_seek(rd, 1);
+		if (ret == -ENOENT)
+			return 0;
+		if (ret < 0)
+			return ret;
+		if (rd->key.len != 9)
+			return -EUCLEAN;
+		ino = nexus_get_be64(rd->key.b + 1);
+		ret = put_lease(rd, ino);
+		if (ret == -ENOBUFS)
+			return rd->len ? 0 : -EINVAL;
+		if (ret || ino++ == U64_MAX)
+			return ret;
 	}
 }

@@ -17,7 +17,7 @@ struct nexus_rd {
 	struct nexus_key key;
 	union {
 		u64	align;
-		u8	val[512];	/* any value but C, X and S */
+		u8	val[512];	/* any value but C, X, S and H */
 	};
 };
 
@@ -41,5 +41,6 @@ int nexus_rd_op_getxattr(struct nexus_rd *rd, const struct nexus_request *req,
 			 const void *name);
 int nexus_rd_op_listxattr(struct nexus_rd *rd, const struct nexus_request *req);
 int nexus_rd_op_settings(struct nexus_rd *rd, const struct nexus_request *req);
+int nexus_rd_op_leases(struct nexus_rd *rd, const struct nexus_request *req);
 
 #endif /* NEXUS_LIB_READ_IMPL_H */

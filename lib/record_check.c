@@ -8,6 +8,7 @@
  * one spelling only, and a later format can give them a meaning.
  */
 #include "key.h"
+#include "lease.h"
 #include "record.h"
 
 #define PAD8(n)		NEXUS_ALIGN((u64)(n), 8)
@@ -435,6 +436,26 @@ static bool check_inline(const struct nexus_rec_head *rec)
 	       !le32_to_cpu(r->reserved);
 }
 
+static bool check_lease(const struct nexus_rec_head *rec)
+{
+	const struct nexus_rec_lease *r = HEAD_AS(nexus_rec_lease, rec);
+	const u64 max = (u64)NEXUS_LEASE_TTL_MAX * NSEC_PER_S;
+	u64 s = le64_to_cpu(rec->time_s), expires = le64_to_cpu(r->expires), now;
+	u32 op = le32_to_cpu(r->op), holders = le32_to_cpu(r->max_holders);
+	bool take = op == NEXUS_LEASE_TAKE, one = op <= NEXUS_LEASE_DROP;
+
+	if (!flags_ok(rec, 0) || !fits(rec, sizeof(*r)) || !le64_to_cpu(r->ino) ||
+	    !op || op > NEXUS_LEASE_PRUNE || s >= NEXUS_LEASE_TIME_MAX / NSEC_PER_S)
+		return false;
+	now = s * NSEC_PER_S + le32_to_cpu(rec->time_ns);
+	if (take || op == NEXUS_LEASE_EXTEND ? expires <= now || expires - now > max ||
+					       expires > NEXUS_LEASE_TIME_MAX : expires)
+		return false;
+	return (take ? holders && holders <= NEXUS_LEASE_HOLDERS_MAX : !holders) &&
+	       nexus_lease_id_ok(r->id) == one &&
+	       (take ? nexus_lease_name_ok(r->name) : all_zero(r->name, sizeof(r->name)));
+}
+
 struct rec_info {
 	const char *name;
 	u32 size;		/* of the fixed part */
@@ -463,6 +484,7 @@ static const struct rec_info infos[NEXUS_REC_MAX] = {
 	[NEXUS_REC_RESERVE]	= { "RESERVE", sizeof(struct nexus_rec_range) },
 	[NEXUS_REC_MOVE]	= { "MOVE", sizeof(struct nexus_rec_move) },
 	[NEXUS_REC_INLINE]	= { "INLINE", sizeof(struct nexus_rec_inline) },
+	[NEXUS_REC_LEASE]	= { "LEASE", sizeof(struct nexus_rec_lease) },
 };
 
 const char *nexus_rec_name(u16 type)
@@ -517,6 +539,8 @@ static bool check_body(const struct nexus_rec_head *rec)
 		return check_move(rec);
 	case NEXUS_REC_INLINE:
 		return check_inline(rec);
+	case NEXUS_REC_LEASE:
+		return check_lease(rec);
 	}
 	return false;
 }

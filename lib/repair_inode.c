@@ -300,6 +300,20 @@ static int xattr(struct nexus_rp *rp)
 	return nexus_rp_del(rp, &rp->key);
 }
 
+static int lease(struct nexus_rp *rp)
+{
+	const struct nexus_inode_val *v = (const void *)rp->tmp;
+	int ret = nexus_rp_inode(rp, nexus_rp_id(rp));
+
+	if (ret < 0)
+		return ret;
+	if (ret && (S_ISREG(le32_to_cpu(v->mode)) || S_ISDIR(le32_to_cpu(v->mode))))
+		return 0;
+	nexus_rp_note(rp, NEXUS_KEY_LEASE, nexus_rp_id(rp), 0,
+		      "dropped: lease on no file or directory");
+	return nexus_rp_del(rp, &rp->key);
+}
+
 static int orphan(struct nexus_rp *rp)
 {
 	const struct nexus_orphan_val *o = (const void *)rp->val;
@@ -330,6 +344,7 @@ int nexus_rp_inodes(struct nexus_rp *rp)
 		{ NEXUS_KEY_LIST, target_of_list },
 		{ NEXUS_KEY_CONTENT, owner_of_content },
 		{ NEXUS_KEY_XATTR, xattr },
+		{ NEXUS_KEY_LEASE, lease },
 		{ NEXUS_KEY_ORPHAN, orphan },
 	};
 	unsigned int i;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
 /* Mending a store: what a key and its value say by themselves. */
+#include "lease.h"
 #include "repair_impl.h"
 #include "shared.h"
 
@@ -159,6 +160,10 @@ static int other_fields(struct nexus_rp *rp)
 		if (le32_to_cpu(o->kind) != NEXUS_ORPHAN_INODE &&
 		    le32_to_cpu(o->kind) != NEXUS_ORPHAN_BULK)
 			return drop(rp, "dropped: orphan record of no known kind");
+		return 0;
+	case NEXUS_KEY_LEASE:
+		if (!nexus_lease_val_ok((const void *)rp->val, rp->len))
+			return drop(rp, "dropped: impossible lease");
 		return 0;
 	case NEXUS_KEY_SETTING:
 		pathlen = le16_to_cpu(s->pathlen);

@@ -7,6 +7,7 @@
  * namespace) it checks itself.
  */
 #include "key.h"
+#include "lease.h"
 #include "read.h"
 #include "record.h"
 
@@ -358,6 +359,28 @@ static int check_quota(const struct nexus_request *req, const u8 *p, size_t len,
 	return 0;
 }
 
+static int check_leases(const struct nexus_request *req, const u8 *p, size_t len,
+			const char **field)
+{
+	u64 from = req->ino;
+
+	while (len) {
+		const struct nexus_lease_ent *e = (const void *)p;
+
+		if (len < sizeof(*e) || e->reclen > len || e->reclen < sizeof(*e) ||
+		    e->reclen % 8 || e->reserved)
+			BAD("reclen");
+		if (!e->ino || e->ino < from || e->ino > NEXUS_POS_MAX)
+			BAD("ino");
+		if (!nexus_lease_val_ok((const void *)e->val, e->reclen - sizeof(*e)))
+			BAD("lease");
+		from = e->ino + 1;
+		p += e->reclen;
+		len -= e->reclen;
+	}
+	return 0;
+}
+
 bool nexus_reason_ok(const void *text, size_t len)
 {
 	const u8 *p = text;
@@ -420,6 +443,8 @@ int nexus_reply_check(const struct nexus_request *req, const void *data,
 		return check_settings(p, len, field);
 	case NEXUS_OP_QUOTA:
 		return check_quota(req, p, len, field);
+	case NEXUS_OP_LEASES:
+		return check_leases(req, p, len, field);
 	}
 	BAD("op");
 }

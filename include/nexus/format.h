@@ -56,11 +56,11 @@
 #define NEXUS_INCOMPAT_NODATACOW (1ull << 10) /* NODATACOW files, NOCRC extents and lines */
 #define NEXUS_INCOMPAT_ACLMODE	(1ull << 11) /* xattr records may carry a mode */
 #define NEXUS_INCOMPAT_WHITEOUT	(1ull << 12) /* RENAME records may leave a whiteout */
-#define NEXUS_INCOMPAT_KNOWN	(NEXUS_INCOMPAT_SHARED | NEXUS_INCOMPAT_RANGES | \
-				 NEXUS_INCOMPAT_MOVES | NEXUS_INCOMPAT_GRACE | \
-				 NEXUS_INCOMPAT_INLINE | NEXUS_INCOMPAT_AWAY | \
-				 NEXUS_INCOMPAT_NODATACOW | NEXUS_INCOMPAT_LOGDATA | \
-				 NEXUS_INCOMPAT_ACLMODE | NEXUS_INCOMPAT_WHITEOUT)
+#define NEXUS_INCOMPAT_KNOWN \
+	(NEXUS_INCOMPAT_SHARED | NEXUS_INCOMPAT_RANGES | NEXUS_INCOMPAT_MOVES | \
+	 NEXUS_INCOMPAT_GRACE | NEXUS_INCOMPAT_INLINE | NEXUS_INCOMPAT_AWAY | \
+	 NEXUS_INCOMPAT_NODATACOW | NEXUS_INCOMPAT_LOGDATA | NEXUS_INCOMPAT_ACLMODE | \
+	 NEXUS_INCOMPAT_WHITEOUT | NEXUS_INCOMPAT_LEASES)
 
 /* ------------------------------------------------------------------ */
 /* Index keys: one letter, then big-endian fields, then bytes          */
@@ -316,6 +316,7 @@ enum nexus_rec_type {
 	NEXUS_REC_RESERVE	= 20,
 	NEXUS_REC_MOVE		= 21,
 	NEXUS_REC_INLINE	= 22,
+	NEXUS_REC_LEASE		= 23,
 	NEXUS_REC_MAX
 };
 
@@ -527,7 +528,7 @@ struct nexus_rec_setxattr {
 };
 
 /*
- * FORGET: the last user of an orphan is gone: I, C, X and O of it go; its
+ * FORGET: the last user of an orphan is gone: I, C, X, H and O of it go; its
  * extents up to @max of them; if more remain, O becomes ORPHAN_BULK.
  * Requires: ino exists with nlink 0.
  */
@@ -626,6 +627,7 @@ struct nexus_rec_clone {
 
 #include <nexus/datarec.h>
 #include <nexus/inlinerec.h>
+#include <nexus/leaserec.h>
 #include <nexus/placerec.h>
 
 /* ------------------------------------------------------------------ */

@@ -8,6 +8,7 @@
 #include <linux/slab.h>
 
 #include "../data/retire.h"
+#include "../lease.h"
 #include "../quota.h"
 #include "chan.h"
 
@@ -295,8 +296,10 @@ static int nexus_submit_one(struct nexus_zone *zone, struct super_block *sb,
 	else if (!err)
 		err = nexus_mutate(zone, &resv, rec, lsn);
 	nexus_log_unreserve(&resv);
-	if (!err && le16_to_cpu(rec->type) == NEXUS_REC_FORGET)
+	if (!err && le16_to_cpu(rec->type) == NEXUS_REC_FORGET) {
 		nexus_quota_stale(zone);
+		nexus_lease_forgotten(zone, le64_to_cpu(forget->ino));
+	}
 	return err;
 }
 

@@ -18,7 +18,7 @@ _nexusctl() {
 			socket=(--socket "${COMP_WORDS[i + 1]}")
 			i=$((i + 1))
 			;;
-		--capacity | --mode | --store | --option | -o | --endpoint | --region | --profile | --data-dir | --config | --wait | --timeout)
+		--capacity | --mode | --store | --option | -o | --endpoint | --region | --profile | --data-dir | --config | --wait | --timeout | --name | --ttl | --holders | --id)
 			i=$((i + 1))
 			;;
 		-*) ;;
@@ -46,7 +46,7 @@ _nexusctl() {
 
 	local choices
 	case "${words[*]}" in
-	'') choices='status zone pack scrub quota pipe lock dump load stats version help --socket --json --help --version' ;;
+	'') choices='status zone pack scrub quota pipe lock lease dump load stats version help --socket --json --help --version' ;;
 	zone) choices='create list info upgrade' ;;
 	'zone create') choices='--store --option --endpoint --region --profile --socket --json' ;;
 	'zone create '*) choices='--store --option --endpoint --region --profile --socket --json' ;;
@@ -60,6 +60,15 @@ _nexusctl() {
 	'quota set '*) choices='--user --group --project --zone --blocks --inodes --grace --socket' ;;
 	'quota list' | 'quota get' | 'quota clear') choices="$(_nexusctl_zones) --user --group --project --zone --socket --json" ;;
 	'quota list '* | 'quota get '* | 'quota clear '*) choices='--user --group --project --zone --socket --json' ;;
+	lease) choices='acquire extend release info check break list' ;;
+	'lease acquire'*)
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur"; compgen -W '--name --ttl --holders --id --timeout --json' -- "$cur")
+		return
+		;;
+	'lease '*)
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur"; compgen -W '--id --ttl --json' -- "$cur")
+		return
+		;;
 	lock*)
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur"; compgen -W '--shared --exclusive --timeout --json --' -- "$cur")
 		return

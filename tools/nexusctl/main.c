@@ -18,6 +18,10 @@ enum {
 	TAKES_LOCK		= 1 << 6,
 	TAKES_CAPACITY		= 1 << 7,	/* and a mode */
 	TAKES_RECURSIVE		= 1 << 8,
+	TAKES_TIMEOUT		= 1 << 9,
+	TAKES_LEASE_ID		= 1 << 10,
+	TAKES_LEASE_TTL		= 1 << 11,
+	TAKES_LEASE_NAME	= 1 << 12,	/* and how many */
 };
 
 struct command {
@@ -65,7 +69,21 @@ static const struct command commands[] = {
 	{ "quota", "clear", "ZONE --user=NAME|...", "no limits any more", 1, 1,
 	  TAKES_OWNER, cmd_quota_clear },
 	{ NULL, "lock", "[--shared|--exclusive] PATH [-- COMMAND...]",
-	  "run a command with a path locked", 1, -1, TAKES_LOCK, cmd_lock },
+	  "run a command with a path locked", 1, -1, TAKES_LOCK | TAKES_TIMEOUT, cmd_lock },
+	{ "lease", "acquire", "PATH --name NAME [--ttl SECONDS] [--holders N] ...",
+	  "hold a file or directory for some time", 1, 1,
+	  TAKES_TIMEOUT | TAKES_LEASE_ID | TAKES_LEASE_TTL | TAKES_LEASE_NAME,
+	  cmd_lease_acquire },
+	{ "lease", "extend", "PATH --id ID [--ttl SECONDS]", "hold it for longer", 1, 1,
+	  TAKES_LEASE_ID | TAKES_LEASE_TTL, cmd_lease_extend },
+	{ "lease", "release", "PATH --id ID", "give it up", 1, 1, TAKES_LEASE_ID,
+	  cmd_lease_release },
+	{ "lease", "info", "PATH", "who holds it", 1, 1, 0, cmd_lease_info },
+	{ "lease", "check", "PATH TOKEN", "whether that one still holds it", 2, 2, 0,
+	  cmd_lease_check },
+	{ "lease", "break", "PATH [--id ID]", "end what others hold", 1, 1, TAKES_LEASE_ID,
+	  cmd_lease_break },
+	{ "lease", "list", "MOUNTPOINT", "all of a mounted zone", 1, 1, 0, cmd_lease_list },
 	{ "pipe", "create", "PATH [--capacity BYTES] [--mode OCTAL]",
 	  "make a ring, a FIFO of messages", 1, 1, TAKES_CAPACITY, cmd_pipe_create },
 	{ "pipe", "list", "[DIR] [-r]", "the rings in a directory", 0, 1, TAKES_RECURSIVE,
@@ -123,7 +141,12 @@ static void print_usage(FILE *out)
 	      "  --grace TIME      how long a soft limit may be exceeded: 7d, 12h\n"
 	      "  --shared, --exclusive\n"
 	      "                    what others are kept from: to write, or anything\n"
-	      "  --timeout SECONDS how long to wait for a lock, 0 not at all; default forever\n"
+	      "  --timeout SECONDS how long to wait for a lock or lease, 0 not at all; default\n"
+	      "                    forever\n"
+	      "  --name NAME       of the holder of a lease, for others to see\n"
+	      "  --ttl SECONDS     how long it is held, 1 to 86400; default 30\n"
+	      "  --holders N       how many may hold it, up to 128; default 1\n"
+	      "  --id ID           who holds it, as lease acquire printed it\n"
 	      "  --capacity BYTES  how much a ring holds: 4096, 64K, 1M; default 64K\n"
 	      "  --mode OCTAL      permissions of a ring; default 666 less the umask\n"
 	      "  -r, --recursive   rings in directories below, too\n"
@@ -187,7 +210,8 @@ static int add_key_value(struct ctl *ctl, char *text)
 enum { OPT_SOCKET = 256, OPT_JSON, OPT_PROMETHEUS, OPT_STORE, OPT_ENDPOINT,
        OPT_REGION, OPT_PROFILE, OPT_DATA_DIR, OPT_CONFIG, OPT_WAIT, OPT_USER, OPT_GROUP, OPT_PROJECT, OPT_ZONE,
        OPT_BLOCKS, OPT_INODES, OPT_GRACE, OPT_ALL,
-       OPT_SHARED, OPT_EXCLUSIVE, OPT_TIMEOUT, OPT_CAPACITY, OPT_MODE };
+       OPT_SHARED, OPT_EXCLUSIVE, OPT_TIMEOUT, OPT_CAPACITY, OPT_MODE,
+       OPT_NAME, OPT_ID, OPT_TTL, OPT_HOLDERS };
 
 static const struct option long_options[] = {
 	{ "socket", required_argument, NULL, OPT_SOCKET },
@@ -212,6 +236,10 @@ static const struct option long_options[] = {
 	{ "shared", no_argument, NULL, OPT_SHARED },
 	{ "exclusive", no_argument, NULL, OPT_EXCLUSIVE },
 	{ "timeout", required_argument, NULL, OPT_TIMEOUT },
+	{ "name", required_argument, NULL, OPT_NAME },
+	{ "id", required_argument, NULL, OPT_ID },
+	{ "ttl", required_argument, NULL, OPT_TTL },
+	{ "holders", required_argument, NULL, OPT_HOLDERS },
 	{ "capacity", required_argument, NULL, OPT_CAPACITY },
 	{ "mode", required_argument, NULL, OPT_MODE },
 	{ "recursive", no_argument, NULL, 'r' },
@@ -304,6 +332,18 @@ static int parse_options(struct ctl *ctl, int argc, char **argv,
 		case OPT_GRACE:
 			ctl->quota_grace = optarg;
 			break;
+		case OPT_NAME:
+			ctl->lease_name = optarg;
+			break;
+		case OPT_ID:
+			ctl->lease_id = optarg;
+			break;
+		case OPT_TTL:
+			ctl->lease_ttl = optarg;
+			break;
+		case OPT_HOLDERS:
+			ctl->lease_holders = optarg;
+			break;
 		case OPT_CAPACITY:
 			ctl->capacity = optarg;
 			break;
@@ -388,9 +428,17 @@ static int check_command(const struct ctl *ctl, const struct command *c)
 	if (ctl->all && !(c->takes & TAKES_ALL))
 		return usage_error("--all is only for pack compact, not for",
 				   c->name);
-	if ((ctl->shared || ctl->exclusive || ctl->timeout) && !(c->takes & TAKES_LOCK))
-		return usage_error("--shared, --exclusive and --timeout are only for lock, not for",
+	if ((ctl->shared || ctl->exclusive) && !(c->takes & TAKES_LOCK))
+		return usage_error("--shared and --exclusive are only for lock, not for",
 				   c->name);
+	if (ctl->timeout && !(c->takes & TAKES_TIMEOUT))
+		return usage_error("--timeout is only for lock and lease acquire, not for", c->name);
+	if ((ctl->lease_name || ctl->lease_holders) && !(c->takes & TAKES_LEASE_NAME))
+		return usage_error("--name and --holders are only for lease acquire, not for",
+				   c->name);
+	if ((ctl->lease_id && !(c->takes & TAKES_LEASE_ID)) ||
+	    (ctl->lease_ttl && !(c->takes & TAKES_LEASE_TTL)))
+		return usage_error("--id and --ttl are only for leases, not for", c->name);
 	if ((ctl->capacity || ctl->mode) && !(c->takes & TAKES_CAPACITY))
 		return usage_error("--capacity and --mode are only for pipe create, not for",
 				   c->name);

@@ -32,6 +32,10 @@ struct ctl {
 	bool shared;			/* lock */
 	bool exclusive;
 	const char *timeout;		/* seconds as given, or NULL */
+	const char *lease_name;		/* lease, as given, or NULL */
+	const char *lease_id;
+	const char *lease_ttl;
+	const char *lease_holders;
 	const char *capacity;		/* of a ring, as given, or NULL */
 	const char *mode;
 	bool recursive;
@@ -102,6 +106,13 @@ int cmd_version(struct ctl *ctl);
 int cmd_stats(struct ctl *ctl);
 int cmd_dump(struct ctl *ctl);
 int cmd_load(struct ctl *ctl);
+int cmd_lease_acquire(struct ctl *ctl);
+int cmd_lease_break(struct ctl *ctl);
+int cmd_lease_check(struct ctl *ctl);
+int cmd_lease_extend(struct ctl *ctl);
+int cmd_lease_info(struct ctl *ctl);
+int cmd_lease_list(struct ctl *ctl);
+int cmd_lease_release(struct ctl *ctl);
 int cmd_lock(struct ctl *ctl);
 int cmd_pack_compact(struct ctl *ctl);
 int cmd_pack_evict(struct ctl *ctl);

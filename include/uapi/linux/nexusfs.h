@@ -116,6 +116,7 @@ enum nexus_op {
 	 * What is absent of them is fetched, and PRESENT said, before the reply
 	 */
 	NEXUS_OP_ENSURE		= 0x0f,
+	NEXUS_OP_LEASES		= 0x10,	/* ino: from it on -> struct nexus_lease_ent ... */
 };
 
 #define NEXUS_LIST_NAMES	(1ull << 63) /* no attributes: more names in a reply */

@@ -87,7 +87,7 @@ void zone_params(struct nexus_zone_attach *za, int lock_fd)
 	za->pack_blocks = 1024;
 	za->segment_blocks = 1024;
 	/* NEXUS_INCOMPAT_MOVES, _RANGES and _SHARED */
-	za->features = ctl->unshared ? 0x60 : 0x62;
+	za->features = ctl->unshared ? 0x2060 : 0x2062;
 }
 
 static int hand_over(struct fake *f, unsigned long cmd, const char *name,

@@ -7,6 +7,7 @@
 #include <linux/falloc.h>
 #include <linux/fiemap.h>
 #include <linux/fs.h>
+#include <linux/nexusfs_lease.h>
 #include <linux/quota.h>
 #include <sys/syscall.h>
 
@@ -199,6 +200,15 @@ static int op_quota(const char *p)
 				 getpid(), &d) ? -errno : 0;
 }
 
+/* The first of them asks for all leases of the zone. */
+static int op_lease(const char *p)
+{
+	struct nexus_lease_info info = { .room = 0 };
+	int fd = open(p, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	return fd < 0 || ioctl(fd, NEXUS_IOC_LEASE_GET, &info) ? -errno : 0;
+}
+
 /* Two at once: the second waits for what the first one waits for. */
 static void pair(const char *what, op_fn first, const char *one, op_fn second,
 		 const char *two, const char *where)
@@ -250,6 +260,8 @@ static void test_requests(void)
 	     op_fiemap, one, "nexus_fiemap");
 	pair("a usage that is being asked for", op_quota, ctl->mnt, op_quota,
 	     ctl->mnt, "nexus_quota_load_id");
+	pair("leases that are being asked for", op_lease, ctl->mnt, op_lease, ctl->mnt,
+	     "nexus_leases_load");
 	/* Their extents came with the lookup, all of them in one pack. */
 	snprintf(one, sizeof(one), "%s", name("x"));
 	snprintf(two, sizeof(two), "%s", name("x"));

@@ -85,6 +85,51 @@ void model_whiteout(struct model *m, struct m_inode *in, u64 dir, u64 pos,
 	assert_non_null(model_add(m, dir, name, pos, in->ino));
 }
 
+const char *some_name(void)
+{
+	const char *const names[] = {
+		"a", "b", "c", "dd", "e", "file", "filf", "g", "h", "i", "j",
+		"k", "long-enough", "long-enoughs", "m", "\xff",
+	};
+
+	return names[rnd(16)];
+}
+
+/* Of one holder at a time. */
+static bool held(const struct m_inode *in, const struct lease_args *a)
+{
+	return in->lease && in->lease_end > a->now;
+}
+
+bool model_lease(const struct m_inode *in, struct lease_args *a)
+{
+	bool mine;
+
+	a->ino = in->ino;
+	a->op = 1 + rnd(5);
+	a->id = (u8)(1 + rnd(3));
+	a->ttl = 1 + rnd(30);
+	a->max = a->op == NEXUS_LEASE_TAKE;
+	mine = held(in, a) && in->lease == a->id;
+	if (!S_ISREG(in->mode) && !S_ISDIR(in->mode))
+		return false;
+	if (a->op == NEXUS_LEASE_TAKE)
+		return mine || !held(in, a);
+	if (a->op == NEXUS_LEASE_EXTEND || a->op == NEXUS_LEASE_DROP)
+		return mine;
+	return a->op == NEXUS_LEASE_PRUNE || in->lease;
+}
+
+void model_leased(struct m_inode *in, const struct lease_args *a)
+{
+	if (a->op == NEXUS_LEASE_TAKE || a->op == NEXUS_LEASE_EXTEND) {
+		in->lease = a->id;
+		in->lease_end = a->now + a->ttl;
+	} else if (a->op != NEXUS_LEASE_PRUNE || !held(in, a)) {
+		in->lease = 0;
+	}
+}
+
 bool model_live_dir(const struct m_inode *in)
 {
 	return model_is_dir(in) && in->nlink;
@@ -350,6 +395,8 @@ static void compare_inode(struct model *m, struct store *s, const struct m_inode
 		assert_true(e->ino == in->ino && e->pos == name->pos);
 	}
 	compare_xattrs(s, in);
+	nexus_key_lease(&k, in->ino);
+	assert_true(!in->lease == !store_get(s, &k, NULL));
 	if (model_is_dir(in))
 		compare_dir(m, s, in);
 	else if (S_ISREG(in->mode))

@@ -6,7 +6,7 @@
 #ifndef NEXUS_TEST_LIB_MODEL_H
 #define NEXUS_TEST_LIB_MODEL_H
 
-#include "util.h"
+#include "records.h"
 
 #define M_INODES	96
 #define M_ENTRIES	256
@@ -28,6 +28,8 @@ struct m_inode {
 	u64 next_pos;
 	char content[32];	/* symlink target, inline body */
 	u32 contentlen;
+	u8 lease;	/* id of the holder, also of one whose time is over; 0: none */
+	u64 lease_end;
 	char xattr[M_XATTRS];	/* value of "user.<n>"; 0: none */
 	struct m_block map[M_BLOCKS];
 };
@@ -56,6 +58,10 @@ struct m_entry *model_add(struct model *m, u64 dir, const char *name, u64 pos,
 /* Makes @in a whiteout of that name, as rec_whiteout() says. */
 void model_whiteout(struct model *m, struct m_inode *in, u64 dir, u64 pos,
 		    const char *name, const char *xval);
+const char *some_name(void);
+/* Some LEASE of @in at a->now, and whether it is legal; what it makes of @in. */
+bool model_lease(const struct m_inode *in, struct lease_args *a);
+void model_leased(struct m_inode *in, const struct lease_args *a);
 bool model_live_dir(const struct m_inode *in);
 void model_cut_content(struct m_inode *in, u64 size);
 bool model_pos_free(const struct model *m, u64 dir, u64 pos);

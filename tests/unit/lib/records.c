@@ -354,3 +354,23 @@ void *rec_move(const struct move_args *a)
 		r->crc[i] = cpu_to_le32(i);
 	return r;
 }
+
+void *rec_lease(const struct lease_args *a)
+{
+	struct nexus_rec_lease *r = fresh(sizeof(*r));
+
+	memset(r, 0, sizeof(*r));
+	nexus_rec_init(&r->head, sizeof(*r), NEXUS_REC_LEASE, 0,
+		       (struct nexus_time){ .s = (s64)a->now, .ns = 0 });
+	r->head.lsn = cpu_to_le64(a->lsn);
+	r->ino = cpu_to_le64(a->ino);
+	r->op = cpu_to_le32(a->op);
+	r->max_holders = cpu_to_le32(a->max);
+	if (a->op <= NEXUS_LEASE_EXTEND)
+		r->expires = cpu_to_le64((a->now + a->ttl) * 1000000000);
+	if (a->op <= NEXUS_LEASE_DROP)
+		r->id[0] = a->id;
+	if (a->op == NEXUS_LEASE_TAKE)
+		memcpy(r->name, "holder", 6);
+	return r;
+}

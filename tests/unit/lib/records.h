@@ -55,6 +55,17 @@ struct move_args {
 	u32 from_block, to_block, nblocks;
 };
 void *rec_move(const struct move_args *a);
+struct lease_args {
+	u64	ino;
+	u32	op;		/* NEXUS_LEASE_* */
+	u8	id;		/* the first byte of it */
+	u64	now;		/* seconds */
+	u32	ttl;
+	u32	max;
+	u64	lsn;
+};
+
+void *rec_lease(const struct lease_args *a);
 void *rec_inline(u64 ino, u64 data_id, const void *bytes, u32 len);
 void *rec_nop(void);
 

@@ -7,7 +7,7 @@
 #include "records.h"
 
 #define ROUNDS 150000
-#define SAMPLES 26u
+#define SAMPLES 29u
 
 static struct store s;
 
@@ -31,6 +31,10 @@ static int setup(void **state)
 	must(&s, rec_clone(&(struct clone_args) {
 		.src = 24, .src_id = 24, .ino = 22, .id = 22, .to = 250, .nblocks = 20,
 		.mapped = 20 }));
+	must(&s, rec_lease(&(struct lease_args) {
+		.ino = 21, .op = NEXUS_LEASE_TAKE, .id = 1, .now = 1000, .ttl = 9, .max = 3 }));
+	must(&s, rec_lease(&(struct lease_args) {
+		.ino = 21, .op = NEXUS_LEASE_TAKE, .id = 2, .now = 1000, .ttl = 99, .max = 3 }));
 	return 0;
 }
 
@@ -82,6 +86,10 @@ static void *sample(u32 i)
 		.to_pack = 8, .to_block = 20, .nblocks = 60 });
 	case 24: return rec_inline(30, 30, "tiny", 4);
 	case 25: return rec_inline(21, 21, "tiny", 4);
+	case 26: return rec_lease(&(struct lease_args) {
+		.ino = 21, .op = NEXUS_LEASE_TAKE, .id = 3, .now = 1001, .ttl = 9, .max = 3 });
+	case 27: return rec_lease(&(struct lease_args) {
+		.ino = 21, .op = NEXUS_LEASE_DROP, .id = 2, .now = 1020 });
 	default: return rec_nop();
 	}
 }
@@ -203,6 +211,7 @@ static void test_replies(void **state)
 		{ NEXUS_OP_GETNAME, 22, 0, 0, NULL },
 		{ NEXUS_OP_SETTINGS, 0, 0, 0, NULL },
 		{ NEXUS_OP_STATFS, 0, 0, 0, NULL },
+		{ NEXUS_OP_LEASES, 0, 0, 0, NULL },
 		{ NEXUS_OP_QUOTA, 0, NEXUS_QUOTA_USER | NEXUS_QUOTA_NEXT, 0, NULL },
 	};
 	static u8 out[NEXUS_REPLY_DATA_MAX] __attribute__((aligned(8)));
@@ -262,7 +271,7 @@ static void test_stores(void **state)
 			nexus_val_seal(val, e->vlen, e->data[0]);
 			memcpy((u8 *)nexus_omap_val(e), val, e->vlen);
 		}
-		for (op = NEXUS_OP_LOOKUP; op <= NEXUS_OP_INLINE; op++) {
+		for (op = NEXUS_OP_LOOKUP; op <= NEXUS_OP_LEASES; op++) {
 			struct nexus_request req = {
 				.op = op, .ino = 1 + rnd(24), .arg0 = rnd(30), .len = 4,
 				.reply_max = NEXUS_REPLY_DATA_MAX,

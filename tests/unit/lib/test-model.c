@@ -39,16 +39,6 @@ static bool verdict(void *rec, bool legal)
 	return true;
 }
 
-static const char *some_name(void)
-{
-	static const char *const names[] = {
-		"a", "b", "c", "dd", "e", "file", "filf", "g", "h", "i", "j",
-		"k", "long-enough", "long-enoughs", "m", "\xff",
-	};
-
-	return names[rnd(16)];
-}
-
 static struct m_entry *some_entry(void)
 {
 	u32 i, at = rnd(M_ENTRIES);
@@ -590,6 +580,16 @@ static void op_clone(void)
 	free(copy);
 }
 
+static void op_lease(void)
+{
+	struct m_inode *in = some_inode();
+	struct lease_args a = { .now = 1000 + wal_len / 1000, .lsn = 4096 + wal_len };
+	bool legal = model_lease(in, &a);
+
+	if (verdict(rec_lease(&a), legal))
+		model_leased(in, &a);
+}
+
 static void op_other(void)
 {
 	struct m_inode *in = some_inode();
@@ -621,7 +621,7 @@ static void step(void)
 		op_create, op_create, op_create, op_link, op_unlink, op_unlink,
 		op_rename, op_rename, op_rename, op_setattr, op_truncate, op_extent,
 		op_extent, op_extent, op_inline, op_clone, op_clone, op_range, op_range, op_move, op_move,
-		op_xattr, op_xattr, op_forget, op_bulk, op_bulk, op_other,
+		op_xattr, op_xattr, op_forget, op_bulk, op_bulk, op_other, op_lease,
 	};
 
 	ops[rnd(sizeof(ops) / sizeof(ops[0]))]();

@@ -1,0 +1,318 @@
+// SPDX-License-Identifier: Apache-2.0
+/* nexusctl lease: leases of files and directories, by ioctl on what is mounted. */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include <linux/nexusfs.h>
+#include <nexus/lease.h>
+
+#include "nexusctl.h"
+
+#define ID_DIGITS	32	/* of an id, as text */
+
+_Static_assert(ID_DIGITS == 2 * NEXUS_LEASE_ID_LEN, "two a byte");
+
+static int usage(const char *what, const char *arg)
+{
+	fprintf(stderr, "nexusctl: %s %s; see: nexusctl help\n", what, arg);
+	return EXIT_USAGE;
+}
+
+static int failed(const char *path, int err)
+{
+	fprintf(stderr, "nexusctl: %s: %s\n", path,
+		err == -ENOTTY ? "no file or directory on nexusfs" :
+		err == -EAGAIN || err == -ETIMEDOUT ? "others have the lease" :
+		err == -EBUSY ? "others have the lease with another number of holders" :
+		err == -ESTALE ? "the lease is not held by that one, or not any more" :
+		err == -EOPNOTSUPP ? "the zone has no leases; see nexusctl zone upgrade" :
+		err == -ENOLCK ? "the zone has too many leases" :
+		strerror(-err));
+	return EXIT_FAILED;
+}
+
+/* A number from @min to @max; false: something else. */
+static bool number(const char *text, uint64_t min, uint64_t max, uint64_t *n)
+{
+	char *end;
+
+	errno = 0;
+	*n = strtoull(text, &end, 10);
+	return *text >= '0' && *text <= '9' && !*end && !errno && *n >= min && *n <= max;
+}
+
+/* Seconds, with up to three digits behind a dot. */
+static bool timeout_ms(const char *text, int64_t *ms)
+{
+	char *end;
+	double s;
+
+	if (!text) {
+		*ms = NEXUS_LEASE_FOREVER;
+		return true;
+	}
+	if (*text < '0' || *text > '9' || strspn(text, "0123456789.") != strlen(text))
+		return false;
+	s = strtod(text, &end);
+	if (*end || s > 2147483)
+		return false;
+	*ms = (int64_t)(s * 1000 + 0.5);
+	return true;
+}
+
+static bool parse_id(const char *text, uint8_t id[NEXUS_LEASE_ID_LEN])
+{
+	static const char digits[] = "0123456789abcdef";
+	size_t i;
+
+	if (strlen(text) != ID_DIGITS || strspn(text, digits) != strlen(text) ||
+	    strspn(text, "0") == strlen(text))
+		return false;
+	for (i = 0; i < NEXUS_LEASE_ID_LEN; i++)
+		id[i] = (uint8_t)((strchr(digits, text[2 * i]) - digits) << 4 |
+				  (strchr(digits, text[2 * i + 1]) - digits));
+	return true;
+}
+
+static void print_id(const uint8_t id[NEXUS_LEASE_ID_LEN], char text[ID_DIGITS + 1])
+{
+	size_t i;
+
+	for (i = 0; i < NEXUS_LEASE_ID_LEN; i++)
+		snprintf(text + 2 * i, 3, "%02x", id[i]);
+}
+
+/* The options that say who and for how long: EXIT_OK, EXIT_USAGE. */
+static int parse(const struct ctl *ctl, struct nexus_lease *lease, uint64_t *ttl, bool want_id)
+{
+	memset(lease, 0, sizeof(*lease));
+	*ttl = 30;
+	if (want_id && !ctl->lease_id)
+		return usage("missing option:", "--id");
+	if (ctl->lease_id && !parse_id(ctl->lease_id, lease->id))
+		return usage("--id: 32 hexadecimal digits, not", ctl->lease_id);
+	if (ctl->lease_ttl && !number(ctl->lease_ttl, 1, NEXUS_LEASE_SECONDS_MAX, ttl))
+		return usage("--ttl: 1 to 86400 seconds, not", ctl->lease_ttl);
+	return EXIT_OK;
+}
+
+static int open_path(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	struct statfs fs;
+
+	if (fd >= 0 && (fstatfs(fd, &fs) || fs.f_type != NEXUS_SUPER_MAGIC)) {
+		close(fd);
+		errno = ENOTTY;
+		fd = -1;
+	}
+	if (fd < 0)
+		failed(path, -errno);
+	return fd;
+}
+
+static void print_lease(const struct ctl *ctl, const struct nexus_lease *lease)
+{
+	struct json json = { .out = stdout };
+	char id[ID_DIGITS + 1];
+
+	print_id(lease->id, id);
+	if (!ctl->json) {
+		printf("%s %" PRIu64 "\n", id, lease->token);
+		return;
+	}
+	json_open(&json, NULL, '{');
+	json_string(&json, "id", id);
+	json_number(&json, "token", lease->token);
+	json_number(&json, "expires", lease->expires / 1000000000);
+	json_close(&json, '}');
+}
+
+int cmd_lease_acquire(struct ctl *ctl)
+{
+	uint64_t ttl, max = 1;
+	struct nexus_lease lease;
+	int64_t ms;
+	int fd, err;
+
+	if (parse(ctl, &lease, &ttl, false))
+		return EXIT_USAGE;
+	if (!ctl->lease_name || !*ctl->lease_name || strlen(ctl->lease_name) > NEXUS_LEASE_NAME_LEN)
+		return usage("--name: 1 to 64 bytes, not",
+			     ctl->lease_name ? ctl->lease_name : "none");
+	if (ctl->lease_holders && !number(ctl->lease_holders, 1, NEXUS_LEASE_COUNT_MAX, &max))
+		return usage("--holders: 1 to 128, not", ctl->lease_holders);
+	if (!timeout_ms(ctl->timeout, &ms))
+		return usage("--timeout: 0 to 2147483 seconds, not", ctl->timeout);
+	fd = open_path(ctl->args[0]);
+	if (fd < 0)
+		return EXIT_FAILED;
+	err = nexus_lease_acquire(fd, &lease, ctl->lease_name, (uint32_t)ttl, (uint32_t)max, ms);
+	close(fd);
+	if (err)
+		return failed(ctl->args[0], err);
+	print_lease(ctl, &lease);
+	return EXIT_OK;
+}
+
+int cmd_lease_extend(struct ctl *ctl)
+{
+	struct nexus_lease lease;
+	uint64_t ttl;
+	int fd, err;
+
+	if (parse(ctl, &lease, &ttl, true))
+		return EXIT_USAGE;
+	fd = open_path(ctl->args[0]);
+	if (fd < 0)
+		return EXIT_FAILED;
+	err = nexus_lease_extend(fd, &lease, (uint32_t)ttl);
+	close(fd);
+	if (err)
+		return failed(ctl->args[0], err);
+	print_lease(ctl, &lease);
+	return EXIT_OK;
+}
+
+int cmd_lease_release(struct ctl *ctl)
+{
+	struct nexus_lease lease;
+	uint64_t ttl;
+	int fd, err;
+
+	if (parse(ctl, &lease, &ttl, true))
+		return EXIT_USAGE;
+	fd = open_path(ctl->args[0]);
+	if (fd < 0)
+		return EXIT_FAILED;
+	err = nexus_lease_release(fd, &lease);
+	close(fd);
+	return err ? failed(ctl->args[0], err) : EXIT_OK;
+}
+
+int cmd_lease_break(struct ctl *ctl)
+{
+	struct nexus_lease lease;
+	uint64_t ttl;
+	int fd, err;
+
+	if (parse(ctl, &lease, &ttl, false))
+		return EXIT_USAGE;
+	fd = open_path(ctl->args[0]);
+	if (fd < 0)
+		return EXIT_FAILED;
+	err = nexus_lease_break(fd, ctl->lease_id ? lease.id : NULL);
+	close(fd);
+	if (err == -ENOENT) {
+		fprintf(stderr, "nexusctl: %s: nobody has a lease\n", ctl->args[0]);
+		return EXIT_FAILED;
+	}
+	return err ? failed(ctl->args[0], err) : EXIT_OK;
+}
+
+int cmd_lease_check(struct ctl *ctl)
+{
+	uint64_t token;
+	int fd, err;
+
+	if (!number(ctl->args[1], 1, UINT64_MAX, &token))
+		return usage("a token is a number, not", ctl->args[1]);
+	fd = open_path(ctl->args[0]);
+	if (fd < 0)
+		return EXIT_FAILED;
+	err = nexus_lease_check(fd, token);
+	close(fd);
+	return err ? failed(ctl->args[0], err) : EXIT_OK;
+}
+
+static void print_info(const struct ctl *ctl, const struct nexus_lease_info *info,
+		       const struct nexus_lease_who *who)
+{
+	struct json json = { .out = stdout };
+	char id[ID_DIGITS + 1], name[NEXUS_LEASE_NAME_LEN + 1] = "";
+	uint64_t left;
+	uint32_t i;
+
+	if (ctl->json) {
+		json_open(&json, NULL, '{');
+		json_number(&json, "max_holders", info->max_holders);
+		json_number(&json, "waiting", info->waiting);
+		json_open(&json, "holders", '[');
+	} else if (!info->count) {
+		puts("free");
+	} else {
+		printf("%u of %u, %u waiting\n", info->count, info->max_holders, info->waiting);
+	}
+	for (i = 0; i < info->count && i < NEXUS_LEASE_COUNT_MAX; i++) {
+		print_id(who[i].id, id);
+		memcpy(name, who[i].name, NEXUS_LEASE_NAME_LEN);
+		left = (who[i].expires - info->now + 999999999) / 1000000000;
+		if (ctl->json) {
+			json_open(&json, NULL, '{');
+			json_string(&json, "name", name);
+			json_string(&json, "id", id);
+			json_number(&json, "token", who[i].token);
+			json_number(&json, "acquired", who[i].acquired / 1000000000);
+			json_number(&json, "expires", who[i].expires / 1000000000);
+			json_close(&json, '}');
+		} else {
+			printf("%s: id %s, token %" PRIu64 ", %" PRIu64 " seconds left\n", name, id,
+			       (uint64_t)who[i].token, left);
+		}
+	}
+	if (ctl->json) {
+		json_close(&json, ']');
+		json_close(&json, '}');
+	}
+}
+
+int cmd_lease_info(struct ctl *ctl)
+{
+	struct nexus_lease_who who[NEXUS_LEASE_COUNT_MAX];
+	struct nexus_lease_info info;
+	int fd, err;
+
+	fd = open_path(ctl->args[0]);
+	if (fd < 0)
+		return EXIT_FAILED;
+	err = nexus_lease_get(fd, &info, who, NEXUS_LEASE_COUNT_MAX);
+	close(fd);
+	if (err)
+		return failed(ctl->args[0], err);
+	print_info(ctl, &info, who);
+	return EXIT_OK;
+}
+
+/* What /__sys__/locks of the mount says of them. */
+int cmd_lease_list(struct ctl *ctl)
+{
+	size_t cap = strlen(ctl->args[0]) + sizeof("/__sys__/locks"), room = 0;
+	char *name = malloc(cap), *line = NULL;
+	FILE *f;
+	int ret = EXIT_OK;
+
+	if (!name)
+		return failed(ctl->args[0], -ENOMEM);
+	snprintf(name, cap, "%s/__sys__/locks", ctl->args[0]);
+	f = fopen(name, "re");
+	if (!f) {
+		fprintf(stderr, "nexusctl: %s: %s\n", name, errno == ENOENT ?
+			"not where a nexusfs is mounted" : strerror(errno));
+		free(name);
+		return EXIT_FAILED;
+	}
+	while (getline(&line, &room, f) >= 0)
+		if (!strncmp(line, "lease ", 6))
+			fputs(line + 6, stdout);
+	if (ferror(f))
+		ret = failed(name, -errno);
+	fclose(f);
+	free(line);
+	free(name);
+	return ret;
+}
