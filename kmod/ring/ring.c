@@ -56,8 +56,7 @@ static struct nexus_ring_user *nexus_ring_find_user(kuid_t uid)
 	return NULL;
 }
 
-/* ERR_PTR: -EDQUOT beyond the limit, -ENOMEM. */
-static struct nexus_ring_user *nexus_ring_charge(kuid_t uid, u64 bytes)
+struct nexus_ring_user *nexus_ring_charge(kuid_t uid, u64 bytes)
 {
 	u64 max = READ_ONCE(nexus_ring_user_max);
 	struct nexus_ring_user *u;
@@ -83,7 +82,7 @@ out:
 	return u;
 }
 
-static void nexus_ring_uncharge(struct nexus_ring_user *u, u64 bytes)
+void nexus_ring_uncharge(struct nexus_ring_user *u, u64 bytes)
 {
 	mutex_lock(&nexus_ring_users_lock);
 	u->bytes -= bytes;

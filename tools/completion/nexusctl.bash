@@ -18,7 +18,7 @@ _nexusctl() {
 			socket=(--socket "${COMP_WORDS[i + 1]}")
 			i=$((i + 1))
 			;;
-		--capacity | --mode | --store | --option | -o | --endpoint | --region | --profile | --data-dir | --config | --wait | --timeout)
+		--capacity | --mode | --max-bytes | --max-age | --from | --store | --option | -o | --endpoint | --region | --profile | --data-dir | --config | --wait | --timeout)
 			i=$((i + 1))
 			;;
 		-*) ;;
@@ -46,7 +46,7 @@ _nexusctl() {
 
 	local choices
 	case "${words[*]}" in
-	'') choices='status zone pack scrub quota pipe lock dump load stats version help --socket --json --help --version' ;;
+	'') choices='status zone pack scrub quota pipe stream lock dump load stats version help --socket --json --help --version' ;;
 	zone) choices='create list info upgrade' ;;
 	'zone create') choices='--store --option --endpoint --region --profile --socket --json' ;;
 	'zone create '*) choices='--store --option --endpoint --region --profile --socket --json' ;;
@@ -74,6 +74,19 @@ _nexusctl() {
 		return
 		;;
 	'pipe stat' | 'pipe peek' | 'pipe close' | 'pipe send' | 'pipe recv')
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur"; compgen -W '--json' -- "$cur")
+		return
+		;;
+	stream) choices='create append tail stat trim' ;;
+	'stream create')
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur"; compgen -W '--persist --max-bytes --max-age --mode' -- "$cur")
+		return
+		;;
+	'stream tail')
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur"; compgen -W '--follow --from --json' -- "$cur")
+		return
+		;;
+	'stream append' | 'stream stat' | 'stream trim')
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur"; compgen -W '--json' -- "$cur")
 		return
 		;;
