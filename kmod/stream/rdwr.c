@@ -146,6 +146,16 @@ static void nexus_stream_show(struct inode *inode, struct nexus_stream *s, u64 e
 		wake_up_interruptible_poll(&s->wait, EPOLLIN | EPOLLRDNORM);
 }
 
+/* What a crash, or an append that failed, has left behind the end. */
+static int nexus_stream_cut(struct inode *inode, u64 end)
+{
+	int err = nexus_inode_writable(inode);
+
+	if (!err)
+		err = nexus_extents_load(inode);
+	return err ?: nexus_data_truncate(inode, end, current_time(inode));
+}
+
 /* One record at the end; i_rwsem held.  @image: room for nexus_stream_span(@len). */
 static int nexus_stream_put(struct nexus_stream_src *src, const u8 *data, u32 len, u8 *image)
 {
@@ -157,11 +167,16 @@ static int nexus_stream_put(struct nexus_stream_src *src, const u8 *data, u32 le
 		.len = len,
 	};
 	u64 next = nexus_stream_next(rec.pos, len), at;
+	int err = 0;
 	size_t n;
-	int err;
 
 	if (next > NEXUS_SIZE_MAX)
 		return -EFBIG;
+	/* Or it might be taken for what follows this record, after another crash. */
+	if (s->persist && i_size_read(file_inode(src->file)) > rec.pos)
+		err = nexus_stream_cut(file_inode(src->file), rec.pos);
+	if (err)
+		return err;
 	/* Also what is in memory for a moment is bounded. */
 	if (!s->persist)
 		nexus_stream_fit(src, next);

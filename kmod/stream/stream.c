@@ -105,7 +105,9 @@ static struct nexus_stream *nexus_stream_alloc(struct inode *inode)
 
 static void nexus_stream_free(struct nexus_stream *s)
 {
-	nexus_stream_drop(s, U64_MAX);
+	/* One that persists is evicted for memory, and has no pages. */
+	if (!s->persist)
+		nexus_stream_drop(s, U64_MAX);
 	xa_destroy(&s->pages);
 	kfree(s);
 }
@@ -203,11 +205,7 @@ static int nexus_stream_find_all(struct file *file, struct nexus_stream *s)
 			  (u64)inode->i_ino);
 	if (err)
 		return err;
-	/* A record that was not acknowledged is there in part. */
-	if (st.tail < size && !nexus_inode_writable(inode))
-		err = nexus_data_truncate(inode, st.tail, current_time(inode));
-	if (err)
-		return err;
+	/* What is behind the tail was not acknowledged; the next append takes it away. */
 	s->start = st.start;
 	s->start_seq = st.start_seq;
 	s->punched = st.start & ~(u64)(NEXUS_STREAM_BLOCK - 1);

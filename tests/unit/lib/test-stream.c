@@ -301,6 +301,25 @@ static void test_crashes(void **state)
 	}
 }
 
+/* A record that is known to have been durable is not what a crash has left. */
+static void test_damage_is_no_crash(void **state)
+{
+	struct stream *s = stream_new();
+	struct nexus_stream_state st;
+
+	(void)state;
+	while (s->end < 100000) {
+		append(s, 1 + rnd(900));
+		s->durable = s->end;
+	}
+	s->bytes[nexus_stream_head_at(s->pos[2]) + NEXUS_STREAM_RHEAD] ^= 1;
+	assert_int_equal(nexus_stream_recover(&s->io, 0, s->size, &st), 0);
+	assert_int_equal(st.start, 0);
+	assert_int_equal(st.tail, s->end);
+	assert_int_equal(st.tail_seq, s->seq);
+	stream_free(s);
+}
+
 /* One bit of what is not known to be durable: it ends there. */
 static void test_flipped_bits(void **state)
 {
@@ -378,6 +397,7 @@ int main(void)
 		cmocka_unit_test(test_blocks_go_from_the_front),
 		cmocka_unit_test(test_a_start_within_a_block),
 		cmocka_unit_test(test_crashes),
+		cmocka_unit_test(test_damage_is_no_crash),
 		cmocka_unit_test(test_flipped_bits),
 		cmocka_unit_test(test_garbage),
 	};
