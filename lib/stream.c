@@ -155,9 +155,7 @@ int nexus_stream_find(const u8 *block, u64 pos, u64 *seq)
 	err = nexus_stream_first(block, base, &first);
 	if (err)
 		return err;
-	if (first.pos > pos)
-		return -EINVAL;
-	/* Each step is longer than a head: there are few. */
+	/* None, or one behind @pos, is no step.  Each is longer than a head: there are few. */
 	for (rec.pos = first.pos; rec.pos < pos; first.seq++) {
 		err = nexus_stream_get_head(block + (nexus_stream_head_at(rec.pos) - base), &rec);
 		if (err)

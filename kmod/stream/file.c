@@ -59,11 +59,14 @@ struct nexus_plock_file **nexus_stream_plock(struct file *file)
 	return &nexus_stream_file(file)->plock;
 }
 
-/* Anywhere up to the tail; whether a record begins there is seen when it is read. */
+/*
+ * Anywhere up to the tail; whether a record begins there is seen when it is read.  No
+ * SEEK_DATA and SEEK_HOLE: grep and others take an offset for the bytes they have read.
+ */
 static loff_t nexus_stream_llseek(struct file *file, loff_t offset, int whence)
 {
 	struct nexus_stream *s = nexus_stream_of(file);
-	loff_t start = READ_ONCE(s->start), tail = READ_ONCE(s->tail);
+	loff_t tail = READ_ONCE(s->tail);
 
 	switch (whence) {
 	case SEEK_SET:
@@ -73,12 +76,6 @@ static loff_t nexus_stream_llseek(struct file *file, loff_t offset, int whence)
 		break;
 	case SEEK_END:
 		offset += tail;
-		break;
-	case SEEK_DATA:
-	case SEEK_HOLE:
-		if (offset < 0 || offset >= tail)
-			return -ENXIO;
-		offset = whence == SEEK_HOLE ? tail : max(offset, start);
 		break;
 	default:
 		return -EINVAL;

@@ -94,6 +94,23 @@ int nexus_stream_wait(struct nexus_stream *s, u64 pos)
 						 READ_ONCE(s->start) > pos);
 }
 
+/*
+ * io_uring, which goes on with a regular file until the buffer is full, if it was asked
+ * not to wait: so one of its workers reads, which does not.  Whoever waits for growth
+ * does so by poll.  -EAGAIN, or what there is to say without reading.
+ */
+static int nexus_stream_read_later(struct kiocb *iocb)
+{
+	struct file *file = iocb->ki_filp;
+	struct nexus_stream_file *sf = nexus_stream_file(file);
+	u64 pos = iocb->ki_pos, tail = READ_ONCE(sf->s->tail);
+
+	if (pos == tail && !(file->f_flags & O_NONBLOCK) &&
+	    !(READ_ONCE(sf->mode) & NEXUS_STREAM_WAIT))
+		return 0;
+	return pos > tail ? -EINVAL : -EAGAIN;
+}
+
 ssize_t nexus_stream_read_iter(struct kiocb *iocb, struct iov_iter *to)
 {
 	struct file *file = iocb->ki_filp;
@@ -104,6 +121,8 @@ ssize_t nexus_stream_read_iter(struct kiocb *iocb, struct iov_iter *to)
 
 	if (!iov_iter_count(to))
 		return 0;
+	if (nowait && !is_sync_kiocb(iocb))
+		return nexus_stream_read_later(iocb);
 	for (;;) {
 		rec = (struct nexus_stream_rec){ .pos = iocb->ki_pos };
 		err = nexus_stream_read_record(file, &rec, to, nowait);

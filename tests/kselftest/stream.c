@@ -213,9 +213,8 @@ TEST_F(stream, lseek_goes_anywhere_up_to_the_tail)
 	FAILS(EINVAL, lseek(self->fd, -4, SEEK_CUR));
 	ASSERT_EQ(0, lseek(self->fd, -3, SEEK_CUR));
 	ASSERT_EQ(5, read(self->fd, buf, sizeof(buf)));
-	ASSERT_EQ(0, lseek(self->fd, 0, SEEK_DATA));
-	ASSERT_EQ(tail, lseek(self->fd, 0, SEEK_HOLE));
-	FAILS(ENXIO, lseek(self->fd, tail, SEEK_DATA));
+	FAILS(EINVAL, lseek(self->fd, 0, SEEK_DATA));
+	FAILS(EINVAL, lseek(self->fd, 0, SEEK_HOLE));
 }
 
 /* ---- refused ---------------------------------------------------------------------- */
@@ -346,7 +345,7 @@ TEST_F(stream, bounded_by_size)
 	first = 500 - st.records;
 	FAILS(ESTALE, pread(fd, buf, sizeof(buf), 0));
 	FAILS(ESTALE, read(old, buf, sizeof(buf)));
-	ASSERT_EQ(st.start, lseek(old, 0, SEEK_DATA));
+	ASSERT_EQ(st.start, lseek(old, st.start, SEEK_SET));
 	for (n = first; n < 500; n++) {
 		len = stream_record(n, 1000, want);
 		ASSERT_EQ(len, read(old, buf, sizeof(buf)));
@@ -380,7 +379,7 @@ TEST_F(stream, bounded_by_age)
 	ASSERT_EQ(stream_stat(fd).start, stream_stat(fd).tail);
 	ASSERT_EQ(3, write(fd, "new", 3));
 	FAILS(ESTALE, read(fd, buf, sizeof(buf)));
-	ASSERT_LE(0, lseek(fd, 0, SEEK_DATA));
+	ASSERT_LE(0, lseek(fd, stream_stat(fd).start, SEEK_SET));
 	close(fd);
 	/* Without a limit it stays. */
 	ASSERT_EQ(3, write(self->fd, "old", 3));
