@@ -101,6 +101,18 @@ static __poll_t nexus_stream_poll(struct file *file, poll_table *wait)
 	return mask;
 }
 
+/*
+ * Not for sendfile and copy_file_range, which have a pipe of their own: the latter moves
+ * the offset by as many bytes as it got, and that is no record's position.
+ */
+static ssize_t nexus_stream_splice_read(struct file *in, loff_t *ppos,
+					struct pipe_inode_info *pipe, size_t len,
+					unsigned int flags)
+{
+	return pipe == current->splice_pipe ? -EINVAL :
+	       copy_splice_read(in, ppos, pipe, len, flags);
+}
+
 /* Bytes of one stream are none of another; EXDEV where only one of the two is. */
 static ssize_t nexus_stream_copy_range(struct file *in, loff_t pos_in, struct file *out,
 				       loff_t pos_out, size_t len, unsigned int flags)
@@ -123,7 +135,7 @@ const struct file_operations nexus_stream_fops = {
 	.release	= nexus_stream_release,
 	.read_iter	= nexus_stream_read_iter,
 	.write_iter	= nexus_stream_write_iter,
-	.splice_read	= copy_splice_read,
+	.splice_read	= nexus_stream_splice_read,
 	.splice_write	= iter_file_splice_write,
 	.copy_file_range = nexus_stream_copy_range,
 	.fsync		= nexus_fsync,

@@ -95,20 +95,31 @@ int nexus_stream_wait(struct nexus_stream *s, u64 pos)
 }
 
 /*
- * io_uring, which goes on with a regular file until the buffer is full, if it was asked
- * not to wait: so one of its workers reads, which does not.  Whoever waits for growth
- * does so by poll.  -EAGAIN, or what there is to say without reading.
+ * For io_uring, which asks not to wait, and when it gets less than the buffer's size goes
+ * on with a regular file until that is full; but not if it is told of the end later, nor
+ * where a worker reads.  It polls when it hears -EAGAIN, which is about the file's offset:
+ * so that is for reads there, of which it also has to move the offset.
  */
-static int nexus_stream_read_later(struct kiocb *iocb)
+static ssize_t nexus_stream_read_async(struct kiocb *iocb, struct iov_iter *to)
 {
+	struct nexus_stream_rec rec = { .pos = iocb->ki_pos };
 	struct file *file = iocb->ki_filp;
 	struct nexus_stream_file *sf = nexus_stream_file(file);
-	u64 pos = iocb->ki_pos, tail = READ_ONCE(sf->s->tail);
+	u64 tail = READ_ONCE(sf->s->tail);
+	int err;
 
-	if (pos == tail && !(file->f_flags & O_NONBLOCK) &&
+	if (rec.pos == tail && !(file->f_flags & O_NONBLOCK) &&
 	    !(READ_ONCE(sf->mode) & NEXUS_STREAM_WAIT))
 		return 0;
-	return pos > tail ? -EINVAL : -EAGAIN;
+	if (rec.pos == tail || rec.pos == READ_ONCE(file->f_pos))
+		return -EAGAIN;
+	err = nexus_stream_read_record(file, &rec, to, false);
+	if (err)
+		return err == -ENODATA ? -EAGAIN : err;
+	WRITE_ONCE(sf->known, nexus_stream_next(rec.pos, rec.len));
+	file_accessed(file);
+	iocb->ki_complete(iocb, rec.len);
+	return -EIOCBQUEUED;
 }
 
 ssize_t nexus_stream_read_iter(struct kiocb *iocb, struct iov_iter *to)
@@ -122,7 +133,7 @@ ssize_t nexus_stream_read_iter(struct kiocb *iocb, struct iov_iter *to)
 	if (!iov_iter_count(to))
 		return 0;
 	if (nowait && !is_sync_kiocb(iocb))
-		return nexus_stream_read_later(iocb);
+		return nexus_stream_read_async(iocb, to);
 	for (;;) {
 		rec = (struct nexus_stream_rec){ .pos = iocb->ki_pos };
 		err = nexus_stream_read_record(file, &rec, to, nowait);

@@ -213,9 +213,8 @@ TEST_F(stream, splice_moves_a_record)
 	ASSERT_EQ(11, read(self->fd, buf, sizeof(buf)));
 	ASSERT_EQ(0, memcmp(buf, "firstsecond", 11));
 	GET(fd, open("plain", O_RDWR | O_CREAT, 0644));
-	ASSERT_EQ(22, sendfile(fd, self->fd, &off, 1000));
-	ASSERT_EQ(22, pread(fd, buf, sizeof(buf), 0));
-	ASSERT_EQ(0, memcmp(buf, "firstsecondfirstsecond", 22));
+	FAILS(EINVAL, sendfile(fd, self->fd, &off, 1000));
+	FAILS(EINVAL, copy_file_range(self->fd, NULL, fd, NULL, 1000, 0));
 	close(fd);
 }
 
