@@ -137,7 +137,7 @@ struct nexus_inode_val {
 	__le64	next_pos;	/* directories: next pos to give out */
 	__le64	children;	/* directories: number of entries */
 	__le64	data_id;	/* key of its extents; = ino at first */
-	__u8	target[NEXUS_UUID_SIZE]; /* target zone, __le64 ring capacity, or nexus_stream_opts */
+	__u8	target[NEXUS_UUID_SIZE]; /* zone, __le64 ring capacity, nexus_stream_opts */
 	__le64	unwritten;	/* of @blocks, those in unwritten extents */
 	__u8	reserved[24];
 };

@@ -49,7 +49,9 @@ static u64 nexus_stream_bytes(struct inode *inode, struct nexus_stream *s)
 {
 	if (!s->persist)
 		return (u64)atomic_long_read(&s->nr_pages) << PAGE_SHIFT;
-	return (u64)inode->i_blocks << 9;
+	/* And what is not written yet. */
+	return ((u64)inode->i_blocks << 9) +
+	       (READ_ONCE(NEXUS_I(inode)->delayed) << NEXUS_BLOCK_SHIFT);
 }
 
 static long nexus_stream_stat(struct file *file, void __user *user)

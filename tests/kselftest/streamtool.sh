@@ -182,7 +182,7 @@ test_remount() {
 	echo gone >> v
 	old=$(field id v)
 	nexusctl stream tail p > "$tap_tmp/before"
-	nexusctl --json stream stat p > "$tap_tmp/stat"
+	nexusctl --json stream stat p | grep -v '"bytes"' > "$tap_tmp/stat"
 	cd /
 	umount "$dir"
 	fsck.nexusfs root
@@ -192,7 +192,7 @@ test_remount() {
 	[ "$(field max_bytes v) $(stat -c '%a %s' v)" = "65536 640 0" ]
 	# So that who kept a position elsewhere knows.
 	[ "$(field id v)" != "$old" ]
-	nexusctl --json stream stat p | diff "$tap_tmp/stat" -
+	nexusctl --json stream stat p | grep -v '"bytes"' | diff "$tap_tmp/stat" -
 	nexusctl stream tail p | cmp "$tap_tmp/before" -
 	grep -q '00200$' "$tap_tmp/before"
 	echo more >> p
