@@ -214,6 +214,7 @@ TEST_F(stream, splice_moves_a_record)
 	ASSERT_EQ(0, memcmp(buf, "firstsecond", 11));
 	GET(fd, open("plain", O_RDWR | O_CREAT, 0644));
 	FAILS(EINVAL, sendfile(fd, self->fd, &off, 1000));
+	ASSERT_EQ(0, lseek(self->fd, 0, SEEK_SET));
 	FAILS(EINVAL, copy_file_range(self->fd, NULL, fd, NULL, 1000, 0));
 	close(fd);
 }
