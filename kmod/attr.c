@@ -6,6 +6,7 @@
 
 #include "data/io.h"
 #include "quota.h"
+#include "stream/stream.h"
 #include "xattr.h"
 
 int nexus_getattr(struct mnt_idmap *idmap, const struct path *path,
@@ -25,6 +26,8 @@ int nexus_getattr(struct mnt_idmap *idmap, const struct path *path,
 	stat->blksize = NEXUS_BLOCK_SIZE;
 	/* Blocks that are mapped, and those dirty pages will add. */
 	stat->blocks += READ_ONCE(ni->delayed) << (NEXUS_BLOCK_SHIFT - 9);
+	if (iflags & NEXUS_IF_STREAM)
+		nexus_stream_getattr(inode, stat);
 	/* Archivers take a file without blocks for a hole. */
 	if (S_ISREG(inode->i_mode) && stat->size && !stat->blocks)
 		stat->blocks = iflags & NEXUS_IF_INLINE ?
@@ -268,6 +271,9 @@ int nexus_setattr(struct mnt_idmap *idmap, struct dentry *dentry,
 	err = setattr_prepare(idmap, dentry, attr);
 	if (err)
 		return err;
+	/* Streams are not cut: their begin goes, by ioctl. */
+	if (valid & ATTR_SIZE && NEXUS_I(inode)->iflags & NEXUS_IF_STREAM)
+		return -EPERM;
 	attr->ia_ctime = nexus_after(inode, attr->ia_ctime);
 
 	/* The size it has gives back what is reserved behind it. */
@@ -352,7 +358,8 @@ static int nexus_set_nodatacow(struct inode *inode, bool on, u32 *iflags)
 	if (on == !!(*iflags & NEXUS_IF_NODATACOW))
 		return 0;
 	if (!(ni->zone->features & NEXUS_INCOMPAT_NODATACOW) ||
-	    (!S_ISREG(inode->i_mode) && !S_ISDIR(inode->i_mode)))
+	    (!S_ISREG(inode->i_mode) && !S_ISDIR(inode->i_mode)) ||
+	    *iflags & NEXUS_IF_STREAM)
 		return -EOPNOTSUPP;
 	if (S_ISREG(inode->i_mode) && (i_size_read(inode) || inode->i_blocks))
 		return -EINVAL;

@@ -15,6 +15,7 @@
 #include "lease.h"
 #include "listing.h"
 #include "quota.h"
+#include "stream/stream.h"
 #include "xattr.h"
 
 /* Extents one FORGET frees at most; more become steps of BULK. */
@@ -130,7 +131,8 @@ void nexus_set_ops(struct inode *inode)
 	switch (inode->i_mode & S_IFMT) {
 	case S_IFREG:
 		inode->i_op = &nexus_file_iops;
-		inode->i_fop = &nexus_file_fops;
+		inode->i_fop = NEXUS_I(inode)->iflags & NEXUS_IF_STREAM ?
+			       &nexus_stream_fops : &nexus_file_fops;
 		nexus_data_set_mapping(inode->i_mapping);
 		break;
 	case S_IFDIR:
@@ -214,6 +216,8 @@ static int nexus_inode_fill(struct inode *inode,
 		cache_no_acl(inode);
 	}
 	nexus_set_ops(inode);
+	if (a->flags & NEXUS_IF_STREAM)
+		nexus_stream_fill(inode);
 
 	if (S_ISREG(inode->i_mode))
 		return nexus_data_prime(inode, ext, er->nextents,
@@ -466,6 +470,8 @@ void nexus_evict_inode(struct inode *inode)
 		nexus_data_evict(inode);
 	if (ni->iflags & NEXUS_IF_RING)
 		nexus_ring_evict(inode);
+	if (ni->iflags & NEXUS_IF_STREAM)
+		nexus_stream_evict(inode);
 	nexus_quota_evict(ni);
 	nexus_xattr_evict(ni);
 	nexus_names_evict(ni);

@@ -6,12 +6,15 @@
 #include "lease.h"
 #include "plock.h"
 #include "ring/ring.h"
+#include "stream/stream.h"
 
 long nexus_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
 	switch (cmd) {
 	case NEXUS_IOC_RING_CREATE:
 		return nexus_ring_create(file, arg);
+	case NEXUS_IOC_STREAM_CREATE:
+		return nexus_stream_create(file, arg);
 	case NEXUS_IOC_PLOCK_LOCK:
 	case NEXUS_IOC_PLOCK_CONVERT:
 		return nexus_plock_ioctl_take(file, cmd, (void __user *)arg);
@@ -30,6 +33,12 @@ long nexus_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	case NEXUS_IOC_RING_PEEK_AT:
 	case NEXUS_IOC_RING_CLOSE_AT:
 		return nexus_ring_at(file, cmd, arg);
+	case NEXUS_IOC_STREAM_STAT:
+	case NEXUS_IOC_STREAM_TRIM:
+	case NEXUS_IOC_STREAM_MODE:
+	case NEXUS_IOC_STREAM_APPEND:
+	case NEXUS_IOC_STREAM_READ:
+		return nexus_stream_ioctl(file, cmd, arg);
 	default:
 		return nexus_ring_ioctl(file, cmd, arg);
 	}

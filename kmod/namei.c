@@ -14,6 +14,7 @@
 #include "listing.h"
 #include "quota.h"
 #include "ring/ring.h"
+#include "stream/stream.h"
 #include "xattr.h"
 
 /* The next position of @dir; i_rwsem. */
@@ -112,6 +113,8 @@ static int nexus_make(struct mnt_idmap *idmap, struct inode *dir,
 	}
 	if (nexus_dentry_pos(dentry) & NEXUS_DENTRY_RING)
 		nexus_ring_set(inode, nexus_dentry_pos(dentry) & ~NEXUS_DENTRY_RING);
+	else if (nexus_dentry_pos(dentry) & NEXUS_DENTRY_STREAM)
+		nexus_stream_set(inode, nexus_dentry_pos(dentry) & ~NEXUS_DENTRY_STREAM);
 	ni->parent = dir->i_ino;
 	ni->pos = pos;
 	err = nexus_xattr_new(inode, dir, &dentry->d_name, &xattrs);

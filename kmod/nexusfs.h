@@ -138,6 +138,7 @@ struct nexus_zone {
 	struct list_head maps;
 
 	struct xarray rings;		/* struct nexus_ring by inode number; ring/ */
+	struct xarray streams;		/* struct nexus_stream by inode number; stream/ */
 
 	/* First error wins; read without a lock.  0 while the zone is healthy. */
 	int error;
@@ -618,6 +619,8 @@ void nexus_rings_free(struct nexus_zone *zone);
 u64 nexus_rings_count(enum nexus_counter c, u64 (*gone)(enum nexus_counter c));
 /* What names a dentry that is about to become a ring, with its capacity. */
 #define NEXUS_DENTRY_RING	BIT_ULL(63)
+/* The same of a stream, with what nexus_stream_pack_opts() makes. */
+#define NEXUS_DENTRY_STREAM	BIT_ULL(62)
 /* unlink.c */
 int nexus_link(struct dentry *old, struct inode *dir, struct dentry *dentry);
 int nexus_unlink(struct inode *dir, struct dentry *dentry);

@@ -19,6 +19,7 @@
 #include <linux/slab.h>
 
 #include "plock.h"
+#include "stream/stream.h"
 #include "trace.h"
 
 struct nexus_plock_moving {
@@ -225,6 +226,7 @@ static struct nexus_plock_file *nexus_plock_of(struct file *file)
 	if (!(file->f_mode & (FMODE_READ | FMODE_WRITE)))
 		return ERR_PTR(-EBADF);
 	slot = S_ISDIR(inode->i_mode) ? nexus_dir_plock(file) :
+	       file->f_op == &nexus_stream_fops ? nexus_stream_plock(file) :
 	       (struct nexus_plock_file **)&file->private_data;
 	/* Pairs with cmpxchg() below. */
 	pf = smp_load_acquire(slot);

@@ -16,6 +16,7 @@
 
 #include "memstore.h"
 #include "quota.h"
+#include "stream/stream.h"
 #include "xattr.h"
 
 #ifndef CONFIG_64BIT
@@ -414,6 +415,7 @@ static void nexus_kill_sb(struct super_block *sb)
 	kill_anon_super(sb);
 	if (zone) {
 		nexus_rings_free(zone);
+		nexus_streams_free(zone);
 		err = nexus_log_stop(zone);
 		if (err)
 			nexus_err(zone,

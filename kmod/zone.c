@@ -39,6 +39,7 @@ struct nexus_zone *nexus_zone_alloc(const char *name)
 	spin_lock_init(&zone->ino_lock);
 	spin_lock_init(&zone->maps_lock);
 	xa_init(&zone->rings);
+	xa_init(&zone->streams);
 	INIT_LIST_HEAD(&zone->maps);
 	init_waitqueue_head(&zone->ino_wait);
 	INIT_WORK(&zone->fail_work, nexus_zone_fail_work);

@@ -31,6 +31,8 @@ static int check_attr(const struct nexus_attr *a, const char **field)
 		BAD("inline flag");
 	if ((a->flags & NEXUS_IF_RING) && fmt != S_IFIFO)
 		BAD("ring flag");
+	if ((a->flags & NEXUS_IF_STREAM) && fmt != S_IFREG)
+		BAD("stream flag");
 	if (a->uid == NO_ID || a->gid == NO_ID || a->projid == NO_ID)
 		BAD("owner");
 	if (a->nlink > LINK_MAX_SANE || (fmt == S_IFDIR && a->nlink == 1))

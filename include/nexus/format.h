@@ -102,7 +102,7 @@ struct nexus_val_head {
 #define NEXUS_IF_CASEFOLD	(1u << 6)	/* reserved */
 #define NEXUS_IF_ENCRYPT	(1u << 7)	/* reserved */
 #define NEXUS_IF_RING		(1u << 8)	/* S_IFIFO that is a ring */
-#define NEXUS_IF_STREAM		(1u << 9)
+#define NEXUS_IF_STREAM		(1u << 9)	/* S_IFREG that is a stream */
 #define NEXUS_IF_MOUNT		(1u << 10)	/* target is a zone */
 #define NEXUS_IF_SYNC		(1u << 11)
 #define NEXUS_IF_DIRSYNC	(1u << 12)
@@ -137,7 +137,7 @@ struct nexus_inode_val {
 	__le64	next_pos;	/* directories: next pos to give out */
 	__le64	children;	/* directories: number of entries */
 	__le64	data_id;	/* key of its extents; = ino at first */
-	__u8	target[NEXUS_UUID_SIZE]; /* target zone, or __le64 ring capacity */
+	__u8	target[NEXUS_UUID_SIZE]; /* zone, __le64 ring capacity, nexus_stream_opts */
 	__le64	unwritten;	/* of @blocks, those in unwritten extents */
 	__u8	reserved[24];
 };

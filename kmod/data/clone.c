@@ -354,6 +354,9 @@ static int nexus_clone_allowed(const struct nexus_clone *c)
 	if (!S_ISREG(c->src->i_mode) || !S_ISREG(c->dst->i_mode) ||
 	    test_bit(NEXUS_I_SYS, &dst->state))
 		return -EINVAL;
+	/* Their bytes are records. */
+	if ((src->iflags | dst->iflags) & NEXUS_IF_STREAM)
+		return -EOPNOTSUPP;
 	/* A store whose other users would not know what SHARED means. */
 	if (!(src->zone->features & NEXUS_INCOMPAT_SHARED))
 		return -EOPNOTSUPP;

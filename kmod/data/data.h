@@ -461,6 +461,8 @@ struct folio *nexus_folio_begin(struct inode *inode, loff_t pos, size_t *bytes,
  */
 size_t nexus_folio_end(struct inode *inode, struct folio *folio, loff_t pos,
 		       size_t bytes, size_t copied, struct nexus_room *room);
+/* ->read_iter */
+ssize_t nexus_read_iter(struct kiocb *iocb, struct iov_iter *to);
 /* As generic_perform_write(); i_rwsem held. */
 ssize_t nexus_perform_write(struct kiocb *iocb, struct iov_iter *from);
 /* Zeroes cached bytes [from, to or end of folio) that an extension shows; -EINTR. */
@@ -532,6 +534,8 @@ loff_t nexus_remap_file_range(struct file *file_in, loff_t pos_in,
 
 /* ---- sparse files (seek.c, fallocate.c) ------------------------------------------- */
 
+/* The first data at or behind @offset, or -ENXIO; i_rwsem held, extents loaded. */
+loff_t nexus_seek_data(struct inode *inode, loff_t offset, loff_t size);
 loff_t nexus_llseek(struct file *file, loff_t offset, int whence);
 int nexus_fiemap(struct inode *inode, struct fiemap_extent_info *info, u64 start,
 		 u64 len);

@@ -47,7 +47,7 @@ static ssize_t nexus_buffered_read(struct kiocb *iocb, struct iov_iter *to)
 	return done ?: ret;
 }
 
-static ssize_t nexus_read_iter(struct kiocb *iocb, struct iov_iter *to)
+ssize_t nexus_read_iter(struct kiocb *iocb, struct iov_iter *to)
 {
 	struct inode *inode = file_inode(iocb->ki_filp);
 	int err;

@@ -137,7 +137,7 @@ static bool nexus_seg_next(struct inode *inode, u64 fblock,
 
 /* ---- lseek ----------------------------------------------------------------- */
 
-static loff_t nexus_seek_data(struct inode *inode, loff_t offset, loff_t size)
+loff_t nexus_seek_data(struct inode *inode, loff_t offset, loff_t size)
 {
 	u64 fblock = offset >> NEXUS_BLOCK_SHIFT;
 	struct nexus_seg seg;

@@ -23,16 +23,15 @@ int nexus_ring_name_len(const u8 bytes[256])
 	return len;
 }
 
-static int nexus_ring_mknod(struct file *file, const struct nexus_ring_create *rc, int len)
+int nexus_mknod_as(struct file *file, const u8 *name, int len, umode_t mode, u64 what)
 {
 	struct mnt_idmap *idmap = file_mnt_idmap(file);
 	struct inode *dir = file_inode(file);
-	umode_t mode = S_IFIFO | rc->mode;
 	struct dentry *dentry;
 	int err;
 
 	inode_lock_nested(dir, I_MUTEX_PARENT);
-	dentry = nexus_lookup_one(idmap, (const char *)rc->name, len, file->f_path.dentry);
+	dentry = nexus_lookup_one(idmap, (const char *)name, len, file->f_path.dentry);
 	if (IS_ERR(dentry)) {
 		err = PTR_ERR(dentry);
 		goto out_unlock;
@@ -44,7 +43,7 @@ static int nexus_ring_mknod(struct file *file, const struct nexus_ring_create *r
 	if (err)
 		goto out_dput;
 	/* How nexus_mknod() knows; nobody else can make this name meanwhile. */
-	nexus_dentry_set_pos(dentry, NEXUS_DENTRY_RING | rc->capacity);
+	nexus_dentry_set_pos(dentry, what);
 	err = nexus_vfs_mknod(idmap, dir, dentry, mode, 0);
 	if (err)
 		nexus_dentry_set_pos(dentry, 0);
@@ -75,7 +74,8 @@ long nexus_ring_create(struct file *file, unsigned long arg)
 	err = mnt_want_write_file(file);
 	if (err)
 		return err;
-	err = nexus_ring_mknod(file, &rc, len);
+	err = nexus_mknod_as(file, rc.name, len, S_IFIFO | rc.mode,
+			     NEXUS_DENTRY_RING | rc.capacity);
 	mnt_drop_write_file(file);
 	return err;
 }

@@ -104,6 +104,12 @@ void nexus_ring_put(struct inode *inode, struct nexus_ring *ring);
 /* Another capacity, which the caller may have.  0, -EBUSY, -EDQUOT, -ENOMEM. */
 int nexus_ring_resize(struct nexus_ring *ring, u32 capacity);
 bool nexus_ring_empty(const struct nexus_ring *ring);
+/*
+ * Memory for a ring, or a stream, of @uid: who pays, until that many bytes were given
+ * back.  ERR_PTR: -EDQUOT beyond the limit, -ENOMEM.  May sleep.
+ */
+struct nexus_ring_user *nexus_ring_charge(kuid_t uid, u64 bytes);
+void nexus_ring_uncharge(struct nexus_ring_user *u, u64 bytes);
 
 /* rdwr.c */
 /*
@@ -167,6 +173,11 @@ long nexus_ring_recv_batch(struct file *file, struct nexus_ring_batch *batch, bo
 
 /* ioctl.c */
 long nexus_ring_create(struct file *file, unsigned long arg);
+/*
+ * Makes @name, of @len bytes, in the open directory @file, for writing to which the mount
+ * was asked; @what: NEXUS_DENTRY_* and what goes with it.  As mknod(2).
+ */
+int nexus_mknod_as(struct file *file, const u8 *name, int len, umode_t mode, u64 what);
 /* Length of a name in an ioctl's argument; -ENAMETOOLONG, -EINVAL. */
 int nexus_ring_name_len(const u8 bytes[256]);
 void nexus_ring_fill_stat(struct nexus_ring *ring, struct nexus_ring_stat *st);

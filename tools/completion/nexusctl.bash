@@ -18,7 +18,7 @@ _nexusctl() {
 			socket=(--socket "${COMP_WORDS[i + 1]}")
 			i=$((i + 1))
 			;;
-		--capacity | --mode | --store | --option | -o | --endpoint | --region | --profile | --data-dir | --config | --wait | --timeout | --name | --ttl | --holders | --id)
+		--capacity | --mode | --max-bytes | --max-age | --from | --store | --option | -o | --endpoint | --region | --profile | --data-dir | --config | --wait | --timeout | --name | --ttl | --holders | --id)
 			i=$((i + 1))
 			;;
 		-*) ;;
@@ -46,7 +46,7 @@ _nexusctl() {
 
 	local choices
 	case "${words[*]}" in
-	'') choices='status zone pack scrub quota pipe lock lease dump load stats version help --socket --json --help --version' ;;
+	'') choices='status zone pack scrub quota pipe stream lock lease dump load stats version help --socket --json --help --version' ;;
 	zone) choices='create list info upgrade' ;;
 	'zone create') choices='--store --option --endpoint --region --profile --socket --json' ;;
 	'zone create '*) choices='--store --option --endpoint --region --profile --socket --json' ;;
@@ -83,6 +83,19 @@ _nexusctl() {
 		return
 		;;
 	'pipe stat' | 'pipe peek' | 'pipe close' | 'pipe send' | 'pipe recv')
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur"; compgen -W '--json' -- "$cur")
+		return
+		;;
+	stream) choices='create append tail stat trim' ;;
+	'stream create')
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur"; compgen -W '--persist --max-bytes --max-age --mode' -- "$cur")
+		return
+		;;
+	'stream tail')
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur"; compgen -W '--follow --from --json' -- "$cur")
+		return
+		;;
+	'stream append' | 'stream stat' | 'stream trim')
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur"; compgen -W '--json' -- "$cur")
 		return
 		;;

@@ -16,12 +16,15 @@ enum {
 	TAKES_LIMITS		= 1 << 4,
 	TAKES_ALL		= 1 << 5,
 	TAKES_LOCK		= 1 << 6,
-	TAKES_CAPACITY		= 1 << 7,	/* and a mode */
+	TAKES_CAPACITY		= 1 << 7,
 	TAKES_RECURSIVE		= 1 << 8,
 	TAKES_TIMEOUT		= 1 << 9,
 	TAKES_LEASE_ID		= 1 << 10,
 	TAKES_LEASE_TTL		= 1 << 11,
 	TAKES_LEASE_NAME	= 1 << 12,	/* and how many */
+	TAKES_MODE		= 1 << 13,
+	TAKES_STREAM		= 1 << 14,	/* what one is made with */
+	TAKES_FOLLOW		= 1 << 15,	/* and from where */
 };
 
 struct command {
@@ -85,7 +88,8 @@ static const struct command commands[] = {
 	  cmd_lease_break },
 	{ "lease", "list", "MOUNTPOINT", "all of a mounted zone", 1, 1, 0, cmd_lease_list },
 	{ "pipe", "create", "PATH [--capacity BYTES] [--mode OCTAL]",
-	  "make a ring, a FIFO of messages", 1, 1, TAKES_CAPACITY, cmd_pipe_create },
+	  "make a ring, a FIFO of messages", 1, 1, TAKES_CAPACITY | TAKES_MODE,
+	  cmd_pipe_create },
 	{ "pipe", "list", "[DIR] [-r]", "the rings in a directory", 0, 1, TAKES_RECURSIVE,
 	  cmd_pipe_list },
 	{ "pipe", "stat", "PATH", "what is in a ring, and who has it open", 1, 1, 0,
@@ -95,6 +99,17 @@ static const struct command commands[] = {
 	{ "pipe", "send", "PATH [MESSAGE]", "send a message, or standard input as one", 1, 2, 0,
 	  cmd_pipe_send },
 	{ "pipe", "recv", "PATH", "receive a message", 1, 1, 0, cmd_pipe_recv },
+	{ "stream", "create", "PATH [--persist] [--max-bytes BYTES] ...",
+	  "make a stream, a log of records", 1, 1, TAKES_MODE | TAKES_STREAM,
+	  cmd_stream_create },
+	{ "stream", "append", "PATH [RECORD]", "append a record, or standard input as one",
+	  1, 2, 0, cmd_stream_append },
+	{ "stream", "tail", "PATH [-f] [--from POSITION]", "its records, and those to come",
+	  1, 1, TAKES_FOLLOW, cmd_stream_tail },
+	{ "stream", "stat", "PATH", "where it begins and ends, and its limits", 1, 1, 0,
+	  cmd_stream_stat },
+	{ "stream", "trim", "PATH POSITION", "records before that one go", 2, 2, 0,
+	  cmd_stream_trim },
 	{ NULL, "dump", "ZONE [FILE] [--data-dir DIR]",
 	  "the index of a zone at rest, as text", 1, 2, TAKES_DATA, cmd_dump },
 	{ NULL, "load", "ZONE [FILE] [--data-dir DIR]",
@@ -148,8 +163,13 @@ static void print_usage(FILE *out)
 	      "  --holders N       how many may hold it, up to 128; default 1\n"
 	      "  --id ID           who holds it, as lease acquire printed it\n"
 	      "  --capacity BYTES  how much a ring holds: 4096, 64K, 1M; default 64K\n"
-	      "  --mode OCTAL      permissions of a ring; default 666 less the umask\n"
+	      "  --mode OCTAL      permissions of a ring or stream; default 666 less the umask\n"
 	      "  -r, --recursive   rings in directories below, too\n"
+	      "  --persist         records of the stream are on disk, not in memory\n"
+	      "  --max-bytes BYTES how much a stream keeps: 64K, 1M, 10G; default 1M\n"
+	      "  --max-age TIME    how long it keeps records: 7d, 12h, 90s; default for ever\n"
+	      "  -f, --follow      wait for records\n"
+	      "  --from POSITION   where to begin, or \"end\"; default with what there is\n"
 	      "\nexit status: 0 done, 1 failed, 2 wrong usage, 3 pack verify or a scrub\n"
 	      "found something wrong; see nexusctl(1)\n",
 	      out);
@@ -211,7 +231,8 @@ enum { OPT_SOCKET = 256, OPT_JSON, OPT_PROMETHEUS, OPT_STORE, OPT_ENDPOINT,
        OPT_REGION, OPT_PROFILE, OPT_DATA_DIR, OPT_CONFIG, OPT_WAIT, OPT_USER, OPT_GROUP, OPT_PROJECT, OPT_ZONE,
        OPT_BLOCKS, OPT_INODES, OPT_GRACE, OPT_ALL,
        OPT_SHARED, OPT_EXCLUSIVE, OPT_TIMEOUT, OPT_CAPACITY, OPT_MODE,
-       OPT_NAME, OPT_ID, OPT_TTL, OPT_HOLDERS };
+       OPT_NAME, OPT_ID, OPT_TTL, OPT_HOLDERS,
+       OPT_PERSIST, OPT_MAX_BYTES, OPT_MAX_AGE, OPT_FROM };
 
 static const struct option long_options[] = {
 	{ "socket", required_argument, NULL, OPT_SOCKET },
@@ -243,6 +264,11 @@ static const struct option long_options[] = {
 	{ "capacity", required_argument, NULL, OPT_CAPACITY },
 	{ "mode", required_argument, NULL, OPT_MODE },
 	{ "recursive", no_argument, NULL, 'r' },
+	{ "persist", no_argument, NULL, OPT_PERSIST },
+	{ "max-bytes", required_argument, NULL, OPT_MAX_BYTES },
+	{ "max-age", required_argument, NULL, OPT_MAX_AGE },
+	{ "follow", no_argument, NULL, 'f' },
+	{ "from", required_argument, NULL, OPT_FROM },
 	{ "help", no_argument, NULL, 'h' },
 	{ "version", no_argument, NULL, 'V' },
 	{ NULL, 0, NULL, 0 },
@@ -267,7 +293,7 @@ static int parse_options(struct ctl *ctl, int argc, char **argv,
 
 	opterr = 0;
 	while (ret == EXIT_OK &&
-	       (c = getopt_long(argc, argv, ":o:rhV", long_options, NULL)) >= 0) {
+	       (c = getopt_long(argc, argv, ":o:frhV", long_options, NULL)) >= 0) {
 		switch (c) {
 		case OPT_SOCKET:
 			ctl->socket = optarg;
@@ -349,6 +375,21 @@ static int parse_options(struct ctl *ctl, int argc, char **argv,
 			break;
 		case OPT_MODE:
 			ctl->mode = optarg;
+			break;
+		case OPT_PERSIST:
+			ctl->persist = true;
+			break;
+		case OPT_MAX_BYTES:
+			ctl->max_bytes = optarg;
+			break;
+		case OPT_MAX_AGE:
+			ctl->max_age = optarg;
+			break;
+		case OPT_FROM:
+			ctl->from = optarg;
+			break;
+		case 'f':
+			ctl->follow = true;
 			break;
 		case 'r':
 			ctl->recursive = true;
@@ -439,8 +480,17 @@ static int check_command(const struct ctl *ctl, const struct command *c)
 	if ((ctl->lease_id && !(c->takes & TAKES_LEASE_ID)) ||
 	    (ctl->lease_ttl && !(c->takes & TAKES_LEASE_TTL)))
 		return usage_error("--id and --ttl are only for leases, not for", c->name);
-	if ((ctl->capacity || ctl->mode) && !(c->takes & TAKES_CAPACITY))
+	if ((ctl->persist || ctl->max_bytes || ctl->max_age) && !(c->takes & TAKES_STREAM))
+		return usage_error("--persist, --max-bytes and --max-age are only for stream create, not for",
+				   c->name);
+	if ((ctl->follow || ctl->from) && !(c->takes & TAKES_FOLLOW))
+		return usage_error("--follow and --from are only for stream tail, not for",
+				   c->name);
+	if (ctl->capacity && !(c->takes & TAKES_CAPACITY))
 		return usage_error("--capacity and --mode are only for pipe create, not for",
+				   c->name);
+	if (ctl->mode && !(c->takes & TAKES_MODE))
+		return usage_error("--mode is only for pipe create and stream create, not for",
 				   c->name);
 	if (ctl->recursive && !(c->takes & TAKES_RECURSIVE))
 		return usage_error("--recursive is only for pipe list, not for", c->name);

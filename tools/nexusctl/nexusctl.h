@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stdio.h>
+#include <sys/types.h>
 
 #include <nexus/nexus.h>
 
@@ -39,6 +40,11 @@ struct ctl {
 	const char *capacity;		/* of a ring, as given, or NULL */
 	const char *mode;
 	bool recursive;
+	const char *max_bytes;		/* of a stream, as given, or NULL */
+	const char *max_age;
+	const char *from;
+	bool persist;
+	bool follow;
 	struct nexus_option options[OPTIONS_MAX];
 	size_t n_options;
 	char **args;			/* after the words of the command */
@@ -87,6 +93,14 @@ void json_number(struct json *json, const char *key, uint64_t value);
 /** json_bool() - true or false */
 void json_bool(struct json *json, const char *key, bool value);
 
+/* pipe.c */
+
+/** base64() - @len bytes as text, in room for @len / 3 * 4 + 5 */
+void base64(const unsigned char *data, size_t len, char *text);
+
+/** parse_mode() - an octal number up to 7777; false: it is none */
+bool parse_mode(const char *text, mode_t *mode);
+
 /* module.c */
 
 /** struct module_info - what this machine says about nexusfs.ko */
@@ -132,6 +146,11 @@ int cmd_quota_clear(struct ctl *ctl);
 int cmd_scrub_start(struct ctl *ctl);
 int cmd_scrub_status(struct ctl *ctl);
 int cmd_scrub_stop(struct ctl *ctl);
+int cmd_stream_append(struct ctl *ctl);
+int cmd_stream_create(struct ctl *ctl);
+int cmd_stream_stat(struct ctl *ctl);
+int cmd_stream_tail(struct ctl *ctl);
+int cmd_stream_trim(struct ctl *ctl);
 int cmd_zone_create(struct ctl *ctl);
 int cmd_zone_list(struct ctl *ctl);
 int cmd_zone_info(struct ctl *ctl);

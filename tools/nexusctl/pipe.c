@@ -69,7 +69,7 @@ static uint64_t parse_capacity(const char *text)
 	return *end || n > NEXUS_RING_CAPACITY_MAX / factor ? 0 : n * factor;
 }
 
-static bool parse_mode(const char *text, mode_t *mode)
+bool parse_mode(const char *text, mode_t *mode)
 {
 	unsigned long n;
 	char *end;
@@ -297,7 +297,7 @@ int cmd_pipe_close(struct ctl *ctl)
 
 /* ---- peek, recv ------------------------------------------------------------ */
 
-static void base64(const unsigned char *data, size_t len, char *text)
+void base64(const unsigned char *data, size_t len, char *text)
 {
 	static const char digits[] =
 		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";

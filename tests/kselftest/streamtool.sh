@@ -1,0 +1,270 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# nexusctl stream: every action, what it prints, and what it says when it cannot; and
+# what is there after a remount, without a helper, and when one is killed.
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
+# shellcheck source-path=SCRIPTDIR
+. "$here/tap.sh"
+# shellcheck source-path=SCRIPTDIR
+. "$here/supervised.sh"
+work=$dir/streams
+
+need() {
+	need_nexus
+	umask 022
+	rm -rf "$work"
+	mkdir "$work"
+	cd "$work"
+}
+
+# field NAME [STREAM]: of stream stat --json.
+field() {
+	nexusctl --json stream stat "${2:-s}" | sed -n "s/,\$//; s/^ *\"$1\": //p"
+}
+
+# refused STATUS TEXT COMMAND...: that exit status, one line which says TEXT, nothing else.
+refused() {
+	local want=$1 text=$2 status=0
+	shift 2
+	timeout 60 "$@" > "$tap_tmp/out" 2> "$tap_tmp/err" || status=$?
+	cat "$tap_tmp/err"
+	[ $status = "$want" ]
+	[ ! -s "$tap_tmp/out" ]
+	[ "$(wc -l < "$tap_tmp/err")" = 1 ]
+	grep -qF -- "$text" "$tap_tmp/err"
+}
+
+nobody=(setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps=-all --)
+
+test_create() {
+	need
+	nexusctl stream create s
+	[ -f s ]
+	[ "$(stat -c '%a %s' s)" = "644 0" ]
+	[ "$(field max_bytes) $(field max_age) $(field persist)" = "1048576 0 false" ]
+	nexusctl stream create --max-bytes 10000 --max-age 2h --mode 622 t
+	[ "$(field max_bytes t) $(field max_age t)" = "12288 7200" ]
+	[ "$(stat -c %a t)" = 622 ]
+	nexusctl stream create --persist --max-bytes=2G --max-age=7d p
+	[ "$(field max_bytes p) $(field max_age p) $(field persist p)" = "2147483648 604800 true" ]
+}
+
+test_refused() {
+	need
+	local word
+	touch file
+	nexusctl stream create s
+	for word in file s; do
+		refused 1 "$word: File exists" nexusctl stream create $word
+	done
+	for word in 8191 0 -1 x '' 2T 1P 1.5K; do
+		refused 2 "--max-bytes" nexusctl stream create --max-bytes "$word" new
+	done
+	for word in 0 -1 x '' 1w 25000d; do
+		refused 2 "--max-age" nexusctl stream create --max-age "$word" new
+	done
+	refused 2 "--mode" nexusctl stream create --mode 8 new
+	refused 2 "only for stream create" nexusctl stream stat --persist s
+	refused 2 "only for stream tail" nexusctl stream append -f s x
+	refused 2 "--capacity and --mode are only for pipe create" nexusctl stream create --capacity 5 new
+	refused 1 "none/new: No such file or directory" nexusctl stream create none/new
+	refused 1 "..: this is no name" nexusctl stream create ..
+	refused 1 "/run/new: not on a nexusfs" nexusctl stream create /run/new
+	refused 1 "new: Permission denied" "${nobody[@]}" nexusctl stream create new
+	chmod 777 .
+	refused 1 "new: only an administrator" "${nobody[@]}" nexusctl stream create --max-bytes 1G new
+	for word in stat tail "append x" "trim 0"; do
+		# shellcheck disable=SC2086
+		set -- $word
+		refused 1 "file: not a stream" nexusctl stream "$1" file ${2:+"$2"}
+		refused 1 "/dev/null: not on a nexusfs" nexusctl stream "$1" /dev/null ${2:+"$2"}
+		refused 1 "none: No such file" nexusctl stream "$1" none ${2:+"$2"}
+	done
+	[ ! -s file ]
+	refused 1 "s: Permission denied" "${nobody[@]}" nexusctl stream append s x
+	refused 2 "nothing is no record" nexusctl stream append s ''
+	refused 2 "nothing is no record" nexusctl stream append s < /dev/null
+	refused 1 "longer than the stream takes" nexusctl stream append s < <(head -c 1048577 /dev/zero)
+	refused 2 "a position" nexusctl stream trim s x
+	refused 1 "no record begins there" nexusctl stream trim s 5
+	refused 1 "no record begins there" nexusctl stream tail --from 5 s
+	refused 2 "--from" nexusctl stream tail --from x s
+}
+
+# Shells and their tools, where a stream is as good as a file.
+test_as_a_file() {
+	need
+	nexusctl stream create s
+	echo one >> s
+	echo two >> s
+	nexusctl stream append s three
+	printf 'four\n' | nexusctl stream append s
+	[ "$(cat s)" = "one
+two
+threefour" ]
+	[ "$(nexusctl stream tail s)" = "one
+two
+three
+four" ]
+	[ "$(nexusctl stream tail --from 64 s)" = "three
+four" ]
+	[ -z "$(nexusctl stream tail --from end s)" ]
+	[ "$(stat -c %s s)" = "$(field tail)" ]
+	[ "$(field records)" = 4 ]
+	grep -q two s
+	cp s copy
+	[ "$(cat copy)" = "$(cat s)" ]
+	fails sh -c 'echo over > s'
+	fails truncate -s 0 s
+	nexusctl --json stream tail s | python3 -c '
+import base64, json, sys
+text, at, got = sys.stdin.read(), 0, []
+while text[at:].strip():
+    record, end = json.JSONDecoder().raw_decode(text[at:].lstrip())
+    at = len(text) - len(text[at:].lstrip()) + end
+    got.append(record)
+assert [base64.b64decode(r["base64"]) for r in got] == [b"one\n", b"two\n", b"three", b"four\n"], got
+assert [r["bytes"] for r in got] == [4, 4, 5, 5], got
+assert got[0]["position"] == 0 and got[0]["time"] <= got[3]["time"], got'
+	nexusctl stream trim s 64
+	[ "$(cat s)" = threefour ]
+	refused 1 "begins behind that already" nexusctl stream trim s 0
+	nexusctl stream stat s > "$tap_tmp/stat"
+	cat "$tap_tmp/stat"
+	grep -q '^start: *64$' "$tap_tmp/stat"
+	grep -q '^records: *2, in 4096 bytes of memory$' "$tap_tmp/stat"
+	nexusctl stream trim s end
+	[ -z "$(cat s)" ]
+	mv s t
+	rm t
+}
+
+test_tail_follows() {
+	need
+	nexusctl stream create s --max-bytes 64K
+	echo before >> s
+	nexusctl stream tail -f s > "$tap_tmp/got" 2> "$tap_tmp/err" &
+	local pid=$! n
+	until_true 60 grep -q before "$tap_tmp/got"
+	echo after >> s
+	until_true 60 grep -q after "$tap_tmp/got"
+	# Overtaken, it says so and goes on.
+	kill -STOP $pid
+	for n in $(seq 100); do printf '%01000d\n' "$n" >> s; done
+	kill -CONT $pid
+	until_true 60 grep -q '0100$' "$tap_tmp/got"
+	grep -q 'are gone' "$tap_tmp/err"
+	kill $pid
+	wait $pid || true
+	# coreutils' own.
+	tail -c +1 -f t > /dev/null 2>&1 && return 1
+	nexusctl stream create t
+	echo first >> t
+	tail -c +1 -f t > "$tap_tmp/got" &
+	pid=$!
+	until_true 60 grep -q first "$tap_tmp/got"
+	echo second >> t
+	until_true 60 grep -q second "$tap_tmp/got"
+	kill $pid
+	wait $pid || true
+}
+
+# What is in memory is gone, what persists is there, the streams both are.
+test_remount() {
+	need
+	need_helper
+	[ "$dir" = /mnt/nexus ] || skip "needs /mnt/nexus"
+	local i old
+	nexusctl stream create v --mode 640 --max-bytes 64K
+	nexusctl stream create p --persist --max-bytes 32K --max-age 1h
+	for i in $(seq 200); do printf '%0500d\n' "$i" >> p; done
+	echo gone >> v
+	old=$(field id v)
+	nexusctl stream tail p > "$tap_tmp/before"
+	nexusctl --json stream stat p | grep -v '"bytes"' > "$tap_tmp/stat"
+	cd /
+	umount "$dir"
+	fsck.nexusfs root
+	mount -t nexusfs root "$dir"
+	cd "$work"
+	[ "$(field records v) $(field start v) $(field tail v)" = "0 0 0" ]
+	[ "$(field max_bytes v) $(stat -c '%a %s' v)" = "65536 640 0" ]
+	# So that who kept a position elsewhere knows.
+	[ "$(field id v)" != "$old" ]
+	nexusctl --json stream stat p | grep -v '"bytes"' | diff "$tap_tmp/stat" -
+	nexusctl stream tail p | cmp "$tap_tmp/before" -
+	grep -q '00200$' "$tap_tmp/before"
+	echo more >> p
+	echo there >> v
+	[ "$(nexusctl stream tail p | tail -n 1)" = more ]
+	[ "$(cat v)" = there ]
+}
+
+test_without_helper() {
+	need
+	need_helper
+	nexusctl stream create s
+	nexusctl stream create p --persist
+	take_helper_away
+	(
+		timeout 60 nexusctl stream create new
+		echo hello >> s
+		echo hello >> new
+		# Durable all the same: the kernel writes the log.
+		timeout 60 sh -c 'echo hello >> p'
+		[ "$(cat s new)" = "hello
+hello" ]
+		[ "$(timeout 60 cat p)" = hello ]
+	) || { release; return 1; }
+	release
+	until_true 60 nexusctl status
+	[ "$(cat p)" = hello ]
+}
+
+# Killed again and again, helper and appenders: whatever was acknowledged is there.
+test_killed() {
+	need
+	need_helper
+	[ "$dir" = /mnt/nexus ] || skip "needs /mnt/nexus"
+	local i pid
+	nexusctl stream create p --persist --max-bytes 16M
+	for i in 1 2 3; do
+		(
+			n=0
+			while :; do
+				n=$((n + 1))
+				nexusctl stream append p "$i $n" && echo "$i $n" >> "$tap_tmp/acked.$i"
+			done
+		) &
+		eval "pid$i=$!"
+	done
+	for i in 1 2; do
+		sleep 2
+		kill_helper
+		until_true 60 nexusctl status
+	done
+	for i in 1 2 3; do
+		pid=pid$i
+		kill "${!pid}"
+		wait "${!pid}" || true
+	done
+	cd /
+	until_true 60 umount "$dir"
+	mount -t nexusfs root "$dir"
+	cd "$work"
+	nexusctl stream tail p > "$tap_tmp/got"
+	for i in 1 2 3; do
+		[ -s "$tap_tmp/acked.$i" ]
+		grep "^$i " "$tap_tmp/got" | head -n "$(wc -l < "$tap_tmp/acked.$i")" |
+			cmp "$tap_tmp/acked.$i" -
+	done
+}
+
+tap_cleanup() {
+	cd /
+	release
+	[ "$(stat -f -c %t "$dir")" = 4e455853 ] || mount -t nexusfs root "$dir" || true
+	rm -rf "$work"
+}
+tap_main "$@"
