@@ -74,11 +74,12 @@ NEXUS_SHOW(nexus_leases_sweep);
 
 NEXUS_SHOW(nexus_credit_init);
 NEXUS_SHOW(nexus_credit_take);
-NEXUS_SHOW(nexus_credit_take_upto);
+NEXUS_SHOW(nexus_credit_return);
 NEXUS_SHOW(nexus_credit_enqueue);
 NEXUS_SHOW(nexus_credit_waits);
 NEXUS_SHOW(nexus_credit_leave);
 NEXUS_SHOW(nexus_credit_give);
+NEXUS_SHOW(nexus_credit_given);
 NEXUS_SHOW(nexus_credit_shrink);
 NEXUS_SHOW(nexus_credit_break);
 NEXUS_SHOW(nexus_credit_mend);

@@ -54,30 +54,64 @@ static void nexus_ring_spans(struct kunit *test)
 
 /* ---- credits ------------------------------------------------------------------------- */
 
-static void nexus_ring_give_credit(struct nexus_credit *c, u64 n)
+static void nexus_ring_credit_new(struct nexus_credit *c, u64 avail, bool drain)
+{
+	nexus_credit_init(c, avail, drain);
+	nexus_mutex_init(&c->lock);
+}
+
+static int nexus_ring_credit_take(struct nexus_credit *c, u64 need)
+{
+	int ret;
+
+	nexus_mutex_lock(&c->lock);
+	ret = nexus_credit_take(c, need);
+	nexus_mutex_unlock(&c->lock);
+	return ret;
+}
+
+/* As whoever waits does; 1: is queued. */
+static int nexus_ring_credit_wait(struct nexus_credit *c, struct nexus_credit_waiter *w,
+				  u64 need)
+{
+	int ret;
+
+	nexus_mutex_lock(&c->lock);
+	ret = nexus_credit_take(c, need);
+	if (ret == -EAGAIN)
+		ret = nexus_credit_enqueue(c, w, need, current);
+	nexus_mutex_unlock(&c->lock);
+	return ret;
+}
+
+static void nexus_ring_credit_give(struct nexus_credit *c, u64 n)
 {
 	NEXUS_WAKES(wakes);
 
-	nexus_credit_give(c, n, &wakes);
+	nexus_credit_give(c, n);
+	nexus_credit_given(c, &wakes);
 	nexus_wakes_done(&wakes);
 }
 
 static void nexus_ring_credit(struct kunit *test)
 {
 	struct nexus_credit c;
+	int ret;
 
-	nexus_credit_init(&c, 5, false);
+	nexus_ring_credit_new(&c, 5, false);
 	KUNIT_EXPECT_TRUE(test, nexus_credit_ready(&c, 5));
 	KUNIT_EXPECT_FALSE(test, nexus_credit_ready(&c, 6));
-	KUNIT_EXPECT_EQ(test, nexus_credit_take(&c, 6), -EAGAIN);
-	KUNIT_EXPECT_EQ(test, nexus_credit_take(&c, 2), 0);
-	KUNIT_EXPECT_EQ(test, nexus_credit_take_upto(&c, 2), 2);
-	KUNIT_EXPECT_EQ(test, nexus_credit_take_upto(&c, 2), 1);
-	KUNIT_EXPECT_EQ(test, nexus_credit_take_upto(&c, 2), -EAGAIN);
-	KUNIT_EXPECT_EQ(test, nexus_credit_shrink(&c, 1), -EBUSY);
-	nexus_ring_give_credit(&c, 3);
-	KUNIT_EXPECT_EQ(test, nexus_credit_shrink(&c, 2), 0);
-	KUNIT_EXPECT_EQ(test, c.avail, 1);
+	KUNIT_EXPECT_EQ(test, nexus_ring_credit_take(&c, 6), -EAGAIN);
+	KUNIT_EXPECT_EQ(test, nexus_ring_credit_take(&c, 5), 0);
+	KUNIT_EXPECT_EQ(test, nexus_ring_credit_take(&c, 1), -EAGAIN);
+	nexus_ring_credit_give(&c, 3);
+	nexus_mutex_lock(&c.lock);
+	KUNIT_EXPECT_EQ(test, nexus_credit_shrink(&c, 4), -EBUSY);
+	ret = nexus_credit_shrink(&c, 2);
+	nexus_mutex_unlock(&c.lock);
+	KUNIT_EXPECT_EQ(test, ret, 0);
+	KUNIT_EXPECT_TRUE(test, nexus_credit_ready(&c, 1));
+	KUNIT_EXPECT_FALSE(test, nexus_credit_ready(&c, 2));
 }
 
 /* Three in a queue: a long one in front of short ones, and one that gives up. */
@@ -87,13 +121,12 @@ static void nexus_ring_credit_queue(struct kunit *test)
 	struct nexus_credit_waiter w[3];
 	struct nexus_credit c;
 
-	nexus_credit_init(&c, 1, false);
-	KUNIT_ASSERT_EQ(test, nexus_credit_enqueue(&c, &w[0], 3, current), 1);
-	KUNIT_ASSERT_EQ(test, nexus_credit_enqueue(&c, &w[1], 1, current), 1);
-	KUNIT_ASSERT_EQ(test, nexus_credit_enqueue(&c, &w[2], 1, current), 1);
-	KUNIT_EXPECT_EQ(test, nexus_credit_take(&c, 1), -EAGAIN);
+	nexus_ring_credit_new(&c, 1, false);
+	KUNIT_ASSERT_EQ(test, nexus_ring_credit_wait(&c, &w[0], 3), 1);
+	KUNIT_ASSERT_EQ(test, nexus_ring_credit_wait(&c, &w[1], 1), 1);
+	KUNIT_ASSERT_EQ(test, nexus_ring_credit_wait(&c, &w[2], 1), 1);
 	KUNIT_EXPECT_FALSE(test, nexus_credit_ready(&c, 1));
-	nexus_ring_give_credit(&c, 1);
+	nexus_ring_credit_give(&c, 1);
 	KUNIT_EXPECT_TRUE(test, nexus_credit_waits(&w[0]));
 	KUNIT_EXPECT_TRUE(test, nexus_credit_waits(&w[1]));
 	/* Who gives up lets those behind go on. */
@@ -103,7 +136,7 @@ static void nexus_ring_credit_queue(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, nexus_credit_waits(&w[2]));
 	KUNIT_EXPECT_EQ(test, nexus_credit_leave(&c, &w[1], &wakes), 0);
 	KUNIT_EXPECT_EQ(test, nexus_credit_leave(&c, &w[2], &wakes), 0);
-	KUNIT_EXPECT_EQ(test, c.avail, 0);
+	KUNIT_EXPECT_FALSE(test, nexus_credit_ready(&c, 1));
 	nexus_wakes_done(&wakes);
 }
 
@@ -115,16 +148,16 @@ static void nexus_ring_credit_broken(struct kunit *test)
 	bool drain;
 
 	for (drain = false;; drain = true) {
-		nexus_credit_init(&c, 1, drain);
-		KUNIT_ASSERT_EQ(test, nexus_credit_enqueue(&c, &w, 2, current), 1);
+		nexus_ring_credit_new(&c, 1, drain);
+		KUNIT_ASSERT_EQ(test, nexus_ring_credit_wait(&c, &w, 2), 1);
 		nexus_credit_break(&c, -EPIPE, &wakes);
 		nexus_wakes_done(&wakes);
 		KUNIT_EXPECT_EQ(test, nexus_credit_leave(&c, &w, &wakes), -EPIPE);
-		KUNIT_EXPECT_EQ(test, nexus_credit_enqueue(&c, &w, 2, current), -EPIPE);
+		KUNIT_EXPECT_EQ(test, nexus_ring_credit_take(&c, 2), -EPIPE);
 		KUNIT_EXPECT_EQ(test, nexus_credit_ready(&c, 1), drain);
-		KUNIT_EXPECT_EQ(test, nexus_credit_take(&c, 1), drain ? 0 : -EPIPE);
+		KUNIT_EXPECT_EQ(test, nexus_ring_credit_take(&c, 1), drain ? 0 : -EPIPE);
 		nexus_credit_mend(&c);
-		KUNIT_EXPECT_EQ(test, nexus_credit_take(&c, 1), drain ? -EAGAIN : 0);
+		KUNIT_EXPECT_EQ(test, nexus_ring_credit_take(&c, 1), drain ? -EAGAIN : 0);
 		if (drain)
 			break;
 	}
