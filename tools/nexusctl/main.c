@@ -487,7 +487,7 @@ static int check_command(const struct ctl *ctl, const struct command *c)
 		return usage_error("--follow and --from are only for stream tail, not for",
 				   c->name);
 	if (ctl->capacity && !(c->takes & TAKES_CAPACITY))
-		return usage_error("--capacity and --mode are only for pipe create, not for",
+		return usage_error("--capacity is only for pipe create, not for",
 				   c->name);
 	if (ctl->mode && !(c->takes & TAKES_MODE))
 		return usage_error("--mode is only for pipe create and stream create, not for",
