@@ -81,7 +81,7 @@ test_create_refused() {
 	nexusctl pipe create "$(printf '%0255d' 1)"
 	refused 1 "/run/new: not on a nexusfs" nexusctl pipe create /run/new
 	refused 2 "missing argument" nexusctl pipe create
-	refused 2 "--capacity and --mode are only for pipe create" nexusctl pipe stat ring --capacity 5
+	refused 2 "--capacity is only for pipe create" nexusctl pipe stat ring --capacity 5
 	refused 2 "--recursive is only for pipe list" nexusctl pipe stat ring -r
 	refused 2 "unknown command" nexusctl pipe destroy ring
 	refused 1 "new: Permission denied" "${nobody[@]}" nexusctl pipe create new

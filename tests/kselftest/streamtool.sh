@@ -67,7 +67,7 @@ test_refused() {
 	refused 2 "--mode" nexusctl stream create --mode 8 new
 	refused 2 "only for stream create" nexusctl stream stat --persist s
 	refused 2 "only for stream tail" nexusctl stream append -f s x
-	refused 2 "--capacity and --mode are only for pipe create" nexusctl stream create --capacity 5 new
+	refused 2 "--capacity is only for pipe create" nexusctl stream create --capacity 5 new
 	refused 1 "none/new: No such file or directory" nexusctl stream create none/new
 	refused 1 "..: this is no name" nexusctl stream create ..
 	refused 1 "/run/new: not on a nexusfs" nexusctl stream create /run/new
