@@ -123,7 +123,7 @@ static int nexus_map_move_in(struct nexus_ring *ring, struct nexus_map *map)
 {
 	struct nexus_ring_side *send = &ring->send, *recv = &ring->recv;
 	u64 n = send->count - recv->count, bytes = send->bytes - recv->bytes;
-	NEXUS_WAKES(nobody);
+	nexus_wakes nobody = { .n = 0 };
 	int err;
 
 	if (nexus_credit_shrink(&recv->credit, n))
@@ -204,8 +204,7 @@ static int nexus_map_move_one(struct nexus_ring *ring, struct nexus_spsc *r, u64
 static void nexus_map_end(struct nexus_ring *ring)
 {
 	struct nexus_map *map = ring->map;
-	NEXUS_WAKES(senders);
-	NEXUS_WAKES(receivers);
+	nexus_wakes senders = { .n = 0 }, receivers = { .n = 0 };
 	struct nexus_spsc r;
 	u64 bytes = 0;
 	int len;
