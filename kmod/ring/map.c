@@ -111,6 +111,7 @@ static int nexus_map_copy_in(const struct nexus_ring *ring, struct nexus_map *ma
 		memcpy(to + s.len[0], ring->data + s.off[1], s.len[1]);
 		nexus_spsc_commit(&r, len);
 		pos = nexus_ringbuf_next(ring->size, pos, len);
+		cond_resched();
 	}
 	return err ? -EBUSY : 0;
 }
@@ -214,6 +215,7 @@ static void nexus_map_end(struct nexus_ring *ring)
 	while (len >= 0) {
 		bytes += len;
 		len = nexus_map_move_one(ring, &r, bytes);
+		cond_resched();
 	}
 	nexus_credit_return(&ring->send.credit, ring->capacity - bytes, &senders);
 	WRITE_ONCE(ring->map, NULL);
