@@ -199,26 +199,24 @@ void nexus_stream_drop(struct nexus_stream *s, u64 block)
 
 int nexus_stream_punch(struct file *file, struct nexus_stream *s, bool all)
 {
-	u64 from, to;
+	u64 from, to = round_down(READ_ONCE(s->start), NEXUS_STREAM_BLOCK);
 	int err;
 
-	if (mutex_lock_killable(&s->trim_mutex))
-		return -EINTR;
+	spin_lock(&s->tail_lock);
 	from = s->punched;
-	to = s->start & ~(u64)(NEXUS_STREAM_BLOCK - 1);
 	/* Others take what is from here on. */
-	if (to - from >= (all ? NEXUS_STREAM_BLOCK : NEXUS_STREAM_PUNCH))
+	if (to > from && to - from >= (all ? NEXUS_STREAM_BLOCK : NEXUS_STREAM_PUNCH))
 		s->punched = to;
 	else
 		to = from;
-	mutex_unlock(&s->trim_mutex);
+	spin_unlock(&s->tail_lock);
 	if (from == to)
 		return 0;
 	err = nexus_fallocate(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, from, to - from);
 	if (err) {
-		mutex_lock(&s->trim_mutex);
+		spin_lock(&s->tail_lock);
 		s->punched = min(s->punched, from);
-		mutex_unlock(&s->trim_mutex);
+		spin_unlock(&s->tail_lock);
 	}
 	return err;
 }

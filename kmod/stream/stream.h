@@ -9,7 +9,8 @@
  * been appended until then: so many appenders share a flush.  What is between @start and
  * @tail never changes, and is read without a lock that anybody waits for the disk with.
  *
- * Order: i_rwsem > trim_mutex > sem.
+ * Order: i_rwsem > trim_mutex > sem.  Who has trim_mutex may wait for the disk or the
+ * helper, so it is waited for killably.
  *
  * A volatile stream stays until the zone is unmounted or its last name and file are
  * gone, whether or not its inode is cached: the zone has a table of them by number.  One
@@ -52,7 +53,7 @@ struct nexus_stream {
 	struct mutex trim_mutex;
 	u64	start_seq;		/* trim_mutex */
 	u64	start_time;		/* trim_mutex; 0: to be looked up */
-	u64	punched;		/* trim_mutex: blocks before it are gone for good */
+	u64	punched;		/* tail_lock: blocks before it are gone for good */
 	/* Volatile: */
 	struct rw_semaphore sem;	/* pages that are read must not go */
 	struct xarray pages;		/* by block */

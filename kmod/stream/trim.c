@@ -78,11 +78,9 @@ static int nexus_stream_expire_locked(struct nexus_stream_src *src, u64 before)
 		moved = true;
 		cond_resched();
 	}
-	if (moved) {
-		rec.pos = s->start;
-		rec.seq = s->start_seq;
+	/* @rec is what is at the start now. */
+	if (moved)
 		nexus_stream_set_start(s, &rec);
-	}
 	if (!err && s->start != READ_ONCE(s->tail))
 		s->start_time = rec.time;
 	return err;
@@ -150,27 +148,25 @@ static int nexus_stream_mark_start(struct nexus_stream_src *src)
 	u8 head[NEXUS_STREAM_BHEAD];
 	struct nexus_stream_first first;
 	struct nexus_stream *s = src->s;
-	u64 pos, base;
+	u64 pos, base, seq;
 	int err;
 
-	mutex_lock(&s->trim_mutex);
+	if (mutex_lock_killable(&s->trim_mutex))
+		return -EINTR;
 	pos = s->start;
-	base = round_down(pos, NEXUS_STREAM_BLOCK);
-	first.seq = s->start_seq;
+	seq = s->start_seq;
 	mutex_unlock(&s->trim_mutex);
+	base = round_down(pos, NEXUS_STREAM_BLOCK);
 	/* First in its block, or that is not begun yet. */
 	if (pos == base)
 		return 0;
 	err = src->io.read(&src->io, base, head, sizeof(head));
-	if (!err) {
-		u64 seq = first.seq;
-
+	if (!err)
 		err = nexus_stream_first(head, base, &first);
-		first.seq = seq;
-	}
 	if (err || first.pos == pos)
 		return err;
 	first.pos = pos;
+	first.seq = seq;
 	nexus_stream_set_first(head, &first);
 	return nexus_stream_store(src->file, s, base, head, sizeof(head));
 }

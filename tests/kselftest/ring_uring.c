@@ -4,33 +4,9 @@
  * iou-wrk-*), and batches are commands.
  */
 #include "nx_ring.h"
-
-#include <liburing.h>
+#include "nx_uring.h"
 
 enum { MANY = 32 };
-
-/* The next completion: its data, and its result in @res; -1: none came within a minute. */
-static int completed(struct io_uring *u, int *res)
-{
-	struct __kernel_timespec ts = { .tv_sec = 60 };
-	struct io_uring_cqe *cqe;
-	int data;
-
-	if (io_uring_wait_cqe_timeout(u, &cqe, &ts))
-		return -1;
-	data = (int)cqe->user_data;
-	*res = cqe->res;
-	io_uring_cqe_seen(u, cqe);
-	return data;
-}
-
-static bool nothing_completed(struct io_uring *u)
-{
-	struct io_uring_cqe *cqe;
-
-	io_uring_get_events(u);
-	return io_uring_peek_cqe(u, &cqe) == -EAGAIN;
-}
 
 static void prepare_command(struct io_uring *u, int fd, unsigned int cmd, struct nexus_ring_batch *b)
 {

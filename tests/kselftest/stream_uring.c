@@ -1,31 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Streams by io_uring: a read is one record, and has no thread while it waits. */
 #include "nx_stream.h"
-
-#include <liburing.h>
-
-/* The next completion: its data, and its result in @res; -1: none came within a minute. */
-static int completed(struct io_uring *u, int *res)
-{
-	struct __kernel_timespec ts = { .tv_sec = 60 };
-	struct io_uring_cqe *cqe;
-	int data;
-
-	if (io_uring_wait_cqe_timeout(u, &cqe, &ts))
-		return -1;
-	data = (int)cqe->user_data;
-	*res = cqe->res;
-	io_uring_cqe_seen(u, cqe);
-	return data;
-}
-
-static bool nothing_completed(struct io_uring *u)
-{
-	struct io_uring_cqe *cqe;
-
-	io_uring_get_events(u);
-	return io_uring_peek_cqe(u, &cqe) == -EAGAIN;
-}
+#include "nx_uring.h"
 
 /* A read at @offset; -1: the file's own. */
 static int read_at(struct io_uring *u, int fd, char *buf, unsigned int len, int64_t offset)

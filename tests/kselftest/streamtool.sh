@@ -7,6 +7,8 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 # shellcheck source-path=SCRIPTDIR
 . "$here/tap.sh"
 # shellcheck source-path=SCRIPTDIR
+. "$here/tool.sh"
+# shellcheck source-path=SCRIPTDIR
 . "$here/supervised.sh"
 work=$dir/streams
 
@@ -22,20 +24,6 @@ need() {
 field() {
 	nexusctl --json stream stat "${2:-s}" | sed -n "s/,\$//; s/^ *\"$1\": //p"
 }
-
-# refused STATUS TEXT COMMAND...: that exit status, one line which says TEXT, nothing else.
-refused() {
-	local want=$1 text=$2 status=0
-	shift 2
-	timeout 60 "$@" > "$tap_tmp/out" 2> "$tap_tmp/err" || status=$?
-	cat "$tap_tmp/err"
-	[ $status = "$want" ]
-	[ ! -s "$tap_tmp/out" ]
-	[ "$(wc -l < "$tap_tmp/err")" = 1 ]
-	grep -qF -- "$text" "$tap_tmp/err"
-}
-
-nobody=(setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps=-all --)
 
 test_create() {
 	need

@@ -15,6 +15,7 @@
 
 #define ID_DIGITS	32	/* of an id, as text */
 
+_Static_assert(NEXUS_LEASE_FOREVER == INT64_MAX, "as parse_timeout() says");
 _Static_assert(ID_DIGITS == 2 * NEXUS_LEASE_ID_LEN, "two a byte");
 
 static int usage(const char *what, const char *arg)
@@ -34,35 +35,6 @@ static int failed(const char *path, int err)
 		err == -ENOLCK ? "the zone has too many leases" :
 		strerror(-err));
 	return EXIT_FAILED;
-}
-
-/* A number from @min to @max; false: something else. */
-static bool number(const char *text, uint64_t min, uint64_t max, uint64_t *n)
-{
-	char *end;
-
-	errno = 0;
-	*n = strtoull(text, &end, 10);
-	return *text >= '0' && *text <= '9' && !*end && !errno && *n >= min && *n <= max;
-}
-
-/* Seconds, with up to three digits behind a dot. */
-static bool timeout_ms(const char *text, int64_t *ms)
-{
-	char *end;
-	double s;
-
-	if (!text) {
-		*ms = NEXUS_LEASE_FOREVER;
-		return true;
-	}
-	if (*text < '0' || *text > '9' || strspn(text, "0123456789.") != strlen(text))
-		return false;
-	s = strtod(text, &end);
-	if (*end || s > 2147483)
-		return false;
-	*ms = (int64_t)(s * 1000 + 0.5);
-	return true;
 }
 
 static bool parse_id(const char *text, uint8_t id[NEXUS_LEASE_ID_LEN])
@@ -96,7 +68,7 @@ static int parse(const struct ctl *ctl, struct nexus_lease *lease, uint64_t *ttl
 		return usage("missing option:", "--id");
 	if (ctl->lease_id && !parse_id(ctl->lease_id, lease->id))
 		return usage("--id: 32 hexadecimal digits, not", ctl->lease_id);
-	if (ctl->lease_ttl && !number(ctl->lease_ttl, 1, NEXUS_LEASE_SECONDS_MAX, ttl))
+	if (ctl->lease_ttl && !parse_number(ctl->lease_ttl, 1, NEXUS_LEASE_SECONDS_MAX, ttl))
 		return usage("--ttl: 1 to 86400 seconds, not", ctl->lease_ttl);
 	return EXIT_OK;
 }
@@ -114,6 +86,16 @@ static int open_path(const char *path)
 	if (fd < 0)
 		failed(path, -errno);
 	return fd;
+}
+
+/* The options, and the path opened in *@fd: EXIT_OK, EXIT_USAGE, EXIT_FAILED. */
+static int begin(const struct ctl *ctl, struct nexus_lease *lease, uint64_t *ttl, bool want_id,
+		 int *fd)
+{
+	if (parse(ctl, lease, ttl, want_id))
+		return EXIT_USAGE;
+	*fd = open_path(ctl->args[0]);
+	return *fd < 0 ? EXIT_FAILED : EXIT_OK;
 }
 
 static void print_lease(const struct ctl *ctl, const struct nexus_lease *lease)
@@ -145,9 +127,9 @@ int cmd_lease_acquire(struct ctl *ctl)
 	if (!ctl->lease_name || !*ctl->lease_name || strlen(ctl->lease_name) > NEXUS_LEASE_NAME_LEN)
 		return usage("--name: 1 to 64 bytes, not",
 			     ctl->lease_name ? ctl->lease_name : "none");
-	if (ctl->lease_holders && !number(ctl->lease_holders, 1, NEXUS_LEASE_COUNT_MAX, &max))
+	if (ctl->lease_holders && !parse_number(ctl->lease_holders, 1, NEXUS_LEASE_COUNT_MAX, &max))
 		return usage("--holders: 1 to 128, not", ctl->lease_holders);
-	if (!timeout_ms(ctl->timeout, &ms))
+	if (!parse_timeout(ctl->timeout, &ms))
 		return usage("--timeout: 0 to 2147483 seconds, not", ctl->timeout);
 	fd = open_path(ctl->args[0]);
 	if (fd < 0)
@@ -166,11 +148,9 @@ int cmd_lease_extend(struct ctl *ctl)
 	uint64_t ttl;
 	int fd, err;
 
-	if (parse(ctl, &lease, &ttl, true))
-		return EXIT_USAGE;
-	fd = open_path(ctl->args[0]);
-	if (fd < 0)
-		return EXIT_FAILED;
+	err = begin(ctl, &lease, &ttl, true, &fd);
+	if (err)
+		return err;
 	err = nexus_lease_extend(fd, &lease, (uint32_t)ttl);
 	close(fd);
 	if (err)
@@ -185,11 +165,9 @@ int cmd_lease_release(struct ctl *ctl)
 	uint64_t ttl;
 	int fd, err;
 
-	if (parse(ctl, &lease, &ttl, true))
-		return EXIT_USAGE;
-	fd = open_path(ctl->args[0]);
-	if (fd < 0)
-		return EXIT_FAILED;
+	err = begin(ctl, &lease, &ttl, true, &fd);
+	if (err)
+		return err;
 	err = nexus_lease_release(fd, &lease);
 	close(fd);
 	return err ? failed(ctl->args[0], err) : EXIT_OK;
@@ -201,11 +179,9 @@ int cmd_lease_break(struct ctl *ctl)
 	uint64_t ttl;
 	int fd, err;
 
-	if (parse(ctl, &lease, &ttl, false))
-		return EXIT_USAGE;
-	fd = open_path(ctl->args[0]);
-	if (fd < 0)
-		return EXIT_FAILED;
+	err = begin(ctl, &lease, &ttl, false, &fd);
+	if (err)
+		return err;
 	err = nexus_lease_break(fd, ctl->lease_id ? lease.id : NULL);
 	close(fd);
 	if (err == -ENOENT) {
@@ -220,7 +196,7 @@ int cmd_lease_check(struct ctl *ctl)
 	uint64_t token;
 	int fd, err;
 
-	if (!number(ctl->args[1], 1, UINT64_MAX, &token))
+	if (!parse_number(ctl->args[1], 1, UINT64_MAX, &token))
 		return usage("a token is a number, not", ctl->args[1]);
 	fd = open_path(ctl->args[0]);
 	if (fd < 0)

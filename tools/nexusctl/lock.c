@@ -12,6 +12,8 @@
 
 #include "nexusctl.h"
 
+_Static_assert(NEXUS_LOCK_FOREVER == INT64_MAX, "as parse_timeout() says");
+
 static int failed(const char *path, int err)
 {
 	fprintf(stderr, "nexusctl: %s: %s\n", path,
@@ -19,25 +21,6 @@ static int failed(const char *path, int err)
 		err == -EAGAIN || err == -ETIMEDOUT ? "is locked by others" :
 		strerror(-err));
 	return EXIT_FAILED;
-}
-
-/* Seconds, with up to three digits behind a dot; false: not such a number. */
-static bool timeout_ms(const char *text, int64_t *ms)
-{
-	char *end;
-	double s;
-
-	if (!text) {
-		*ms = NEXUS_LOCK_FOREVER;
-		return true;
-	}
-	if (*text < '0' || *text > '9' || strspn(text, "0123456789.") != strlen(text))
-		return false;
-	s = strtod(text, &end);
-	if (*end || s > 2147483)
-		return false;
-	*ms = (int64_t)(s * 1000 + 0.5);
-	return true;
 }
 
 static const char *mode_name(enum nexus_lock_mode mode)
@@ -111,7 +94,7 @@ int cmd_lock(struct ctl *ctl)
 		      stderr);
 		return EXIT_USAGE;
 	}
-	if (!timeout_ms(ctl->timeout, &ms)) {
+	if (!parse_timeout(ctl->timeout, &ms)) {
 		fprintf(stderr, "nexusctl: --timeout: 0 to 2147483 seconds, not %s; see: nexusctl help\n",
 			ctl->timeout);
 		return EXIT_USAGE;

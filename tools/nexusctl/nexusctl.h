@@ -98,8 +98,23 @@ void json_bool(struct json *json, const char *key, bool value);
 /** base64() - @len bytes as text, in room for @len / 3 * 4 + 5 */
 void base64(const unsigned char *data, size_t len, char *text);
 
-/** parse_mode() - an octal number up to 7777; false: it is none */
+/* number.c: what is said on the command line; false: it is no such number. */
+/** parse_number() - digits alone, from @min to @max */
+bool parse_number(const char *text, uint64_t min, uint64_t max, uint64_t *n);
+/**
+ * parse_units() - digits, and what they are counted in: one of the letters @units or none
+ * @factors: of each unit
+ * @max: of *@n, which is the product
+ */
+bool parse_units(const char *text, const char *units, const uint64_t *factors,
+		 uint64_t max, uint64_t *n);
+/** parse_mode() - an octal number up to 7777 */
 bool parse_mode(const char *text, mode_t *mode);
+/**
+ * parse_timeout() - seconds, with up to three digits behind a dot that count
+ * @text: NULL: without end, NEXUS_LOCK_FOREVER and NEXUS_LEASE_FOREVER
+ */
+bool parse_timeout(const char *text, int64_t *ms);
 
 /* module.c */
 

@@ -50,38 +50,6 @@ static int failed(const char *path, int err)
 
 /* ---- create ---------------------------------------------------------------- */
 
-/* 0: it is no capacity a ring can have. */
-static uint64_t parse_capacity(const char *text)
-{
-	uint64_t n, factor = 1;
-	char *end;
-
-	errno = 0;
-	n = strtoull(text, &end, 10);
-	if (*text < '0' || *text > '9' || errno)
-		return 0;
-	if (*end == 'K' || *end == 'k')
-		factor = 1u << 10;
-	else if (*end == 'M' || *end == 'm')
-		factor = 1u << 20;
-	if (factor > 1)
-		end++;
-	return *end || n > NEXUS_RING_CAPACITY_MAX / factor ? 0 : n * factor;
-}
-
-bool parse_mode(const char *text, mode_t *mode)
-{
-	unsigned long n;
-	char *end;
-
-	errno = 0;
-	n = strtoul(text, &end, 8);
-	if (*text < '0' || *text > '7' || *end || errno || n > 07777)
-		return false;
-	*mode = (mode_t)n;
-	return true;
-}
-
 static int create_failed(const char *path, int err)
 {
 	switch (err) {
@@ -98,16 +66,16 @@ static int create_failed(const char *path, int err)
 
 int cmd_pipe_create(struct ctl *ctl)
 {
+	static const uint64_t sizes[] = { 1u << 10, 1u << 20, 1u << 10, 1u << 20 };
 	uint64_t capacity = NEXUS_RING_CAPACITY;
 	mode_t mode = 0666;
 	int err;
 
-	if (ctl->capacity) {
-		capacity = parse_capacity(ctl->capacity);
-		if (!capacity)
-			return usage("--capacity: 1 to 16777216 bytes, or K or M of them, not",
-				     ctl->capacity);
-	}
+	if (ctl->capacity &&
+	    (!parse_units(ctl->capacity, "KMkm", sizes, NEXUS_RING_CAPACITY_MAX, &capacity) ||
+	     !capacity))
+		return usage("--capacity: 1 to 16777216 bytes, or K or M of them, not",
+			     ctl->capacity);
 	if (ctl->mode) {
 		if (!parse_mode(ctl->mode, &mode))
 			return usage("--mode: an octal number up to 7777, not", ctl->mode);

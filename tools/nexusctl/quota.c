@@ -34,15 +34,6 @@ static const char *kind_name(enum nexus_quota_kind kind)
 	return names[kind];
 }
 
-static bool number(const char *text, uint64_t *value)
-{
-	char *end;
-
-	errno = 0;
-	*value = strtoull(text, &end, 10);
-	return *text >= '0' && *text <= '9' && !*end && !errno;
-}
-
 /* A name, or a number whatever is called so. */
 static int find_id(const struct ctl *ctl, uint32_t *id)
 {
@@ -56,7 +47,7 @@ static int find_id(const struct ctl *ctl, uint32_t *id)
 	}
 	if (!ctl->quota_id || !*ctl->quota_id)
 		return usage("whose? --user=NAME, --group=NAME, --project=ID", "");
-	if (number(ctl->quota_id, &n)) {
+	if (parse_number(ctl->quota_id, 0, UINT64_MAX, &n)) {
 		if (n >= UINT32_MAX)
 			return usage("no such id:", ctl->quota_id);
 		*id = (uint32_t)n;

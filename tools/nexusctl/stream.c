@@ -36,26 +36,6 @@ static int failed(const char *path, int err)
 		   "not a stream" : "not on a nexusfs");
 }
 
-/* A number and what it is counted in, one of @units; false: it is none. */
-static bool parse_units(const char *text, const char *units, const uint64_t *factors,
-			uint64_t max, uint64_t *n)
-{
-	const char *unit;
-	char *end;
-
-	errno = 0;
-	*n = strtoull(text, &end, 10);
-	if (*text < '0' || *text > '9' || errno)
-		return false;
-	if (*end) {
-		unit = strchr(units, *end);
-		if (!unit || end[1] || *n > max / factors[unit - units])
-			return false;
-		*n *= factors[unit - units];
-	}
-	return *n <= max;
-}
-
 /* ---- create ---------------------------------------------------------------- */
 
 static int create_failed(const char *path, int err)

@@ -13,26 +13,15 @@
 #include <cmocka.h>
 
 #include "lib/credit.h"
-#include "sched.h"
+#include "programs.h"
 
-#define THREADS	3
-#define OPS	4
 #define UNITS	16
 
 /*
- * t: waits for n; k: so, but may be killed; n: takes n or does not; g: gives n, with a
+ * Acts: t: waits for n; k: so, but may be killed; n: takes n or does not; g: gives n, with a
  * lock of those who give; x: returns what the thread has; b: breaks; m: mends; s: shrinks
  * by n; r: asks whether there are n
  */
-struct act {
-	char what;
-	u8 n;
-};
-
-struct program {
-	struct act act[OPS];
-};
-
 static struct world {
 	struct nexus_credit c;
 	struct nexus_credit_waiter w[THREADS];
@@ -48,8 +37,6 @@ static struct world {
 	u8 queue[THREADS], queued;
 } w;
 
-static const struct program *program[THREADS];
-static int threads;
 static u64 at_first;
 static bool drain;
 static bool looks;		/* somebody asks without the lock */
@@ -343,33 +330,14 @@ static void done(void)
 	sched_check(!w.queued, "somebody is in the queue still");
 }
 
-/* Tables of programs: */
-
-static struct {
-	u64 programs, states, steps, ends;
-} sum;
-
-static void print_program(void)
-{
-	int t, i;
-
-	printf("# at first %llu%s\n", at_first, drain ? ", drain" : "");
-	for (t = 0; t < threads; t++) {
-		printf("#  thread %d:", t);
-		for (i = 0; i < OPS && program[t]->act[i].what; i++)
-			printf(" %c%d", program[t]->act[i].what, program[t]->act[i].n);
-		printf("\n");
-	}
-}
-
 static void run(void)
 {
-	static struct sched_result r;
 	const struct sched_test test = {
 		.threads = threads, .world = &w, .size = sizeof(w),
 		.shared = offsetof(struct world, given), .init = init, .thread = thread,
 		.granted = granted, .stuck = stuck, .done = done,
 	};
+	char note[64];
 	int t, i;
 
 	looks = false;
@@ -381,41 +349,8 @@ static void run(void)
 				    !program[t]->act[i].what;
 		}
 	}
-	if (!sched_run(&test, &r)) {
-		print_program();
-		sched_failed(&r);
-	}
-	sum.programs++;
-	sum.states += r.states;
-	sum.steps += r.steps;
-	sum.ends += r.ends;
-}
-
-/* All choices of @n programs out of @count, whichever thread has which. */
-static void each_choice(const struct program *from, int count, int n)
-{
-	int pick[THREADS] = { 0 }, i;
-
-	threads = n;
-	for (;;) {
-		for (i = 0; i < n; i++)
-			program[i] = &from[pick[i]];
-		run();
-		for (i = n - 1; i >= 0 && pick[i] == count - 1; i--)
-			;
-		if (i < 0)
-			return;
-		pick[i]++;
-		for (; i < n - 1; i++)
-			pick[i + 1] = pick[i];
-	}
-}
-
-static void report(int n, int ops)
-{
-	printf("# %d threads x %d operations: %llu programs, %llu states, %llu steps, %llu ends\n",
-	       n, ops, sum.programs, sum.states, sum.steps, sum.ends);
-	memset(&sum, 0, sizeof(sum));
+	snprintf(note, sizeof(note), "at first %llu%s", at_first, drain ? ", drain" : "");
+	run_programs(&test, note);
 }
 
 /* All sequences of @ops acts out of a string like "t1g1". */
@@ -443,10 +378,10 @@ static void all(const char *acts, int ops, int n, u64 most)
 
 	for (at_first = 0; at_first <= most; at_first++) {
 		drain = false;
-		each_choice(table, count, n);
+		each_choice(table, count, n, run);
 		drain = true;
 		if (strchr(acts, 'b'))
-			each_choice(table, count, n);
+			each_choice(table, count, n, run);
 	}
 	report(n, ops);
 }
@@ -486,19 +421,17 @@ static void test_four_each(void **state)
 	};
 	const bool all_of_them = getenv("NEXUS_LONG");
 	const int n = (int)(sizeof(acts) / sizeof(acts[0]));
-	int i, j;
+	int i;
 
 	(void)state;
 	for (i = 0; i < n; i++)
-		for (j = 0; j < OPS; j++)
-			table[i].act[j] = (struct act){ acts[i][2 * j],
-							(u8)(acts[i][2 * j + 1] - '0') };
+		table[i] = program_of(acts[i]);
 	at_first = 1;
 	drain = false;
 	if (all_of_them) {
-		each_choice(table, n, 3);
+		each_choice(table, n, 3, run);
 		drain = true;
-		each_choice(table, n, 3);
+		each_choice(table, n, 3, run);
 	} else {
 		threads = 3;
 		program[0] = &table[0];

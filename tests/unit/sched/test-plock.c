@@ -11,26 +11,15 @@
 #include <cmocka.h>
 
 #include "lib/plock_impl.h"
-#include "sched.h"
+#include "programs.h"
 
-#define THREADS	3
-#define OPS	4
 #define PLACES	2
 
 /*
- * s, x: shared or exclusive, waiting; S, X: so, but may be killed; t, y: as s and x, without
+ * Acts: s, x: shared or exclusive, waiting; S, X: so, but may be killed; t, y: as s and x, without
  * waiting; e, d: makes what it has exclusive (waiting) or shared; u: gives it up.  Of the
  * thread's own open file of place n.
  */
-struct act {
-	char what;
-	u8 n;
-};
-
-struct program {
-	struct act act[OPS];
-};
-
 static struct world {
 	struct nexus_plock_table t;
 	struct nexus_plock lk[THREADS][PLACES];
@@ -57,8 +46,6 @@ void world_free(void *p)
 	(void)p;
 }
 
-static const struct program *program[THREADS];
-static int threads;
 
 /* All places are on one path. */
 static bool against(u8 mode, u8 other)
@@ -267,65 +254,30 @@ static void done(void)
 	sched_check(!w.t.waiting && !w.t.wait_first, "somebody waits still");
 }
 
-static struct {
-	u64 programs, states, steps, ends;
-} sum;
-
 static void run(void)
 {
-	static struct sched_result r;
 	const struct sched_test test = {
 		.threads = threads, .world = &w, .size = sizeof(w),
 		.shared = offsetof(struct world, held), .init = init,
 		.thread = thread, .granted = granted, .stuck = stuck, .done = done,
 	};
-	int t, i;
 
-	if (!sched_run(&test, &r)) {
-		for (t = 0; t < threads; t++) {
-			printf("#  thread %d:", t);
-			for (i = 0; i < OPS && program[t]->act[i].what; i++)
-				printf(" %c%d", program[t]->act[i].what, program[t]->act[i].n);
-			printf("\n");
-		}
-		sched_failed(&r);
-	}
-	sum.programs++;
-	sum.states += r.states;
-	sum.steps += r.steps;
-	sum.ends += r.ends;
+	run_programs(&test, "path locks");
 }
 
-/* All choices of @n programs out of those in @acts, whichever thread has which. */
-static void each_choice(const char *const *acts, int count, int n)
+/* All choices of @n of @acts. */
+static void each(const char *const *acts, int count, int n)
 {
 	static struct program table[64];
-	int pick[THREADS] = { 0 }, i, j;
+	int i;
 
-	memset(table, 0, sizeof(table));
 	for (i = 0; i < count; i++)
-		for (j = 0; j < OPS && acts[i][2 * j]; j++)
-			table[i].act[j] = (struct act){ acts[i][2 * j],
-							(u8)(acts[i][2 * j + 1] - '0') };
-	threads = n;
-	for (;;) {
-		for (i = 0; i < n; i++)
-			program[i] = &table[pick[i]];
-		run();
-		for (i = n - 1; i >= 0 && pick[i] == count - 1; i--)
-			;
-		if (i < 0)
-			break;
-		pick[i]++;
-		for (; i < n - 1; i++)
-			pick[i + 1] = pick[i];
-	}
-	printf("# %d threads: %llu programs, %llu states, %llu steps, %llu ends\n", n,
-	       sum.programs, sum.states, sum.steps, sum.ends);
-	memset(&sum, 0, sizeof(sum));
+		table[i] = program_of(acts[i]);
+	each_choice(table, count, n, run);
+	report(n, (int)strlen(acts[0]) / 2);
 }
 
-#define EACH(acts, n)	each_choice(acts, (int)(sizeof(acts) / sizeof((acts)[0])), n)
+#define EACH(acts, n)	each(acts, (int)(sizeof(acts) / sizeof((acts)[0])), n)
 
 static void test_two_each(void **state)
 {
