@@ -1,7 +1,9 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# For scripts that source tap.sh and try a tool: what it refuses, and who may not.
+# For scripts that source tap.sh, which sets tap_tmp, and try a tool: what it refuses, and
+# who may not.
+# shellcheck disable=SC2154
 
 # refused STATUS TEXT COMMAND...: that exit status, one line which says TEXT, nothing else.
 refused() {
