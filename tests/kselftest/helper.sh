@@ -13,6 +13,13 @@ tree=/usr/include/linux
 
 answers() { nexusctl status; }
 
+# In this order: dropping what a whole machine has cached can take longer than
+# a zone waits for its next helper.
+drop_caches_and_helper() {
+	echo 3 > /proc/sys/vm/drop_caches
+	take_helper_away
+}
+
 new_helper() { [ -s $run/nexusd.pid ] && [ "$(cat $run/nexusd.pid)" != "$1" ] && nexusctl status; }
 
 test_killed_in_the_middle_of_a_copy() {
@@ -114,8 +121,7 @@ test_reader_waits_for_the_next_helper() {
 	mkdir -p "$dir/helper-wait"
 	echo content > "$dir/helper-wait/f"
 	sync -f "$dir"
-	take_helper_away
-	echo 3 > /proc/sys/vm/drop_caches
+	drop_caches_and_helper
 	cat "$dir/helper-wait/f" > "$tap_tmp/read" &
 	pid=$!
 	sleep 1
@@ -132,8 +138,7 @@ test_killed_waiter_of_a_dead_helper() {
 	mkdir -p "$dir/helper-kill"
 	echo content > "$dir/helper-kill/f"
 	sync -f "$dir"
-	take_helper_away
-	echo 3 > /proc/sys/vm/drop_caches
+	drop_caches_and_helper
 	cat "$dir/helper-kill/f" > /dev/null &
 	pid=$!
 	sleep 0.5
@@ -257,7 +262,8 @@ test_rival_for_the_session() {
 
 contents() { (cd "$1" && find . -type f ! -name LOCK ! -name lock.mdb -exec sha256sum {} + | sort); }
 
-# mount says in one line what the helper found wrong, and leaves it alone.
+# mount says in one line what the helper found wrong, and leaves it alone.  A
+# kernel without CONFIG_SYMBOLIC_ERRNAME has numbers for names.
 test_mount_says_why() {
 	need_helper
 	local zone=/var/lib/nexusfs/zones/damaged status=0 before
@@ -271,7 +277,7 @@ test_mount_says_why() {
 	rm -rf $zone
 	[ $status = 32 ]
 	[ "$(wc -l < "$tap_tmp/why")" = 1 ]
-	grep -q 'cannot mount damaged on /tmp/helper-damaged: .*EUCLEAN.*data.mdb is truncated' "$tap_tmp/why"
+	grep -q 'cannot mount damaged on /tmp/helper-damaged: .*(-\(EUCLEAN\|117\)).*data.mdb is truncated' "$tap_tmp/why"
 }
 
 tap_cleanup() { release 2> /dev/null || true; }
