@@ -46,7 +46,9 @@ static struct nexus_rq *nexus_rq_alloc(const struct nexus_request *req,
 				       const void *data, unsigned int grace,
 				       size_t cap, bool ahead)
 {
-	struct nexus_rq *rq = kmem_cache_alloc(nexus_rq_cache, GFP_KERNEL);
+	/* What is only asked ahead nobody misses: no reclaim in earnest. */
+	gfp_t gfp = GFP_KERNEL | (ahead ? __GFP_NORETRY | __GFP_NOWARN : 0);
+	struct nexus_rq *rq = kmem_cache_alloc(nexus_rq_cache, gfp);
 
 	if (!rq)
 		return NULL;
@@ -65,7 +67,7 @@ static struct nexus_rq *nexus_rq_alloc(const struct nexus_request *req,
 	memset(rq->req.reserved, 0, sizeof(rq->req.reserved));
 	memcpy(rq->data, data, req->len);
 	if (cap) {
-		rq->buf = kmalloc(rq->req.reply_max, GFP_KERNEL_ACCOUNT);
+		rq->buf = kmalloc(rq->req.reply_max, gfp | __GFP_ACCOUNT);
 		if (!rq->buf) {
 			kmem_cache_free(nexus_rq_cache, rq);
 			return NULL;
