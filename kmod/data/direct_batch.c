@@ -53,8 +53,7 @@ struct nexus_piece {
 
 int nexus_batch_begin(struct nexus_batch *b, struct iov_iter *from)
 {
-	u32 n = min_t(size_t, iov_iter_count(from) >> NEXUS_BLOCK_SHIFT,
-		      NEXUS_DIRECT_WRITE);
+	u32 n = min_t(size_t, iov_iter_count(from) >> NEXUS_BLOCK_SHIFT, b->max);
 	struct nexus_source *source;
 
 	b->data = nexus_bounce_new(n);

@@ -11,6 +11,7 @@
 #include "data.h"
 
 #define NEXUS_DIRECT_WRITE	1024u	/* blocks of one batch */
+#define NEXUS_ASYNC_WRITE	4096u	/* ... that nobody waits for */
 
 struct nexus_bounce;
 struct nexus_source;
@@ -18,6 +19,7 @@ struct nexus_source;
 struct nexus_batch {
 	struct inode *inode;
 	u64 fblock;
+	u32 max;			/* blocks it may have */
 	u32 nr;				/* blocks */
 	u32 taken;			/* of the caller's data */
 	bool waits;			/* the caller, who may do some of it itself */
@@ -32,7 +34,7 @@ struct nexus_batch {
 };
 
 /*
- * Pages for as much of the caller's data as can be had, at most NEXUS_DIRECT_WRITE
+ * Pages for as much of the caller's data as can be had, at most @max
  * blocks.  Faults are taken now: who has taken room does not wait for them.
  */
 int nexus_batch_begin(struct nexus_batch *b, struct iov_iter *from);

@@ -8,8 +8,8 @@
  * One that has an iocb of its own (io_uring, AIO) need not be waited for, if nothing but
  * the disk is: its data, its room and its pages are there.  It holds no lock after it
  * has been started, but counts as direct I/O, for which nexus_dio_wait() waits: whoever
- * takes blocks from the file, or promises some, does that first.  With O_DSYNC a worker
- * waits for the flush, and in a nodatacow file for the whole of the write.
+ * takes blocks from the file, or promises some, does that first.  With O_DSYNC or O_SYNC a
+ * worker waits for the flush, and in a nodatacow file for the whole of the write.
  */
 #include <linux/slab.h>
 #include <linux/uio.h>
@@ -18,11 +18,12 @@
 #include "direct_batch.h"
 
 static void nexus_batch_init(struct nexus_batch *b, struct kiocb *iocb,
-			     struct iov_iter *from)
+			     struct iov_iter *from, u32 max)
 {
 	memset(b, 0, sizeof(*b));
 	b->inode = file_inode(iocb->ki_filp);
 	b->fblock = iocb->ki_pos >> NEXUS_BLOCK_SHIFT;
+	b->max = max;
 	b->kind = iov_iter_count(from) >> NEXUS_BLOCK_SHIFT <= NEXUS_SMALL_BLOCKS ?
 		  NEXUS_PACKS_SMALL : NEXUS_PACKS_STREAM;
 	INIT_LIST_HEAD(&b->pieces);
@@ -39,7 +40,7 @@ static ssize_t nexus_direct_write_some(struct kiocb *iocb, struct iov_iter *from
 	int err, late = 0;
 	u32 done = 0;
 
-	nexus_batch_init(&b, iocb, from);
+	nexus_batch_init(&b, iocb, from, NEXUS_DIRECT_WRITE);
 	b.waits = true;
 	err = nexus_batch_begin(&b, from);
 	if (!err)
@@ -140,13 +141,21 @@ static void nexus_async_write_tell(struct nexus_async_write *aw)
 	iocb->ki_complete(iocb, ret);
 }
 
-/* A flush, which may take others with it. */
+/*
+ * A flush, which may take others with it.  Also for O_SYNC: the records of the extents
+ * carry mtime and ctime (see nexus_direct_write_start() for those that have none).
+ */
 static void nexus_async_write_sync(struct work_struct *work)
 {
 	struct nexus_async_write *aw =
 		container_of(work, struct nexus_async_write, work);
 
-	aw->ret = generic_write_sync(aw->iocb, aw->ret);
+	struct kiocb *iocb = aw->iocb;
+	int err = vfs_fsync_range(iocb->ki_filp, iocb->ki_pos - aw->ret,
+				  iocb->ki_pos - 1, 1);
+
+	if (err)
+		aw->ret = err;
 	nexus_async_write_tell(aw);
 }
 
@@ -233,7 +242,7 @@ static ssize_t nexus_direct_write_start(struct kiocb *iocb, struct iov_iter *fro
 	count = generic_write_checks(iocb, from);
 	if (count <= 0)
 		return count;
-	if (count > NEXUS_DIRECT_WRITE << NEXUS_BLOCK_SHIFT ||
+	if (count > NEXUS_ASYNC_WRITE << NEXUS_BLOCK_SHIFT ||
 	    !IS_ALIGNED(iocb->ki_pos | count, NEXUS_BLOCK_SIZE) ||
 	    !nexus_writes_inside(iocb, from))
 		return -EAGAIN;
@@ -243,7 +252,7 @@ static ssize_t nexus_direct_write_start(struct kiocb *iocb, struct iov_iter *fro
 	aw = kmalloc(sizeof(*aw), GFP_KERNEL);
 	if (!aw)
 		return -EAGAIN;
-	nexus_batch_init(&aw->b, iocb, from);
+	nexus_batch_init(&aw->b, iocb, from, NEXUS_ASYNC_WRITE);
 	aw->b.end = nexus_async_write_end;
 	aw->iocb = iocb;
 	INIT_WORK(&aw->work, nexus_async_write_work);
@@ -256,6 +265,9 @@ static ssize_t nexus_direct_write_start(struct kiocb *iocb, struct iov_iter *fro
 	if (err)
 		goto out;
 	if (aw->b.room.use == NEXUS_PACKS_INPLACE) {
+		/* O_SYNC: no record has the times, and room for one is waited for, killably. */
+		if (iocb->ki_flags & IOCB_SYNC)
+			goto out;
 		INIT_WORK(&aw->work, nexus_async_inplace_work);
 		queue_work(nexus_sync_wq, &aw->work);
 		return -EIOCBQUEUED;
@@ -281,9 +293,7 @@ ssize_t nexus_direct_write_begin(struct kiocb *iocb, struct iov_iter *from)
 	struct inode *inode = file_inode(iocb->ki_filp);
 	ssize_t ret;
 
-	/* O_SYNC: times may need room in the log, which is waited for, killably. */
-	if (is_sync_kiocb(iocb) || iocb->ki_flags & IOCB_SYNC ||
-	    !nexus_writes_inside(iocb, from) || !inode_trylock_shared(inode))
+	if (is_sync_kiocb(iocb) || !nexus_writes_inside(iocb, from) || !inode_trylock_shared(inode))
 		return -EAGAIN;
 	ret = nexus_direct_write_start(iocb, from);
 	inode_unlock_shared(inode);

@@ -134,6 +134,24 @@ static int write_all(struct io_uring *ring, int fd, char *buf, unsigned int add)
 	return bad;
 }
 
+/* One read or write of @len bytes: its result. */
+static int one(struct io_uring *ring, int fd, void *buf, unsigned int len, off_t at, bool write)
+{
+	struct io_uring_sqe *sqe = io_uring_get_sqe(ring);
+	struct io_uring_cqe *cqe;
+	int res;
+
+	if (write)
+		io_uring_prep_write(sqe, fd, buf, len, at);
+	else
+		io_uring_prep_read(sqe, fd, buf, len, at);
+	if (io_uring_submit(ring) != 1 || io_uring_wait_cqe(ring, &cqe))
+		return -EIO;
+	res = cqe->res;
+	io_uring_cqe_seen(ring, cqe);
+	return res;
+}
+
 /* Around the page cache nothing takes a worker but what there is no room for yet. */
 TEST_F(dir, direct)
 {
@@ -142,7 +160,7 @@ TEST_F(dir, direct)
 	char *buf;
 
 	nx_seed();
-	ASSERT_EQ(0, posix_memalign((void **)&buf, BLOCK, READS * BLOCK));
+	ASSERT_EQ(0, posix_memalign((void **)&buf, BLOCK, BLOCKS * BLOCK));
 	if (io_uring_queue_init(READS, &ring, 0))
 		SKIP(return, "no io_uring");
 	GET(fd, make_file("file"));
@@ -156,42 +174,44 @@ TEST_F(dir, direct)
 		ASSERT_EQ(0, write_all(&ring, fd, buf, 0));
 		ASSERT_EQ(0, read_all(&ring, fd, buf));
 	}
+	/* All of it at once, and back. */
+	for (i = 0; i < BLOCKS; i++)
+		fill(buf + i * BLOCK, i + 9);
+	ASSERT_EQ(BLOCKS * BLOCK, one(&ring, fd, buf, BLOCKS * BLOCK, 0, true));
+	memset(buf, 0, BLOCKS * BLOCK);
+	ASSERT_EQ(BLOCKS * BLOCK, one(&ring, fd, buf, BLOCKS * BLOCK, 0, false));
+	for (i = 0; i < BLOCKS; i++)
+		ASSERT_EQ(i + 9, filled(buf + i * BLOCK));
+	for (i = 0; i < BLOCKS; i++)
+		fill(buf + i * BLOCK, i);
+	ASSERT_EQ(BLOCKS * BLOCK, one(&ring, fd, buf, BLOCKS * BLOCK, 0, true));
 	/* ext4 takes one now and then. */
 	if (self->nexus)
 		ASSERT_EQ(0, nx_workers());
-	/* A megabyte and more, and what is written behind the end. */
+	/* Over the end, and what is written behind it. */
 	for (i = 0; i < READS; i++)
 		fill(buf + i * BLOCK, 3);
-	io_uring_prep_read(io_uring_get_sqe(&ring), fd, buf, READS * BLOCK,
-			   (off_t)(BLOCKS - READS / 2) * BLOCK);
-	ASSERT_EQ(1, io_uring_submit(&ring));
-	struct io_uring_cqe *cqe;
-
-	OK(io_uring_wait_cqe(&ring, &cqe));
-	ASSERT_EQ(READS / 2 * BLOCK, cqe->res);
-	io_uring_cqe_seen(&ring, cqe);
+	ASSERT_EQ(READS / 2 * BLOCK, one(&ring, fd, buf, READS * BLOCK,
+					 (off_t)(BLOCKS - READS / 2) * BLOCK, false));
 	ASSERT_EQ(BLOCKS - 1, filled(buf + (READS / 2 - 1) * BLOCK));
 	ASSERT_EQ(3, filled(buf + READS / 2 * BLOCK));
-	io_uring_prep_write(io_uring_get_sqe(&ring), fd, buf, BLOCK, (off_t)BLOCKS * BLOCK);
-	ASSERT_EQ(1, io_uring_submit(&ring));
-	OK(io_uring_wait_cqe(&ring, &cqe));
-	ASSERT_EQ(BLOCK, cqe->res);
-	io_uring_cqe_seen(&ring, cqe);
+	ASSERT_EQ(BLOCK, one(&ring, fd, buf, BLOCK, (off_t)BLOCKS * BLOCK, true));
 	close(fd);
 	io_uring_queue_exit(&ring);
 	free(buf);
 }
 
-/* O_DSYNC and nodatacow, by themselves and together: without a worker, and as they should be. */
+/* O_DSYNC, O_SYNC and nodatacow, by themselves and together: without a worker, and as they should be. */
 TEST_F(dir, direct_durable_and_in_place)
 {
 	static const struct {
 		int open, flag;
 	} how[] = {
 		{ O_DSYNC, 0 },
+		{ O_SYNC, 0 },
 		{ 0, FS_NOCOW_FL },
 		{ O_DSYNC, FS_NOCOW_FL },
-		/* The times, too, may take a worker. */
+		/* Times that no record of blocks carries may take a worker. */
 		{ O_SYNC, FS_NOCOW_FL },
 	};
 	struct nx_stats before, after;
@@ -221,7 +241,7 @@ TEST_F(dir, direct_durable_and_in_place)
 		ASSERT_EQ(0, write_all(&ring, fd, buf, 7));
 		if (self->nexus) {
 			ASSERT_TRUE(nx_stats_read(&after));
-			if (how[k].open != O_SYNC)
+			if (how[k].open != O_SYNC || !how[k].flag)
 				ASSERT_EQ(0, nx_workers());
 			EXPECT_EQ(how[k].open ? 5 * READS : 0, nx_grew(&before, &after, "fsyncs"));
 			EXPECT_EQ(how[k].flag ? 5 * READS : 0,
