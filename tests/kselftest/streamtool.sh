@@ -210,6 +210,128 @@ hello" ]
 	[ "$(cat p)" = hello ]
 }
 
+# limited COMMAND...: as one who is not above limits.
+limited() { setpriv --reuid 71078 --regid 71078 --clear-groups --inh-caps=-all -- "$@"; }
+
+# The zone ends in the middle of what several append, while one follows.
+test_no_room() {
+	need
+	need_helper
+	[ "$dir" = /mnt/nexus ] || skip "needs /mnt/nexus"
+	local used tail i pids=() follower
+	chmod 777 .
+	limited nexusctl stream create --persist --max-bytes 64M p
+	used=$(nexusctl --json quota get root --zone |
+		python3 -c 'import json, sys; print(json.load(sys.stdin)["bytes"]["used"] // 4096)')
+	nexusctl quota set root --zone --blocks=$(((used + 100) * 4))K
+	nexusctl stream tail -f p > "$tap_tmp/followed" &
+	follower=$!
+	for i in 1 2 3; do
+		(
+			n=0
+			while limited nexusctl stream append p "$i $n $(printf '%02000d' 0)" 2> "$tap_tmp/err.$i"; do
+				n=$((n + 1))
+			done
+			echo "$n" > "$tap_tmp/count.$i"
+		) &
+		pids+=($!)
+	done
+	wait "${pids[@]}"
+	grep -h . "$tap_tmp"/err.*
+	[ "$(grep -lE 'No space left|quota' "$tap_tmp"/err.[123] | wc -l)" = 3 ]
+	# Whole records, those that were acknowledged and no others, for all who look.
+	tail=$(field tail p)
+	[ "$(stat -c %s p)" = "$tail" ]
+	nexusctl stream tail p > "$tap_tmp/got"
+	for i in 1 2 3; do
+		[ "$(cat "$tap_tmp/count.$i")" -gt 0 ]
+		seq 0 $(($(cat "$tap_tmp/count.$i") - 1)) |
+			diff - <(sed -n "s/^$i \\([0-9]*\\) 0\\{2000\\}\$/\\1/p" "$tap_tmp/got")
+	done
+	[ "$(field records p)" = "$(wc -l < "$tap_tmp/got")" ]
+	until_true 60 cmp -s "$tap_tmp/got" "$tap_tmp/followed"
+	# Not for what was not there then, either.
+	nexusctl quota clear root --zone
+	limited nexusctl stream append p after
+	[ "$(nexusctl stream tail --from "$tail" p)" = after ]
+	until_true 60 grep -q '^after$' "$tap_tmp/followed"
+	kill $follower
+	wait $follower || true
+	[ "$(field records p)" = $(($(wc -l < "$tap_tmp/got") + 1)) ]
+}
+
+# The zone as text and back: streams begin and end where they did.
+test_dump() {
+	need
+	need_helper
+	local zones=/var/lib/nexusfs/zones at=/tmp/nexus-streams name
+	mkdir -p $at
+	rm -rf ${zones:?}/streams
+	nexusctl zone create streams
+	mount -t nexusfs streams $at
+	nexusctl stream create --persist --max-bytes 64K --max-age 30d $at/bounded
+	nexusctl stream create --persist $at/trimmed
+	nexusctl stream create --persist $at/empty
+	nexusctl stream create --max-age 1h $at/memory
+	python3 - $at <<- 'END'
+		import os, sys
+		for name, count in ("bounded", 200), ("trimmed", 40), ("memory", 5):
+		    fd = os.open(sys.argv[1] + "/" + name, os.O_WRONLY)
+		    for n in range(count):
+		        os.write(fd, b"%d %s" % (n, b"x" * (n * 37 % 2000)))
+	END
+	# Somewhere inside of a block.
+	nexusctl stream trim $at/trimmed "$(nexusctl --json stream tail $at/trimmed |
+		sed -n 's/^ *"position": \([0-9]*\),*$/\1/p' | sed -n 18p)"
+	setfattr -n user.kind -v log $at/bounded
+	nexusctl lease acquire $at/bounded --name keeper --ttl 5000 > "$tap_tmp/lease"
+	for name in bounded trimmed empty; do
+		field start $at/$name > "$tap_tmp/$name.start"
+		nexusctl --json stream stat $at/$name | grep -v '"bytes"' > "$tap_tmp/$name.stat"
+		nexusctl --json stream tail $at/$name > "$tap_tmp/$name.records"
+	done
+	[ "$(cat "$tap_tmp/bounded.start")" -gt 0 ]
+	[ $(($(cat "$tap_tmp/trimmed.start") % 4096)) != 0 ]
+	umount $at
+	nexusctl dump streams "$tap_tmp/dump"
+	mv $zones/streams "$tap_tmp/zone"
+	nexusctl zone create streams
+	cp -a "$tap_tmp/zone/packs/." $zones/streams/packs/
+	nexusctl load streams "$tap_tmp/dump"
+	fsck.nexusfs streams
+	mount -t nexusfs streams $at
+	for name in bounded trimmed empty; do
+		nexusctl --json stream stat $at/$name | grep -v '"bytes"' | diff "$tap_tmp/$name.stat" -
+		nexusctl --json stream tail $at/$name | diff "$tap_tmp/$name.records" -
+	done
+	[ "$(field tail $at/memory) $(field max_age $at/memory)" = "0 3600" ]
+	[ "$(getfattr --only-values -n user.kind $at/bounded)" = log ]
+	nexusctl lease check $at/bounded "$(cut -d ' ' -f 2 "$tap_tmp/lease")"
+	for name in bounded trimmed empty memory; do
+		nexusctl stream append $at/$name next
+		[ "$(nexusctl stream tail $at/$name | tail -n 1)" = next ]
+	done
+	umount $at
+	fsck.nexusfs streams
+	rm -r $zones/streams
+}
+
+# Whose lease it is goes with the stream, not with what it is called or who has it open.
+test_lease() {
+	need
+	local id token
+	nexusctl stream create --persist s
+	read -r id token < <(nexusctl lease acquire s --name appender --ttl 1000)
+	refused 1 "others have the lease" nexusctl lease acquire s --name other --timeout 0
+	# It keeps nobody from appending.
+	nexusctl stream append s one
+	mv s t
+	nexusctl lease check t "$token"
+	nexusctl stream trim t end
+	nexusctl lease release t --id "$id"
+	[ "$(nexusctl lease info t)" = free ]
+}
+
 # Killed again and again, helper and appenders: whatever was acknowledged is there.
 test_killed() {
 	need
@@ -252,6 +374,9 @@ test_killed() {
 tap_cleanup() {
 	cd /
 	release
+	! mountpoint -q /tmp/nexus-streams || umount /tmp/nexus-streams
+	rm -rf /var/lib/nexusfs/zones/streams
+	nexusctl quota clear root --zone 2> /dev/null || true
 	[ "$(stat -f -c %t "$dir")" = 4e455853 ] || mount -t nexusfs root "$dir" || true
 	rm -rf "$work"
 }
