@@ -6,6 +6,7 @@
 #include "lease.h"
 #include "log/log.h"
 #include "ring/ring.h"
+#include "stream/stream.h"
 #include "../lib/omap.h"
 #include "../lib/plock.h"
 
@@ -90,6 +91,15 @@ NEXUS_SHOW(nexus_ringbuf_get_len);
 NEXUS_SHOW(nexus_ring_fops);
 NEXUS_SHOW(nexus_ring_resize);
 NEXUS_SHOW(nexus_rings_free);
+
+NEXUS_SHOW(nexus_stream_set);
+NEXUS_SHOW(nexus_stream_pack_opts);
+NEXUS_SHOW(nexus_stream_record_max);
+NEXUS_SHOW(nexus_stream_append);
+NEXUS_SHOW(nexus_stream_trim);
+NEXUS_SHOW(nexus_stream_wait);
+NEXUS_SHOW(nexus_stream_next);
+NEXUS_SHOW(nexus_stream_end);
 
 NEXUS_SHOW(nexus_crc32c);
 NEXUS_SHOW(nexus_crc32c_table);

@@ -200,7 +200,7 @@ static int nexus_stream_put(struct nexus_stream_src *src, const u8 *data, u32 le
 	int err = 0;
 	size_t n;
 
-	if (next > NEXUS_SIZE_MAX)
+	if (next > NEXUS_STREAM_POS_MAX)
 		return -EFBIG;
 	/* Or it might be taken for what follows this record, after another crash. */
 	if (s->persist && i_size_read(file_inode(src->file)) > rec.pos)

@@ -223,7 +223,7 @@ test_no_room() {
 	limited nexusctl stream create --persist --max-bytes 64M p
 	used=$(nexusctl --json quota get root --zone |
 		python3 -c 'import json, sys; print(json.load(sys.stdin)["bytes"]["used"] // 4096)')
-	nexusctl quota set root --zone --blocks=$(((used + 100) * 4))K
+	nexusctl quota set root --zone --blocks=$(((used + 40) * 4))K
 	nexusctl stream tail -f p > "$tap_tmp/followed" &
 	follower=$!
 	for i in 1 2 3; do

@@ -20,6 +20,7 @@ extern struct kunit_suite nexus_chan_suite;
 extern struct kunit_suite nexus_plock_suite;
 extern struct kunit_suite nexus_lease_suite;
 extern struct kunit_suite nexus_ring_suite;
+extern struct kunit_suite nexus_stream_suite;
 
 static const struct nexus_time nexus_test_time = { .s = 1700000000, .ns = 7 };
 
