@@ -295,6 +295,16 @@ static void endless(struct nexus_reply *r)
 	}
 }
 
+/* As many as can be of each inode, and of so many inodes. */
+static void endless_leases(struct nexus_reply *r, uint64_t from)
+{
+	const uint32_t each = 128 * sizeof(struct lease_holder) + 64;
+
+	r->status = 0;
+	for (r->len = 0; r->len + each <= NEXUS_REPLY_DATA_MAX; from++)
+		r->len += put_lease(r->data + r->len, from, 128, 128, LEASE_TOKEN);
+}
+
 static void answer(struct fake *f, struct queue *q, uint32_t slot)
 {
 	const struct nexus_request *req = (const void *)q->req->slot[slot];
@@ -324,6 +334,8 @@ static void answer(struct fake *f, struct queue *q, uint32_t slot)
 	case ENDLESS:
 		if (req->op == NEXUS_OP_SETTINGS)
 			endless(r);
+		if (req->op == NEXUS_OP_LEASES)
+			endless_leases(r, req->ino ? req->ino : 1);
 		break;
 	case PATCH:
 		if (req->op == ctl->patch.op)

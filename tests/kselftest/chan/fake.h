@@ -95,7 +95,7 @@ enum manner {
 	RING_BACK,	/* completion tail behind, then the right one */
 	PATCH,		/* with a changed field: ctl->patch */
 	POLLING,	/* says it polls, and does not */
-	ENDLESS,	/* settings without end */
+	ENDLESS,	/* settings and leases without end */
 };
 
 enum where { HEAD, DATA, LENGTH };

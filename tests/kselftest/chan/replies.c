@@ -49,6 +49,19 @@
 		sizeof(((struct nexus_quota_reply *)0)->f)
 #define V(f)	DATA, offsetof(struct nexus_xattr_reply, f), \
 		sizeof(((struct nexus_xattr_reply *)0)->f)
+/* Leases: the first one, its value, and holder n of the second one. */
+#define LE_LEN	(sizeof(struct nexus_lease_ent) + sizeof(struct lease_val) + \
+		sizeof(struct lease_holder))
+#define LE(f)	DATA, offsetof(struct nexus_lease_ent, f), \
+		sizeof(((struct nexus_lease_ent *)0)->f)
+#define LV(f)	DATA, sizeof(struct nexus_lease_ent) + offsetof(struct lease_val, f), \
+		sizeof(((struct lease_val *)0)->f)
+#define LH(n, f) DATA, LE_LEN + sizeof(struct nexus_lease_ent) + \
+		offsetof(struct lease_val, holder[n].f), \
+		sizeof(((struct lease_holder *)0)->f)
+/* A few bytes of an id or a name. */
+#define LHB(n, f, i, len) DATA, LE_LEN + sizeof(struct nexus_lease_ent) + \
+		offsetof(struct lease_val, holder[n].f) + (i), len
 #define LEN	LENGTH, 0, 0
 
 #define LOOKUP	NEXUS_OP_LOOKUP
@@ -460,6 +473,115 @@ static void test_quotas(void)
 	ok_err(op_run(op_quota, ctl->mnt), 0, "and a right one");
 }
 
+static int op_lease(const char *path)
+{
+	struct nexus_lease_info info = { .room = 0 };
+	int fd = open(path, O_RDONLY | O_DIRECTORY), ret;
+
+	if (fd < 0)
+		return -errno;
+	ret = ioctl(fd, NEXUS_IOC_LEASE_GET, &info) ? -errno : 0;
+	close(fd);
+	return ret;
+}
+
+/* What was loaded: the holders of three files, and of no others. */
+static int op_leases_held(const char *mnt)
+{
+	static const unsigned int want[4] = { 1, 2, 1, 0 };
+	struct nexus_lease_who who[4];
+	struct nexus_lease_info info;
+	unsigned int i, k;
+	char path[128];
+	uint64_t token = LEASE_TOKEN;
+	int fd;
+
+	for (i = 0; i < 4; i++) {
+		memset(&info, 0, sizeof(info));
+		info.holders = (uintptr_t)who;
+		info.room = 4;
+		snprintf(path, sizeof(path), "%s/f%u", mnt, 5 + i);
+		fd = open(path, O_RDONLY);
+		if (fd < 0 || ioctl(fd, NEXUS_IOC_LEASE_GET, &info))
+			return -errno;
+		if (info.count != want[i])
+			return 1000 + i;
+		for (k = 0; k < want[i]; k++, token++)
+			if (who[k].token != token || ioctl(fd, NEXUS_IOC_LEASE_CHECK, &token))
+				return 2000 + i;
+		close(fd);
+	}
+	return 0;
+}
+
+/* Until they are loaded each request asks again; then none does. */
+static void test_leases(void)
+{
+	static const struct patch bad[] = {
+		{ NEXUS_OP_LEASES, "reclen 0", LE(reclen), 0, -EIO },
+		{ NEXUS_OP_LEASES, "reclen of a head", LE(reclen), 16, -EIO },
+		{ NEXUS_OP_LEASES, "reclen not a multiple of 8", LE(reclen), 146, -EIO },
+		{ NEXUS_OP_LEASES, "reclen into the next one", LE(reclen), 152, -EIO },
+		{ NEXUS_OP_LEASES, "reclen beyond the reply", LE(reclen), 4096, -EIO },
+		{ NEXUS_OP_LEASES, "reclen UINT_MAX - 7", LE(reclen), 0xfffffff8, -EIO },
+		{ NEXUS_OP_LEASES, "reserved", LE(reserved), 1, -EIO },
+		{ NEXUS_OP_LEASES, "ino 0", LE(ino), 0, -EIO },
+		{ NEXUS_OP_LEASES, "ino of the next one", LE(ino), 1048, -EIO },
+		{ NEXUS_OP_LEASES, "inodes unsorted", LE(ino), 5000, -EIO },
+		{ NEXUS_OP_LEASES, "ino negative", LE(ino), ~0ull, -EIO },
+		{ NEXUS_OP_LEASES, "an inode that was passed before", LE(ino), 2, -EIO },
+		{ NEXUS_OP_LEASES, "now negative", LV(now), 1ull << 63, -EIO },
+		{ NEXUS_OP_LEASES, "now before it was acquired", LV(now), 5, -EIO },
+		{ NEXUS_OP_LEASES, "nobody may hold it", LV(max), 0, -EIO },
+		{ NEXUS_OP_LEASES, "max_holders 129", LV(max), 129, -EIO },
+		{ NEXUS_OP_LEASES, "max_holders UINT_MAX", LV(max), 0xffffffff, -EIO },
+		{ NEXUS_OP_LEASES, "nobody holds it", LV(count), 0, -EIO },
+		{ NEXUS_OP_LEASES, "more than may", LV(count), 2, -EIO },
+		{ NEXUS_OP_LEASES, "count UINT_MAX", LV(count), 0xffffffff, -EIO },
+		{ NEXUS_OP_LEASES, "more than are there", DATA, LE_LEN + 16 + 20, 4, 3, -EIO },
+		{ NEXUS_OP_LEASES, "an id of zeros", LHB(0, id, 0, 1), 0, -EIO },
+		{ NEXUS_OP_LEASES, "an id twice", LHB(1, id, 0, 1), 1, -EIO },
+		{ NEXUS_OP_LEASES, "no name", LHB(0, name, 0, 4), 0, -EIO },
+		{ NEXUS_OP_LEASES, "a name with a newline", LHB(0, name, 1, 1), '\n', -EIO },
+		{ NEXUS_OP_LEASES, "a name with a DEL", LHB(1, name, 2, 1), 127, -EIO },
+		{ NEXUS_OP_LEASES, "bytes behind a name", LHB(0, name, 63, 1), 'x', -EIO },
+		{ NEXUS_OP_LEASES, "acquired later than now", LH(0, acquired), INT64_MAX, -EIO },
+		{ NEXUS_OP_LEASES, "ends before it began", LH(1, expires), 1, -EIO },
+		{ NEXUS_OP_LEASES, "ends never", LH(1, expires), ~0ull, -EIO },
+		{ NEXUS_OP_LEASES, "token 0", LH(0, token), 0, -EIO },
+		{ NEXUS_OP_LEASES, "the same token", LH(1, token), LEASE_TOKEN + 1, -EIO },
+		{ NEXUS_OP_LEASES, "tokens unsorted", LH(1, token), 1, -EIO },
+		{ NEXUS_OP_LEASES, "token negative", LH(1, token), 1ull << 63, -EIO },
+		{ NEXUS_OP_LEASES, "one byte short", LEN, -1, -EIO },
+		{ NEXUS_OP_LEASES, "cut in a holder", LEN, -8, -EIO },
+		{ NEXUS_OP_LEASES, "a tail", LEN, 8, -EIO },
+		{ NEXUS_OP_LEASES, "longer than the slot", H(len), NEXUS_REPLY_DATA_MAX + 1, -EIO },
+		{ NEXUS_OP_LEASES, "refused", H(status), -EUCLEAN, -EUCLEAN },
+		{ NEXUS_OP_LEASES, "refused as if it were held", H(status), -EAGAIN, -EIO },
+		{ NEXUS_OP_LEASES, "refused as if it were gone", H(status), -ESTALE, -EIO },
+		{ NEXUS_OP_LEASES, "refused as if it may not", H(status), -EPERM, -EIO },
+		{ NEXUS_OP_LEASES, "refused as if it were none", H(status), -ENOTTY, -EIO },
+	};
+	unsigned int i, seen;
+	int err;
+
+	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		ctl->patch = bad[i];
+		ctl->patched = 0;
+		ctl->manner = PATCH;
+		err = op_run(op_lease, ctl->mnt);
+		ctl->manner = GOOD;
+		ok_err(ctl->patched ? err : 1, bad[i].want, "LEASES: %s", bad[i].name);
+	}
+	ctl->manner = ENDLESS;
+	ok_err(op_run(op_lease, ctl->mnt), -EIO, "LEASES: without end");
+	ctl->manner = GOOD;
+	ok_err(op_run(op_leases_held, ctl->mnt), 0, "LEASES: right ones, and all of them");
+	seen = ctl->seen;
+	ok_err(op_run(op_lease, ctl->mnt), 0, "once more");
+	ok(ctl->seen == seen, "and nobody was asked");
+}
+
 int main(void)
 {
 	pid_t helper;
@@ -477,6 +599,7 @@ int main(void)
 	test_manners();
 	test_settings();
 	test_quotas();
+	test_leases();
 	ok_err(fake_umount(), 0, "umount");
 	ok_err(fake_stop(helper), 0, "the helper ends");
 	ok(ctl->detached > 0, "it drained its zones");

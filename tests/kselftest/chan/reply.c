@@ -144,6 +144,42 @@ static void list(struct nexus_reply *r, uint64_t dir)
 	r->len = p - r->data;
 }
 
+uint32_t put_lease(void *p, uint64_t ino, uint32_t max, uint32_t count, uint64_t token)
+{
+	struct nexus_lease_ent *e = p;
+	struct lease_val *v = (void *)e->val;
+	uint32_t i;
+
+	e->ino = ino;
+	e->reclen = sizeof(*e) + sizeof(*v) + count * sizeof(v->holder[0]);
+	e->reserved = 0;
+	memset(v, 0, e->reclen - sizeof(*e));
+	v->now = 1700000000000000000ull;
+	v->max = max;
+	v->count = count;
+	for (i = 0; i < count; i++) {
+		v->holder[i].id[0] = i + 1;
+		v->holder[i].acquired = v->now;
+		v->holder[i].expires = INT64_MAX;
+		v->holder[i].token = token + i;
+		memcpy(v->holder[i].name, "kept", 4);
+	}
+	return e->reclen;
+}
+
+static uint32_t leases(void *p, uint64_t from)
+{
+	uint64_t ino = BASE_INO + 5 * 8;
+	uint32_t len;
+
+	if (from > ino + 16)
+		return 0;
+	if (from > ino + 8)
+		return put_lease(p, ino + 16, 1, 1, LEASE_TOKEN + 3);
+	len = put_lease(p, ino, 1, 1, LEASE_TOKEN);
+	return len + put_lease((char *)p + len, ino + 8, 3, 2, LEASE_TOKEN + 1);
+}
+
 void make_reply(const struct nexus_request *req, struct nexus_reply *r)
 {
 	char name[256];
@@ -196,6 +232,9 @@ void make_reply(const struct nexus_request *req, struct nexus_reply *r)
 		r->len = sizeof(*x) + 8;
 		break;
 	}
+	case NEXUS_OP_LEASES:
+		r->len = leases(r->data, req->ino);
+		break;
 	case NEXUS_OP_OPEN_PACK:
 		r->status = -ENOENT;
 		break;
