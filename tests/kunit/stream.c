@@ -274,12 +274,13 @@ static bool nexus_streamtest_asleep(struct nexus_stream *s, size_t n)
 
 	for (i = 0; i < 6000; i++) {
 	for (i = 0; i < 1000; i++) {
+	for (i = 0; i < 3000; i++) {
 		spin_lock_irq(&s->wait.lock);
 		now = list_count_nodes(&s->wait.head);
 		spin_unlock_irq(&s->wait.lock);
 		if (now == n)
 			return true;
-		msleep(10);
+		msleep(20);
 	}
 	return false;
 }
