@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Documentation/examples: every sender with every receiver, and all at once.
+# Documentation/examples: every sender with every receiver, and all at once; leases.
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 # shellcheck source-path=SCRIPTDIR
 . "$here/tap.sh"
@@ -97,10 +97,41 @@ test_all_at_once() {
 	for kind in c python shell; do seq -f "$kind %g" 1 1000; done | sort | diff - "$tap_tmp/got"
 }
 
+add() {
+	case $1 in
+	shell)
+		local id n
+		for n in $(seq "$2"); do
+			read -r id _ < <(nexusctl lease acquire count --name "shell $n" --ttl 60)
+			echo $(($(cat count) + 1)) > count
+			nexusctl lease release count --id "$id"
+		done
+		;;
+	c) LD_LIBRARY_PATH=$libnexus /tmp/examples/lease-add count "$2" ;;
+	python) LD_LIBRARY_PATH=$libnexus python3 "$examples/lease-add.py" count "$2" ;;
+	esac
+}
+
+# One number, and none that is added is lost.
+test_leases() {
+	need
+	local kind pids=()
+	build lease-add
+	echo 0 > count
+	for kind in c python c python; do
+		add $kind 150 &
+		pids+=($!)
+	done
+	add shell 15
+	for kind in "${pids[@]}"; do wait "$kind"; done
+	[ "$(cat count)" = 615 ]
+	[ "$(nexusctl lease info count)" = free ]
+}
+
 # What the page says about compiling them is what pkg-config says.
 test_page() {
 	local name
-	for name in "$examples"/ring-*; do
+	for name in "$examples"/*.[cp]*; do
 		grep -qF "(${name##*/})" "$examples/README.md"
 	done
 }

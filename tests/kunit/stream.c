@@ -3,6 +3,7 @@
  * Streams in memory as they are in the module, of an in-memory zone that is mounted for
  * each test: what begins where, what goes, who is woken.
  */
+#include <linux/delay.h>
 #include <linux/file.h>
 #include <linux/kthread.h>
 #include <linux/mount.h>
