@@ -413,4 +413,37 @@ TEST_F(dir, figures)
 	pair_close(&p);
 }
 
+/* What it sent beyond the capacity is not taken over, whatever it thinks the capacity is. */
+TEST_F(dir, a_sender_that_counts_wrong)
+{
+	struct nexus_ring_map *m[2];
+	struct nexus_ring_stat st;
+	char got[3000];
+	struct pair p;
+	void *to;
+	int i;
+
+	ASSERT_EQ(0, pair_open(&p, "ring", 3000));
+	for (i = 0; i < 2; i++)
+		ASSERT_EQ(0, nexus_ring_map_open(p.fd[i], 0, &m[i]));
+	m[1]->spsc.capacity = 1u << 30;
+	for (i = 0; i < 8; i++) {
+		ASSERT_EQ(0, nexus_ring_map_reserve(m[1], 1000, &to, 0));
+		memset(to, i, 1000);
+		nexus_ring_map_commit(m[1], 1000);
+	}
+	nexus_ring_map_close(m[1]);
+	nexus_ring_map_close(m[0]);
+	st = ring_stat(p.fd[0]);
+	ASSERT_EQ(0, st.flags);
+	ASSERT_EQ(3000, st.bytes);
+	for (i = 0; i < 3; i++) {
+		ASSERT_EQ(1000, read(p.fd[0], got, sizeof(got)));
+		ASSERT_EQ((char)i, got[999]);
+	}
+	FAILS(EAGAIN, read(p.fd[0], got, sizeof(got)));
+	ASSERT_EQ(3000, write(p.fd[1], got, 3000));
+	FAILS(EAGAIN, write(p.fd[1], got, 1));
+}
+
 TEST_HARNESS_MAIN
