@@ -274,8 +274,6 @@ static bool nexus_streamtest_asleep(struct nexus_stream *s, size_t n)
 	int i;
 
 	for (i = 0; i < 6000; i++) {
-	for (i = 0; i < 1000; i++) {
-	for (i = 0; i < 3000; i++) {
 		spin_lock_irq(&s->wait.lock);
 		now = list_count_nodes(&s->wait.head);
 		spin_unlock_irq(&s->wait.lock);
