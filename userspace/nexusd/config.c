@@ -287,6 +287,13 @@ int config_env(struct config *cfg, struct errline *err)
 
 /* ---- the file: one mapping of scalars ------------------------------- */
 
+/* What is behind one would be ignored. */
+static bool has_nul(const yaml_node_t *node)
+{
+	return node->type == YAML_SCALAR_NODE &&
+	       memchr(node->data.scalar.value, 0, node->data.scalar.length);
+}
+
 static int load_pair(struct config *cfg, yaml_document_t *doc,
 		     const yaml_node_pair_t *pair, const char *path,
 		     struct errline *err)
@@ -298,6 +305,8 @@ static int load_pair(struct config *cfg, yaml_document_t *doc,
 	snprintf(where, sizeof(where), "%s:%zu", path, key->start_mark.line + 1);
 	if (key->type != YAML_SCALAR_NODE)
 		return err_set(err, -EINVAL, "%s: the name of a setting is expected", where);
+	if (has_nul(key) || has_nul(val))
+		return err_set(err, -EINVAL, "%s: NUL is no character of a setting", where);
 	if (val->type != YAML_SCALAR_NODE) {
 		struct errline unknown = { "" };
 		struct config scratch = *cfg;
@@ -360,6 +369,30 @@ static int load_document(struct config *cfg, yaml_document_t *doc, const char *p
 	return 0;
 }
 
+static int load_next(yaml_parser_t *parser, yaml_document_t *doc, const char *path,
+		     struct errline *err)
+{
+	if (yaml_parser_load(parser, doc))
+		return 0;
+	return err_set(err, -EINVAL, "%s:%zu: %s", path, parser->problem_mark.line + 1,
+		       parser->problem ? parser->problem : "cannot be read");
+}
+
+/* A file may hold several documents; settings in the second would be ignored. */
+static int check_end(yaml_parser_t *parser, const char *path, struct errline *err)
+{
+	yaml_document_t doc;
+	int ret = load_next(parser, &doc, path, err);
+
+	if (ret)
+		return ret;
+	if (yaml_document_get_root_node(&doc))
+		ret = err_set(err, -EINVAL, "%s:%zu: one document of settings is expected",
+			      path, doc.start_mark.line + 1);
+	yaml_document_delete(&doc);
+	return ret;
+}
+
 int config_file(struct config *cfg, const char *path, struct errline *err)
 {
 	yaml_parser_t parser;
@@ -378,14 +411,13 @@ int config_file(struct config *cfg, const char *path, struct errline *err)
 		return -ENOMEM;
 	}
 	yaml_parser_set_input_file(&parser, f);
-	if (!yaml_parser_load(&parser, &doc)) {
-		ret = err_set(err, -EINVAL, "%s:%zu: %s", path,
-			      parser.problem_mark.line + 1,
-			      parser.problem ? parser.problem : "cannot be read");
-	} else {
+	ret = load_next(&parser, &doc, path, err);
+	if (!ret) {
 		ret = load_document(cfg, &doc, path, err);
 		yaml_document_delete(&doc);
 	}
+	if (!ret)
+		ret = check_end(&parser, path, err);
 	yaml_parser_delete(&parser);
 	fclose(f);
 	return ret;

@@ -65,6 +65,7 @@ static void test_good(void **state)
 	assert_int_equal(config_check(&cfg, &err), 0);
 	assert_int_equal(write_and_load(&cfg, &err, ""), 0);
 	assert_int_equal(write_and_load(&cfg, &err, "# nothing but this\n"), 0);
+	assert_int_equal(write_and_load(&cfg, &err, "---\nsession: tests\n...\n# end\n"), 0);
 }
 
 static void test_bad(void **state)
@@ -93,6 +94,11 @@ static void test_bad(void **state)
 	refused("- a\n- b\n", "1: ", "name: value");
 	refused("session: a\n  indented: b\n", "2: ", "");
 	refused("session: \"open\n", "", "");
+	refused("session: a\n---\nbogus: 1\n", "2: ", "one document");
+	refused("---\nsession: a\n...\n---\n", "4: ", "one document");
+	refused("session: a\n--- \"open\n", "", "");
+	refused("session: \"a\\0b\"\n", "1: ", "NUL");
+	refused("\"session\\0b\": a\n", "1: ", "NUL");
 }
 
 static void test_missing_file(void **state)
