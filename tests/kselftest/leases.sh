@@ -66,6 +66,11 @@ assert m['max_holders'] == 1 and m['waiting'] == 0 and len(m['holders']) == 1, m
 assert h['name'] == 'one two' and h['id'] == '$id' and h['token'] == $token, m
 assert h['expires'] - h['acquired'] == 1000, m"
 	lease list "$dir" | grep -q "^mutex one\\\\040two $token [0-9]* $(stat -c %i "$f") .*/d/f\$"
+	lease --json list "$dir" | python3 -c "
+import json, sys
+(h,) = [h for h in json.load(sys.stdin) if h['token'] == $token]
+assert h['max_holders'] == 1 and h['name'] == 'one two' and h['path'].endswith('/d/f'), h
+assert h['inode'] == $(stat -c %i "$f") and h['expires'] > 1000, h"
 	lease check "$f" "$token"
 	[ "$(status lease check "$f" $((token + 1)))" = 1 ]
 	grep -q 'not held by that one' "$tap_tmp/err"

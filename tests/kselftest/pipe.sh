@@ -303,6 +303,13 @@ import json, sys
 got = [(ring["path"], ring["capacity"], ring["messages"]) for ring in json.load(sys.stdin)]
 assert got == [("a/an other", 5, 0), ("a/b/quo\"te", 65536, 0)], got'
 	exec 9<&-
+	# Any bytes, in valid UTF-8.
+	mkdir bytes
+	nexusctl pipe create bytes/"$(printf '\303\274\360\237\230\200\377\303(\355\240\200"')"
+	nexusctl --json pipe list bytes | python3 -c '
+import json, os, sys
+(got,) = json.loads(sys.stdin.buffer.read().decode("utf-8"))
+assert os.fsencode(got["path"]) == b"bytes/\xc3\xbc\xf0\x9f\x98\x80\xff\xc3(\xed\xa0\x80\"", got'
 	refused 1 "none: No such file" nexusctl pipe list none
 	refused 1 "file: Not a directory" nexusctl pipe list file
 	refused 1 "/run: not on a nexusfs" nexusctl pipe list /run

@@ -4,12 +4,44 @@
 
 #include "nexusctl.h"
 
+/* How many bytes the character at @p has, 0 if it is none of UTF-8. */
+static int utf8_length(const unsigned char *p)
+{
+	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
+	int n = *p < 0x80 ? 1 : *p < 0xc2 ? 0 : *p < 0xe0 ? 2 : *p < 0xf0 ? 3 : *p < 0xf5 ? 4 : 0;
+	uint32_t c = n > 1 ? *p & (0x7fu >> n) : *p;
+	int i;
+
+	for (i = 1; i < n; i++) {
+		/* Not of the text's end either. */
+		if ((p[i] & 0xc0) != 0x80)
+			return 0;
+		c = c << 6 | (p[i] & 0x3f);
+	}
+	return c < least[n] || c > 0x10ffff || (c >= 0xd800 && c < 0xe000) ? 0 : n;
+}
+
+/*
+ * Names of files are any bytes.  Those that are no UTF-8 become the lone halves of
+ * surrogates that Python's os.fsencode() makes bytes of again.
+ */
 static void put_text(FILE *out, const char *text)
 {
 	const unsigned char *p;
+	int n;
 
 	putc('"', out);
 	for (p = (const unsigned char *)text; *p; p++) {
+		n = utf8_length(p);
+		if (!n) {
+			fprintf(out, "\\udc%02x", *p);
+			continue;
+		}
+		if (n > 1) {
+			fwrite(p, 1, (size_t)n, out);
+			p += n - 1;
+			continue;
+		}
 		if (*p == '"' || *p == '\\')
 			fprintf(out, "\\%c", *p);
 		else if (*p == '\n')

@@ -264,11 +264,54 @@ int cmd_lease_info(struct ctl *ctl)
 	return EXIT_OK;
 }
 
+/* Takes back what the module does to blanks in names: \040 and the like. */
+static void unescape(char *text)
+{
+	char *to = text;
+
+	for (; *text; to++) {
+		if (text[0] == '\\' && text[1] && text[2] && text[3]) {
+			*to = (char)((text[1] - '0') << 6 | (text[2] - '0') << 3 |
+				     (text[3] - '0'));
+			text += 4;
+		} else {
+			*to = *text++;
+		}
+	}
+	*to = '\0';
+}
+
+/* mutex|semaphore:N NAME TOKEN END INODE PATH; a line of another form is left out. */
+static void line_as_json(struct json *json, char *line)
+{
+	char *word[6], *save = NULL;
+	size_t i;
+
+	line[strcspn(line, "\n")] = '\0';
+	for (i = 0; i < 6; i++) {
+		word[i] = strtok_r(i ? NULL : line, " ", &save);
+		if (!word[i])
+			return;
+	}
+	unescape(word[1]);
+	unescape(word[5]);
+	json_open(json, NULL, '{');
+	json_number(json, "max_holders",
+		    strncmp(word[0], "semaphore:", 10) ? 1 : strtoull(word[0] + 10, NULL, 10));
+	json_string(json, "name", word[1]);
+	json_number(json, "token", strtoull(word[2], NULL, 10));
+	json_number(json, "expires", strtoull(word[3], NULL, 10));
+	json_number(json, "inode", strtoull(word[4], NULL, 10));
+	json_string(json, "path", strcmp(word[5], "?") ? word[5] : NULL);
+	json_close(json, '}');
+}
+
 /* What /__sys__/locks of the mount says of them. */
 int cmd_lease_list(struct ctl *ctl)
 {
 	size_t cap = strlen(ctl->args[0]) + sizeof("/__sys__/locks"), room = 0;
 	char *name = malloc(cap), *line = NULL;
+	struct json json = { .out = stdout };
 	FILE *f;
 	int ret = EXIT_OK;
 
@@ -282,11 +325,20 @@ int cmd_lease_list(struct ctl *ctl)
 		free(name);
 		return EXIT_FAILED;
 	}
-	while (getline(&line, &room, f) >= 0)
-		if (!strncmp(line, "lease ", 6))
+	if (ctl->json)
+		json_open(&json, NULL, '[');
+	while (getline(&line, &room, f) >= 0) {
+		if (strncmp(line, "lease ", 6))
+			continue;
+		if (ctl->json)
+			line_as_json(&json, line + 6);
+		else
 			fputs(line + 6, stdout);
+	}
 	if (ferror(f))
 		ret = failed(name, -errno);
+	if (ctl->json)
+		json_close(&json, ']');
 	fclose(f);
 	free(line);
 	free(name);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
@@ -46,6 +47,17 @@ bool log_enabled(enum log_level level)
 	return (int)level <= max_level;
 }
 
+/* The variable says which file the journal reads: it is inherited by whoever writes elsewhere. */
+static bool to_journal(void)
+{
+	const char *stream = getenv("JOURNAL_STREAM");
+	unsigned long long dev, ino;
+	struct stat st;
+
+	return stream && sscanf(stream, "%llu:%llu", &dev, &ino) == 2 &&
+	       !fstat(STDERR_FILENO, &st) && st.st_dev == dev && st.st_ino == ino;
+}
+
 /* The journal knows time and name itself and wants the level. */
 static int prefix(char *buf, size_t len, enum log_level level)
 {
@@ -53,7 +65,7 @@ static int prefix(char *buf, size_t len, enum log_level level)
 	struct tm tm;
 	size_t n;
 
-	if (getenv("JOURNAL_STREAM"))
+	if (to_journal())
 		return snprintf(buf, len, "<%d>", level);
 	clock_gettime(CLOCK_REALTIME, &now);
 	localtime_r(&now.tv_sec, &tm);
