@@ -262,6 +262,30 @@ test_rival_for_the_session() {
 
 contents() { (cd "$1" && find . -type f ! -name LOCK ! -name lock.mdb -exec sha256sum {} + | sort); }
 
+# mount.nexusfs starts the helper of another session, beside this one's, and finds it again.
+test_another_session() {
+	need_helper
+	local session=other$$ other=$tap_tmp/other
+	local socket=$run/nexusd@$session.sock data=/var/lib/nexusfs/sessions/$session pid
+	mkdir "$other"
+	fails mount -t nexusfs "$session:zone" "$other" 2> "$tap_tmp/err"
+	cat "$tap_tmp/err"
+	grep -q "session $session has no zone zone" "$tap_tmp/err"
+	nexusctl --socket "$socket" zone create zone
+	pid=$(nexusctl --socket "$socket" --json status | python3 -c '
+import json, sys
+print(json.load(sys.stdin)["helper"]["pid"])')
+	mount -t nexusfs "$session:zone" "$other"
+	echo text > "$other/file"
+	[ "$(cat "$other/__sys__/session")" = "$session" ]
+	[ ! -e "$dir/file" ]
+	umount "$other"
+	fsck.nexusfs "$data/zones/zone"
+	kill "$pid"
+	until_true 60 dead "$pid"
+	rm -r "$data"
+}
+
 # mount says in one line what the helper found wrong, and leaves it alone.  A
 # kernel without CONFIG_SYMBOLIC_ERRNAME has numbers for names.
 test_mount_says_why() {

@@ -12,6 +12,7 @@
 #include "mount.h"
 
 #define SOCKET_DIR	"/run/nexusfs"
+#define SESSIONS_DIR	"/var/lib/nexusfs/sessions"
 #define DEFAULT_SESSION	"default"
 #define SESSION_MAX	64
 #define ANSWER_MS	5000	/* a helper that is there answers in this time */
@@ -69,26 +70,42 @@ static bool is_default(const char *session)
 	return !strcmp(session, DEFAULT_SESSION);
 }
 
+/* Where nexusd@SESSION.service has its socket and its zones. */
+struct places {
+	char socket[sizeof(SOCKET_DIR) + SESSION_MAX + 16];
+	char data[sizeof(SESSIONS_DIR) + SESSION_MAX + 2];
+};
+
+static void find_places(struct places *p, const char *session)
+{
+	snprintf(p->socket, sizeof(p->socket), SOCKET_DIR "/nexusd@%s.sock", session);
+	snprintf(p->data, sizeof(p->data), SESSIONS_DIR "/%s", session);
+}
+
 /* Connect to the session's helper. */
 static int connect_helper(struct nexus_client *client, const char *session)
 {
-	char path[sizeof(SOCKET_DIR) + SESSION_MAX + 16];
+	struct places places;
 
 	nexus_set_timeout(client, ANSWER_MS);
 	if (is_default(session) || getenv("NEXUS_SOCKET"))
 		return nexus_connect(client, NULL);
-	snprintf(path, sizeof(path), SOCKET_DIR "/nexusd@%s.sock", session);
-	return nexus_connect(client, path);
+	find_places(&places, session);
+	return nexus_connect(client, places.socket);
 }
 
 /* Start it by the service manager, or directly. */
 static int start_helper(const char *session)
 {
-	char unit[SESSION_MAX + 32], option[SESSION_MAX + 16];
+	struct places places;
+	char unit[SESSION_MAX + 32];
 	const char *const systemctl[] = { "systemctl", "start", unit, NULL };
-	const char *const nexusd[] = { "nexusd", "--daemonize",
-				       is_default(session) ? NULL : option,
-				       NULL };
+	/* The variable is for the helper, too. */
+	const char *const nexusd[] = {
+		"nexusd", "--daemonize", is_default(session) ? NULL : "--session", session,
+		"--data-dir", places.data, getenv("NEXUS_SOCKET") ? NULL : "--socket",
+		places.socket, NULL
+	};
 	bool systemd = !access("/run/systemd/system", F_OK);
 	char message[MESSAGE_MAX];
 	int ret;
@@ -96,7 +113,7 @@ static int start_helper(const char *session)
 	snprintf(unit, sizeof(unit), "nexusd%s%s.service",
 		 is_default(session) ? "" : "@",
 		 is_default(session) ? "" : session);
-	snprintf(option, sizeof(option), "--session=%s", session);
+	find_places(&places, session);
 	ret = run_program(systemd ? systemctl : nexusd, message);
 	if (!ret)
 		return EXIT_OK;
