@@ -24,6 +24,7 @@ packages=(
 	libyaml-dev libprotobuf-c-dev protobuf-c-compiler protobuf-compiler libsystemd-dev
 	# Their tests.
 	libcmocka-dev lmdb-utils golang-go golang-github-containerd-ttrpc-dev python3-yaml
+	python3-jsonschema
 	# What is run on the mounted filesystem, or to look into it.
 	sqlite3 fio strace attr acl psmisc procps iproute2 fuse3 libfuse3-dev gnuplot-nox
 	secilc policycoreutils

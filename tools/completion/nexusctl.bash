@@ -51,9 +51,12 @@ _nexusctl() {
 	'zone create') choices='--store --option --endpoint --region --profile --socket --json' ;;
 	'zone create '*) choices='--store --option --endpoint --region --profile --socket --json' ;;
 	'zone info' | 'zone upgrade') choices="$(_nexusctl_zones) --socket --json" ;;
-	pack) choices='list verify' ;;
+	pack) choices='list verify compact evict' ;;
 	scrub) choices='status start stop' ;;
 	'scrub status' | 'scrub start' | 'scrub stop') choices="$(_nexusctl_zones) --socket --json" ;;
+	'pack compact') choices="$(_nexusctl_zones) --all --socket --json" ;;
+	'pack compact '*) choices='--all --socket --json' ;;
+	'pack evict') choices="$(_nexusctl_zones) --socket --json" ;;
 	'pack list' | 'pack verify') choices="$(_nexusctl_zones) --data-dir --config --wait --socket --json" ;;
 	quota) choices='list get set clear' ;;
 	'quota set') choices="$(_nexusctl_zones) --user --group --project --zone --blocks --inodes --grace --socket" ;;
