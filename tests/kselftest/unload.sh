@@ -53,6 +53,47 @@ test_loaded_and_unloaded() {
 	rm "$dir/f"
 }
 
+# With neither module nor helper, a line of fstab is enough.
+test_from_fstab() {
+	need
+	[ -s /run/nexusfs/nexusd.pid ] || skip "needs a helper"
+	local pid
+	umount "$dir"
+	"$supervise" stop
+	rmmod nexusfs
+	: >> /etc/fstab
+	cp /etc/fstab "$tap_tmp/fstab"
+	echo "root $dir nexusfs defaults,nofail,noatime,grace=7,x-systemd.requires=nexusd.service 0 2" > /etc/fstab
+	mount "$dir"
+	[ -d /sys/module/nexusfs ]
+	grep -q "^root $dir nexusfs rw,noatime,grace=7 " /proc/mounts
+	pid=$(nexusctl --json status | python3 -c '
+import json, sys
+print(json.load(sys.stdin)["helper"]["pid"])')
+	echo text > "$dir/fstab"
+	mount -o remount,ro "$dir"
+	fails rm "$dir/fstab"
+	umount "$dir"
+	# What boots: only what is to be mounted, once, and checked as it says.
+	sed -i 's/defaults/noauto/' /etc/fstab
+	mount -a
+	fails mountpoint -q "$dir"
+	sed -i 's/noauto/auto/' /etc/fstab
+	fsck -A -a -t nexusfs
+	mount -a
+	mount -a
+	[ "$(grep -c " $dir nexusfs " /proc/mounts)" = 1 ]
+	[ "$(nexusctl --json status | grep -c "\"pid\": $pid,")" = 1 ]
+	[ "$(cat "$dir/fstab")" = text ]
+	rm "$dir/fstab"
+	umount "$dir"
+	kill "$pid"
+	until_true 60 dead "$pid"
+	cp "$tap_tmp/fstab" /etc/fstab
+	"$supervise" start
+	mount -t nexusfs root "$dir"
+}
+
 # Somebody writes all the time and somebody tries to unload all the time.
 test_under_io() {
 	need
