@@ -252,9 +252,31 @@ static int set_value(struct config *cfg, const struct setting *s, const char *va
 	}
 }
 
+/* What else a value that was just set has to be; NULL when it is. */
+static const char *broken_rule(const struct config *cfg, const struct setting *s)
+{
+	switch (s->offset) {
+	case F(session):
+		return nexus_label_ok(cfg->session, strlen(cfg->session)) ? NULL :
+			"must have 1 to 63 of a-z 0-9 -, not beginning with -";
+	case F(data_dir):
+		return cfg->data_dir[0] == '/' ? NULL : "must begin with /";
+	case F(content):
+		return content_spec_ok(cfg->content) ? NULL :
+			"must be none, or test:/DIRECTORY for tests";
+	case F(segment_size):
+		return cfg->segment_size % NEXUS_BLOCK_SIZE ? "must be a multiple of 4096" : NULL;
+	case F(pack_size):
+		return cfg->pack_size % NEXUS_BLOCK_SIZE ? "must be a multiple of 4096" : NULL;
+	default:
+		return NULL;
+	}
+}
+
 int config_set(struct config *cfg, const char *key, const char *value,
 	       const char *where, struct errline *err)
 {
+	const char *rule;
 	size_t i;
 
 	for (i = 0; i < NSETTINGS; i++) {
@@ -262,7 +284,9 @@ int config_set(struct config *cfg, const char *key, const char *value,
 			continue;
 		if (set_value(cfg, &settings[i], value))
 			return bad_value(&settings[i], value, where, err);
-		return 0;
+		rule = broken_rule(cfg, &settings[i]);
+		return rule ? err_set(err, -EINVAL, "%s: %s is \"%s\"; it %s", where, key, value,
+				      rule) : 0;
 	}
 	return err_set(err, -EINVAL, "%s: there is no setting \"%s\"", where, key);
 }
@@ -425,21 +449,6 @@ int config_file(struct config *cfg, const char *path, struct errline *err)
 
 int config_check(struct config *cfg, struct errline *err)
 {
-	if (!nexus_label_ok(cfg->session, strlen(cfg->session)))
-		return err_set(err, -EINVAL,
-			       "session \"%s\": 1 to 63 of a-z 0-9 -, not beginning with -",
-			       cfg->session);
-	if (cfg->data_dir[0] != '/')
-		return err_set(err, -EINVAL, "data_dir \"%s\" must begin with /",
-			       cfg->data_dir);
-	if (!content_spec_ok(cfg->content))
-		return err_set(err, -EINVAL,
-			       "content \"%s\": there are none, and test:/DIRECTORY for tests",
-			       cfg->content);
-	if (cfg->segment_size % NEXUS_BLOCK_SIZE || cfg->pack_size % NEXUS_BLOCK_SIZE)
-		return err_set(err, -EINVAL,
-			       "segment_size and pack_size must be multiples of %u",
-			       NEXUS_BLOCK_SIZE);
 	if (cfg->fold_size > cfg->memtable_limit / 2)
 		return err_set(err, -EINVAL,
 			       "fold_size (%llu) may be half of memtable_limit (%llu) at most",
