@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* nexusctl zone create, list, info, upgrade. */
 #include <inttypes.h>
+#include <string.h>
 
 #include "nexusctl.h"
 
@@ -100,14 +101,28 @@ static int print_one(void *arg, const struct nexus_zone *zone)
 	return 0;
 }
 
+struct created {
+	struct ctl *ctl;
+	char prefix[80];	/* "SESSION:" of a helper that is not the default one */
+};
+
+static int note_session(void *arg, const struct nexus_status *status)
+{
+	struct created *created = arg;
+
+	if (status->session && strcmp(status->session, "default") != 0)
+		snprintf(created->prefix, sizeof(created->prefix), "%s:", status->session);
+	return 0;
+}
+
 static int print_created(void *arg, const struct nexus_zone *zone)
 {
-	const struct ctl *ctl = arg;
+	struct created *created = arg;
 
-	if (ctl->json)
-		return print_one(arg, zone);
-	printf("zone %s created in %s; mount it with: mount -t nexusfs %s DIR\n",
-	       zone->name, zone->data_dir, zone->name);
+	if (created->ctl->json)
+		return print_one(created->ctl, zone);
+	printf("zone %s created in %s; mount it with: mount -t nexusfs %s%s DIR\n",
+	       zone->name, zone->data_dir, created->prefix, zone->name);
 	return 0;
 }
 
@@ -138,10 +153,14 @@ static int print_row(void *arg, const struct nexus_zone *zone)
 
 int cmd_zone_create(struct ctl *ctl)
 {
+	struct created created = { .ctl = ctl };
+
 	if (ctl_connect(ctl))
 		return EXIT_FAILED;
+	/* Without an answer the hint is shorter. */
+	nexus_status(ctl->client, note_session, &created);
 	if (nexus_zone_create(ctl->client, ctl->args[0], ctl->store,
-			      ctl->options, ctl->n_options, print_created, ctl))
+			      ctl->options, ctl->n_options, print_created, &created))
 		return ctl_failed(ctl);
 	return EXIT_OK;
 }

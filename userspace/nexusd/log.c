@@ -51,11 +51,14 @@ bool log_enabled(enum log_level level)
 static bool to_journal(void)
 {
 	const char *stream = getenv("JOURNAL_STREAM");
-	unsigned long long dev, ino;
+	unsigned long long dev;
 	struct stat st;
+	char *rest;
 
-	return stream && sscanf(stream, "%llu:%llu", &dev, &ino) == 2 &&
-	       !fstat(STDERR_FILENO, &st) && st.st_dev == dev && st.st_ino == ino;
+	if (!stream || fstat(STDERR_FILENO, &st))
+		return false;
+	dev = strtoull(stream, &rest, 10);
+	return *rest == ':' && st.st_dev == dev && st.st_ino == strtoull(rest + 1, NULL, 10);
 }
 
 /* The journal knows time and name itself and wants the level. */
