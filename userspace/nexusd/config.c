@@ -61,6 +61,9 @@ static const struct setting settings[] = {
 	{ "content",		KIND_STRING,	F(content), 1, S(content) },
 	{ "fetch_limit",	KIND_SIZE,	F(fetch_limit), 1u << 20, 1ull << 40 },
 	{ "fetch_ahead",	KIND_SIZE,	F(fetch_ahead), 0, 1ull << 30 },
+	{ "services_dir",	KIND_STRING,	F(services_dir), 1, S(services_dir) },
+	{ "service_timeout",	KIND_UINT,	F(service_timeout), 1, 3600 },
+	{ "service_quarantine",	KIND_BOOL,	F(service_quarantine), 0, 0 },
 	{ "allow_any_host",	KIND_BOOL,	F(allow_any_host), 0, 0 },
 	{ "lock_memory",	KIND_BOOL,	F(lock_memory), 0, 0 },
 };
@@ -90,6 +93,9 @@ void config_defaults(struct config *cfg)
 	cfg->scrub_rate = 16u << 20;
 	cfg->compact_rate = 32u << 20;
 	strcpy(cfg->content, "none");
+	strcpy(cfg->services_dir, NEXUS_SERVICES_DIR);
+	cfg->service_timeout = 10;
+	cfg->service_quarantine = true;
 	cfg->fetch_limit = 64u << 20;
 	cfg->fetch_ahead = 4u << 20;
 }
@@ -400,6 +406,9 @@ int config_check(struct config *cfg, struct errline *err)
 	if (cfg->data_dir[0] != '/')
 		return err_set(err, -EINVAL, "data_dir \"%s\" must begin with /",
 			       cfg->data_dir);
+	if (cfg->services_dir[0] != '/')
+		return err_set(err, -EINVAL, "services_dir \"%s\" must begin with /",
+			       cfg->services_dir);
 	if (!content_spec_ok(cfg->content))
 		return err_set(err, -EINVAL,
 			       "content \"%s\": there are none, and test:/DIRECTORY for tests",
