@@ -121,6 +121,27 @@ else
 	bad=1
 fi
 expect "scrub of a zone that is not mounted" 1 "" "zone nope is not mounted" scrub status nope
+expect "no services" 0 "" "no services" service list
+json "no services as JSON" "d == []" service list
+expect "graph of nothing" 0 "" "no services" service graph
+expect "load, none of that name" 1 "" "there is no service nope" service load nope
+expect "load, nothing named" 2 "" "missing argument" service load
+expect "load" 0 "^service echo loaded$" "" service load chat echo
+expect "load again" 1 "" "service chat is loaded already" service load chat echo
+expect "services" 0 "^echo  *1.0  *quarantined  *1099511627776  *2  *2$" "" service list
+json "services as JSON" "[s['name'] for s in d] == ['echo', 'chat'] and d[0]['holders'][1] == 'somebody \"else\"' and d[1]['needs'] == [{'protocol': 'nexus.echo', 'min_version': 3}] and d[1]['reason'] is None" service list
+expect "service info" 0 "^held by:   service chat$" "" service info echo
+json "service info as JSON" "len(d) == 1 and d[0]['state'] == 'quarantined' and d[0]['calls_running'] == 1" service info echo
+expect "service info of none" 1 "" "service nope is not loaded" service info nope
+expect "service info of none as JSON" 1 "" "service nope is not loaded" --json service info nope
+expect "graph" 0 "^  -> echo (nexus.echo, version 3 at least)$" "" service graph
+json "graph as JSON" "d == {'services': ['echo', 'chat'], 'edges': [{'from': 'chat', 'to': 'echo', 'protocol': 'nexus.echo', 'min_version': 3}]}" service graph
+expect "swap" 0 "^service echo swapped$" "" service swap echo
+json "swap as JSON" "d == {'swapped': ['echo']}" service swap echo
+expect "unload what is in use" 1 "" "service chat needs nexus.echo" service unload echo
+expect "unload" 0 "^service chat unloaded$" "" service unload chat
+expect "unload again" 1 "" "service chat is not loaded" service unload chat
+expect "swap none" 1 "" "is not loaded" service swap echo
 expect "version" 0 "1.2.3-test, channel 4, format 5" "" version
 json "version as JSON" "d['helper']['abi'] == 4 and d['tool']" version
 expect "help" 0 "exit status" "" help

@@ -6,6 +6,10 @@ _nexusctl_zones() {
 	nexusctl "${socket[@]}" zone list 2>/dev/null | sed '1d; s/ .*//'
 }
 
+_nexusctl_services() {
+	nexusctl "${socket[@]}" service list 2>/dev/null | sed '1d; s/ .*//'
+}
+
 _nexusctl() {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
 	local words=() socket=() i word
@@ -46,7 +50,7 @@ _nexusctl() {
 
 	local choices
 	case "${words[*]}" in
-	'') choices='status zone pack scrub quota pipe stream lock lease dump load stats version help --socket --json --help --version' ;;
+	'') choices='status zone pack scrub service quota pipe stream lock lease dump load stats version help --socket --json --help --version' ;;
 	zone) choices='create list info upgrade' ;;
 	'zone create') choices='--store --option --endpoint --region --profile --socket --json' ;;
 	'zone create '*) choices='--store --option --endpoint --region --profile --socket --json' ;;
@@ -57,6 +61,8 @@ _nexusctl() {
 	'pack compact') choices="$(_nexusctl_zones) --all --socket --json" ;;
 	'pack compact '*) choices='--all --socket --json' ;;
 	'pack evict') choices="$(_nexusctl_zones) --socket --json" ;;
+	service) choices='load unload swap list info graph' ;;
+	'service unload'* | 'service swap' | 'service info') choices="$(_nexusctl_services) --socket --json" ;;
 	'pack list' | 'pack verify') choices="$(_nexusctl_zones) --data-dir --config --wait --socket --json" ;;
 	quota) choices='list get set clear' ;;
 	'quota set') choices="$(_nexusctl_zones) --user --group --project --zone --blocks --inodes --grace --socket" ;;

@@ -93,6 +93,11 @@ void json_number(struct json *json, const char *key, uint64_t value);
 /** json_bool() - true or false */
 void json_bool(struct json *json, const char *key, bool value);
 
+/* time.c */
+
+/** local_time() - seconds since 1970 as local time, 0 as "never" */
+void local_time(char text[32], uint64_t s);
+
 /* pipe.c */
 
 /** base64() - @len bytes as text, in room for @len / 3 * 4 + 5 */
@@ -161,6 +166,12 @@ int cmd_quota_clear(struct ctl *ctl);
 int cmd_scrub_start(struct ctl *ctl);
 int cmd_scrub_status(struct ctl *ctl);
 int cmd_scrub_stop(struct ctl *ctl);
+int cmd_service_graph(struct ctl *ctl);
+int cmd_service_info(struct ctl *ctl);
+int cmd_service_list(struct ctl *ctl);
+int cmd_service_load(struct ctl *ctl);
+int cmd_service_swap(struct ctl *ctl);
+int cmd_service_unload(struct ctl *ctl);
 int cmd_stream_append(struct ctl *ctl);
 int cmd_stream_create(struct ctl *ctl);
 int cmd_stream_stat(struct ctl *ctl);

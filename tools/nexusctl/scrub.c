@@ -1,18 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* nexusctl scrub: the regular check of mounted zones. */
 #include <inttypes.h>
-#include <time.h>
 
 #include "nexusctl.h"
-
-static void when(char text[32], uint64_t s)
-{
-	time_t t = (time_t)s;
-	struct tm tm;
-
-	if (!s || !localtime_r(&t, &tm) || !strftime(text, 32, "%Y-%m-%d %H:%M:%S", &tm))
-		snprintf(text, 32, "never");
-}
 
 static void run_json(struct json *json, const char *key, const struct nexus_scrub_run *run)
 {
@@ -29,8 +19,8 @@ static void print_run(const char *name, const struct nexus_scrub_run *run)
 {
 	char begun[32], ended[32];
 
-	when(begun, run->begun);
-	when(ended, run->ended);
+	local_time(begun, run->begun);
+	local_time(ended, run->ended);
 	printf("%s: begun %s", name, begun);
 	if (run->ended)
 		printf(", ended %s", ended);
@@ -52,7 +42,7 @@ static int print(const struct ctl *ctl, const struct nexus_scrub *s)
 		json_number(&json, "due", s->due);
 		json_close(&json, '}');
 	} else {
-		when(due, s->due);
+		local_time(due, s->due);
 		if (s->running)
 			print_run("running", &s->run);
 		else if (s->run.begun && s->run.begun != s->last.begun)

@@ -61,6 +61,9 @@ static const struct setting settings[] = {
 	{ "content",		KIND_STRING,	F(content), 1, S(content) },
 	{ "fetch_limit",	KIND_SIZE,	F(fetch_limit), 1u << 20, 1ull << 40 },
 	{ "fetch_ahead",	KIND_SIZE,	F(fetch_ahead), 0, 1ull << 30 },
+	{ "services_dir",	KIND_STRING,	F(services_dir), 1, S(services_dir) },
+	{ "service_timeout",	KIND_UINT,	F(service_timeout), 1, 3600 },
+	{ "service_quarantine",	KIND_BOOL,	F(service_quarantine), 0, 0 },
 	{ "allow_any_host",	KIND_BOOL,	F(allow_any_host), 0, 0 },
 	{ "lock_memory",	KIND_BOOL,	F(lock_memory), 0, 0 },
 };
@@ -90,6 +93,9 @@ void config_defaults(struct config *cfg)
 	cfg->scrub_rate = 16u << 20;
 	cfg->compact_rate = 32u << 20;
 	strcpy(cfg->content, "none");
+	strcpy(cfg->services_dir, NEXUS_SERVICES_DIR);
+	cfg->service_timeout = 10;
+	cfg->service_quarantine = true;
 	cfg->fetch_limit = 64u << 20;
 	cfg->fetch_ahead = 4u << 20;
 }
@@ -261,6 +267,8 @@ static const char *broken_rule(const struct config *cfg, const struct setting *s
 			"must have 1 to 63 of a-z 0-9 -, not beginning with -";
 	case F(data_dir):
 		return cfg->data_dir[0] == '/' ? NULL : "must begin with /";
+	case F(services_dir):
+		return cfg->services_dir[0] == '/' ? NULL : "must begin with /";
 	case F(content):
 		return content_spec_ok(cfg->content) ? NULL :
 			"must be none, or test:/DIRECTORY for tests";

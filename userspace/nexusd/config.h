@@ -42,6 +42,9 @@ struct config {
 	__u64 fetch_limit;		/* bytes of a zone in flight */
 	__u64 fetch_ahead;		/* bytes, of who reads on */
 	__u64 compact_rate;		/* bytes a second; 0: nothing unless asked for */
+	char services_dir[PATH_MAX];	/* objects of services */
+	__u32 service_timeout;		/* seconds a call into one may take */
+	bool service_quarantine;	/* of those that take longer */
 	bool allow_any_host;
 	bool lock_memory;
 };

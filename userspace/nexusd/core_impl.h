@@ -28,6 +28,14 @@ int core_quota_set(void *ctx, const char *zone, const struct control_quota *quot
 		   struct control_err *err);
 int core_quota_grace(void *ctx, const char *zone, uint32_t kind, uint64_t inodes,
 		     uint64_t blocks, struct control_err *err);
+int core_service_list(void *ctx, const char *name, control_service_fn fn, void *arg,
+		      struct control_err *err);
+int core_service_load(void *ctx, const char *const *names, size_t n,
+		      const struct control_caller *caller, struct control_err *err);
+int core_service_swap(void *ctx, const char *name, const struct control_caller *caller,
+		      struct control_err *err);
+int core_service_unload(void *ctx, const char *name, const struct control_caller *caller,
+			struct control_err *err);
 int core_stats(void *ctx, control_stat_fn fn, void *arg, struct control_err *err);
 int core_status(void *ctx, struct control_status *status, struct control_err *err);
 int core_version(void *ctx, struct control_version *version, struct control_err *err);

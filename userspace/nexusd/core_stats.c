@@ -12,6 +12,7 @@
 #include "fetch.h"
 #include "genl.h"
 #include "helper.h"
+#include "service.h"
 #include "stats.h"
 #include "zone.h"
 
@@ -50,6 +51,31 @@ static int helper_stats(control_stat_fn fn, void *arg)
 		};
 
 		ret = fn(arg, &st);
+	}
+	return ret;
+}
+
+static int services_stats(struct helper *h, control_stat_fn fn, void *arg)
+{
+	struct registry_counts counts;
+	struct control_stat gauges[] = {
+		{ .name = "nexus_helper_services", .help = "services loaded" },
+		{ .name = "nexus_helper_services_quarantined",
+		  .help = "objects of services that are mapped because a call has not returned" },
+		{ .name = "nexus_helper_service_threads", .help = "threads that run calls into services" },
+	};
+	size_t i;
+	int ret = 0;
+
+	if (!h->services)
+		return 0;
+	registry_counts(h->services, &counts);
+	gauges[0].value = counts.loaded;
+	gauges[1].value = counts.quarantined;
+	gauges[2].value = counts.threads;
+	for (i = 0; i < sizeof(gauges) / sizeof(gauges[0]) && !ret; i++) {
+		gauges[i].type = CONTROL_STAT_GAUGE;
+		ret = fn(arg, &gauges[i]);
 	}
 	return ret;
 }
@@ -162,6 +188,8 @@ int core_stats(void *ctx, control_stat_fn fn, void *arg, struct control_err *err
 	int ret;
 
 	ret = helper_stats(fn, arg);
+	if (!ret)
+		ret = services_stats(ctx, fn, arg);
 	if (!ret)
 		ret = zones_stats(ctx, fn, arg);
 	if (ret)

@@ -14,6 +14,7 @@
 
 struct zone;
 struct queue;
+struct registry;
 
 /* A name that is in use: being opened, open, or being closed. */
 struct zone_slot {
@@ -26,6 +27,7 @@ struct helper {
 	struct config cfg;
 	struct chan chan;
 	struct workers *workers;
+	struct registry *services;	/* or NULL; the filesystem does not ask */
 	struct workers *fetchers;	/* for what waits for content from elsewhere */
 	struct queue **queues;
 	u32 nqueues;

@@ -21,6 +21,7 @@
 #include "helper.h"
 #include "notify.h"
 #include "rpc.h"
+#include "service.h"
 #include "store.h"
 
 #define RETRY_MS	500	/* looking for the device */
@@ -66,6 +67,8 @@ static const struct option long_options[] = {
 };
 
 #define SHORT_OPTIONS	"c:s:d:S:o:l:DfVh"
+
+#define TRY_WORD	"--try-service"	/* not for people: see service_trial.c */
 
 /* What is needed before the file is read. */
 static int parse_early(int argc, char **argv, struct options *opt)
@@ -164,15 +167,49 @@ static int load_config(int argc, char **argv, const struct options *opt,
 
 /* ---- the process ---------------------------------------------------------------- */
 
-/* A disk error under the index comes as this; say so instead of just dying. */
-static void on_sigbus(int sig)
+static void say(const char *text)
 {
-	static const char line[] = "nexusd: the index cannot be read from disk (SIGBUS)\n";
-
-	if (write(STDERR_FILENO, line, sizeof(line) - 1) < 0)
+	if (write(STDERR_FILENO, text, strlen(text)) < 0)
 		_exit(1);
-	signal(sig, SIG_DFL);
-	raise(sig);
+}
+
+/*
+ * The memory of a process that did this is not to be trusted any more, so it
+ * ends, and the next one begins without services.  A word on who it was: a service,
+ * or a disk error under the index, which comes as SIGBUS.
+ */
+static struct sigaction old_fatal[NSIG];
+
+static void on_fatal(int sig, siginfo_t *info, void *context)
+{
+	const char *name, *op, *owner;
+
+	if (service_current(&name, &op, &owner)) {
+		say("nexusd: service ");
+		say(name);
+		say(" crashed in ");
+		say(op);
+		say(", called by ");
+		say(owner);
+		say("\n");
+	} else if (sig == SIGBUS) {
+		say("nexusd: the index cannot be read from disk (SIGBUS)\n");
+	}
+	(void)context;
+	/* A fault comes again, to whom it would have come; what was sent does not. */
+	sigaction(sig, &old_fatal[sig], NULL);
+	if (info->si_code <= 0)
+		raise(sig);
+}
+
+static void catch_fatal(void)
+{
+	static const int fatal[] = { SIGBUS, SIGSEGV, SIGILL, SIGFPE, SIGABRT };
+	struct sigaction sa = { .sa_sigaction = on_fatal, .sa_flags = SA_SIGINFO };
+	size_t i;
+
+	for (i = 0; i < sizeof(fatal) / sizeof(fatal[0]); i++)
+		sigaction(fatal[i], &sa, &old_fatal[fatal[i]]);
 }
 
 /* The kernel may wait for us while it needs memory: best effort, all of it. */
@@ -193,7 +230,20 @@ static void harden(const struct config *cfg)
 	if (cfg->lock_memory && mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT))
 		log_warn("memory cannot be locked: %s", strerror(errno));
 	signal(SIGPIPE, SIG_IGN);
-	signal(SIGBUS, on_sigbus);
+	catch_fatal();
+}
+
+static struct registry *make_registry(const struct config *cfg)
+{
+	static char *trial[] = { (char *)"/proc/self/exe", (char *)TRY_WORD, NULL };
+	struct registry_opts opts = {
+		.dir = cfg->services_dir,
+		.timeout_ms = cfg->service_timeout * 1000,
+		.quarantine = cfg->service_quarantine,
+		.trial = trial,
+	};
+
+	return registry_new(&opts);
 }
 
 static int block_signals(void)
@@ -318,9 +368,14 @@ static int run(struct helper *h, const struct options *opt, int sigfd)
 	pthread_t thread;
 	int ret;
 
-	services = control_services(&core_ops, h);
-	if (!services)
+	h->services = make_registry(&h->cfg);
+	if (!h->services)
 		return -ENOMEM;
+	services = control_services(&core_ops, h);
+	if (!services) {
+		ret = -ENOMEM;
+		goto free_registry;
+	}
 	make_socket_dir(h->cfg.socket);
 	server = rpc_server_new(h->cfg.socket, services, &ropts, &ret);
 	if (!server) {
@@ -343,13 +398,18 @@ static int run(struct helper *h, const struct options *opt, int sigfd)
 		log_warn("metastore %s keeps nothing when nexusd ends", h->cfg.metastore->name);
 	ret = main_loop(h, sigfd);
 	notify("STOPPING=1");
+	/* The filesystem first: it does not wait for a service. */
 	session_end(h);
+	registry_end(h->services);
 	rpc_server_stop(server);
 	pthread_join(thread, NULL);
 free_server:
 	rpc_server_free(server);
 free_services:
 	control_services_free(services);
+free_registry:
+	registry_free(h->services);
+	h->services = NULL;
 	return ret;
 }
 
@@ -361,6 +421,8 @@ int main(int argc, char **argv)
 	char buf[128];
 	int ret, sigfd;
 
+	if (argc == 3 && !strcmp(argv[1], TRY_WORD))
+		return service_trial_main(argc - 2, argv + 2);
 	ret = parse_early(argc, argv, &opt);
 	if (ret)
 		return ret > 0 ? 0 : 2;

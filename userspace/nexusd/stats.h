@@ -36,7 +36,15 @@
 	X(fetched_bytes,	"bytes fetched") \
 	X(fetch_shared,		"times a piece was waited for that somebody else was fetching") \
 	X(fetch_errors,		"times what was fetched was short, damaged or not to be had") \
-	X(evicted_bytes,	"bytes given back to the host that are held elsewhere")
+	X(evicted_bytes,	"bytes given back to the host that are held elsewhere") \
+	X(service_loads,	"services loaded") \
+	X(service_unloads,	"services unloaded") \
+	X(service_swaps,	"services replaced by another build") \
+	X(service_refusals,	"times loading, unloading or swapping one was refused") \
+	X(service_calls,	"calls into services") \
+	X(service_overruns,	"calls that did not return in their time") \
+	X(service_quarantines,	"services quarantined") \
+	X(service_leaks,	"references that services did not give back")
 
 enum stats_counter {
 #define X(name, help) STATS_##name,

@@ -319,6 +319,77 @@ static int scrub(void *ctx, const char *zone, enum control_scrub_do what,
 	return 0;
 }
 
+/* There are two services, and they come and go together. */
+static int service_load(void *ctx, const char *const *names, size_t n,
+			const struct control_caller *caller, struct control_err *err)
+{
+	struct fake *fake = ctx;
+
+	atomic_fetch_add(&fake->calls, 1);
+	if (n != 2 || strcmp(names[0], "chat") || strcmp(names[1], "echo"))
+		return control_err(err, -ENOENT, "there is no service %s", names[0]);
+	if (caller->uid != geteuid() || caller->pid <= 0)
+		return control_err(err, -EBADE, "uid %u, pid %d is not who called",
+				   caller->uid, caller->pid);
+	if (atomic_exchange(&fake->services, 1))
+		return control_err(err, -EEXIST, "service chat is loaded already");
+	return 0;
+}
+
+static int service_unload(void *ctx, const char *name, const struct control_caller *caller,
+			  struct control_err *err)
+{
+	struct fake *fake = ctx;
+
+	(void)caller;
+	atomic_fetch_add(&fake->calls, 1);
+	if (!atomic_load(&fake->services))
+		return control_err(err, -ENOENT, "service %s is not loaded", name);
+	if (strcmp(name, "chat"))
+		return control_err(err, -EBUSY, "service %s is in use: service chat needs nexus.echo",
+				   name);
+	atomic_store(&fake->services, 0);
+	return 0;
+}
+
+static int service_swap(void *ctx, const char *name, const struct control_caller *caller,
+			struct control_err *err)
+{
+	struct fake *fake = ctx;
+
+	(void)caller;
+	atomic_fetch_add(&fake->calls, 1);
+	if (!atomic_load(&fake->services))
+		return control_err(err, -ENOENT, "service %s is not loaded", name);
+	return 0;
+}
+
+static int service_list(void *ctx, const char *name, control_service_fn fn, void *arg,
+			struct control_err *err)
+{
+	static const struct control_protocol protocol = { "nexus.echo", 3 };
+	static const char *const holders[] = { "service chat", "somebody \"else\"" };
+	static const struct control_service all[] = {
+		{ .name = "echo", .version = "1.0", .state = CONTROL_SERVICE_QUARANTINED,
+		  .reason = "echo, called by service chat, did not return", .mapped = true,
+		  .provides = &protocol, .nprovides = 1, .holders = holders, .nholders = 2,
+		  .calls_running = 1, .calls = 1ull << 40, .overruns = 2, .loaded = 1700000000,
+		  .uid = 4294967294u },
+		{ .name = "chat", .version = "2", .state = CONTROL_SERVICE_ACTIVE, .reason = "",
+		  .mapped = true, .needs = &protocol, .nneeds = 1, .loaded = 1700000001 },
+	};
+	struct fake *fake = ctx;
+	size_t i, n = atomic_load(&fake->services) ? 2 : 0, seen = 0;
+	int ret = 0;
+
+	for (i = 0; i < n && !ret; i++)
+		if (!name || !strcmp(name, all[i].name)) {
+			ret = fn(arg, &all[i]);
+			seen++;
+		}
+	return name && !seen ? control_err(err, -ENOENT, "service %s is not loaded", name) : ret;
+}
+
 static int stats(void *ctx, control_stat_fn fn, void *arg,
 		 struct control_err *err)
 {
@@ -387,6 +458,10 @@ const struct control_ops fake_ops = {
 	.pack_compact = pack_compact,
 	.pack_evict = pack_evict,
 	.scrub = scrub,
+	.service_load = service_load,
+	.service_unload = service_unload,
+	.service_swap = service_swap,
+	.service_list = service_list,
 	.stats = stats,
 	.status = status,
 	.version = version,

@@ -20,6 +20,7 @@ struct fake {
 	atomic_int packs;		/* of the zone "packs"; 3 at first */
 	struct control_quota quota;	/* set last */
 	atomic_int scrubbing;		/* the zone "packs" is */
+	atomic_int services;		/* loaded: "chat" and "echo" */
 	atomic_int calls;		/* of anything */
 	char last_options[512];		/* of the last create: k=v,k=v */
 };

@@ -136,6 +136,65 @@ static void scrub(void **state)
 	assert_int_equal(nexus_scrub_status(b->client, "\xff", &s), -EILSEQ);
 }
 
+static int check_service(void *arg, const struct nexus_service_status *s)
+{
+	int *n = arg;
+
+	if (!strcmp(s->name, "chat")) {
+		assert_int_equal(s->state, NEXUS_SERVICE_ACTIVE);
+		assert_int_equal(s->n_needs, 1);
+		assert_string_equal(s->needs[0].name, "nexus.echo");
+		assert_int_equal(s->needs[0].version, 3);
+		assert_int_equal(s->n_provides, 0);
+		*n += 1;
+		return 0;
+	}
+	assert_string_equal(s->name, "echo");
+	assert_string_equal(s->version, "1.0");
+	assert_int_equal(s->state, NEXUS_SERVICE_QUARANTINED);
+	assert_string_equal(s->reason, "echo, called by service chat, did not return");
+	assert_true(s->mapped);
+	assert_int_equal(s->n_provides, 1);
+	assert_string_equal(s->provides[0].name, "nexus.echo");
+	assert_int_equal(s->n_holders, 2);
+	assert_string_equal(s->holders[1], "somebody \"else\"");
+	assert_true(s->calls == 1ull << 40 && s->calls_running == 1 && s->overruns == 2);
+	assert_true(s->loaded == 1700000000 && s->uid == 4294967294u);
+	*n += 10;
+	return 0;
+}
+
+static void services(void **state)
+{
+	const char *names[65] = { "chat", "echo" };
+	struct both *b = *state;
+	int n = 0, i;
+
+	assert_int_equal(nexus_service_list(b->client, check_service, &n), 0);
+	assert_int_equal(n, 0);
+	assert_int_equal(nexus_service_load(b->client, names, 1), -ENOENT);
+	assert_int_equal(nexus_service_load(b->client, names, 2), 0);
+	assert_int_equal(nexus_service_load(b->client, names, 2), -EEXIST);
+	assert_string_equal(nexus_error(b->client), "service chat is loaded already");
+	assert_int_equal(nexus_service_list(b->client, check_service, &n), 0);
+	assert_int_equal(n, 11);
+	assert_int_equal(nexus_service_info(b->client, "echo", check_service, &n), 0);
+	assert_int_equal(n, 21);
+	assert_int_equal(nexus_service_info(b->client, "none", check_service, &n), -ENOENT);
+	assert_int_equal(nexus_service_swap(b->client, "echo"), 0);
+	assert_int_equal(nexus_service_unload(b->client, "echo"), -EBUSY);
+	assert_int_equal(nexus_service_unload(b->client, "chat"), 0);
+	assert_int_equal(nexus_service_unload(b->client, "chat"), -ENOENT);
+	assert_int_equal(nexus_service_swap(b->client, "echo"), -ENOENT);
+	assert_int_equal(nexus_service_unload(b->client, "\xff"), -EILSEQ);
+	names[1] = "\xff";
+	assert_int_equal(nexus_service_load(b->client, names, 2), -EILSEQ);
+	assert_int_equal(nexus_service_load(b->client, names, 0), -EINVAL);
+	for (i = 0; i < 65; i++)
+		names[i] = "echo";
+	assert_int_equal(nexus_service_load(b->client, names, 65), -EINVAL);
+}
+
 static void packs(void **state)
 {
 	const uint64_t two[] = { 1, 1ull << 63 };
@@ -462,6 +521,7 @@ int main(void)
 		TEST(packs),
 		TEST(quotas),
 		TEST(scrub),
+		TEST(services),
 		TEST(errors_keep_their_errno),
 		TEST(the_rest),
 		TEST(time_limit),

@@ -58,6 +58,10 @@ static void call_run(struct pool_job *job, bool cancelled)
 		rpc_dispatch(server->services, &call->peer, call->service,
 			     call->method, call->payload.data,
 			     call->payload.len, &reply);
+		if (call->changes && !call->peer.may_change)
+			server_log(server, RPC_LOG_WARNING, "%s/%s was refused to uid %u, pid %d",
+				   call->service, call->method, (unsigned int)call->peer.uid,
+				   (int)call->peer.pid);
 	}
 	call->out = response_build(call->stream, &reply);
 	rpc_reply_release(&reply);

@@ -85,12 +85,12 @@ int control_handle(void *ctx, const void *data, const struct rpc_peer *peer,
 	struct control_call call = {
 		.ops = c->ops,
 		.core = c->ctx,
+		.caller = { peer->uid, peer->pid },
 		.reply = reply,
 	};
 	ProtobufCMessage *req = NULL;
 	int ret = 0;
 
-	(void)peer;
 	if (!has_op(c->ops, method->op))
 		return rpc_reply_error(reply, -EOPNOTSUPP,
 				       "this helper does not offer the operation");
@@ -356,6 +356,7 @@ static const struct rpc_service service_table[] = {
 	{ "nexus.control.v1.Quotas", control_quota_methods, NULL },
 	{ "nexus.control.v1.Stats", stats_methods, NULL },
 	{ "nexus.control.v1.Session", session_methods, NULL },
+	{ "nexus.service.v1.Services", control_service_methods, NULL },
 	{ NULL, NULL, NULL },
 };
 

@@ -16,8 +16,8 @@
  *  - strings passed in are never NULL, valid UTF-8, and live until the return.
  *  - an operation the table leaves NULL is answered with UNIMPLEMENTED.
  *  - who may call what has been checked before (zone_create, zone_upgrade,
- *    pack_verify, pack_compact, pack_evict, quota_set, quota_grace and scrub, but to look,
- *    need uid 0 or group nexusfs).
+ *    pack_verify, pack_compact, pack_evict, quota_set, quota_grace, service_load,
+ *    service_unload, service_swap and scrub, but to look, need uid 0 or group nexusfs).
  */
 #ifndef NEXUSD_RPC_CONTROL_H
 #define NEXUSD_RPC_CONTROL_H
@@ -180,6 +180,43 @@ struct control_quota {
 	uint64_t inodes_grace, blocks_grace;	/* seconds, of the kind */
 };
 
+/** struct control_caller - who makes a call, for the log */
+struct control_caller {
+	uint32_t uid;
+	int32_t pid;
+};
+
+/** struct control_protocol - a protocol, and its version or the lowest that will do */
+struct control_protocol {
+	const char *name;
+	uint32_t version;
+};
+
+/** enum control_service_state - values are on the wire */
+enum control_service_state {
+	CONTROL_SERVICE_ACTIVE		= 1,
+	CONTROL_SERVICE_STOPPING	= 2,
+	CONTROL_SERVICE_QUARANTINED	= 3,
+};
+
+/** struct control_service - a service that is loaded, or what is left of one */
+struct control_service {
+	const char *name;
+	const char *version;
+	enum control_service_state state;
+	const char *reason;		/* of a quarantine, else "" */
+	bool mapped;
+	const struct control_protocol *provides;
+	size_t nprovides;
+	const struct control_protocol *needs;
+	size_t nneeds;
+	const char *const *holders;	/* of references, one for each */
+	size_t nholders;
+	uint64_t calls_running, calls, overruns;
+	uint64_t loaded;		/* seconds since 1970 */
+	uint32_t uid;			/* who loaded it */
+};
+
 /** enum control_stat_type - as in Prometheus; values are on the wire */
 enum control_stat_type {
 	CONTROL_STAT_COUNTER	= 1,
@@ -253,6 +290,7 @@ struct control_version {
 typedef int (*control_zone_fn)(void *arg, const struct control_zone_info *info);
 typedef int (*control_stat_fn)(void *arg, const struct control_stat *stat);
 typedef int (*control_pack_fn)(void *arg, const struct control_pack *pack);
+typedef int (*control_service_fn)(void *arg, const struct control_service *service);
 typedef int (*control_quota_fn)(void *arg, const struct control_quota *quota);
 typedef int (*control_problem_fn)(void *arg,
 				  const struct control_pack_problem *problem);
@@ -279,6 +317,11 @@ typedef int (*control_problem_fn)(void *arg,
  * @quota_get: fill @quota, whose kind and id say which.
  * @quota_set: set the limits of @quota.
  * @quota_grace: set the grace times of @kind, in seconds; 0: the default.
+ * @service_load: load services, all of @names or none; @caller is for the log.
+ * @service_unload: unload one that nobody uses.
+ * @service_swap: replace one by the build its file has now.
+ * @service_list: call @fn for every service, as zone_list does; @name: only for
+ *	what has that name, NULL for all. @fn must not call back.
  * @stats: call @fn for every counter of helper and module, as zone_list does.
  * @status: the helper and its session; the caller has zeroed @status.
  * @version: versions; the caller has zeroed @version.
@@ -319,6 +362,17 @@ struct control_ops {
 	int (*quota_grace)(void *ctx, const char *zone, uint32_t kind,
 			   uint64_t inodes, uint64_t blocks,
 			   struct control_err *err);
+	int (*service_load)(void *ctx, const char *const *names, size_t n,
+			    const struct control_caller *caller,
+			    struct control_err *err);
+	int (*service_unload)(void *ctx, const char *name,
+			      const struct control_caller *caller,
+			      struct control_err *err);
+	int (*service_swap)(void *ctx, const char *name,
+			    const struct control_caller *caller,
+			    struct control_err *err);
+	int (*service_list)(void *ctx, const char *name, control_service_fn fn,
+			    void *arg, struct control_err *err);
 	int (*stats)(void *ctx, control_stat_fn fn, void *arg,
 		     struct control_err *err);
 	int (*status)(void *ctx, struct control_status *status,

@@ -12,6 +12,7 @@
  * struct control_call - one call of a method, decoded
  * @ops: the core's, of which the method's own is there
  * @core: their first argument
+ * @caller: who calls
  * @req: the request, its strings valid UTF-8; NULL where the method wants none
  * @reply: for control_reply(), or the error
  * @err: the core's line; it belongs to the error that the handler returns
@@ -19,6 +20,7 @@
 struct control_call {
 	const struct control_ops *ops;
 	void *core;
+	struct control_caller caller;
 	const void *req;
 	struct rpc_reply *reply;
 	struct control_err err;
@@ -56,5 +58,6 @@ int control_reply(struct control_call *call, const ProtobufCMessage *msg);
 extern const struct rpc_method control_pack_methods[];
 extern const struct rpc_method control_scrub_methods[];
 extern const struct rpc_method control_quota_methods[];
+extern const struct rpc_method control_service_methods[];
 
 #endif /* NEXUSD_RPC_CONTROL_IMPL_H */

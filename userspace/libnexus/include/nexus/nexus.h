@@ -319,6 +319,81 @@ int nexus_scrub_start(struct nexus_client *client, const char *zone,
 int nexus_scrub_stop(struct nexus_client *client, const char *zone,
 		     struct nexus_scrub *status);
 
+/** enum nexus_service_state - what a service is doing */
+enum nexus_service_state {
+	NEXUS_SERVICE_ACTIVE		= 1,
+	NEXUS_SERVICE_STOPPING		= 2,	/* waits for calls in flight, or is being stopped */
+	NEXUS_SERVICE_QUARANTINED	= 3,	/* a call did not return in its time */
+};
+
+/** struct nexus_service_protocol - a protocol, and its version or the lowest that will do */
+struct nexus_service_protocol {
+	const char *name;
+	uint32_t version;
+};
+
+/** struct nexus_service_status - a service that is loaded, or what is left of one */
+struct nexus_service_status {
+	const char *name;
+	const char *version;
+	enum nexus_service_state state;
+	const char *reason;		/* of a quarantine, else "" */
+	bool mapped;			/* its object is in the helper's memory */
+	const struct nexus_service_protocol *provides;
+	size_t n_provides;
+	const struct nexus_service_protocol *needs;
+	size_t n_needs;
+	const char *const *holders;	/* of references to its protocols, one for each */
+	size_t n_holders;
+	uint64_t calls_running;
+	uint64_t calls;
+	uint64_t overruns;		/* that did not return in their time */
+	uint64_t loaded;		/* seconds since 1970 */
+	uint32_t uid;			/* who loaded it */
+};
+
+/** typedef nexus_service_fn - is given a service; as nexus_zone_fn */
+typedef int (*nexus_service_fn)(void *arg, const struct nexus_service_status *service);
+
+/**
+ * nexus_service_load() - load services into the helper; for root and group nexusfs
+ * @client: the client
+ * @names: of the services; all of them are loaded or none, in the order of their needs
+ * @n: how many
+ *
+ * Services that have just been loaded take up to three times service_timeout of the
+ * helper's settings each: see nexus_set_timeout(). Errors: Documentation/services.
+ */
+int nexus_service_load(struct nexus_client *client, const char *const *names, size_t n);
+
+/**
+ * nexus_service_unload() - unload one; for root and group nexusfs
+ *
+ * -ENOENT when it is not loaded, -EBUSY when others use it; the line names them.
+ */
+int nexus_service_unload(struct nexus_client *client, const char *name);
+
+/**
+ * nexus_service_swap() - replace one by the build its file has now; as nexus_service_load()
+ */
+int nexus_service_swap(struct nexus_client *client, const char *name);
+
+/**
+ * nexus_service_list() - all services, those behind that need others
+ * @client: the client
+ * @fn: is given each
+ * @arg: first argument of @fn
+ */
+int nexus_service_list(struct nexus_client *client, nexus_service_fn fn, void *arg);
+
+/**
+ * nexus_service_info() - one service, and what is on its way out of it
+ *
+ * As nexus_service_list(); -ENOENT when there is nothing of that name.
+ */
+int nexus_service_info(struct nexus_client *client, const char *name,
+		       nexus_service_fn fn, void *arg);
+
 /** enum nexus_quota_kind - whose a quota is */
 enum nexus_quota_kind {
 	NEXUS_QUOTA_OF_ZONE	= 0,

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+/* References to protocols, and what the helper offers to services. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "service_impl.h"
+#include "stats.h"
+
+static struct service *find_provider(struct registry *r, const char *protocol, uint32_t min_version)
+{
+	const struct nexus_protocol *p;
+	struct service *s;
+
+	for (s = r->services; s; s = s->next) {
+		p = s->cur && !s->stopping ? desc_find(s->cur->object.desc, protocol) : NULL;
+		if (p)
+			return p->version >= min_version ? s : NULL;
+	}
+	return NULL;
+}
+
+int ref_new(struct registry *r, struct nexus_service *owner, const char *holder,
+	    const char *protocol, uint32_t min_version, struct nexus_ref **ref)
+{
+	struct service *s = find_provider(r, protocol, min_version);
+	struct nexus_ref *ref_made;
+
+	if (!s)
+		return -ENOENT;
+	ref_made = calloc(1, sizeof(*ref_made));
+	if (!ref_made)
+		return -ENOMEM;
+	ref_made->service = s;
+	ref_made->owner = owner;
+	snprintf(ref_made->holder, sizeof(ref_made->holder), "%s", holder);
+	snprintf(ref_made->protocol, sizeof(ref_made->protocol), "%s", protocol);
+	ref_made->next = s->refs;
+	s->refs = ref_made;
+	*ref = ref_made;
+	return 0;
+}
+
+int service_get(struct registry *r, const char *holder, const char *protocol,
+		uint32_t min_version, struct nexus_ref **ref)
+{
+	int ret;
+
+	pthread_mutex_lock(&r->lock);
+	ret = ref_new(r, NULL, holder, protocol, min_version, ref);
+	pthread_mutex_unlock(&r->lock);
+	return ret;
+}
+
+void service_put(struct nexus_ref *ref)
+{
+	struct nexus_ref **rp;
+	struct registry *r;
+
+	if (!ref)
+		return;
+	r = ref->service->r;
+	pthread_mutex_lock(&r->lock);
+	for (rp = &ref->service->refs; *rp != ref; rp = &(*rp)->next)
+		;
+	*rp = ref->next;
+	pthread_mutex_unlock(&r->lock);
+	free(ref);
+}
+
+unsigned int refs_drop(struct registry *r, const struct nexus_service *owner)
+{
+	struct nexus_ref **rp, *ref;
+	unsigned int n = 0;
+	struct service *s;
+
+	for (s = r->services; s; s = s->next)
+		for (rp = &s->refs; (ref = *rp);) {
+			if (ref->owner != owner) {
+				rp = &ref->next;
+				continue;
+			}
+			*rp = ref->next;
+			log_warn("service %s has not given its reference to %s of service %s back",
+				 owner->name, ref->protocol, s->name);
+			free(ref);
+			n++;
+		}
+	if (n)
+		stats_add(service_leaks, n);
+	return n;
+}
+
+/* ---- for services ------------------------------------------------------------------ */
+
+static void host_log(struct nexus_service *me, enum nexus_service_level level, const char *line)
+{
+	enum log_level l = LOG_L_DEBUG;
+
+	if (level <= NEXUS_SERVICE_ERROR)
+		l = LOG_L_ERROR;
+	else if (level == NEXUS_SERVICE_WARNING)
+		l = LOG_L_WARNING;
+	else if (level <= NEXUS_SERVICE_INFO)
+		l = LOG_L_INFO;
+	log_line(l, "service %s: %.*s", me->name, (int)strcspn(line, "\n"), line);
+}
+
+static int host_get(struct nexus_service *me, const char *protocol, struct nexus_ref **ref)
+{
+	const struct nexus_need *n = me->object.desc->needs;
+	struct registry *r = me->r;
+	char holder[WHO_MAX];
+	int ret;
+
+	for (; n && n->name; n++)
+		if (!strcmp(n->name, protocol))
+			break;
+	if (!n || !n->name)
+		return -EPERM;
+	snprintf(holder, sizeof(holder), "service %s", me->name);
+	pthread_mutex_lock(&r->lock);
+	ret = me->starting ? ref_new(r, me, holder, protocol, n->min_version, ref) : -EAGAIN;
+	pthread_mutex_unlock(&r->lock);
+	return ret;
+}
+
+const struct nexus_service_host service_host = {
+	.abi = NEXUS_SERVICE_ABI,
+	.trial = false,
+	.log = host_log,
+	.get = host_get,
+	.put = service_put,
+	.args_new = service_args_new,
+	.args_more = service_args_more,
+	.args_free = service_args_free,
+	.call = service_call_op,
+};
