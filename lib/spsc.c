@@ -47,9 +47,10 @@ static int see_head(struct nexus_spsc *r)
 	return 0;
 }
 
-int nexus_spsc_attach(struct nexus_spsc *r, bool produces, struct nexus_spsc_side *mine,
-		      const struct nexus_spsc_side *other, void *data, u64 size,
-		      u64 capacity)
+NEXUS_SPSC_FN int nexus_spsc_attach(struct nexus_spsc *r, bool produces,
+				    struct nexus_spsc_side *mine,
+				    const struct nexus_spsc_side *other, void *data, u64 size,
+				    u64 capacity)
 {
 	u64 at = nexus_load(&mine->at);
 
@@ -91,7 +92,7 @@ static bool has_room(const struct nexus_spsc *r, u32 len)
 		r->capacity - (r->payload - r->seen_payload) >= len;
 }
 
-int nexus_spsc_reserve(struct nexus_spsc *r, u32 len, void **where)
+NEXUS_SPSC_FN int nexus_spsc_reserve(struct nexus_spsc *r, u32 len, void **where)
 {
 	int ret;
 
@@ -113,13 +114,13 @@ int nexus_spsc_reserve(struct nexus_spsc *r, u32 len, void **where)
 	return 0;
 }
 
-void nexus_spsc_commit(struct nexus_spsc *r, u32 len)
+NEXUS_SPSC_FN void nexus_spsc_commit(struct nexus_spsc *r, u32 len)
 {
 	nexus_store((u64 *)here(r), (u64)len);
 	step(r, len);
 }
 
-int nexus_spsc_peek(struct nexus_spsc *r, const void **where, u32 *len)
+NEXUS_SPSC_FN int nexus_spsc_peek(struct nexus_spsc *r, const void **where, u32 *len)
 {
 	const u8 *message = here(r);
 	u64 n;
@@ -148,7 +149,7 @@ int nexus_spsc_peek(struct nexus_spsc *r, const void **where, u32 *len)
 	return 0;
 }
 
-void nexus_spsc_consume(struct nexus_spsc *r)
+NEXUS_SPSC_FN void nexus_spsc_consume(struct nexus_spsc *r)
 {
 	step(r, r->held);
 }
@@ -161,22 +162,22 @@ static void doze(struct nexus_spsc *r, u32 how)
 	nexus_mb();
 }
 
-void nexus_spsc_doze(struct nexus_spsc *r)
+NEXUS_SPSC_FN void nexus_spsc_doze(struct nexus_spsc *r)
 {
 	doze(r, NEXUS_SPSC_DOZES);
 }
 
-void nexus_spsc_doze_lazily(struct nexus_spsc *r)
+NEXUS_SPSC_FN void nexus_spsc_doze_lazily(struct nexus_spsc *r)
 {
 	doze(r, NEXUS_SPSC_DOZES | NEXUS_SPSC_LAZY);
 }
 
-void nexus_spsc_awake(struct nexus_spsc *r)
+NEXUS_SPSC_FN void nexus_spsc_awake(struct nexus_spsc *r)
 {
 	nexus_store(&r->mine->dozes, 0);
 }
 
-bool nexus_spsc_must_wake(struct nexus_spsc *r)
+NEXUS_SPSC_FN bool nexus_spsc_must_wake(struct nexus_spsc *r)
 {
 	u64 dozes;
 	u32 sent;

@@ -35,6 +35,11 @@
 
 #include "sync.h"
 
+/* Who includes spsc.c whole, to have it inlined, says "static inline". */
+#ifndef NEXUS_SPSC_FN
+#define NEXUS_SPSC_FN
+#endif
+
 /* At the start of a page of its own; no line of cache is written for two reasons. */
 struct nexus_spsc_side {
 	u64	at;		/* nexus_spsc_at() of what was sent or consumed */
@@ -68,9 +73,9 @@ struct nexus_spsc {
 	u64	size;		/* bytes of the data, mapped twice */
 	u32	units;		/* the same, in units of 8 */
 	u32	capacity;	/* bytes of payload that may be on their way */
-	u32	pos, payload;	/* mine */
-	u32	seen;		/* the other's position, checked */
-	u32	seen_payload;	/* so, for the producer only */
+	/* Mine, and the other's as checked.  Mine are apart lest compilers add both as a vector. */
+	u32	pos, seen;
+	u32	payload, seen_payload;	/* the other's: for the producer only */
 	u32	held;		/* reserved, or peeked at; 0: nothing */
 	u64	slept;		/* the other's at, when it last dozed */
 	u64	woke;		/* what the other's dozes was when it was woken, if still */
@@ -82,28 +87,29 @@ struct nexus_spsc {
  * Goes on where @mine says.  @size is a power of two, 16 bytes to 1 GiB, and @capacity
  * at most @size - 8.  0 or -EUCLEAN: the two sides do not fit together.
  */
-int nexus_spsc_attach(struct nexus_spsc *r, bool produces, struct nexus_spsc_side *mine,
-		      const struct nexus_spsc_side *other, void *data, u64 size,
-		      u64 capacity);
+NEXUS_SPSC_FN int nexus_spsc_attach(struct nexus_spsc *r, bool produces,
+				    struct nexus_spsc_side *mine,
+				    const struct nexus_spsc_side *other, void *data, u64 size,
+				    u64 capacity);
 
 /*
  * Room for a message of @len in *@where.  -EINVAL: @len is 0; -EMSGSIZE: above the
  * capacity; -EAGAIN: full; -EUCLEAN.
  */
-int nexus_spsc_reserve(struct nexus_spsc *r, u32 len, void **where);
+NEXUS_SPSC_FN int nexus_spsc_reserve(struct nexus_spsc *r, u32 len, void **where);
 /* Sends the first @len bytes, not 0, of what was reserved. */
-void nexus_spsc_commit(struct nexus_spsc *r, u32 len);
+NEXUS_SPSC_FN void nexus_spsc_commit(struct nexus_spsc *r, u32 len);
 
 /* The next message, which stays there: 0, -EAGAIN: there is none; -EUCLEAN. */
-int nexus_spsc_peek(struct nexus_spsc *r, const void **where, u32 *len);
+NEXUS_SPSC_FN int nexus_spsc_peek(struct nexus_spsc *r, const void **where, u32 *len);
 /* The message that was peeked at is done with. */
-void nexus_spsc_consume(struct nexus_spsc *r);
+NEXUS_SPSC_FN void nexus_spsc_consume(struct nexus_spsc *r);
 
-void nexus_spsc_doze(struct nexus_spsc *r);
-void nexus_spsc_doze_lazily(struct nexus_spsc *r);
-void nexus_spsc_awake(struct nexus_spsc *r);
+NEXUS_SPSC_FN void nexus_spsc_doze(struct nexus_spsc *r);
+NEXUS_SPSC_FN void nexus_spsc_doze_lazily(struct nexus_spsc *r);
+NEXUS_SPSC_FN void nexus_spsc_awake(struct nexus_spsc *r);
 /* To be asked after commits and consumes: whether the other has to be woken. */
-bool nexus_spsc_must_wake(struct nexus_spsc *r);
+NEXUS_SPSC_FN bool nexus_spsc_must_wake(struct nexus_spsc *r);
 
 /* What to sleep on, as long as it is what it was before the look that found nothing. */
 static inline const u64 *nexus_spsc_word(const struct nexus_spsc *r)

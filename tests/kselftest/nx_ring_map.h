@@ -8,7 +8,6 @@
 #include <nexus/ring.h>
 
 #define NEXUS_EXPORT
-#include "../../lib/spsc.c"
 #include "../../userspace/libnexus/ring_map.c"
 
 /* Both ends of a new ring, and what it is mapped by. */

@@ -25,11 +25,15 @@ struct place {
 	const char *state;	/* file with "tail: LSN" and "applied: LSN", or NULL */
 };
 
-/* One line of one place.  work() and settle() run in each of @procs processes. */
+/*
+ * One line of one place.  prepare(), which is not timed and after which they wait for each
+ * other, work() and settle() run in each of @procs processes.
+ */
 struct job {
 	const struct place *place;
 	int procs;
 	bool changes;		/* settled when applied */
+	void (*prepare)(const struct job *job, int proc);	/* may be NULL */
 	void (*work)(const struct job *job, int proc);
 	void (*settle)(const struct job *job, int proc);	/* may be NULL */
 	const void *op;

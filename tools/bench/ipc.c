@@ -142,13 +142,25 @@ static void pin(int cpu)
 		die("sched_setaffinity");
 }
 
-static void work(const struct job *job, int proc)
-{
-	struct exchange x = *(const struct exchange *)job->op;
-	const struct line *line = x.line;
-	size_t size = x.there.means->batch * line->size, i;
-	char *buf = malloc(size);
+/* Of a process. */
+static struct exchange x;
+static char *buf;
 
+static void join(struct channel *c, bool sends)
+{
+	if (c->means->join && c->means->join(c, sends))
+		die("join");
+}
+
+static void prepare(const struct job *job, int proc)
+{
+	const struct line *line;
+	size_t size;
+
+	x = *(const struct exchange *)job->op;
+	line = x.line;
+	size = x.there.means->batch * line->size;
+	buf = malloc(size);
 	if (!buf)
 		die("malloc");
 	memset(buf, 'b', size);
@@ -156,6 +168,16 @@ static void work(const struct job *job, int proc)
 	alarm(120);
 	if (line->cpus)
 		pin(proc % line->cpus);
+	join(&x.there, line->receivers ? proc < line->senders : !proc);
+	if (!line->receivers)
+		join(&x.back, proc);
+}
+
+static void work(const struct job *job, int proc)
+{
+	const struct line *line = x.line;
+	size_t i;
+
 	if (line->receivers) {
 		if (proc < line->senders)
 			send_all(&x.there, buf, job->n / (size_t)line->senders);
@@ -187,17 +209,17 @@ static int make(struct channel *c, const struct means *means, const struct line 
 static bool once(const struct line *line, const struct means *means, char **dirs, size_t count,
 		 double *took, const char **why)
 {
-	struct exchange x = { .line = line };
+	struct exchange both = { .line = line };
 	struct place place = { .name = means->name };
-	struct job job = { .place = &place, .procs = line->senders + line->receivers, .work = work,
-			   .op = &x, .n = count };
+	struct job job = { .place = &place, .procs = line->senders + line->receivers,
+			   .prepare = prepare, .work = work, .op = &both, .n = count };
 	uint64_t sum = 0, each = count / (size_t)line->senders;
 	bool good = true;
 	int proc;
 
 	*why = NULL;
-	if (make(&x.there, means, line, dirs) ||
-	    (!line->receivers && make(&x.back, means, line, dirs))) {
+	if (make(&both.there, means, line, dirs) ||
+	    (!line->receivers && make(&both.back, means, line, dirs))) {
 		*why = strerror(errno);
 		good = false;
 	}
@@ -205,15 +227,15 @@ static bool once(const struct line *line, const struct means *means, char **dirs
 		good = time_job(&job, took, took);
 		for (proc = line->senders; proc < job.procs; proc++)
 			sum += sums[proc];
-		if (good && job.procs > line->senders && whole(&x.there) &&
+		if (good && job.procs > line->senders && whole(&both.there) &&
 		    sum != each * (each - 1) / 2 * (uint64_t)line->senders) {
 			*why = "messages lost or received twice";
 			good = false;
 		}
 	}
-	means->close(&x.there);
-	if (x.back.means)
-		means->close(&x.back);
+	means->close(&both.there);
+	if (both.back.means)
+		means->close(&both.back);
 	return good;
 }
 

@@ -19,6 +19,8 @@ struct means {
 	bool bytes;		/* no messages: recv() may give any part of what was sent */
 	unsigned int batch;	/* so many messages at most go with one call */
 	int (*make)(struct channel *c);	/* -1: errno says why it cannot be had */
+	/* In a process, not timed: it will send, or receive.  May be NULL. */
+	int (*join)(struct channel *c, bool sends);
 	/* Of @len bytes, whole messages of channel.size; how many of them, or -1 and errno. */
 	ssize_t (*send)(struct channel *c, const char *buf, size_t len);
 	ssize_t (*recv)(struct channel *c, char *buf, size_t len);

@@ -4,44 +4,35 @@
 #include <errno.h>
 
 #define NEXUS_EXPORT
-#include "lib/spsc.c"
 #include "userspace/libnexus/ring_map.c"
 
 #include "ipc.h"
 
 enum { RX, TX };
 
-/* The process that is the first to use a side has it until it ends. */
-static struct nexus_ring_map *side(struct channel *c, int which)
+/* The process has its side until it ends. */
+static int join(struct channel *c, bool sends)
 {
-	int err = c->map ? 0 : nexus_ring_map_open(c->fd[which], 0, &c->map);
+	int err = nexus_ring_map_open(c->fd[sends ? TX : RX], 0, &c->map);
 
-	if (!err)
-		return c->map;
 	errno = -err;
-	return NULL;
+	return err ? -1 : 0;
 }
 
 static ssize_t put(struct channel *c, const char *buf, size_t len)
 {
-	struct nexus_ring_map *map = side(c, TX);
-	int err;
+	int err = nexus_ring_map_send(c->map, buf, len, NEXUS_RING_FOREVER);
 
-	if (!map)
-		return -1;
-	err = nexus_ring_map_send(map, buf, len, NEXUS_RING_FOREVER);
+	if (!err)
+		return (ssize_t)len;
 	errno = -err;
-	return err ? -1 : (ssize_t)len;
+	return -1;
 }
 
 static ssize_t take(struct channel *c, char *buf, size_t len)
 {
-	struct nexus_ring_map *map = side(c, RX);
-	ssize_t got;
+	ssize_t got = nexus_ring_map_recv(c->map, buf, len, NEXUS_RING_FOREVER);
 
-	if (!map)
-		return -1;
-	got = nexus_ring_map_recv(map, buf, len, NEXUS_RING_FOREVER);
 	if (got >= 0)
 		return got;
 	errno = (int)-got;
@@ -49,5 +40,5 @@ static ssize_t take(struct channel *c, char *buf, size_t len)
 }
 
 const struct means ipc_mapped = {
-	"ring-mapped", false, false, 1, ipc_make_ring, put, take, ipc_shut
+	"ring-mapped", false, false, 1, ipc_make_ring, join, put, take, ipc_shut
 };

@@ -180,14 +180,14 @@ static ssize_t take_batch(struct channel *c, char *buf, size_t len)
 }
 
 static const struct means kernel_means[] = {
-	{ "fifo", true, true, 1, make_fifo, put, take, ipc_shut },
-	{ "fifo-nexusfs", true, true, 1, make_fifo_nexusfs, put, take, ipc_shut },
-	{ "pipe", true, true, 1, make_pipe, put, take, ipc_shut },
-	{ "dgram", true, false, 1, make_dgram, put, take, ipc_shut },
-	{ "seqpacket", true, false, 1, make_seqpacket, put, take, ipc_shut },
-	{ "mqueue", true, false, 1, make_mqueue, put_mqueue, take_mqueue, ipc_shut },
-	{ "ring", true, false, 1, ipc_make_ring, put, take, ipc_shut },
-	{ "ring-batch", true, false, BATCH, ipc_make_ring, put_batch, take_batch, ipc_shut },
+	{ "fifo", true, true, 1, make_fifo, NULL, put, take, ipc_shut },
+	{ "fifo-nexusfs", true, true, 1, make_fifo_nexusfs, NULL, put, take, ipc_shut },
+	{ "pipe", true, true, 1, make_pipe, NULL, put, take, ipc_shut },
+	{ "dgram", true, false, 1, make_dgram, NULL, put, take, ipc_shut },
+	{ "seqpacket", true, false, 1, make_seqpacket, NULL, put, take, ipc_shut },
+	{ "mqueue", true, false, 1, make_mqueue, NULL, put_mqueue, take_mqueue, ipc_shut },
+	{ "ring", true, false, 1, ipc_make_ring, NULL, put, take, ipc_shut },
+	{ "ring-batch", true, false, BATCH, ipc_make_ring, NULL, put_batch, take_batch, ipc_shut },
 };
 
 const struct means * const ipc_means[] = {

@@ -201,5 +201,5 @@ static ssize_t take(struct channel *c, char *buf, size_t room)
 	return publish(c, RX, c->mine + framed(len)) ? -1 : (ssize_t)len;
 }
 
-const struct means ipc_eventfd = { "eventfd", false, false, 1, make, put, take, unmake };
-const struct means ipc_shared = { "shared", false, false, 1, make, put, take, unmake };
+const struct means ipc_eventfd = { "eventfd", false, false, 1, make, NULL, put, take, unmake };
+const struct means ipc_shared = { "shared", false, false, 1, make, NULL, put, take, unmake };

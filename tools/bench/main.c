@@ -106,10 +106,13 @@ static void wait_applied(const char *state)
 	}
 }
 
-static void child(const struct job *job, int proc, int go)
+static void child(const struct job *job, int proc, int ready, int go)
 {
 	char c;
 
+	if (job->prepare)
+		job->prepare(job, proc);
+	close(ready);
 	if (read(go, &c, 1))	/* until the other end is closed */
 		die("start");
 	job->work(job, proc);
@@ -143,23 +146,29 @@ int in_process(void (*fn)(const struct job *job, int proc), const struct job *jo
 
 bool time_job(const struct job *job, double *burst, double *settled)
 {
-	int proc, status, bad = 0, go[2];
+	int proc, status, bad = 0, ready[2], go[2];
 	double from;
+	char c;
 
 	shared->why[0] = '\0';
-	if (pipe(go))
+	if (pipe(ready) || pipe(go))
 		stop("pipe");
 	for (proc = 0; proc < job->procs; proc++) {
 		pid_t pid = fork();
 
 		if (!pid) {
+			close(ready[0]);
 			close(go[1]);
-			child(job, proc, go[0]);
+			child(job, proc, ready[1], go[0]);
 		}
 		if (pid < 0)
 			stop("fork");
 	}
 	close(go[0]);
+	close(ready[1]);
+	if (read(ready[0], &c, 1))	/* until each has closed its own, or is gone */
+		stop("start");
+	close(ready[0]);
 	from = now();
 	close(go[1]);
 	while (wait(&status) > 0)

@@ -13,7 +13,9 @@
 
 #include <nexus/ring.h>
 
-#include "lib/spsc.h"
+/* All of it, so that it is inlined: a message of a few bytes is not much more than a call. */
+#define NEXUS_SPSC_FN	static inline
+#include "lib/spsc.c"
 
 _Static_assert(sizeof(struct nexus_spsc_side) == sizeof(struct nexus_ring_words) &&
 	       offsetof(struct nexus_spsc_side, dozes) == offsetof(struct nexus_ring_words, dozes),
@@ -255,7 +257,7 @@ static int go_on(struct nexus_ring_map *map, int64_t timeout_ms, try_fn try, voi
 	return ret;
 }
 
-static void wake(struct nexus_ring_map *map)
+static inline void wake(struct nexus_ring_map *map)
 {
 	if (nexus_spsc_must_wake(&map->spsc))
 		call(map->fd, NEXUS_IOC_RING_WAKE, NULL);
@@ -293,6 +295,14 @@ NEXUS_EXPORT int nexus_ring_map_reserve(struct nexus_ring_map *map, size_t len, 
 	return ret;
 }
 
+/* Whether there is room and nothing else to do, as is mostly so. */
+static inline bool has_room_at_once(struct nexus_ring_map *map, size_t len, void **where)
+{
+	return map->spsc.produces && !map->dozes && len <= UINT32_MAX &&
+		!status(map, NEXUS_RING_NO_RECEIVER) &&
+		!nexus_spsc_reserve(&map->spsc, (uint32_t)len, where);
+}
+
 NEXUS_EXPORT int nexus_ring_map_commit(struct nexus_ring_map *map, size_t len)
 {
 	if (!map->spsc.produces)
@@ -312,10 +322,13 @@ NEXUS_EXPORT int nexus_ring_map_send(struct nexus_ring_map *map, const void *buf
 				     int64_t timeout_ms)
 {
 	void *where;
-	int ret = nexus_ring_map_reserve(map, len, &where, timeout_ms);
+	int ret;
 
-	if (ret)
-		return ret;
+	if (!has_room_at_once(map, len, &where)) {
+		ret = nexus_ring_map_reserve(map, len, &where, timeout_ms);
+		if (ret)
+			return ret;
+	}
 	memcpy(where, buf, len);
 	nexus_spsc_commit(&map->spsc, (uint32_t)len);
 	wake(map);
@@ -356,6 +369,12 @@ NEXUS_EXPORT ssize_t nexus_ring_map_peek(struct nexus_ring_map *map, const void 
 	return m.len;
 }
 
+/* Whether there is a message and nothing else to do; what there is may be of a sender gone. */
+static inline bool has_message_at_once(struct nexus_ring_map *map, const void **where, uint32_t *len)
+{
+	return !map->spsc.produces && !map->dozes && !nexus_spsc_peek(&map->spsc, where, len);
+}
+
 NEXUS_EXPORT int nexus_ring_map_consume(struct nexus_ring_map *map)
 {
 	if (map->spsc.produces)
@@ -371,14 +390,19 @@ NEXUS_EXPORT ssize_t nexus_ring_map_recv(struct nexus_ring_map *map, void *buf, 
 					 int64_t timeout_ms)
 {
 	const void *where;
-	ssize_t ret = nexus_ring_map_peek(map, &where, timeout_ms);
+	uint32_t got;
+	ssize_t ret;
 
-	if (ret <= 0)
-		return ret;
-	if ((size_t)ret > len)
+	if (!has_message_at_once(map, &where, &got)) {
+		ret = nexus_ring_map_peek(map, &where, timeout_ms);
+		if (ret <= 0)
+			return ret;
+		got = (uint32_t)ret;
+	}
+	if (got > len)
 		return -EMSGSIZE;
-	memcpy(buf, where, (size_t)ret);
+	memcpy(buf, where, got);
 	nexus_spsc_consume(&map->spsc);
 	wake(map);
-	return ret;
+	return got;
 }
