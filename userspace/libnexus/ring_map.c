@@ -15,7 +15,7 @@
 
 /* All of it, so that it is inlined: a message of a few bytes is not much more than a call. */
 #define NEXUS_SPSC_FN	static inline
-#include "lib/spsc.c"
+#include "lib/spsc.c" /* NOLINT(bugprone-suspicious-include) */
 
 _Static_assert(sizeof(struct nexus_spsc_side) == sizeof(struct nexus_ring_words) &&
 	       offsetof(struct nexus_spsc_side, dozes) == offsetof(struct nexus_ring_words, dozes),

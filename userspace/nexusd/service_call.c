@@ -20,7 +20,7 @@
 #include "stats.h"
 
 #define STACK_SIZE	(1u << 20)
-#define IDLE_S		10	/* then a worker without work ends */
+#define IDLE_MS		10000ull	/* then a worker without work ends */
 #define NS_PER_MS	1000000ull
 
 struct call {
@@ -283,7 +283,7 @@ static void *worker_main(void *arg)
 			continue;
 		}
 		if (!r->over && !wait_until(&w->cond, &r->lock,
-					      service_now() + IDLE_S * 1000 * NS_PER_MS))
+					      service_now() + IDLE_MS * NS_PER_MS))
 			continue;
 		if (!w->call)
 			break;
