@@ -357,7 +357,7 @@ static int try_peek(struct nexus_ring_map *map, void *arg)
 NEXUS_EXPORT ssize_t nexus_ring_map_peek(struct nexus_ring_map *map, const void **where,
 					 int64_t timeout_ms)
 {
-	struct message m;
+	struct message m = { NULL, 0 };
 	int ret;
 
 	if (map->spsc.produces)

@@ -516,8 +516,8 @@ static void test_setting(void **state)
 	assert_false(content_spec_ok("tes:/x"));
 	assert_false(content_spec_ok("/somewhere"));
 	assert_false(content_spec_ok(""));
-	strcpy(cfg.content, "s3:/x");
-	assert_int_equal(config_check(&cfg, &err), -EINVAL);
+	assert_int_equal(config_set(&cfg, "content", "test:/x", "here", &err), 0);
+	assert_int_equal(config_set(&cfg, "content", "s3:/x", "here", &err), -EINVAL);
 }
 
 int main(void)
