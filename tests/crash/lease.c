@@ -14,13 +14,10 @@
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <linux/nexusfs_lease.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/ioctl.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "report.h"
@@ -121,19 +118,7 @@ static void record_all(const char *device)
 	if (dir < 0 || open("all", O_RDWR | O_CREAT, 0600) < 0 || fsync(dir))
 		die("all");
 	report("lease ready");
-	for (i = 0; i < WORKERS; i++) {
-		pid_t pid = fork();
-
-		if (pid < 0)
-			die("fork");
-		if (!pid) {
-			prctl(PR_SET_PDEATHSIG, SIGKILL);
-			record(i);
-		}
-	}
-	while (wait(NULL) > 0)
-		;
-	pause();
+	record_by(WORKERS, record);
 }
 
 /* ---- afterwards ------------------------------------------------------------------- */

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fcntl.h>
 #include <linux/dm-ioctl.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "report.h"
@@ -57,4 +60,24 @@ void report(const char *format, ...)
 	line[len++] = '\n';
 	if (write(1, line, len) != len)
 		exit(1);
+}
+
+void record_by(uint32_t n, void (*record)(uint32_t worker))
+{
+	uint32_t i;
+
+	for (i = 0; i < n; i++) {
+		pid_t pid = fork();
+
+		if (pid < 0)
+			die("fork");
+		if (!pid) {
+			prctl(PR_SET_PDEATHSIG, SIGKILL);
+			record(i);
+		}
+	}
+	while (wait(NULL) > 0)
+		;
+	for (;;)
+		pause();
 }

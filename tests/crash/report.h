@@ -7,6 +7,7 @@
 #define NEXUS_CRASH_REPORT_H
 
 #include <errno.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,5 +26,8 @@ void report_to(const char *device);
 
 /* One line of words, without its end.  It is there when this returns. */
 void report(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* Has @n processes run @record(0), @record(1), ... until all are killed.  Does not return. */
+void record_by(uint32_t n, void (*record)(uint32_t worker)) __attribute__((noreturn));
 
 #endif

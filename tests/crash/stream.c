@@ -13,12 +13,9 @@
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <linux/nexusfs_stream.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <sys/ioctl.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "content.h"
@@ -70,25 +67,12 @@ static void record_all(const char *device)
 		.name = "stream",
 	};
 	int dir = open(".", O_RDONLY | O_DIRECTORY);
-	uint32_t i;
 
 	report_to(device);
 	if (dir < 0 || ioctl(dir, NEXUS_IOC_STREAM_CREATE, &sc) || fsync(dir))
 		die("stream");
 	report("stream ready");
-	for (i = 0; i < WRITERS; i++) {
-		pid_t pid = fork();
-
-		if (pid < 0)
-			die("fork");
-		if (!pid) {
-			prctl(PR_SET_PDEATHSIG, SIGKILL);
-			record(i);
-		}
-	}
-	while (wait(NULL) > 0)
-		;
-	pause();
+	record_by(WRITERS, record);
 }
 
 static int verify(FILE *reports)

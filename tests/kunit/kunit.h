@@ -4,6 +4,10 @@
 #define NEXUS_KUNIT_H
 
 #include <kunit/test.h>
+#include <linux/fs.h>
+#include <linux/kthread.h>
+#include <linux/mount.h>
+#include <linux/sched.h>
 
 #include "../../kmod/nexusfs.h"
 #include "../../lib/omap.h"
@@ -46,6 +50,26 @@ nexus_test_create(struct kunit *test, u64 parent, u64 pos, u64 ino, u32 mode,
 	rec->mode = cpu_to_le32(mode);
 	nexus_rec_create_body(rec, name, strlen(name), content, contentlen);
 	return rec;
+}
+
+/* A zone in memory, mounted: kern_unmount() it, which is done when that returns; or an error. */
+static inline struct vfsmount *nexus_test_mount(void)
+{
+	char options[] = "mem";
+
+	return vfs_kern_mount(&nexus_fs_type, SB_KERNMOUNT, "kunit", options);
+}
+
+/* The end of a thread, which must not be in here any more once it is stopped.  Sleeps. */
+static inline int nexus_test_stay(void)
+{
+	for (;; schedule()) {
+		set_current_state(TASK_INTERRUPTIBLE);
+		if (kthread_should_stop())
+			break;
+	}
+	__set_current_state(TASK_RUNNING);
+	return 0;
 }
 
 #endif /* NEXUS_KUNIT_H */

@@ -18,11 +18,10 @@ struct nexus_lease_test {
 static int nexus_lease_init(struct kunit *test)
 {
 	struct nexus_lease_test *t = kunit_kzalloc(test, sizeof(*t), GFP_KERNEL);
-	char options[] = "mem";
 
 	if (!t)
 		return -ENOMEM;
-	t->mnt = vfs_kern_mount(&nexus_fs_type, SB_KERNMOUNT, "kunit", options);
+	t->mnt = nexus_test_mount();
 	if (IS_ERR(t->mnt))
 		return PTR_ERR(t->mnt);
 	t->root = d_inode(t->mnt->mnt_root);

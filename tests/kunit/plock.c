@@ -136,14 +136,7 @@ static int nexus_plock_thread(void *arg)
 	}
 	if (atomic_dec_and_test(&pt->left))
 		complete(&pt->over);
-	/* Not in here any more once it is stopped. */
-	for (;; schedule()) {
-		set_current_state(TASK_INTERRUPTIBLE);
-		if (kthread_should_stop())
-			break;
-	}
-	__set_current_state(TASK_RUNNING);
-	return 0;
+	return nexus_test_stay();
 }
 
 static void nexus_plock_threads(struct kunit *test)

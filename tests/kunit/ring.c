@@ -382,14 +382,7 @@ static int nexus_ringtest_thread(void *arg)
 	nexus_ringtest_close(th->rt, th->file);
 	if (atomic_dec_and_test(&th->rt->left))
 		complete(&th->rt->over);
-	/* Not in here any more once it is stopped. */
-	for (;; schedule()) {
-		set_current_state(TASK_INTERRUPTIBLE);
-		if (kthread_should_stop())
-			break;
-	}
-	__set_current_state(TASK_RUNNING);
-	return 0;
+	return nexus_test_stay();
 }
 
 static void nexus_ring_threads(struct kunit *test)

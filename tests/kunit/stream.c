@@ -50,11 +50,10 @@ static struct file *nexus_streamtest_make(struct nexus_streamtest *t)
 static int nexus_streamtest_init(struct kunit *test)
 {
 	struct nexus_streamtest *t = kunit_kzalloc(test, sizeof(*t), GFP_KERNEL);
-	char options[] = "mem";
 
 	if (!t)
 		return -ENOMEM;
-	t->mnt = vfs_kern_mount(&nexus_fs_type, SB_KERNMOUNT, "kunit", options);
+	t->mnt = nexus_test_mount();
 	if (IS_ERR(t->mnt))
 		return PTR_ERR(t->mnt);
 	t->file = nexus_streamtest_make(t);
@@ -257,14 +256,7 @@ static int nexus_streamtest_wait(void *arg)
 
 	w->ret = nexus_stream_wait(w->s, w->pos);
 	complete(&w->woken);
-	/* Not in here any more once it is stopped. */
-	for (;; schedule()) {
-		set_current_state(TASK_INTERRUPTIBLE);
-		if (kthread_should_stop())
-			break;
-	}
-	__set_current_state(TASK_RUNNING);
-	return 0;
+	return nexus_test_stay();
 }
 
 /* Until so many sleep, which is as soon as they are scheduled. */

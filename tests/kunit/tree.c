@@ -15,12 +15,10 @@ struct nexus_tree {
 static int nexus_tree_init(struct kunit *test)
 {
 	struct nexus_tree *t = kunit_kzalloc(test, sizeof(*t), GFP_KERNEL);
-	char options[] = "mem";
 
 	if (!t)
 		return -ENOMEM;
-	/* Internal: unmounted when it is put, not some time later. */
-	t->mnt = vfs_kern_mount(&nexus_fs_type, SB_KERNMOUNT, "kunit", options);
+	t->mnt = nexus_test_mount();
 	if (IS_ERR(t->mnt))
 		return PTR_ERR(t->mnt);
 	t->root = t->mnt->mnt_root;

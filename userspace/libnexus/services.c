@@ -7,51 +7,48 @@
 
 #define SERVICES	"nexus.service.v1.Services"
 
+/* A method that answers with an empty message of @type. */
+static int change(struct nexus_client *client, const char *method, const ProtobufCMessage *req,
+		  const ProtobufCMessageDescriptor *type)
+{
+	ProtobufCMessage *res;
+	int err = client_message(client, SERVICES, method, req, type, &res);
+
+	if (!err)
+		protobuf_c_message_free_unpacked(res, NULL);
+	return err;
+}
+
 NEXUS_EXPORT int nexus_service_load(struct nexus_client *client, const char *const *names,
 				    size_t n)
 {
 	Nexus__Service__V1__ServicesLoadRequest req =
 		NEXUS__SERVICE__V1__SERVICES_LOAD_REQUEST__INIT;
-	Nexus__Service__V1__ServicesLoadResponse *res;
-	int err;
 
 	req.n_names = n;
 	req.names = (char **)names;
-	err = client_message(client, SERVICES, "Load", &req.base,
-			     &nexus__service__v1__services_load_response__descriptor, &res);
-	if (!err)
-		protobuf_c_message_free_unpacked(&res->base, NULL);
-	return err;
+	return change(client, "Load", &req.base,
+		      &nexus__service__v1__services_load_response__descriptor);
 }
 
 NEXUS_EXPORT int nexus_service_unload(struct nexus_client *client, const char *name)
 {
 	Nexus__Service__V1__ServicesUnloadRequest req =
 		NEXUS__SERVICE__V1__SERVICES_UNLOAD_REQUEST__INIT;
-	Nexus__Service__V1__ServicesUnloadResponse *res;
-	int err;
 
 	req.name = (char *)name;
-	err = client_message(client, SERVICES, "Unload", &req.base,
-			     &nexus__service__v1__services_unload_response__descriptor, &res);
-	if (!err)
-		protobuf_c_message_free_unpacked(&res->base, NULL);
-	return err;
+	return change(client, "Unload", &req.base,
+		      &nexus__service__v1__services_unload_response__descriptor);
 }
 
 NEXUS_EXPORT int nexus_service_swap(struct nexus_client *client, const char *name)
 {
 	Nexus__Service__V1__ServicesSwapRequest req =
 		NEXUS__SERVICE__V1__SERVICES_SWAP_REQUEST__INIT;
-	Nexus__Service__V1__ServicesSwapResponse *res;
-	int err;
 
 	req.name = (char *)name;
-	err = client_message(client, SERVICES, "Swap", &req.base,
-			     &nexus__service__v1__services_swap_response__descriptor, &res);
-	if (!err)
-		protobuf_c_message_free_unpacked(&res->base, NULL);
-	return err;
+	return change(client, "Swap", &req.base,
+		      &nexus__service__v1__services_swap_response__descriptor);
 }
 
 static void give_protocols(struct nexus_service_protocol *to,
