@@ -5,7 +5,8 @@
  *
  *	hold			gets wait for as long as the line is there
  *	delay MS		each get takes so long
- *	short BYTES		gets give at most so much
+ *	short BYTES		gets give at most so much: the next one goes on behind it
+ *	end BYTES		packs have no more than that
  *	corrupt [PACK BLOCK]	a byte of each get is wrong; or of that block
  *	fail			gets fail with EIO
  *	refuse			so do puts
@@ -37,7 +38,7 @@ struct test_content {
 
 struct plan {
 	bool hold, corrupt, fail, refuse;
-	u64 delay_ms, limit;
+	u64 delay_ms, limit, end;
 	u64 pack, block;	/* corrupt: 0: any */
 };
 
@@ -55,6 +56,8 @@ static void parse_line(struct plan *p, const char *line)
 		p->delay_ms = strtoull(line + 6, NULL, 10);
 	else if (!strncmp(line, "short ", 6))
 		p->limit = strtoull(line + 6, NULL, 10);
+	else if (!strncmp(line, "end ", 4))
+		p->end = strtoull(line + 4, NULL, 10);
 	else if (!strncmp(line, "corrupt", 7)) {
 		p->corrupt = true;
 		p->pack = strtoull(line + 7, &rest, 10);
@@ -68,7 +71,7 @@ static void read_plan(struct test_content *t, struct plan *p)
 	ssize_t n;
 	int fd;
 
-	*p = (struct plan){ .limit = UINT64_MAX };
+	*p = (struct plan){ .limit = UINT64_MAX, .end = UINT64_MAX };
 	fd = openat(t->top, "control", O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return;
@@ -191,6 +194,7 @@ static ssize_t test_get(struct content *c, __u64 pack, __u64 offset, void *buf, 
 	if (fd < 0)
 		return -errno;
 	len = NEXUS_MIN(len, p.limit);
+	len = NEXUS_MIN(len, offset < p.end ? p.end - offset : 0);
 	while (done < len) {
 		ssize_t n = pread(fd, (u8 *)buf + done, len - done, (off_t)(offset + done));
 

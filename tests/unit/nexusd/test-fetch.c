@@ -217,7 +217,7 @@ static void test_round(void **state)
 static void test_wrong(void **state)
 {
 	static const char *const plans[] = {
-		"corrupt\n", "short 0\n", "short 5000\n", "short 4095\n", "fail\n",
+		"corrupt\n", "short 0\n", "short 5000\n", "short 4095\n", "end 5000\n", "fail\n",
 	};
 	struct made m;
 	u32 i, n;
