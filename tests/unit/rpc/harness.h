@@ -47,6 +47,10 @@ bool raw_frame(int fd, uint32_t stream, uint8_t type, uint8_t flags,
 bool raw_call(int fd, uint32_t stream, const char *service, const char *method,
 	      const void *payload, size_t len, int64_t timeout_ns);
 
+/** raw_request() - the same with flags of the frame */
+bool raw_request(int fd, uint32_t stream, uint8_t flags, const char *service,
+		 const char *method, const void *payload, size_t len, int64_t timeout_ns);
+
 /** struct answer - a response, decoded */
 struct answer {
 	uint32_t stream;
