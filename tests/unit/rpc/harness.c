@@ -42,7 +42,7 @@ struct harness *harness_start(const struct rpc_server_opts *opts)
 	assert_non_null(mkdtemp(h->dir));
 	assert_int_equal(chmod(h->dir, 0755), 0);
 	snprintf(h->path, sizeof(h->path), "%s/nexusd.sock", h->dir);
-	fake_init(&h->fake);
+	fake_core_init(&h->fake);
 	h->services = control_services(&fake_ops, &h->fake);
 	assert_non_null(h->services);
 	h->server = rpc_server_new(h->path, h->services, &own, &err);

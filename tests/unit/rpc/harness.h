@@ -15,7 +15,7 @@
 struct harness {
 	char dir[64];
 	char path[96];
-	struct fake fake;
+	struct fake_core fake;
 	const struct rpc_service *services;
 	struct rpc_server *server;
 	pthread_t thread;

@@ -200,10 +200,13 @@ void stream_refuse_all(struct rpc_conn *conn)
 {
 	struct rpc_call *call;
 
-	if (conn->open)
-		conn_flush(conn);
+	if (!conn->open)
+		return;
+	conn_flush(conn);
 	while (!conn->dead && (call = conn->open)) {
 		conn->open = call->next_open;
 		end(call, end_build(call, -ESHUTDOWN, "the helper is stopping"));
 	}
+	if (!conn->dead)
+		conn_flush(conn);
 }
