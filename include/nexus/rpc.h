@@ -65,8 +65,8 @@ struct nexus_rpc_stream;
  *	requests.  It lives as long as the call.
  * @stream: of a method with streams, else NULL
  * @cookie: of a method with streams: set by the service, given back with events
- * @answer: encoded, set by the service; memory from args_more() of this call, or
- *	that outlives it.  See nexus_rpc_answer().  NULL: an empty message.
+ * @answer: encoded, set by the service; it is copied when the method returns.
+ *	See nexus_rpc_answer().  NULL: an empty message.
  * @answer_len: at most NEXUS_RPC_ANSWER_MAX
  * @error: one line for the user beside a negative errno; may stay empty
  */

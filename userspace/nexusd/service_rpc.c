@@ -321,6 +321,22 @@ static int may_call(struct rpc_args *a)
 	return -EPERM;
 }
 
+/* It may be in the object, which may be unmapped as soon as the call has returned. */
+static int keep_answer(struct nexus_rpc_call *call)
+{
+	void *copy;
+
+	if (call->answer_len > NEXUS_RPC_ANSWER_MAX)
+		return -EMSGSIZE;
+	if (!call->answer_len)
+		return 0;
+	copy = service_args_more(call, call->answer_len);
+	if (!copy)
+		return -ENOMEM;
+	call->answer = memcpy(copy, call->answer, call->answer_len);
+	return 0;
+}
+
 /* On a thread of the registry. */
 static int rpc_run(void *self, void *args)
 {
@@ -334,8 +350,8 @@ static int rpc_run(void *self, void *args)
 		ret = may_call(a);
 	if (!ret)
 		ret = a->method->call(self, call);
-	if (!ret && call->answer_len > NEXUS_RPC_ANSWER_MAX)
-		ret = -EMSGSIZE;
+	if (!ret)
+		ret = keep_answer(call);
 	if (call->stream) {
 		pthread_mutex_lock(&a->r->lock);
 		stream_begun(call->stream, call->cookie, ret);
