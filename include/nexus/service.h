@@ -19,7 +19,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define NEXUS_SERVICE_ABI		1u	/* changes with this file */
+#define NEXUS_SERVICE_ABI		2u	/* changes with this file */
 #define NEXUS_SERVICE_SYMBOL		"nexus_service"
 #define NEXUS_SERVICE_NAME_MAX		64	/* with its NUL */
 #define NEXUS_SERVICE_VERSION_MAX	32
@@ -27,6 +27,8 @@
 
 struct nexus_service;	/* this service, to the registry */
 struct nexus_ref;	/* a reference to a protocol */
+struct nexus_rpc_service;	/* <nexus/rpc.h> */
+struct nexus_rpc_stream;
 
 /**
  * typedef nexus_op - an operation of a protocol
@@ -97,6 +99,12 @@ enum nexus_service_level {
  *	-ESHUTDOWN when the service that provides it was quarantined;
  *	-EOPNOTSUPP when it has no such operation; or what it returns.  A call
  *	out of a call ends no later than that one.
+ * @stream_send: queue a message, copied, for the reader of a stream (<nexus/rpc.h>);
+ *	never waits.  -EAGAIN when the stream is full: NEXUS_RPC_READY follows when
+ *	there is room; -EPIPE when it is over; -EMSGSIZE; -ENOMEM.
+ * @stream_end: no more messages; the reader gets those queued, then the
+ *	negative errno @error with @text (or NULL), or 0 for a good end.
+ *	NEXUS_RPC_CLOSED follows.  Only the first counts.
  */
 struct nexus_service_host {
 	uint32_t abi;
@@ -111,6 +119,8 @@ struct nexus_service_host {
 	void (*args_free)(void *args);
 	int (*call)(struct nexus_ref *ref, const char *op_name, size_t op_offset,
 		    void *args, uint32_t timeout_ms);
+	int (*stream_send)(struct nexus_rpc_stream *stream, const void *data, size_t len);
+	void (*stream_end)(struct nexus_rpc_stream *stream, int error, const char *text);
 };
 
 /**
@@ -145,6 +155,8 @@ struct nexus_service_host {
  *	Threads of the service must have ended when it returns.
  * @service_cleanup: frees all of service_init.  The object is unmapped
  *	afterwards: no thread, atexit handler or key with a destructor may be left.
+ * @rpc: how it is called from outside (<nexus/rpc.h>), at most
+ *	NEXUS_RPC_SERVICES_MAX; NULL: not at all
  *
  * All four are required, and each must return within service_timeout.  None may
  * fork(): the child would be a copy of the helper, and is ended at once;
@@ -161,6 +173,7 @@ struct nexus_service_desc {
 	int (*service_start)(void *self);
 	int (*service_stop)(void *self);
 	void (*service_cleanup)(void *self);
+	const struct nexus_rpc_service *rpc;
 };
 
 /* NEXUS_SERVICE - in front of the one descriptor of an object */

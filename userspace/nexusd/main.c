@@ -18,6 +18,7 @@
 
 #include "control.h"
 #include "core.h"
+#include "core_rpc.h"
 #include "helper.h"
 #include "notify.h"
 #include "rpc.h"
@@ -363,7 +364,7 @@ static int main_loop(struct helper *h, int sigfd)
 static int run(struct helper *h, const struct options *opt, int sigfd)
 {
 	const struct rpc_service *services;
-	struct rpc_server_opts ropts = { .group = h->cfg.group, .log = rpc_log };
+	struct rpc_server_opts ropts = { .group = h->cfg.group, .log = rpc_log, .loaded = &core_rpc };
 	struct rpc_server *server;
 	pthread_t thread;
 	int ret;
@@ -371,6 +372,7 @@ static int run(struct helper *h, const struct options *opt, int sigfd)
 	h->services = make_registry(&h->cfg);
 	if (!h->services)
 		return -ENOMEM;
+	ropts.loaded_ctx = h->services;
 	services = control_services(&core_ops, h);
 	if (!services) {
 		ret = -ENOMEM;

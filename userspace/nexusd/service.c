@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "service_impl.h"
+#include "service_rpc.h"
 #include "stats.h"
 
 #define END_MS	20000u	/* all together; systemd has 60 s for the whole helper */
@@ -175,6 +176,7 @@ static int take_away(struct registry *r, struct service *s, uint32_t timeout_ms)
 	inst = s->cur;
 	if (inst) {
 		inst->state = SERVICE_STOPPING;
+		streams_end(inst, -ESHUTDOWN, "the service was unloaded");
 		ret = instance_drain(inst, timeout_ms);
 		if (ret && inst->state != SERVICE_QUARANTINED)
 			instance_quarantine(inst, "a call did not return");
@@ -396,6 +398,8 @@ static int swap(struct registry *r, struct service *s, struct nexus_service *ins
 	inst->service = s;
 	s->reason[0] = '\0';
 	/* What was begun in the old one ends there. */
+	if (old)
+		streams_end(old, -ESHUTDOWN, "the service was replaced; call again");
 	if (old && instance_drain(old, r->opts.timeout_ms)) {
 		if (r->opts.quarantine && old->state != SERVICE_QUARANTINED)
 			instance_quarantine(old, "a call did not return");

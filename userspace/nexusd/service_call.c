@@ -17,11 +17,13 @@
 #include <unistd.h>
 
 #include "service_impl.h"
+#include "service_rpc.h"
 #include "stats.h"
 
 #define STACK_SIZE	(1u << 20)
 #define IDLE_MS		10000ull	/* then a worker without work ends */
 #define NS_PER_MS	1000000ull
+#define RETRY_NS	1000000000ull	/* for what found no thread */
 
 struct call {
 	struct call *next;		/* lock: of registry.late */
@@ -35,6 +37,7 @@ struct call {
 	pthread_cond_t cond;
 	int ret;
 	bool done, left, overrun;	/* lock */
+	bool posted;			/* nobody has ever waited for it */
 };
 
 struct worker {
@@ -211,6 +214,8 @@ static void *watch_main(void *arg)
 		pthread_mutex_lock(&r->lock);
 		if (r->over)
 			break;
+		if (r->streams_late && !streams_retry(r) && next > now + RETRY_NS)
+			next = now + RETRY_NS;
 		if (next == UINT64_MAX)
 			pthread_cond_wait(&r->watch_cond, &r->lock);
 		else
@@ -244,8 +249,10 @@ static void call_over(struct registry *r, struct call *c)
 		return;
 	}
 	r->stuck--;
-	log_warn("service %s: %s, called by %s, returned after %llu ms", inst->name, c->name,
-		 c->owner, (unsigned long long)((service_now() - c->begun) / NS_PER_MS));
+	if (!c->posted || c->overrun)
+		log_warn("service %s: %s, called by %s, returned after %llu ms", inst->name,
+			 c->name, c->owner,
+			 (unsigned long long)((service_now() - c->begun) / NS_PER_MS));
 	for (cp = &r->late; *cp; cp = &(*cp)->next)
 		if (*cp == c) {
 			*cp = c->next;
@@ -378,7 +385,7 @@ static int run(struct nexus_service *inst, struct call *c, uint32_t timeout_ms)
 	}
 	inst->running++;
 	inst->calls++;
-	while (!c->done && wait_until(&c->cond, &r->lock, c->until) != ETIMEDOUT)
+	while (!c->posted && !c->done && wait_until(&c->cond, &r->lock, c->until) != ETIMEDOUT)
 		;
 	if (c->done) {
 		ret = c->ret;
@@ -387,7 +394,7 @@ static int run(struct nexus_service *inst, struct call *c, uint32_t timeout_ms)
 	}
 	c->left = true;
 	r->stuck++;
-	if (c->until >= c->limit) {
+	if (!c->posted && c->until >= c->limit) {
 		overrun(c);
 	} else {
 		c->next = r->late;
@@ -420,6 +427,25 @@ int instance_run(struct nexus_service *inst, const char *step,
 	return run(inst, c, timeout_ms);
 }
 
+int instance_post(struct nexus_service *inst, const char *step,
+		  int (*fn)(struct nexus_service *inst))
+{
+	struct call *c = call_new(step, "the registry");
+	int ret;
+
+	if (!c)
+		return -ENOMEM;
+	c->step = fn;
+	c->posted = true;
+	ret = run(inst, c, 0);
+	return ret == -ETIMEDOUT ? 0 : ret;
+}
+
+int registry_wait(struct registry *r, uint64_t ns)
+{
+	return wait_until(&r->idle_cond, &r->lock, ns);
+}
+
 int instance_drain(struct nexus_service *inst, uint32_t timeout_ms)
 {
 	struct registry *r = inst->r;
@@ -444,6 +470,23 @@ static int find_op(const struct nexus_ref *ref, size_t offset, nexus_op *op)
 		return -EOPNOTSUPP;
 	memcpy(op, (const char *)p->ops + offset, sizeof(*op));
 	return *op ? 0 : -EOPNOTSUPP;
+}
+
+int instance_call(struct nexus_service *inst, const char *name, const char *owner, nexus_op op,
+		  void *args, uint32_t timeout_ms)
+{
+	struct call *c;
+
+	if (inst->running >= SERVICE_CALLS_MAX)
+		return -EAGAIN;
+	c = call_new(name, owner);
+	if (!c)
+		return -EAGAIN;
+	atomic_fetch_add(&args_of(args)->refs, 1);
+	c->op = op;
+	c->args = args;
+	stats_inc(service_calls);
+	return run(inst, c, timeout_ms);
 }
 
 int service_call_op(struct nexus_ref *ref, const char *op_name, size_t op_offset,

@@ -50,6 +50,8 @@ struct nexus_service {
 	uint64_t loaded;
 	uint32_t uid;
 	struct errline map_err;		/* of the thread that maps it */
+	struct nexus_rpc_stream *streams;	/* lock: bound to it */
+	bool events_running;		/* lock: a call runs those of its streams */
 };
 
 struct service {
@@ -93,6 +95,8 @@ struct registry {
 	pthread_t watch;
 	bool watching;			/* change and lock */
 	pthread_cond_t watch_cond;
+	unsigned int streams;		/* lock: from outside, of all instances */
+	bool streams_late;		/* lock: an event of one found no thread */
 };
 
 /* service_call.c */
@@ -110,6 +114,14 @@ void calls_end(struct registry *r);
  */
 int instance_run(struct nexus_service *inst, const char *step,
 		 int (*fn)(struct nexus_service *inst), uint32_t timeout_ms);
+/* Lock held, left meanwhile: an operation, as service_call_op() calls it. */
+int instance_call(struct nexus_service *inst, const char *name, const char *owner, nexus_op op,
+		  void *args, uint32_t timeout_ms);
+/* As instance_run(), but nobody waits; lock held all the time. */
+int instance_post(struct nexus_service *inst, const char *step,
+		  int (*fn)(struct nexus_service *inst));
+/* Lock held, left meanwhile: until a call ends somewhere, or service_now() is @ns. */
+int registry_wait(struct registry *r, uint64_t ns);
 /* Until no call runs in it; lock held, left meanwhile.  -ETIMEDOUT. */
 int instance_drain(struct nexus_service *inst, uint32_t timeout_ms);
 

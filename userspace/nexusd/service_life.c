@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "service_impl.h"
+#include "service_rpc.h"
 #include "stats.h"
 
 /* ---- steps, on a worker -------------------------------------------------------------- */
@@ -184,6 +185,7 @@ void instance_quarantine(struct nexus_service *inst, const char *fmt, ...)
 	vsnprintf(reason, sizeof(reason), fmt, ap);
 	va_end(ap);
 	inst->state = SERVICE_QUARANTINED;
+	streams_end(inst, -ESHUTDOWN, "the service was quarantined");
 	stats_inc(service_quarantines);
 	if (s) {
 		snprintf(s->reason, sizeof(s->reason), "%s", reason);
@@ -232,7 +234,9 @@ bool instance_unwind(struct nexus_service *inst, uint32_t timeout_ms)
 	bool ok = true;
 
 	pthread_mutex_lock(&r->lock);
-	ok = !inst->running;
+	streams_end(inst, -ESHUTDOWN, "the service ends");
+	ok = !inst->running || !streams_wait(inst, timeout_ms ? timeout_ms : r->opts.timeout_ms);
+	ok = ok && !inst->running;
 	if (ok && inst->stage == STAGE_STARTED)
 		ok = step_down(inst, "service_stop", step_stop, timeout_ms);
 	if (ok && inst->stage == STAGE_INITED)

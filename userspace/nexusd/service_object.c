@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "service_object.h"
+#include "service_rpc.h"
 
 #include <dlfcn.h>
 #include <elf.h>
@@ -123,7 +124,9 @@ int desc_check(const struct nexus_service_desc *d, const char *name, struct errl
 			       !d->service_init ? "init" : !d->service_start ? "start" :
 			       !d->service_stop ? "stop" : "cleanup");
 	ret = check_provides(d, err);
-	return ret ? ret : check_needs(d, err);
+	if (!ret)
+		ret = check_needs(d, err);
+	return ret ? ret : rpc_check(d, err);
 }
 
 /* ---- the file -------------------------------------------------------------------- */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "service_impl.h"
+#include "service_rpc.h"
 #include "stats.h"
 
 static struct service *find_provider(struct registry *r, const char *protocol, uint32_t min_version)
@@ -136,4 +137,6 @@ const struct nexus_service_host service_host = {
 	.args_more = service_args_more,
 	.args_free = service_args_free,
 	.call = service_call_op,
+	.stream_send = stream_send,
+	.stream_end = stream_end,
 };

@@ -7,14 +7,14 @@
 
 #include "fake.h"
 
-void fake_init(struct fake *fake)
+void fake_core_init(struct fake_core *fake)
 {
 	memset(fake, 0, sizeof(*fake));
 	pthread_mutex_init(&fake->lock, NULL);
 	atomic_store(&fake->packs, 3);
 }
 
-size_t fake_clear(struct fake *fake)
+size_t fake_clear(struct fake_core *fake)
 {
 	size_t n;
 
@@ -25,7 +25,7 @@ size_t fake_clear(struct fake *fake)
 	return n;
 }
 
-static struct control_zone_info *find(struct fake *fake, const char *name)
+static struct control_zone_info *find(struct fake_core *fake, const char *name)
 {
 	size_t i;
 
@@ -35,7 +35,7 @@ static struct control_zone_info *find(struct fake *fake, const char *name)
 	return NULL;
 }
 
-static void fill(struct fake *fake, struct control_zone_info *zone,
+static void fill(struct fake_core *fake, struct control_zone_info *zone,
 		 const char *name, const char *store)
 {
 	size_t i;
@@ -59,7 +59,7 @@ static int create(void *ctx, const char *name, const char *store,
 		  const struct control_option *opts, size_t nopts,
 		  struct control_err *err)
 {
-	struct fake *fake = ctx;
+	struct fake_core *fake = ctx;
 	size_t i, at = 0;
 	int ret = 0;
 
@@ -86,7 +86,7 @@ static int create(void *ctx, const char *name, const char *store,
 static int list(void *ctx, control_zone_fn fn, void *arg,
 		struct control_err *err)
 {
-	struct fake *fake = ctx;
+	struct fake_core *fake = ctx;
 	size_t i;
 	int ret = 0;
 
@@ -102,7 +102,7 @@ static int list(void *ctx, control_zone_fn fn, void *arg,
 static int info(void *ctx, const char *name, struct control_zone_info *out,
 		struct control_err *err)
 {
-	struct fake *fake = ctx;
+	struct fake_core *fake = ctx;
 	struct control_zone_info *zone;
 	int ret = 0;
 
@@ -119,7 +119,7 @@ static int info(void *ctx, const char *name, struct control_zone_info *out,
 
 static int upgrade(void *ctx, const char *name, struct control_err *err)
 {
-	struct fake *fake = ctx;
+	struct fake_core *fake = ctx;
 	struct control_zone_info *zone;
 	int ret = 0;
 	int waited;
@@ -170,7 +170,7 @@ static int quota_list(void *ctx, const char *zone, uint32_t kind, uint32_t from,
 static int quota_get(void *ctx, const char *zone, struct control_quota *q,
 		     struct control_err *err)
 {
-	struct fake *fake = ctx;
+	struct fake_core *fake = ctx;
 
 	(void)err;
 	(void)zone;
@@ -184,7 +184,7 @@ static int quota_get(void *ctx, const char *zone, struct control_quota *q,
 static int quota_set(void *ctx, const char *zone, const struct control_quota *q,
 		     struct control_err *err)
 {
-	struct fake *fake = ctx;
+	struct fake_core *fake = ctx;
 
 	if (!strcmp(zone, "idle"))
 		return control_err(err, -EROFS, "it is read-only");
@@ -195,7 +195,7 @@ static int quota_set(void *ctx, const char *zone, const struct control_quota *q,
 static int quota_grace(void *ctx, const char *zone, uint32_t kind, uint64_t inodes,
 		       uint64_t blocks, struct control_err *err)
 {
-	struct fake *fake = ctx;
+	struct fake_core *fake = ctx;
 
 	(void)zone;
 	(void)err;
@@ -215,7 +215,7 @@ static int packs_of(const char *zone, struct control_err *err)
 static int pack_list(void *ctx, const char *zone, uint64_t after,
 		     control_pack_fn fn, void *arg, struct control_err *err)
 {
-	struct fake *fake = ctx;
+	struct fake_core *fake = ctx;
 	struct control_pack pack;
 	uint64_t i, n;
 	int ret = packs_of(zone, err);
@@ -243,7 +243,7 @@ static int pack_verify(void *ctx, const char *zone,
 		.pack = 2, .block = 7, .inode = 20, .data_id = 21,
 		.offset = 1ull << 40, .what = "is damaged",
 	};
-	struct fake *fake = ctx;
+	struct fake_core *fake = ctx;
 	int ret = packs_of(zone, err);
 
 	if (ret)
@@ -267,7 +267,7 @@ static int pack_verify(void *ctx, const char *zone,
 static int pack_compact(void *ctx, const char *zone, struct control_compact *compact,
 			struct control_err *err)
 {
-	struct fake *fake = ctx;
+	struct fake_core *fake = ctx;
 	uint64_t n = compact->npacks ? compact->npacks : compact->all ? 5 : 3;
 	int ret = packs_of(zone, err);
 
@@ -284,7 +284,7 @@ static int pack_compact(void *ctx, const char *zone, struct control_compact *com
 static int pack_evict(void *ctx, const char *zone, uint64_t pack, uint64_t *blocks,
 		      struct control_err *err)
 {
-	struct fake *fake = ctx;
+	struct fake_core *fake = ctx;
 	int ret = packs_of(zone, err);
 
 	if (ret)
@@ -298,7 +298,7 @@ static int pack_evict(void *ctx, const char *zone, uint64_t pack, uint64_t *bloc
 static int scrub(void *ctx, const char *zone, enum control_scrub_do what,
 		 struct control_scrub *out, struct control_err *err)
 {
-	struct fake *fake = ctx;
+	struct fake_core *fake = ctx;
 	int ret = packs_of(zone, err);
 	bool running;
 
@@ -323,7 +323,7 @@ static int scrub(void *ctx, const char *zone, enum control_scrub_do what,
 static int service_load(void *ctx, const char *const *names, size_t n,
 			const struct control_caller *caller, struct control_err *err)
 {
-	struct fake *fake = ctx;
+	struct fake_core *fake = ctx;
 
 	atomic_fetch_add(&fake->calls, 1);
 	if (n != 2 || strcmp(names[0], "chat") || strcmp(names[1], "echo"))
@@ -339,7 +339,7 @@ static int service_load(void *ctx, const char *const *names, size_t n,
 static int service_unload(void *ctx, const char *name, const struct control_caller *caller,
 			  struct control_err *err)
 {
-	struct fake *fake = ctx;
+	struct fake_core *fake = ctx;
 
 	(void)caller;
 	atomic_fetch_add(&fake->calls, 1);
@@ -355,7 +355,7 @@ static int service_unload(void *ctx, const char *name, const struct control_call
 static int service_swap(void *ctx, const char *name, const struct control_caller *caller,
 			struct control_err *err)
 {
-	struct fake *fake = ctx;
+	struct fake_core *fake = ctx;
 
 	(void)caller;
 	atomic_fetch_add(&fake->calls, 1);
@@ -378,7 +378,7 @@ static int service_list(void *ctx, const char *name, control_service_fn fn, void
 		{ .name = "chat", .version = "2", .state = CONTROL_SERVICE_ACTIVE, .reason = "",
 		  .mapped = true, .needs = &protocol, .nneeds = 1, .loaded = 1700000001 },
 	};
-	struct fake *fake = ctx;
+	struct fake_core *fake = ctx;
 	size_t i, n = atomic_load(&fake->services) ? 2 : 0, seen = 0;
 	int ret = 0;
 
@@ -403,7 +403,7 @@ static int stats(void *ctx, control_stat_fn fn, void *arg,
 		  CONTROL_STAT_COUNTER, queue, 1, 18446744073709551615ull },
 		{ "nexus_zones", "Zones known.", CONTROL_STAT_GAUGE, NULL, 0, 0 },
 	};
-	struct fake *fake = ctx;
+	struct fake_core *fake = ctx;
 	size_t i;
 	int ret = 0;
 

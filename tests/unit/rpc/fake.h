@@ -10,8 +10,8 @@
 
 #define FAKE_ZONES_MAX	64
 
-/** struct fake - the state of the core */
-struct fake {
+/** struct fake_core - the state of the core */
+struct fake_core {
 	pthread_mutex_t lock;
 	struct control_zone_info zones[FAKE_ZONES_MAX];
 	size_t n;
@@ -27,10 +27,10 @@ struct fake {
 
 extern const struct control_ops fake_ops;
 
-/** fake_init() - an empty core */
-void fake_init(struct fake *fake);
+/** fake_core_init() - an empty core */
+void fake_core_init(struct fake_core *fake);
 
 /** fake_clear() - forget all zones; how many there were */
-size_t fake_clear(struct fake *fake);
+size_t fake_clear(struct fake_core *fake);
 
 #endif /* TESTS_RPC_FAKE_H */

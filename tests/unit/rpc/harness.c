@@ -42,7 +42,7 @@ struct harness *harness_start(const struct rpc_server_opts *opts)
 	assert_non_null(mkdtemp(h->dir));
 	assert_int_equal(chmod(h->dir, 0755), 0);
 	snprintf(h->path, sizeof(h->path), "%s/nexusd.sock", h->dir);
-	fake_init(&h->fake);
+	fake_core_init(&h->fake);
 	h->services = control_services(&fake_ops, &h->fake);
 	assert_non_null(h->services);
 	h->server = rpc_server_new(h->path, h->services, &own, &err);
@@ -120,8 +120,8 @@ bool raw_frame(int fd, uint32_t stream, uint8_t type, uint8_t flags,
 	return raw_send(fd, header, sizeof(header)) && raw_send(fd, data, len);
 }
 
-bool raw_call(int fd, uint32_t stream, const char *service, const char *method,
-	      const void *payload, size_t len, int64_t timeout_ns)
+bool raw_request(int fd, uint32_t stream, uint8_t flags, const char *service,
+		 const char *method, const void *payload, size_t len, int64_t timeout_ns)
 {
 	Ttrpc__Request msg = TTRPC__REQUEST__INIT;
 	size_t size;
@@ -137,9 +137,15 @@ bool raw_call(int fd, uint32_t stream, const char *service, const char *method,
 	buf = malloc(size ? size : 1);
 	assert_non_null(buf);
 	ttrpc__request__pack(&msg, buf);
-	ok = raw_frame(fd, stream, FRAME_REQUEST, 0, buf, size);
+	ok = raw_frame(fd, stream, FRAME_REQUEST, flags, buf, size);
 	free(buf);
 	return ok;
+}
+
+bool raw_call(int fd, uint32_t stream, const char *service, const char *method,
+	      const void *payload, size_t len, int64_t timeout_ns)
+{
+	return raw_request(fd, stream, 0, service, method, payload, len, timeout_ns);
 }
 
 static bool recv_full(int fd, void *data, size_t len)

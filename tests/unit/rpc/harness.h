@@ -15,7 +15,7 @@
 struct harness {
 	char dir[64];
 	char path[96];
-	struct fake fake;
+	struct fake_core fake;
 	const struct rpc_service *services;
 	struct rpc_server *server;
 	pthread_t thread;
@@ -46,6 +46,10 @@ bool raw_frame(int fd, uint32_t stream, uint8_t type, uint8_t flags,
 /** raw_call() - send a request; payload may be NULL */
 bool raw_call(int fd, uint32_t stream, const char *service, const char *method,
 	      const void *payload, size_t len, int64_t timeout_ns);
+
+/** raw_request() - the same with flags of the frame */
+bool raw_request(int fd, uint32_t stream, uint8_t flags, const char *service,
+		 const char *method, const void *payload, size_t len, int64_t timeout_ns);
 
 /** struct answer - a response, decoded */
 struct answer {

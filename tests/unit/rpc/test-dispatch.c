@@ -14,7 +14,7 @@
 #include "peer.h"
 #include "rpc.h"
 
-static struct fake fake;
+static struct fake_core fake;
 static const struct rpc_service *services;
 static const struct rpc_peer root = { .may_change = true };
 static const struct rpc_peer user = { .uid = 1000, .gid = 1000 };
@@ -24,7 +24,7 @@ static const struct rpc_peer user = { .uid = 1000, .gid = 1000 };
 static int setup(void **state)
 {
 	(void)state;
-	fake_init(&fake);
+	fake_core_init(&fake);
 	services = control_services(&fake_ops, &fake);
 	return services ? 0 : -1;
 }

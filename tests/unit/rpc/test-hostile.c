@@ -88,7 +88,7 @@ static void odd_frames(void **state)
 	raw_expect(fd, 2, RPC_INVALID_ARGUMENT);
 	raw_frame(fd, 0, FRAME_REQUEST, 0, "", 0);
 	raw_expect(fd, 0, RPC_INVALID_ARGUMENT);
-	raw_frame(fd, 1, FRAME_REQUEST, FRAME_REMOTE_OPEN, "abc", 3);
+	raw_request(fd, 1, FRAME_REMOTE_OPEN, STATS, NULL, 0, 0);
 	raw_expect(fd, 1, RPC_UNIMPLEMENTED);
 	raw_frame(fd, 1, FRAME_DATA, FRAME_REMOTE_CLOSED, "abc", 3);
 	raw_frame(fd, 1, FRAME_DATA, FRAME_NO_DATA, "", 0);

@@ -21,14 +21,14 @@ static void on_signal(int sig)
 int main(int argc, char **argv)
 {
 	const struct rpc_service *services;
-	struct fake fake;
+	struct fake_core fake;
 	int err;
 
 	if (argc != 2) {
 		fprintf(stderr, "usage: test-server SOCKET\n");
 		return 2;
 	}
-	fake_init(&fake);
+	fake_core_init(&fake);
 	services = control_services(&fake_ops, &fake);
 	server = rpc_server_new(argv[1], services, NULL, &err);
 	if (!server) {

@@ -9,7 +9,9 @@
 #include "peer.h"
 #include "server.h"
 
-static void queue_out(struct rpc_conn *conn, struct rpc_out *out)
+#define FIND_TRIES	3	/* of a method whose service is being replaced */
+
+void call_queue(struct rpc_conn *conn, struct rpc_out *out)
 {
 	struct rpc_server *server = conn->server;
 
@@ -31,9 +33,41 @@ void call_refuse(struct rpc_conn *conn, uint32_t stream, int code,
 	out = response_build(stream, &reply);
 	rpc_reply_release(&reply);
 	if (out)
-		queue_out(conn, out);
+		call_queue(conn, out);
 	else
 		conn_close(conn);
+}
+
+/* On a worker: into a service, which may be replaced at any moment. */
+static void call_loaded(struct rpc_call *call, struct rpc_reply *reply)
+{
+	const struct rpc_server_opts *opts = &call->conn->server->opts;
+	uint64_t now = server_now();
+	uint32_t left = 0;
+	bool stream = call->feed;
+	int ret = 1, tries;
+
+	if (call->deadline)
+		left = call->deadline - now < UINT32_MAX ? call->deadline - now : UINT32_MAX;
+	if (call->deadline && !left)
+		left = 1;
+	for (tries = 0; ret == 1 && tries < FIND_TRIES; tries++) {
+		if (tries && (opts->loaded->find(opts->loaded_ctx, call->service, call->method,
+						 &call->found) || call->found.stream != stream))
+			break;
+		if (call->found.asks && !call->peer.may_change)
+			call->peer.may_change = peer_may_change(call->conn->fd, &call->peer,
+								opts->group);
+		ret = opts->loaded->call(opts->loaded_ctx, call->service, call->method,
+					 &call->found, &call->peer, call->payload.data,
+					 call->payload.len, left, call->feed, reply);
+	}
+	if (ret == 1)
+		rpc_reply_code(reply, RPC_UNIMPLEMENTED, "%s/%s is not there any more",
+			       call->service, call->method);
+	else if (ret && reply->code == RPC_OK)
+		rpc_reply_error(reply, ret, NULL);
+	call->opened = !ret && stream;
 }
 
 /* On a worker. */
@@ -50,6 +84,12 @@ static void call_run(struct pool_job *job, bool cancelled)
 	} else if (call->deadline && server_now() > call->deadline) {
 		rpc_reply_code(&reply, RPC_DEADLINE_EXCEEDED,
 			       "the call waited longer than its time limit");
+	} else if (call->is_loaded) {
+		call_loaded(call, &reply);
+		if (reply.code == RPC_PERMISSION_DENIED)
+			server_log(server, RPC_LOG_WARNING, "%s/%s was refused to uid %u, pid %d",
+				   call->service, call->method, (unsigned int)call->peer.uid,
+				   (int)call->peer.pid);
 	} else {
 		if (call->changes)
 			call->peer.may_change =
@@ -63,7 +103,8 @@ static void call_run(struct pool_job *job, bool cancelled)
 				   call->service, call->method, (unsigned int)call->peer.uid,
 				   (int)call->peer.pid);
 	}
-	call->out = response_build(call->stream, &reply);
+	if (!call->opened)
+		call->out = response_build(call->stream, &reply);
 	rpc_reply_release(&reply);
 
 	pthread_mutex_lock(&server->done_lock);
@@ -90,6 +131,7 @@ static bool copy_name(char *to, const struct frame_span *from)
 static const char *call_parse(struct rpc_call *call, size_t len)
 {
 	const struct rpc_method *method;
+	const struct rpc_server_opts *opts = &call->conn->server->opts;
 	struct frame_request req;
 	uint64_t limit;
 
@@ -108,8 +150,46 @@ static const char *call_parse(struct rpc_call *call, size_t len)
 	if (method) {
 		call->changes = method->flags & RPC_METHOD_CHANGES;
 		call->job.is_long = method->flags & RPC_METHOD_LONG;
+	} else if (opts->loaded && !opts->loaded->find(opts->loaded_ctx, call->service,
+						       call->method, &call->found)) {
+		call->is_loaded = true;
+		call->job.is_long = true;
 	}
 	return NULL;
+}
+
+/* Whether the flags suit the method; a stream gets its feed.  NULL, or why not. */
+static const char *call_stream(struct rpc_call *call, int *code)
+{
+	const struct rpc_server_opts *opts = &call->conn->server->opts;
+	uint8_t flags = call->conn->frame.flags;
+
+	if (!call->is_loaded || !call->found.stream) {
+		*code = RPC_UNIMPLEMENTED;
+		return flags & FRAME_REMOTE_OPEN ?
+			"the method takes no stream of messages" : NULL;
+	}
+	if (!(flags & (FRAME_REMOTE_OPEN | FRAME_REMOTE_CLOSED))) {
+		*code = RPC_INVALID_ARGUMENT;
+		return "the method answers with a stream, and the call is unary";
+	}
+	*code = RPC_RESOURCE_EXHAUSTED;
+	if (call->conn->n_open + call->conn->n_opening >= CONN_STREAMS_MAX)
+		return "the connection has 64 streams open";
+	call->feed = opts->loaded->stream_new(stream_wake, call);
+	return call->feed ? NULL : "the helper has no memory for the stream";
+}
+
+void call_free(struct rpc_call *call)
+{
+	const struct rpc_server_opts *opts = &call->conn->server->opts;
+
+	if (call->feed) {
+		opts->loaded->stream_drop(opts->loaded_ctx, call->feed);
+		stream_unwake(call);
+	}
+	free(call->body);
+	free(call);
 }
 
 void call_begin(struct rpc_conn *conn)
@@ -137,10 +217,15 @@ void call_begin(struct rpc_conn *conn)
 		wrong = "the kernel does not say who is calling";
 		goto refuse;
 	}
+	wrong = call_stream(call, &code);
+	if (wrong)
+		goto refuse;
 
 	conn->body = NULL;
 	conn->body_cap = 0;
+	conn->closed[conn->calls] = false;
 	conn->streams[conn->calls++] = call->stream;
+	conn->n_opening += call->feed != NULL;
 	server->calls++;
 	pool_submit(server->pool, &call->job);
 	return;
@@ -155,18 +240,31 @@ void call_finish(struct rpc_call *call)
 	struct rpc_conn *conn = call->conn;
 	struct rpc_server *server = conn->server;
 	unsigned int i;
+	bool closed;
 
 	server->memory -= call->body_cap;
 	server->calls--;
+	conn->n_opening -= call->feed != NULL;
 	for (i = 0; i < conn->calls; i++)
 		if (conn->streams[i] == call->stream)
 			break;
-	conn->streams[i] = conn->streams[--conn->calls];
+	closed = conn->closed[i];
+	conn->calls--;
+	conn->streams[i] = conn->streams[conn->calls];
+	conn->closed[i] = conn->closed[conn->calls];
 
 	if (conn->dead) {
 		free(call->out);
+		call_free(call);
 		conn_close(conn);
-	} else if (!call->out) {
+		return;
+	}
+	if (call->opened) {
+		stream_open(call, closed);
+		conn_flush(conn);
+		return;
+	}
+	if (!call->out) {
 		server_log(server, RPC_LOG_WARNING,
 			   "no memory for an answer, connection closed");
 		conn_close(conn);
@@ -178,9 +276,8 @@ void call_finish(struct rpc_call *call)
 		free(call->out);
 		conn_close(conn);
 	} else {
-		queue_out(conn, call->out);
+		call_queue(conn, call->out);
 		conn_flush(conn);
 	}
-	free(call->body);
-	free(call);
+	call_free(call);
 }

@@ -78,7 +78,7 @@ fail:
 
 bool conn_idle(const struct rpc_conn *conn)
 {
-	return !conn->calls && !conn->out;
+	return !conn->calls && !conn->out && !conn->open;
 }
 
 void conn_close(struct rpc_conn *conn)
@@ -93,6 +93,7 @@ void conn_close(struct rpc_conn *conn)
 		list_remove(conn);
 		atomic_fetch_sub(&server->n_conns, 1);
 		drop_body(conn);
+		stream_close_all(conn);
 		while ((out = conn->out)) {
 			conn->out = out->next;
 			server->memory -= out->len;
@@ -143,7 +144,7 @@ static void conn_watch(struct rpc_conn *conn)
 
 	if (!conn->eof && !conn->server->draining && !conn_blocked(conn))
 		ev.events |= EPOLLIN;
-	if (conn->out)
+	if (conn->out || conn->more)
 		ev.events |= EPOLLOUT;
 	if (ev.events == conn->events)
 		return;
@@ -157,9 +158,21 @@ void conn_flush(struct rpc_conn *conn)
 {
 	struct rpc_server *server = conn->server;
 	struct rpc_out *out;
+	size_t total = 0;
 	ssize_t n;
 
-	while ((out = conn->out)) {
+	conn->more = false;
+	for (;;) {
+		total += stream_pull(conn);
+		if (conn->dead)
+			return;
+		out = conn->out;
+		if (!out)
+			break;
+		if (total > TURN_BYTES) {
+			conn->more = true;
+			break;
+		}
 		n = send(conn->fd, out->data + out->sent, out->len - out->sent,
 			 MSG_NOSIGNAL | MSG_DONTWAIT);
 		if (n < 0 && errno == EINTR)
@@ -182,7 +195,7 @@ void conn_flush(struct rpc_conn *conn)
 		conn->out_deadline = conn->out ?
 			server_now() + server->opts.frame_timeout_ms : 0;
 	}
-	if (conn->eof && conn_idle(conn))
+	if (conn->eof && conn_idle(conn) && !conn->more)
 		conn_close(conn);
 	else
 		conn_watch(conn);
@@ -208,16 +221,6 @@ static void frame_refuse(struct rpc_conn *conn, int code, const char *message)
 	call_refuse(conn, conn->frame.stream, code, message);
 }
 
-static bool stream_busy(const struct rpc_conn *conn, uint32_t stream)
-{
-	unsigned int i;
-
-	for (i = 0; i < conn->calls; i++)
-		if (conn->streams[i] == stream)
-			return true;
-	return false;
-}
-
 /* A header is complete. True when it begins a request that is wanted. */
 static bool frame_begin(struct rpc_conn *conn)
 {
@@ -228,8 +231,9 @@ static bool frame_begin(struct rpc_conn *conn)
 	switch (frame->type) {
 	case FRAME_REQUEST:
 		break;
-	case FRAME_DATA:	/* of a stream that was refused */
+	case FRAME_DATA:
 		conn->discard = frame->len;
+		stream_data(conn, frame);
 		return false;
 	default:
 		server_log(conn->server, RPC_LOG_DEBUG,
@@ -244,9 +248,6 @@ static bool frame_begin(struct rpc_conn *conn)
 	else if (frame->stream % 2 == 0)
 		frame_refuse(conn, RPC_INVALID_ARGUMENT,
 			     "the stream id of a client must be odd");
-	else if (frame->flags & FRAME_REMOTE_OPEN)
-		frame_refuse(conn, RPC_UNIMPLEMENTED,
-			     "streams are not served, only unary calls");
 	else if (stream_busy(conn, frame->stream))
 		frame_refuse(conn, RPC_INVALID_ARGUMENT,
 			     "the stream id is in use");

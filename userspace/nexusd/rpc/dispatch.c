@@ -41,6 +41,7 @@ int rpc_code_from_errno(int error)
 	case ENOSPC:
 	case EDQUOT:
 	case EMFILE:
+	case EUSERS:
 	case ENFILE:
 	case EFBIG:
 		return RPC_RESOURCE_EXHAUSTED;
@@ -62,6 +63,7 @@ int rpc_code_from_errno(int error)
 		return RPC_UNIMPLEMENTED;
 	case EAGAIN:
 	case EHOSTDOWN:
+	case ESHUTDOWN:
 	case ECONNREFUSED:
 		return RPC_UNAVAILABLE;
 	case EUCLEAN:

@@ -9,12 +9,13 @@
 #define DETAIL_TYPE	"type.googleapis.com/nexus.control.v1.ErrorDetail"
 #define TAG_PAYLOAD	0x12	/* field 2, length-delimited */
 
-static struct rpc_out *out_new(uint32_t stream, size_t len)
+static struct rpc_out *out_new(uint32_t stream, uint8_t type, uint8_t flags, size_t len)
 {
 	struct frame_header hdr = {
 		.len = len,
 		.stream = stream,
-		.type = FRAME_RESPONSE,
+		.type = type,
+		.flags = flags,
 	};
 	struct rpc_out *out;
 
@@ -42,7 +43,7 @@ static struct rpc_out *build_answer(uint32_t stream,
 			left >>= 7;
 		} while (left);
 	}
-	out = out_new(stream, n + reply->len);
+	out = out_new(stream, FRAME_RESPONSE, 0, n + reply->len);
 	if (!out)
 		return NULL;
 	memcpy(out->data + FRAME_HEADER_LEN, head, n);
@@ -78,9 +79,18 @@ static struct rpc_out *build_error(uint32_t stream,
 		status.n_details = 1;
 		status.details = details;
 	}
-	out = out_new(stream, ttrpc__response__get_packed_size(&response));
+	out = out_new(stream, FRAME_RESPONSE, 0, ttrpc__response__get_packed_size(&response));
 	if (out)
 		ttrpc__response__pack(&response, out->data + FRAME_HEADER_LEN);
+	return out;
+}
+
+struct rpc_out *data_build(uint32_t stream, uint8_t flags, const void *data, size_t len)
+{
+	struct rpc_out *out = out_new(stream, FRAME_DATA, flags, len);
+
+	if (out && len)
+		memcpy(out->data + FRAME_HEADER_LEN, data, len);
 	return out;
 }
 

@@ -176,6 +176,39 @@ void rpc_dispatch(const struct rpc_service *services,
 		  const char *method, const uint8_t *payload, size_t len,
 		  struct rpc_reply *reply);
 
+/** struct rpc_found - a method of a service that comes and goes */
+struct rpc_found {
+	int who;		/* for rpc_loaded.call */
+	bool asks;		/* rpc_peer.may_change has to be found out */
+	bool stream;		/* it answers with a stream */
+};
+
+struct nexus_rpc_stream;
+struct stream_msg;
+
+/**
+ * struct rpc_loaded - the part of the dispatch table that changes at run time
+ * @find: 0, or -ENOENT; never waits
+ * @call: make a call, or begin a stream; who may is decided there
+ *	@timeout_ms: 0: none
+ *	@stream: from @stream_new when the method has one, else NULL
+ *	Return: as rpc_handler_fn; 1: not what was found any more, find it again.
+ * @stream_new: NULL without memory
+ * @stream_take, @stream_drop: of service_rpc.h
+ */
+struct rpc_loaded {
+	int (*find)(void *ctx, const char *service, const char *method,
+		    struct rpc_found *found);
+	int (*call)(void *ctx, const char *service, const char *method,
+		    const struct rpc_found *found, const struct rpc_peer *peer,
+		    const uint8_t *payload, size_t len, uint32_t timeout_ms,
+		    struct nexus_rpc_stream *stream, struct rpc_reply *reply);
+	struct nexus_rpc_stream *(*stream_new)(void (*wake)(void *ctx), void *ctx);
+	int (*stream_take)(void *ctx, struct nexus_rpc_stream *stream,
+			   struct stream_msg **msg, int *error, char *text);
+	void (*stream_drop)(void *ctx, struct nexus_rpc_stream *stream);
+};
+
 enum rpc_log_level { RPC_LOG_ERROR, RPC_LOG_WARNING, RPC_LOG_INFO, RPC_LOG_DEBUG };
 
 /**
@@ -187,6 +220,8 @@ enum rpc_log_level { RPC_LOG_ERROR, RPC_LOG_WARNING, RPC_LOG_INFO, RPC_LOG_DEBUG
  *	within this time (30,000)
  * @memory_max: bytes of requests being received and of answers not yet taken,
  *	all connections together (64 MiB)
+ * @loaded: what services add to the table; NULL for nothing
+ * @loaded_ctx: its first argument
  * @log: takes a line without newline; NULL for none. Any thread calls it.
  * @log_ctx: its first argument
  */
@@ -196,6 +231,8 @@ struct rpc_server_opts {
 	unsigned int workers;
 	unsigned int frame_timeout_ms;
 	size_t memory_max;
+	const struct rpc_loaded *loaded;
+	void *loaded_ctx;
 	void (*log)(void *ctx, enum rpc_log_level level, const char *line);
 	void *log_ctx;
 };

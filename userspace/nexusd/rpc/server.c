@@ -228,6 +228,7 @@ static void accept_some(struct rpc_server *server)
 static void finish_calls(struct rpc_server *server)
 {
 	struct rpc_call *call, *next;
+	struct rpc_conn *conn;
 	uint64_t n;
 
 	if (read(server->done_fd, &n, sizeof(n)) < 0 && errno != EAGAIN)
@@ -240,6 +241,21 @@ static void finish_calls(struct rpc_server *server)
 	for (; call; call = next) {
 		next = call->next;
 		call_finish(call);
+	}
+	/* One at a time: what sends may close, and that takes others off the list. */
+	for (;;) {
+		pthread_mutex_lock(&server->done_lock);
+		call = server->woken;
+		if (call) {
+			server->woken = call->next_woken;
+			call->is_woken = false;
+		}
+		pthread_mutex_unlock(&server->done_lock);
+		if (!call)
+			break;
+		conn = call->conn;
+		if (call->linked)
+			conn_flush(conn);
 	}
 }
 
@@ -289,6 +305,10 @@ static void drain(struct rpc_server *server)
 	pool_stop(server->pool);
 	server->pool = NULL;
 	finish_calls(server);
+	for (conn = server->first; conn; conn = next) {
+		next = conn->next;
+		stream_refuse_all(conn);
+	}
 	for (;;) {
 		for (conn = server->first; conn; conn = next) {
 			next = conn->next;

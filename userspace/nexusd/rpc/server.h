@@ -17,6 +17,7 @@
 
 #define CONN_CALLS_MAX		8		/* at once, per connection */
 #define CONN_OUT_MAX		(64u << 10)	/* then no more is read */
+#define CONN_STREAMS_MAX	64		/* open, per connection */
 #define SERVER_NAME_MAX		128		/* service, method */
 
 /** struct rpc_out - a frame on its way to the client */
@@ -51,6 +52,11 @@ struct rpc_conn {
 
 	unsigned int calls;
 	uint32_t streams[CONN_CALLS_MAX];
+	bool closed[CONN_CALLS_MAX];	/* the client has closed its side of it */
+	unsigned int n_opening;		/* of those calls, that begin a stream */
+	struct rpc_call *open;		/* streams; the next to send first */
+	unsigned int n_open;
+	bool more;			/* of them; others had their turn */
 };
 
 /** struct rpc_call - one request, from its last byte to its answer */
@@ -68,6 +74,15 @@ struct rpc_call {
 	size_t body_cap;
 	struct frame_span payload;
 	struct rpc_out *out;		/* NULL: no memory for it */
+
+	bool is_loaded;			/* of a service that comes and goes */
+	struct rpc_found found;
+	struct nexus_rpc_stream *feed;	/* of a method with a stream, else NULL */
+	bool opened;			/* the feed has begun */
+	bool linked;			/* it is in rpc_conn.open; epoll thread */
+	struct rpc_call *next_open;	/* of rpc_conn.open */
+	struct rpc_call *next_woken;	/* done_lock: of rpc_server.woken */
+	bool is_woken;			/* done_lock */
 };
 
 struct rpc_server {
@@ -89,6 +104,7 @@ struct rpc_server {
 
 	pthread_mutex_t done_lock;
 	struct rpc_call *done;
+	struct rpc_call *woken;		/* their feeds have something */
 };
 
 /* server.c */
@@ -141,10 +157,53 @@ void call_begin(struct rpc_conn *conn);
 void call_refuse(struct rpc_conn *conn, uint32_t stream, int code,
 		 const char *message);
 
+/** call_queue() - a frame is to be sent */
+void call_queue(struct rpc_conn *conn, struct rpc_out *out);
+
 /** call_finish() - on the epoll thread: its answer goes to the client */
 void call_finish(struct rpc_call *call);
 
+/** call_free() - its feed is dropped, too */
+void call_free(struct rpc_call *call);
+
+/* stream.c; on the epoll thread, but for stream_wake() */
+
+/** stream_wake() - the feed of a call (@ctx) has something; from any thread */
+void stream_wake(void *ctx);
+
+/** stream_unwake() - that is not wanted any more */
+void stream_unwake(struct rpc_call *call);
+
+/**
+ * stream_open() - a feed has begun; the connection has the call from now on
+ * @closed: the client wants no more of it already
+ */
+void stream_open(struct rpc_call *call, bool closed);
+
+/** stream_data() - a data frame of the client has begun; its body is dropped */
+void stream_data(struct rpc_conn *conn, const struct frame_header *frame);
+
+/** stream_busy() - is there a stream of that id */
+bool stream_busy(const struct rpc_conn *conn, uint32_t stream);
+
+/**
+ * stream_pull() - frames of the open streams, until enough is on its way out
+ *
+ * Return: bytes.
+ */
+size_t stream_pull(struct rpc_conn *conn);
+
+/** stream_close_all() - the client is gone */
+void stream_close_all(struct rpc_conn *conn);
+
+/** stream_refuse_all() - the server goes: what there is, and an error behind it */
+void stream_refuse_all(struct rpc_conn *conn);
+
 /* response.c */
+
+/** data_build() - a data frame; NULL without memory */
+struct rpc_out *data_build(uint32_t stream, uint8_t flags, const void *data, size_t len);
+
 
 /**
  * response_build() - the frame that answers a call
