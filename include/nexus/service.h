@@ -97,6 +97,10 @@ enum nexus_service_level {
  *	-ESHUTDOWN when the service that provides it was quarantined;
  *	-EOPNOTSUPP when it has no such operation; or what it returns.  A call
  *	out of a call ends no later than that one.
+ * @state_dir: a descriptor of the directory where the service keeps its files, its
+ *	caller's to close; made when it is not there.  Two builds have the same
+ *	one during a swap.  Not before service_start (-EAGAIN); -EOPNOTSUPP when the
+ *	helper keeps none, or what the system says.
  */
 struct nexus_service_host {
 	uint32_t abi;
@@ -111,6 +115,7 @@ struct nexus_service_host {
 	void (*args_free)(void *args);
 	int (*call)(struct nexus_ref *ref, const char *op_name, size_t op_offset,
 		    void *args, uint32_t timeout_ms);
+	int (*state_dir)(struct nexus_service *me);
 };
 
 /**
