@@ -187,7 +187,9 @@ static void *keep(void *arg)
 
 	pthread_mutex_lock(&l->lock);
 	while (!l->over) {
-		if (l->failed || l->synced >= l->last || !sealed_unsynced(l) || sync_to(l, l->last))
+		if (!l->failed && l->synced < l->last && sealed_unsynced(l))
+			sync_to(l, l->last);
+		else
 			pthread_cond_wait(&l->cond, &l->lock);
 	}
 	pthread_mutex_unlock(&l->lock);
@@ -387,7 +389,8 @@ int elog_truncate(struct elog *l, struct nexus_eventlog_truncate_args *a)
 		}
 		n++;
 	}
-	memmove(l->segs, l->segs + n, (l->nsegs - n) * sizeof(*l->segs));
+	if (n)
+		memmove(l->segs, l->segs + n, (l->nsegs - n) * sizeof(*l->segs));
 	l->nsegs -= n;
 	a->files = n;
 	pthread_mutex_unlock(&l->lock);

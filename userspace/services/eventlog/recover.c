@@ -290,7 +290,8 @@ static int drop_truncated(struct elog *l)
 		if (unlinkat(l->dirfd, name, 0))
 			return -errno;
 	}
-	memmove(l->segs, l->segs + n, (l->nsegs - n) * sizeof(*l->segs));
+	if (n)
+		memmove(l->segs, l->segs + n, (l->nsegs - n) * sizeof(*l->segs));
 	l->nsegs -= n;
 	return 0;
 }
