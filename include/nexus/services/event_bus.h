@@ -50,7 +50,7 @@ enum nexus_event_kind {
 };
 
 /**
- * struct nexus_event - an event, or that some are lost
+ * struct nexus_bus_event - an event, or that some are lost
  * @seq: its number in the event log; set by the service
  * @lost_to: the last of those lost
  * @time: ns since 1970; 0 in a publish: now
@@ -63,7 +63,7 @@ enum nexus_event_kind {
  *
  * What the pointers lead to belongs to the arguments (args_more()); no NUL ends it.
  */
-struct nexus_event {
+struct nexus_bus_event {
 	uint64_t seq;
 	uint64_t lost_to;
 	uint64_t time;
@@ -91,7 +91,7 @@ struct nexus_event {
  * nobody gets them then.  An error of @durable comes after they were delivered.
  */
 struct nexus_event_publish_args {
-	struct nexus_event *events;
+	struct nexus_bus_event *events;
 	uint32_t count;
 	bool durable;
 	uint64_t first;
@@ -154,7 +154,7 @@ struct nexus_event_fetch_args {
 	uint64_t id;
 	uint32_t max;
 	uint32_t count;
-	struct nexus_event *events;
+	struct nexus_bus_event *events;
 	bool more;
 };
 

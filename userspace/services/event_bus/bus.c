@@ -15,7 +15,7 @@ static uint64_t wall_clock(void)
 	return (uint64_t)ts.tv_sec * 1000000000ull + (uint64_t)ts.tv_nsec;
 }
 
-void bus_deliver(struct bus *b, const struct nexus_event *e)
+void bus_deliver(struct bus *b, const struct nexus_bus_event *e)
 {
 	struct bus_subscriber *found[NEXUS_EVENT_SUBSCRIBERS_MAX];
 	size_t n = index_find(b, e, found), i, live = 0;
@@ -60,7 +60,7 @@ static struct nexus_eventlog_append_args *to_records(struct bus *b,
 		return NULL;
 	}
 	for (i = 0; i < a->count; i++) {
-		struct nexus_event *e = &a->events[i];
+		struct nexus_bus_event *e = &a->events[i];
 		struct nexus_eventlog_record *r = &log->records[i];
 
 		e->kind = NEXUS_EVENT_IS;

@@ -21,7 +21,7 @@
 struct bus_event {
 	atomic_uint refs;
 	size_t size;
-	struct nexus_event e;
+	struct nexus_bus_event e;
 	char bytes[];
 };
 
@@ -92,22 +92,22 @@ uint64_t pattern_hash(uint64_t hash, const char *text, size_t len);
 void index_add(struct bus *b, struct bus_subscriber *sub);
 void index_remove(struct bus *b, struct bus_subscriber *sub);
 /* Those that want it; @found has room for all there can be. */
-size_t index_find(struct bus *b, const struct nexus_event *e, struct bus_subscriber **found);
+size_t index_find(struct bus *b, const struct nexus_bus_event *e, struct bus_subscriber **found);
 /* The same for one of them, without the index or a lock. */
-bool subscriber_wants(const struct bus_subscriber *sub, const struct nexus_event *e);
+bool subscriber_wants(const struct bus_subscriber *sub, const struct nexus_bus_event *e);
 
 /* record.c: pure. */
 
-size_t event_size(const struct nexus_event *e);
-void event_put(uint8_t *buf, const struct nexus_event *e);
+size_t event_size(const struct nexus_bus_event *e);
+void event_put(uint8_t *buf, const struct nexus_bus_event *e);
 /* Into @e, which points into the record.  -EBADMSG: it is none of the bus. */
-int event_get(const struct nexus_eventlog_record *rec, struct nexus_event *e);
+int event_get(const struct nexus_eventlog_record *rec, struct nexus_bus_event *e);
 /* -EINVAL, -EMSGSIZE: nothing a subscriber could be given. */
-int event_check(const struct nexus_event *e);
+int event_check(const struct nexus_bus_event *e);
 
 /* queue.c */
 
-struct bus_event *bus_event_new(const struct nexus_event *e, unsigned int refs);
+struct bus_event *bus_event_new(const struct nexus_bus_event *e, unsigned int refs);
 void bus_event_put(struct bus_event *ev);
 /* Takes a reference over; false when the queue was full. */
 bool queue_push(struct bus_subscriber *sub, struct bus_event *ev, atomic_ullong *overflows);
@@ -116,7 +116,7 @@ int queue_fetch(struct bus *b, struct bus_subscriber *sub, struct nexus_event_fe
 /* Makes its descriptor readable, or not. */
 void queue_wake(struct bus_subscriber *sub, bool readable);
 /* A copy of @e with all it points to, as part of @args; -ENOMEM. */
-int event_give(struct bus *b, void *args, struct nexus_event *to, const struct nexus_event *e);
+int event_give(struct bus *b, void *args, struct nexus_bus_event *to, const struct nexus_bus_event *e);
 
 /* replay.c */
 
@@ -127,7 +127,7 @@ void replay_missed(struct bus *b, uint64_t to);
 
 /* bus.c */
 
-void bus_deliver(struct bus *b, const struct nexus_event *e);
+void bus_deliver(struct bus *b, const struct nexus_bus_event *e);
 int bus_publish(struct bus *b, struct nexus_event_publish_args *a);
 
 /* subscriber.c */

@@ -34,14 +34,14 @@ void index_remove(struct bus *b, struct bus_subscriber *sub)
 }
 
 /* All but the path. */
-static bool wants_kind(const struct bus_subscriber *sub, const struct nexus_event *e)
+static bool wants_kind(const struct bus_subscriber *sub, const struct nexus_bus_event *e)
 {
 	return (sub->types >> e->type & 1) &&
 	       (!sub->zone_len || (sub->zone_len == e->zone_len &&
 				   !memcmp(sub->zone, e->zone, e->zone_len)));
 }
 
-static size_t find_key(struct bus *b, const struct nexus_event *e, uint64_t hash, const char *path,
+static size_t find_key(struct bus *b, const struct nexus_bus_event *e, uint64_t hash, const char *path,
 		       size_t key, size_t len, struct bus_subscriber **found, size_t n)
 {
 	struct bus_pattern *p;
@@ -57,7 +57,7 @@ static size_t find_key(struct bus *b, const struct nexus_event *e, uint64_t hash
 	return n;
 }
 
-static size_t find_path(struct bus *b, const struct nexus_event *e, const char *path, size_t len,
+static size_t find_path(struct bus *b, const struct nexus_bus_event *e, const char *path, size_t len,
 			struct bus_subscriber **found, size_t n)
 {
 	uint64_t hash = PATTERN_HASH;
@@ -72,7 +72,7 @@ static size_t find_path(struct bus *b, const struct nexus_event *e, const char *
 	return n;
 }
 
-size_t index_find(struct bus *b, const struct nexus_event *e, struct bus_subscriber **found)
+size_t index_find(struct bus *b, const struct nexus_bus_event *e, struct bus_subscriber **found)
 {
 	size_t n;
 
@@ -83,7 +83,7 @@ size_t index_find(struct bus *b, const struct nexus_event *e, struct bus_subscri
 	return n;
 }
 
-bool subscriber_wants(const struct bus_subscriber *sub, const struct nexus_event *e)
+bool subscriber_wants(const struct bus_subscriber *sub, const struct nexus_bus_event *e)
 {
 	uint32_t i;
 

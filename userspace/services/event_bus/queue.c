@@ -13,7 +13,7 @@
 #define FETCH_BYTES	(1u << 20)
 
 /* Lays out what @from points to at @p. */
-static void copy_event(struct nexus_event *to, const struct nexus_event *from, char *p)
+static void copy_event(struct nexus_bus_event *to, const struct nexus_bus_event *from, char *p)
 {
 	*to = *from;
 	to->zone = memcpy(p, from->zone, from->zone_len);
@@ -29,12 +29,12 @@ static void copy_event(struct nexus_event *to, const struct nexus_event *from, c
 		memcpy(p, from->data, from->data_len);
 }
 
-static size_t copy_size(const struct nexus_event *e)
+static size_t copy_size(const struct nexus_bus_event *e)
 {
 	return (size_t)e->zone_len + e->path_len + e->new_path_len + e->data_len;
 }
 
-int event_give(struct bus *b, void *args, struct nexus_event *to, const struct nexus_event *e)
+int event_give(struct bus *b, void *args, struct nexus_bus_event *to, const struct nexus_bus_event *e)
 {
 	char *p = b->host->args_more(args, copy_size(e) + 1);
 
@@ -44,7 +44,7 @@ int event_give(struct bus *b, void *args, struct nexus_event *to, const struct n
 	return 0;
 }
 
-struct bus_event *bus_event_new(const struct nexus_event *e, unsigned int refs)
+struct bus_event *bus_event_new(const struct nexus_bus_event *e, unsigned int refs)
 {
 	size_t size = copy_size(e);
 	struct bus_event *ev = malloc(sizeof(*ev) + size);
@@ -116,7 +116,7 @@ bool queue_push(struct bus_subscriber *sub, struct bus_event *ev, atomic_ullong 
 
 /* What fits into one fetch, out of the queue; and a loss behind the last of it. */
 static uint32_t take(struct bus_subscriber *sub, struct bus_event **events, uint32_t max,
-		     size_t *bytes, struct nexus_event *loss, bool *more)
+		     size_t *bytes, struct nexus_bus_event *loss, bool *more)
 {
 	uint32_t n = 0;
 
@@ -130,7 +130,7 @@ static uint32_t take(struct bus_subscriber *sub, struct bus_event **events, uint
 		*bytes += copy_size(&events[n++]->e);
 	}
 	if (!sub->count && sub->lost_from && n < max) {
-		*loss = (struct nexus_event){
+		*loss = (struct nexus_bus_event){
 			.kind = NEXUS_EVENT_LOST, .seq = sub->lost_from, .lost_to = sub->lost_to,
 		};
 		sub->lost_from = sub->lost_to = 0;
@@ -143,7 +143,7 @@ static uint32_t take(struct bus_subscriber *sub, struct bus_event **events, uint
 
 int queue_fetch(struct bus *b, struct bus_subscriber *sub, struct nexus_event_fetch_args *a)
 {
-	struct nexus_event loss = { .kind = NEXUS_EVENT_IS };
+	struct nexus_bus_event loss = { .kind = NEXUS_EVENT_IS };
 	struct bus_event **events = malloc(a->max * sizeof(struct bus_event *));
 	char *p = NULL;
 	size_t bytes;

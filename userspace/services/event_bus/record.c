@@ -16,7 +16,7 @@ struct event_disk {
 	uint32_t reserved;
 };
 
-int event_check(const struct nexus_event *e)
+int event_check(const struct nexus_bus_event *e)
 {
 	if (e->type > 63 || !e->zone_len || !e->path_len || e->path[0] != '/' ||
 	    (e->new_path_len && e->new_path[0] != '/'))
@@ -27,12 +27,12 @@ int event_check(const struct nexus_event *e)
 	return 0;
 }
 
-size_t event_size(const struct nexus_event *e)
+size_t event_size(const struct nexus_bus_event *e)
 {
 	return sizeof(struct event_disk) + e->path_len + e->new_path_len + e->data_len;
 }
 
-void event_put(uint8_t *buf, const struct nexus_event *e)
+void event_put(uint8_t *buf, const struct nexus_bus_event *e)
 {
 	struct event_disk d = {
 		.magic = htole32(MAGIC), .path_len = htole16((uint16_t)e->path_len),
@@ -51,7 +51,7 @@ void event_put(uint8_t *buf, const struct nexus_event *e)
 		memcpy(buf, e->data, e->data_len);
 }
 
-int event_get(const struct nexus_eventlog_record *rec, struct nexus_event *e)
+int event_get(const struct nexus_eventlog_record *rec, struct nexus_bus_event *e)
 {
 	const char *p = rec->data;
 	struct event_disk d;
@@ -64,7 +64,7 @@ int event_get(const struct nexus_eventlog_record *rec, struct nexus_event *e)
 	names = (size_t)le16toh(d.path_len) + le16toh(d.new_path_len);
 	if (le32toh(d.magic) != MAGIC || d.reserved || names > rec->data_len - sizeof(d))
 		return -EBADMSG;
-	*e = (struct nexus_event){
+	*e = (struct nexus_bus_event){
 		.seq = rec->seq, .time = le64toh(d.time), .type = le32toh(d.type),
 		.zone = rec->zone, .zone_len = rec->zone_len,
 		.path = p, .path_len = le16toh(d.path_len),

@@ -17,7 +17,7 @@ static int read_log(struct bus *b, struct nexus_eventlog_read_args *a)
 static int give_wanted(struct bus *b, struct bus_subscriber *sub, struct nexus_event_fetch_args *a,
 		       const struct nexus_eventlog_read_args *r)
 {
-	struct nexus_event e;
+	struct nexus_bus_event e;
 	uint32_t i;
 	int ret;
 
@@ -66,7 +66,7 @@ static int replay_some(struct bus *b, struct bus_subscriber *sub, struct nexus_e
 		return ret;
 	}
 	if (r->lost_from)
-		a->events[a->count++] = (struct nexus_event){
+		a->events[a->count++] = (struct nexus_bus_event){
 			.kind = NEXUS_EVENT_GONE, .seq = r->lost_from, .lost_to = r->lost_to,
 		};
 	next = r->next;
@@ -114,7 +114,7 @@ int replay_fetch(struct bus *b, struct bus_subscriber *sub, struct nexus_event_f
 void replay_missed(struct bus *b, uint64_t to)
 {
 	struct nexus_eventlog_read_args *r;
-	struct nexus_event e;
+	struct nexus_bus_event e;
 	uint32_t i;
 	int ret;
 
