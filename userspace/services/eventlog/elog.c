@@ -106,14 +106,21 @@ static int sync_files(const int *fds, size_t n, int dirfd)
 	return dirfd >= 0 && fsync(dirfd) ? -errno : 0;
 }
 
-/* The files that the disk does not have, oldest first. */
-static size_t unsynced(struct elog *l, int fds[UNSYNCED_MAX + 1])
+/*
+ * The files that the disk does not have, oldest first; the one that is written
+ * only when it takes that to get to @seq.  *@last: how far they lead.
+ */
+static size_t unsynced(struct elog *l, uint64_t seq, int fds[UNSYNCED_MAX + 1], uint64_t *last)
 {
 	size_t i, n = 0;
 
-	for (i = 0; i < l->nsegs; i++)
+	*last = l->synced;
+	for (i = 0; i < l->nsegs && *last < seq; i++) {
+		if (l->segs[i].last > *last)
+			*last = l->segs[i].last;
 		if (l->segs[i].fd >= 0 && n <= UNSYNCED_MAX)
 			fds[n++] = l->segs[i].fd;
+	}
 	return n;
 }
 
@@ -148,10 +155,9 @@ static int sync_to(struct elog *l, uint64_t seq)
 			continue;
 		}
 		l->syncing = true;
-		last = l->last;
 		dir = l->dir_dirty;
 		l->dir_dirty = false;
-		n = unsynced(l, fds);
+		n = unsynced(l, seq, fds, &last);
 		pthread_mutex_unlock(&l->lock);
 		ret = sync_files(fds, n, dir ? l->dirfd : -1);
 		pthread_mutex_lock(&l->lock);
@@ -181,14 +187,20 @@ static size_t sealed_unsynced(const struct elog *l)
 	return n;
 }
 
+/* Of all segments but the one that is written. */
+static uint64_t sealed_last(const struct elog *l)
+{
+	return l->nsegs > 1 ? l->segs[l->nsegs - 2].last : 0;
+}
+
 static void *keep(void *arg)
 {
 	struct elog *l = arg;
 
 	pthread_mutex_lock(&l->lock);
 	while (!l->over) {
-		if (!l->failed && l->synced < l->last && sealed_unsynced(l))
-			sync_to(l, l->last);
+		if (!l->failed && l->synced < sealed_last(l) && sealed_unsynced(l))
+			sync_to(l, sealed_last(l));
 		else
 			pthread_cond_wait(&l->cond, &l->lock);
 	}
@@ -297,7 +309,7 @@ static int make_room(struct elog *l, size_t bytes, uint32_t count)
 	int ret;
 
 	while (!l->failed && sealed_unsynced(l) >= UNSYNCED_MAX) {
-		ret = sync_to(l, l->last);
+		ret = sync_to(l, sealed_last(l));
 		if (ret)
 			return ret;
 	}
