@@ -105,6 +105,10 @@ enum nexus_service_level {
  * @stream_end: no more messages; the reader gets those queued, then the
  *	negative errno @error with @text (or NULL), or 0 for a good end.
  *	NEXUS_RPC_CLOSED follows.  Only the first counts.
+ * @state_dir: a descriptor of the directory where the service keeps its files, its
+ *	caller's to close; made when it is not there.  Two builds have the same
+ *	one during a swap.  Not before service_start (-EAGAIN); -EOPNOTSUPP when the
+ *	helper keeps none, or what the system says.
  */
 struct nexus_service_host {
 	uint32_t abi;
@@ -121,6 +125,7 @@ struct nexus_service_host {
 		    void *args, uint32_t timeout_ms);
 	int (*stream_send)(struct nexus_rpc_stream *stream, const void *data, size_t len);
 	void (*stream_end)(struct nexus_rpc_stream *stream, int error, const char *text);
+	int (*state_dir)(struct nexus_service *me);
 };
 
 /**

@@ -237,13 +237,16 @@ static void harden(const struct config *cfg)
 static struct registry *make_registry(const struct config *cfg)
 {
 	static char *trial[] = { (char *)"/proc/self/exe", (char *)TRY_WORD, NULL };
+	static char state[PATH_MAX + sizeof("/services")];
 	struct registry_opts opts = {
 		.dir = cfg->services_dir,
 		.timeout_ms = cfg->service_timeout * 1000,
 		.quarantine = cfg->service_quarantine,
 		.trial = trial,
+		.state = state,
 	};
 
+	snprintf(state, sizeof(state), "%s/services", cfg->data_dir);
 	return registry_new(&opts);
 }
 

@@ -29,6 +29,8 @@ struct registry;
  * @quarantine: whether one that takes longer is quarantined, not only reported
  * @trial: NULL, or argv of a program that ends in service_trial_main(): tried
  *	before anything is loaded here
+ * @state: NULL, or where services keep their files, in a folder of its own
+ *	each; made when the first asks
  */
 struct registry_opts {
 	const char *dir;
@@ -36,6 +38,7 @@ struct registry_opts {
 	uint32_t timeout_ms;
 	bool quarantine;
 	char *const *trial;
+	const char *state;
 };
 
 /** struct service_caller - who wants a change, for the log */

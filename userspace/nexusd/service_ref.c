@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /* References to protocols, and what the helper offers to services. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "service_impl.h"
 #include "service_rpc.h"
@@ -127,6 +130,38 @@ static int host_get(struct nexus_service *me, const char *protocol, struct nexus
 	return ret;
 }
 
+/* @dir, made when it is not there; root's alone. */
+static int open_dir(int dirfd, const char *dir)
+{
+	int fd;
+
+	if (mkdirat(dirfd, dir, 0700) && errno != EEXIST)
+		return -errno;
+	fd = openat(dirfd, dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+static int host_state_dir(struct nexus_service *me)
+{
+	struct registry *r = me->r;
+	bool starting;
+	int all, fd;
+
+	pthread_mutex_lock(&r->lock);
+	starting = me->starting;
+	pthread_mutex_unlock(&r->lock);
+	if (!starting)
+		return -EAGAIN;
+	if (!r->opts.state)
+		return -EOPNOTSUPP;
+	all = open_dir(AT_FDCWD, r->opts.state);
+	if (all < 0)
+		return all;
+	fd = open_dir(all, me->name);
+	close(all);
+	return fd;
+}
+
 const struct nexus_service_host service_host = {
 	.abi = NEXUS_SERVICE_ABI,
 	.trial = false,
@@ -139,4 +174,5 @@ const struct nexus_service_host service_host = {
 	.call = service_call_op,
 	.stream_send = stream_send,
 	.stream_end = stream_end,
+	.state_dir = host_state_dir,
 };

@@ -91,6 +91,12 @@ static int no_call(struct nexus_ref *ref, const char *op_name, size_t op_offset,
 	return -EAGAIN;
 }
 
+static int no_state_dir(struct nexus_service *me)
+{
+	(void)me;
+	return -EAGAIN;
+}
+
 static const struct nexus_service_host trial_host = {
 	.abi = NEXUS_SERVICE_ABI,
 	.trial = true,
@@ -101,6 +107,7 @@ static const struct nexus_service_host trial_host = {
 	.args_more = service_args_more,
 	.args_free = service_args_free,
 	.call = no_call,
+	.state_dir = no_state_dir,
 };
 
 static int try_it(struct object *o, const char *name, struct errline *err)

@@ -12,7 +12,7 @@ struct registry *reg;
 struct registry_opts reg_opts;
 struct errline reg_err;
 
-static char services[160];
+static char services[160], files[160];
 static char *trial_argv[] = { (char *)"/proc/self/exe", (char *)TRY_WORD, NULL };
 static const struct service_caller me = { 7, 77 };
 
@@ -20,6 +20,7 @@ int world_setup(void **state)
 {
 	test_setup(state);
 	snprintf(services, sizeof(services), "%s/services", test_dir);
+	snprintf(files, sizeof(files), "%s/files", test_dir);
 	assert_int_equal(mkdir(services, 0755), 0);
 	return 0;
 }
@@ -32,6 +33,7 @@ void world_begin(bool trial, uint32_t timeout_ms)
 		.timeout_ms = timeout_ms ? timeout_ms : LONG_MS,
 		.quarantine = true,
 		.trial = trial ? trial_argv : NULL,
+		.state = files,
 	};
 	reg = registry_new(&reg_opts);
 	assert_non_null(reg);
@@ -57,13 +59,12 @@ void object_path(char *path, size_t room, const char *name)
 	snprintf(path, room, "%s/%s.so", services, name);
 }
 
-void put_object(const char *object, const char *name)
+void put_file(const char *from, const char *name)
 {
-	char from[512], to[256], tmp[256], buf[65536];
+	char to[256], tmp[256], buf[65536];
 	int in, out;
 	ssize_t n;
 
-	snprintf(from, sizeof(from), OBJECTS "/service-%s.so", object);
 	snprintf(tmp, sizeof(tmp), "%s/new", services);
 	object_path(to, sizeof(to), name);
 	in = open(from, O_RDONLY | O_CLOEXEC);
@@ -77,6 +78,14 @@ void put_object(const char *object, const char *name)
 	close(in);
 	close(out);
 	assert_int_equal(rename(tmp, to), 0);
+}
+
+void put_object(const char *object, const char *name)
+{
+	char from[512];
+
+	snprintf(from, sizeof(from), OBJECTS "/service-%s.so", object);
+	put_file(from, name);
 }
 
 /* An error has a line, of whatever it is. */

@@ -22,6 +22,8 @@ void world_end(void);
 
 /* An object of tests/unit/nexusd/services as NAME.so. */
 void put_object(const char *object, const char *name);
+/* Any other file. */
+void put_file(const char *from, const char *name);
 void object_path(char *path, size_t room, const char *name);
 
 int load(const char *name);

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Service eventlog: the event log for the registry.
+ *
+ * During a swap the build before still has the files when this one starts; they are
+ * opened by the first operation that comes when it has gone.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "elog.h"
+
+#define WAIT_STEPS	200	/* of 10 ms, for the build before to go */
+
+struct eventlog {
+	const struct nexus_service_host *host;
+	struct nexus_service *me;
+	pthread_mutex_t opening;
+	bool open;		/* opening; then never changed */
+	struct elog log;
+};
+
+static void say(void *arg, enum nexus_service_level level, const char *line)
+{
+	struct eventlog *e = arg;
+
+	e->host->log(e->me, level, line);
+}
+
+static int open_log(struct eventlog *e)
+{
+	struct elog_opts opts = {
+		.segment_size = ELOG_SEGMENT_SIZE, .reserve = ELOG_RESERVE, .log = say, .arg = e,
+	};
+	int fd = e->host->state_dir(e->me);
+	int ret;
+
+	if (fd < 0)
+		return fd;
+	ret = elog_open(&e->log, fd, &opts);
+	e->open = !ret;
+	return ret;
+}
+
+static int opened(struct eventlog *e)
+{
+	struct timespec step = { 0, 10000000 };
+	int ret = 0, i;
+
+	pthread_mutex_lock(&e->opening);
+	for (i = 0; !e->open && i < WAIT_STEPS; i++) {
+		ret = open_log(e);
+		if (ret != -EAGAIN)
+			break;
+		nanosleep(&step, NULL);
+	}
+	pthread_mutex_unlock(&e->opening);
+	return ret;
+}
+
+static int append(void *self, void *args)
+{
+	struct eventlog *e = self;
+	int ret = opened(e);
+
+	return ret ? ret : elog_append(&e->log, args);
+}
+
+static int read_op(void *self, void *args)
+{
+	struct eventlog *e = self;
+	int ret = opened(e);
+
+	return ret ? ret : elog_read(&e->log, args, e->host->args_more);
+}
+
+static int sync_op(void *self, void *args)
+{
+	struct eventlog *e = self;
+	int ret = opened(e);
+
+	(void)args;
+	return ret ? ret : elog_sync(&e->log);
+}
+
+static int truncate_op(void *self, void *args)
+{
+	struct eventlog *e = self;
+	int ret = opened(e);
+
+	return ret ? ret : elog_truncate(&e->log, args);
+}
+
+static int state(void *self, void *args)
+{
+	struct eventlog *e = self;
+	int ret = opened(e);
+
+	if (!ret)
+		elog_state(&e->log, args);
+	return ret;
+}
+
+static int eventlog_init(const struct nexus_service_host *host, struct nexus_service *me,
+			 void **self)
+{
+	struct eventlog *e = calloc(1, sizeof(*e));
+
+	if (!e)
+		return -ENOMEM;
+	e->host = host;
+	e->me = me;
+	pthread_mutex_init(&e->opening, NULL);
+	*self = e;
+	return 0;
+}
+
+static int eventlog_start(void *self)
+{
+	int ret = open_log(self);
+
+	return ret == -EAGAIN ? 0 : ret;
+}
+
+static int eventlog_stop(void *self)
+{
+	struct eventlog *e = self;
+	int ret = e->open ? elog_close(&e->log) : 0;
+
+	e->open = false;
+	return ret;
+}
+
+static void eventlog_cleanup(void *self)
+{
+	struct eventlog *e = self;
+
+	pthread_mutex_destroy(&e->opening);
+	free(e);
+}
+
+static const struct nexus_eventlog_ops ops = {
+	.append = append,
+	.read = read_op,
+	.sync = sync_op,
+	.truncate = truncate_op,
+	.state = state,
+};
+
+static const struct nexus_protocol provides[] = {
+	NEXUS_PROTOCOL(NEXUS_EVENTLOG, NEXUS_EVENTLOG_VERSION, ops),
+	NEXUS_PROTOCOLS_END,
+};
+
+NEXUS_SERVICE = {
+	.abi = NEXUS_SERVICE_ABI,
+	.name = "eventlog",
+	.version = "1.0",
+	.provides = provides,
+	.service_init = eventlog_init,
+	.service_start = eventlog_start,
+	.service_stop = eventlog_stop,
+	.service_cleanup = eventlog_cleanup,
+};
