@@ -32,7 +32,7 @@ int main(int argc, char **argv)
 	struct latency l;
 	double ours, theirs;
 
-	if (argc != 5 || !(seconds = (unsigned int)atoi(argv[4]))) {
+	if (argc != 5 || !(seconds = (unsigned int)strtoul(argv[4], NULL, 10))) {
 		fprintf(stderr, "usage: bench-events SERVICES FILES REDIS-SOCKET SECONDS\n");
 		return 2;
 	}

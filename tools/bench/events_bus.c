@@ -193,7 +193,7 @@ static void begin(bool all, bool samples)
 	for (i = 0; i < FETCHERS; i++) {
 		struct fetcher *f = &fetchers[i];
 
-		*f = (struct fetcher){ .epoll = epoll_create1(EPOLL_CLOEXEC), .seen = &seen[i * per] };
+		*f = (struct fetcher){ .epoll = epoll_create1(EPOLL_CLOEXEC), .seen = seen + (size_t)i * per };
 		if (samples)
 			f->samples = malloc(SAMPLES_MAX * sizeof(*f->samples));
 		while (f->n < per)
