@@ -32,8 +32,8 @@ packages=(
 	debhelper dh-dkms debootstrap fakeroot man-db
 )
 
-# A server that would run here, for kselftest's nfs.  Databases and loads for 57-applications, programs for 52-realworld, whose Python is the system's.
-long=(nfs-kernel-server nfs-common postgresql postgresql-contrib rsync dbench postmark bonnie++ stress-ng vim-tiny)
+# A server that would run here, for kselftest's nfs.  Databases and loads for 57-applications, programs for 52-realworld, a server beside tools/bench/events, whose Python is the system's.
+long=(nfs-kernel-server nfs-common postgresql postgresql-contrib rsync dbench postmark bonnie++ stress-ng vim-tiny redis-server)
 python=$(readlink -f /usr/bin/python3 || true)
 [ -z "$python" ] || long+=("lib${python##*/}-testsuite")
 

@@ -26,20 +26,36 @@ void bench_die(const char *what, int error)
 	exit(1);
 }
 
+static int compare(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+uint64_t bench_part(uint64_t *times, uint32_t n, uint32_t part)
+{
+	if (!n)
+		return 0;
+	qsort(times, n, sizeof(*times), compare);
+	return times[(uint64_t)(n - 1) * part / 100];
+}
+
 int main(int argc, char **argv)
 {
 	unsigned int seconds;
 	struct latency l;
 	double ours, theirs;
 
-	if (argc != 5 || !(seconds = (unsigned int)atoi(argv[4]))) {
+	if (argc != 5 || !(seconds = (unsigned int)strtoul(argv[4], NULL, 10))) {
 		fprintf(stderr, "usage: bench-events SERVICES FILES REDIS-SOCKET SECONDS\n");
 		return 2;
 	}
 	bus_begin(argv[1], argv[2]);
 	bus_some(seconds, 100000, &l);
-	printf("some %.0f %llu %llu %llu %llu\n", l.rate, (unsigned long long)l.p50,
-	       (unsigned long long)l.p99, (unsigned long long)l.max, (unsigned long long)l.lost);
+	printf("some %.0f %llu %llu %llu %llu %.2f %llu\n", l.rate, (unsigned long long)l.p50,
+	       (unsigned long long)l.p99, (unsigned long long)l.max, (unsigned long long)l.lost,
+	       l.cpu, (unsigned long long)l.late99);
 	ours = bus_all(seconds);
 	bus_end();
 	theirs = redis_all(argv[3], seconds);

@@ -24,9 +24,14 @@ struct latency {
 	uint64_t p50, p99, max;
 	uint64_t lost;
 	double rate;		/* as it was */
+	double cpu;		/* processors it took */
+	uint64_t late99;	/* how late a thread is that only wakes every ms */
 };
 
 void bus_some(unsigned int seconds, uint32_t rate, struct latency *out);
+
+/* Sorts @n times and gives the one that @part of 100 are not above; 0 for none. */
+uint64_t bench_part(uint64_t *times, uint32_t n, uint32_t part);
 
 void bus_begin(const char *services, const char *files);
 void bus_end(void);

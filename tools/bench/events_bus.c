@@ -193,7 +193,7 @@ static void begin(bool all, bool samples)
 	for (i = 0; i < FETCHERS; i++) {
 		struct fetcher *f = &fetchers[i];
 
-		*f = (struct fetcher){ .epoll = epoll_create1(EPOLL_CLOEXEC), .seen = &seen[i * per] };
+		*f = (struct fetcher){ .epoll = epoll_create1(EPOLL_CLOEXEC), .seen = seen + (size_t)i * per };
 		if (samples)
 			f->samples = malloc(SAMPLES_MAX * sizeof(*f->samples));
 		while (f->n < per)
@@ -258,11 +258,33 @@ double bus_all(unsigned int seconds)
 	return (double)deliveries * 1e9 / (double)(until - start);
 }
 
-static int compare(const void *a, const void *b)
-{
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+#define IDLE_MAX	100000u
 
-	return x < y ? -1 : x > y;
+/* What the machine itself does to who wants to run: the same waking, and nothing else. */
+static uint64_t idle_late[IDLE_MAX];
+static uint32_t nidle;
+
+static void *idle_main(void *arg)
+{
+	uint64_t due = bench_now();
+	struct timespec until;
+
+	(void)arg;
+	for (nidle = 0; !atomic_load(&over) && nidle < IDLE_MAX; nidle++) {
+		due += 1000000;
+		until = (struct timespec){ (time_t)(due / 1000000000), (long)(due % 1000000000) };
+		clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL);
+		idle_late[nidle] = bench_now() - due;
+	}
+	return NULL;
+}
+
+static double cpu_time(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
+	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
 }
 
 void bus_some(unsigned int seconds, uint32_t rate, struct latency *out)
@@ -270,8 +292,12 @@ void bus_some(unsigned int seconds, uint32_t rate, struct latency *out)
 	uint64_t start, now, due = 0, total = (uint64_t)rate * seconds, sent = 0, *all;
 	struct timespec until;
 	uint32_t i, n = 0;
+	pthread_t idle;
+	double cpu;
 
 	begin(false, true);
+	pthread_create(&idle, NULL, idle_main, NULL);
+	cpu = cpu_time();
 	start = bench_now();
 	/* Every millisecond what is due; each event counts from when it was due. */
 	for (due = start; sent < total; due += 1000000) {
@@ -281,10 +307,15 @@ void bus_some(unsigned int seconds, uint32_t rate, struct latency *out)
 		sent += rate / 1000;
 	}
 	now = bench_now();
+	*out = (struct latency){
+		.rate = (double)sent * 1e9 / (double)(now - start),
+		.cpu = (cpu_time() - cpu) * 1e9 / (double)(now - start),
+	};
 	until = (struct timespec){ 0, 200000000 };
 	nanosleep(&until, NULL);
 	end();
-	*out = (struct latency){ .rate = (double)sent * 1e9 / (double)(now - start) };
+	pthread_join(idle, NULL);
+	out->late99 = bench_part(idle_late, nidle, 99);
 	all = malloc((size_t)FETCHERS * SAMPLES_MAX * sizeof(*all));
 	for (i = 0; i < FETCHERS; i++) {
 		memcpy(all + n, fetchers[i].samples, fetchers[i].nsamples * sizeof(*all));
@@ -294,10 +325,9 @@ void bus_some(unsigned int seconds, uint32_t rate, struct latency *out)
 	}
 	if (n != sent)
 		out->lost += sent - n;
-	qsort(all, n, sizeof(*all), compare);
 	out->events = n;
-	out->p50 = n ? all[n / 2] : 0;
-	out->p99 = n ? all[(uint64_t)n * 99 / 100] : 0;
-	out->max = n ? all[n - 1] : 0;
+	out->p50 = bench_part(all, n, 50);
+	out->p99 = bench_part(all, n, 99);
+	out->max = bench_part(all, n, 100);
 	free(all);
 }

@@ -47,6 +47,7 @@ int __wrap_fsync(int fd)
 
 struct elog elog;
 char said[512];
+static bool is_open;
 
 static void hear(void *arg, enum nexus_service_level level, const char *line)
 {
@@ -68,6 +69,27 @@ int try_open(struct elog *l, uint32_t segment_size)
 void begin(uint32_t segment_size)
 {
 	assert_int_equal(try_open(&elog, segment_size), 0);
+	is_open = true;
+}
+
+int end(void)
+{
+	is_open = false;
+	return elog_close(&elog);
+}
+
+void crash(void)
+{
+	is_open = false;
+	elog_abandon(&elog);
+}
+
+int log_teardown(void **state)
+{
+	if (is_open)
+		crash();
+	forget();
+	return test_teardown(state);
 }
 
 /* Memory of a call: what was given out, until forget(). */

@@ -17,7 +17,10 @@ extern char said[512];		/* its last line */
 
 int log_setup(void **state);
 int try_open(struct elog *l, uint32_t segment_size);
+int log_teardown(void **state);
 void begin(uint32_t segment_size);
+int end(void);			/* closes it */
+void crash(void);		/* nothing more is written */
 
 /* For a read; all of it is given back by forget(), in the same thread. */
 void *more(void *args, size_t size);

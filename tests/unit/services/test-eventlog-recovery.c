@@ -49,7 +49,7 @@ static size_t build_log(uint8_t *buf, size_t room, size_t at[BUILT + 1], uint32_
 	for (n = 0; n < 4; n++)
 		put("some text", durability);
 	assert_int_equal(append("z", batch, 3, durability, NULL), 0);
-	elog_abandon(&elog);
+	crash();
 	find_segment("wal-0000000000000001.seg");
 	len = load_file(buf, room);
 	for (n = 0; n < BUILT; n++) {
@@ -94,7 +94,7 @@ static void test_cut_everywhere(void **state)
 		assert_int_equal(r.lost_from, whole + 1);
 		assert_int_equal(r.lost_to, seq - 1);
 		assert_int_equal(r.count, 1);
-		elog_abandon(&elog);
+		crash();
 		char name[ELOG_NAME_MAX], path[512];
 
 		elog_name(name, seq);
@@ -154,7 +154,7 @@ static void flip_everywhere(uint32_t durability)
 			assert_int_equal(ret, 0);
 			assert_int_equal(st.damaged, 0);
 		}
-		elog_abandon(&elog);
+		crash();
 		forget();
 	}
 }
@@ -191,7 +191,7 @@ static void test_middle(void **state)
 				first[n++] = seq;
 		}
 		assert_true(n >= 4);
-		assert_int_equal(elog_close(&elog), 0);
+		assert_int_equal(end(), 0);
 		elog_name(name, first[1]);
 		find_segment(name);
 		if (gone) {
@@ -213,27 +213,27 @@ static void test_middle(void **state)
 		struct nexus_eventlog_truncate_args t = { .before = r.next };
 
 		assert_int_equal(elog_truncate(&elog, &t), 0);
-		assert_int_equal(elog_close(&elog), 0);
+		assert_int_equal(end(), 0);
 		forget();
 	}
 	/* The last one gone is known, too: the log was closed behind it. */
 	begin(300);
 	put("x", NEXUS_EVENTLOG_NONE);
 	elog_name(name, elog.segs[elog.nsegs - 1].first);
-	assert_int_equal(elog_close(&elog), 0);
+	assert_int_equal(end(), 0);
 	find_segment(name);
 	assert_int_equal(unlink(seg_path), 0);
 	begin(300);
 	assert_int_equal(read_some(&r, 0, 10), -EUCLEAN);
-	assert_int_equal(elog_close(&elog), 0);
+	assert_int_equal(end(), 0);
 	find_segment("state");
 	assert_int_equal(unlink(seg_path), 0);
 	begin(300);
-	assert_int_equal(elog_close(&elog), 0);
+	assert_int_equal(end(), 0);
 	/* Segments without "state": which numbers were given is not known. */
 	begin(300);
 	put("x", NEXUS_EVENTLOG_NONE);
-	assert_int_equal(elog_close(&elog), 0);
+	assert_int_equal(end(), 0);
 	assert_int_equal(unlink(seg_path), 0);
 	assert_int_equal(try_open(&elog, 300), -EUCLEAN);
 	forget();
@@ -289,12 +289,12 @@ static void test_model(void **state)
 	for (round = 0; round < 600 && n < MODEL_MAX - 16; round++) {
 		switch (rnd(12)) {
 		case 0:
-			assert_int_equal(elog_close(&elog), 0);
+			assert_int_equal(end(), 0);
 			begin(2048);
 			break;
 		case 1:
 			/* All was given to the system: a helper's end takes nothing. */
-			elog_abandon(&elog);
+			crash();
 			begin(2048);
 			break;
 		case 2:
@@ -324,17 +324,17 @@ static void test_model(void **state)
 		}
 	}
 	check_model(seqs, n, first, 1);
-	assert_int_equal(elog_close(&elog), 0);
+	assert_int_equal(end(), 0);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_cut_everywhere, log_setup, test_teardown),
-		cmocka_unit_test_setup_teardown(test_flip_unsynced, log_setup, test_teardown),
-		cmocka_unit_test_setup_teardown(test_flip_synced, log_setup, test_teardown),
-		cmocka_unit_test_setup_teardown(test_middle, log_setup, test_teardown),
-		cmocka_unit_test_setup_teardown(test_model, log_setup, test_teardown),
+		cmocka_unit_test_setup_teardown(test_cut_everywhere, log_setup, log_teardown),
+		cmocka_unit_test_setup_teardown(test_flip_unsynced, log_setup, log_teardown),
+		cmocka_unit_test_setup_teardown(test_flip_synced, log_setup, log_teardown),
+		cmocka_unit_test_setup_teardown(test_middle, log_setup, log_teardown),
+		cmocka_unit_test_setup_teardown(test_model, log_setup, log_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -141,12 +141,12 @@ static void test_append_read(void **state)
 	struct elog other;
 
 	assert_int_equal(try_open(&other, 1 << 20), -EAGAIN);
-	assert_int_equal(elog_close(&elog), 0);
+	assert_int_equal(end(), 0);
 	begin(1 << 20);
 	assert_int_equal(put("e", NEXUS_EVENTLOG_NONE), 5);
 	assert_int_equal(read_some(&r, 1, 10), 0);
 	assert_int_equal(r.count, 5);
-	assert_int_equal(elog_close(&elog), 0);
+	assert_int_equal(end(), 0);
 	forget();
 }
 
@@ -182,12 +182,12 @@ static void test_truncate(void **state)
 	assert_int_equal(r.lost_to, 20);
 	assert_int_equal(r.next, 21);
 	/* Not even a crash brings them back, or their numbers. */
-	elog_abandon(&elog);
+	crash();
 	begin(256);
 	assert_int_equal(read_some(&r, 1, 100), 0);
 	assert_int_equal(r.count, 0);
 	assert_true(put("new", NEXUS_EVENTLOG_NONE) >= 21);
-	assert_int_equal(elog_close(&elog), 0);
+	assert_int_equal(end(), 0);
 	forget();
 }
 
@@ -220,12 +220,12 @@ static void test_disk_full(void **state)
 	}
 	atomic_store(&disk_left, 20);
 	assert_int_equal(append("z", batch, 3, NEXUS_EVENTLOG_NONE, &first), -ENOSPC);
-	elog_abandon(&elog);
+	crash();
 	atomic_store(&disk_left, INT64_MAX);
 	begin(512);
 	assert_int_equal(read_some(&r, 1, 1000), 0);
 	assert_int_equal(r.count, n);
-	assert_int_equal(elog_close(&elog), 0);
+	assert_int_equal(end(), 0);
 	forget();
 }
 
@@ -249,10 +249,10 @@ static void test_sync_fails(void **state)
 	assert_int_equal(st.synced, 1);
 	assert_int_equal(read_some(&r, 1, 10), 0);
 	assert_int_equal(r.count, 2);
-	assert_int_equal(elog_close(&elog), -EIO);
+	assert_int_equal(end(), -EIO);
 	begin(1 << 20);
 	assert_true(put("b", NEXUS_EVENTLOG_SYNC) > 2);
-	assert_int_equal(elog_close(&elog), 0);
+	assert_int_equal(end(), 0);
 	forget();
 }
 
@@ -306,7 +306,7 @@ static void test_threads(void **state)
 		pthread_join(threads[i], NULL);
 	assert_int_equal(seen[0], WRITERS * EACH);
 	assert_int_equal(seen[1], WRITERS * EACH);
-	assert_int_equal(elog_close(&elog), 0);
+	assert_int_equal(end(), 0);
 }
 
 int main(void)
@@ -314,11 +314,11 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_heads),
 		cmocka_unit_test(test_record),
-		cmocka_unit_test_setup_teardown(test_append_read, log_setup, test_teardown),
-		cmocka_unit_test_setup_teardown(test_truncate, log_setup, test_teardown),
-		cmocka_unit_test_setup_teardown(test_disk_full, log_setup, test_teardown),
-		cmocka_unit_test_setup_teardown(test_sync_fails, log_setup, test_teardown),
-		cmocka_unit_test_setup_teardown(test_threads, log_setup, test_teardown),
+		cmocka_unit_test_setup_teardown(test_append_read, log_setup, log_teardown),
+		cmocka_unit_test_setup_teardown(test_truncate, log_setup, log_teardown),
+		cmocka_unit_test_setup_teardown(test_disk_full, log_setup, log_teardown),
+		cmocka_unit_test_setup_teardown(test_sync_fails, log_setup, log_teardown),
+		cmocka_unit_test_setup_teardown(test_threads, log_setup, log_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -58,11 +58,7 @@ static int replay_some(struct bus *b, struct bus_subscriber *sub, struct nexus_e
 	}
 	ret = read_log(b, r);
 	if (ret && ret != -EUCLEAN) {
-		/* Where they are, after a timeout, is not ours to know. */
-		if (ret != -ETIMEDOUT)
-			b->host->args_free(r);
-		else
-			b->host->args_free(r);
+		b->host->args_free(r);
 		return ret;
 	}
 	if (r->lost_from)

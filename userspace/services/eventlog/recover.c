@@ -10,7 +10,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -50,7 +49,10 @@ static int list_segments(struct elog *l)
 		return ret;
 	}
 	while (!ret && (entry = readdir(dir))) {
-		if (sscanf(entry->d_name, "wal-%16llx.seg", &first) != 1 || !first)
+		if (strncmp(entry->d_name, "wal-", 4))
+			continue;
+		first = strtoull(entry->d_name + 4, NULL, 16);
+		if (!first)
 			continue;
 		elog_name(name, first);
 		if (!strcmp(name, entry->d_name) && !elog_add(l, first))
