@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <protobuf-c/protobuf-c.h>
+
 #include "rpc/frame.h"
 #include "service_impl.h"
 #include "service_rpc.h"
@@ -319,6 +321,22 @@ static int may_call(struct rpc_args *a)
 		 "only root and members of group nexusfs may call this, not %.180s",
 		 call->caller.subject);
 	return -EPERM;
+}
+
+int rpc_answer(struct nexus_rpc_call *call, const ProtobufCMessage *msg)
+{
+	size_t len = protobuf_c_message_get_packed_size(msg);
+	uint8_t *answer;
+
+	if (len > NEXUS_RPC_ANSWER_MAX)
+		return -EMSGSIZE;
+	answer = service_args_more(call, len ? len : 1);
+	if (!answer)
+		return -ENOMEM;
+	protobuf_c_message_pack(msg, answer);
+	call->answer = answer;
+	call->answer_len = len;
+	return 0;
 }
 
 /* It may be in the object, which may be unmapped as soon as the call has returned. */
