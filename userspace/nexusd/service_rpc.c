@@ -59,6 +59,7 @@ static const ProtobufCFieldDescriptor *subject_field(const struct nexus_rpc_meth
 }
 
 /* Messages within messages: decoding is recursive, and its stack has an end. */
+/* NOLINTNEXTLINE(misc-no-recursion) */
 static bool too_deep(const ProtobufCMessageDescriptor *desc, unsigned int depth)
 {
 	const ProtobufCFieldDescriptor *field = desc->fields;
@@ -228,7 +229,11 @@ static bool text_ok(const char *text)
 	return !text || frame_utf8((const uint8_t *)text, strlen(text));
 }
 
-/* The name of the first string, at whatever depth, that is none; or NULL. */
+/*
+ * The name of the first string, at whatever depth, that is none; or NULL.  too_deep()
+ * has bounded the depth.
+ */
+/* NOLINTNEXTLINE(misc-no-recursion) */
 static const char *bad_string(const ProtobufCMessage *msg)
 {
 	const ProtobufCFieldDescriptor *field = msg->descriptor->fields;
