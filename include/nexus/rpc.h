@@ -10,10 +10,11 @@
 #ifndef NEXUS_RPC_H
 #define NEXUS_RPC_H
 
-#include <errno.h>
-#include <protobuf-c/protobuf-c.h>
-
 #include <nexus/service.h>
+
+/* Of <protobuf-c/protobuf-c.h>. */
+struct ProtobufCMessage;
+struct ProtobufCMessageDescriptor;
 
 #define NEXUS_RPC_SERVICES_MAX	16u		/* of one descriptor */
 #define NEXUS_RPC_METHODS_MAX	64u		/* of one RPC service */
@@ -74,7 +75,7 @@ struct nexus_rpc_call {
 	struct nexus_rpc_caller caller;
 	const uint8_t *request;
 	size_t request_len;
-	const ProtobufCMessage *msg;
+	const struct ProtobufCMessage *msg;
 	struct nexus_rpc_stream *stream;
 	void *cookie;
 	const void *answer;
@@ -115,8 +116,8 @@ struct nexus_rpc_method {
 	const char *name;
 	enum nexus_rpc_who who;
 	const char *subject;
-	const ProtobufCMessageDescriptor *request;
-	const ProtobufCMessageDescriptor *response;
+	const struct ProtobufCMessageDescriptor *request;
+	const struct ProtobufCMessageDescriptor *response;
 	nexus_op call;
 	nexus_op event;
 };
@@ -137,28 +138,13 @@ struct nexus_rpc_service {
 #define NEXUS_RPC_SERVICES_END	{ .name = NULL }
 
 /**
- * nexus_rpc_answer() - encode the answer of a call
+ * nexus_rpc_answer() - encode the answer of a call, and set it
  * @host: struct nexus_service_host
  * @call: the call
  * @msg: the answer, &message.base
  *
  * Return: 0, -EMSGSIZE or -ENOMEM.
  */
-static inline int nexus_rpc_answer(const struct nexus_service_host *host,
-				   struct nexus_rpc_call *call, const ProtobufCMessage *msg)
-{
-	size_t len = protobuf_c_message_get_packed_size(msg);
-	uint8_t *answer;
-
-	if (len > NEXUS_RPC_ANSWER_MAX)
-		return -EMSGSIZE;
-	answer = (uint8_t *)host->args_more(call, len ? len : 1);
-	if (!answer)
-		return -ENOMEM;
-	protobuf_c_message_pack(msg, answer);
-	call->answer = answer;
-	call->answer_len = len;
-	return 0;
-}
+#define nexus_rpc_answer(host, call, msg)	((host)->rpc_answer(call, msg))
 
 #endif /* NEXUS_RPC_H */

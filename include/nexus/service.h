@@ -29,6 +29,8 @@ struct nexus_service;	/* this service, to the registry */
 struct nexus_ref;	/* a reference to a protocol */
 struct nexus_rpc_service;	/* <nexus/rpc.h> */
 struct nexus_rpc_stream;
+struct nexus_rpc_call;
+struct ProtobufCMessage;
 
 /**
  * typedef nexus_op - an operation of a protocol
@@ -105,6 +107,7 @@ enum nexus_service_level {
  * @stream_end: no more messages; the reader gets those queued, then the
  *	negative errno @error with @text (or NULL), or 0 for a good end.
  *	NEXUS_RPC_CLOSED follows.  Only the first counts.
+ * @rpc_answer: encode a message as the answer of a call, see nexus_rpc_answer()
  * @state_dir: a descriptor of the directory where the service keeps its files, its
  *	caller's to close; made when it is not there.  Two builds have the same
  *	one during a swap.  Not before service_start (-EAGAIN); -EOPNOTSUPP when the
@@ -125,6 +128,7 @@ struct nexus_service_host {
 		    void *args, uint32_t timeout_ms);
 	int (*stream_send)(struct nexus_rpc_stream *stream, const void *data, size_t len);
 	void (*stream_end)(struct nexus_rpc_stream *stream, int error, const char *text);
+	int (*rpc_answer)(struct nexus_rpc_call *call, const struct ProtobufCMessage *msg);
 	int (*state_dir)(struct nexus_service *me);
 };
 

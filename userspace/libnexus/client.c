@@ -26,6 +26,7 @@ struct nexus_client {
 	unsigned int timeout;
 	uint64_t deadline;		/* of the call at hand; 0: none */
 	uint32_t stream;
+	bool feeding;			/* nexus_feed_begin() was called */
 	char error[768];
 };
 
@@ -55,6 +56,7 @@ static void hang_up(struct nexus_client *client)
 	if (client->fd >= 0)
 		close(client->fd);
 	client->fd = -1;
+	client->feeding = false;
 }
 
 NEXUS_EXPORT void nexus_free(struct nexus_client *client)
@@ -221,13 +223,14 @@ static int recv_all(struct nexus_client *client, uint8_t *data, size_t len)
 	return 0;
 }
 
-static int send_request(struct nexus_client *client, const char *service,
+static int send_request(struct nexus_client *client, uint8_t flags, const char *service,
 			const char *method, const void *request, size_t len)
 {
 	Ttrpc__Request msg = TTRPC__REQUEST__INIT;
 	struct frame_header hdr = {
 		.stream = client->stream,
 		.type = FRAME_REQUEST,
+		.flags = flags,
 	};
 	size_t size;
 	uint8_t *frame;
@@ -255,9 +258,8 @@ static int send_request(struct nexus_client *client, const char *service,
 	return err;
 }
 
-/* The message of the frame that answers this call. */
-static int recv_response(struct nexus_client *client, uint8_t **out,
-			 size_t *len)
+/* The next frame of this call, and its message. */
+static int recv_frame(struct nexus_client *client, struct frame_header *frame, uint8_t **out)
 {
 	uint8_t header[FRAME_HEADER_LEN], *data;
 	struct frame_header hdr;
@@ -267,8 +269,8 @@ static int recv_response(struct nexus_client *client, uint8_t **out,
 	if (err)
 		return err;
 	frame_decode(header, &hdr);
-	if (hdr.type != FRAME_RESPONSE || hdr.stream != client->stream ||
-	    hdr.len > MESSAGE_MAX)
+	if ((hdr.type != FRAME_RESPONSE && !(hdr.type == FRAME_DATA && client->feeding)) ||
+	    hdr.stream != client->stream || hdr.len > MESSAGE_MAX)
 		return client_fail(client, -EPROTO,
 				   "what answers is not nexusd (frame type %u, stream %u, %u bytes)",
 				   hdr.type, hdr.stream, hdr.len);
@@ -281,7 +283,7 @@ static int recv_response(struct nexus_client *client, uint8_t **out,
 		return err;
 	}
 	*out = data;
-	*len = hdr.len;
+	*frame = hdr;
 	return 0;
 }
 
@@ -355,28 +357,81 @@ out:
 	return err;
 }
 
+/* Before a call. */
+static int begin(struct nexus_client *client)
+{
+	if (client->fd < 0)
+		return client_fail(client, -ENOTCONN, "not connected to the helper");
+	if (client->feeding)
+		return client_fail(client, -EBUSY, "a stream has the connection");
+	client->deadline = client->timeout ? now_ms() + client->timeout : 0;
+	return 0;
+}
+
 NEXUS_EXPORT int nexus_call(struct nexus_client *client, const char *service,
 			    const char *method, const void *request, size_t len,
 			    void **reply, size_t *reply_len)
 {
+	struct frame_header hdr;
 	uint8_t *data = NULL;
-	size_t size = 0;
 	int err;
 
-	if (client->fd < 0)
-		return client_fail(client, -ENOTCONN, "not connected to the helper");
-	client->deadline = client->timeout ? now_ms() + client->timeout : 0;
-	err = send_request(client, service, method, request, len);
+	err = begin(client);
+	if (err)
+		return err;
+	err = send_request(client, 0, service, method, request, len);
 	if (err == -EMSGSIZE || err == -ENOMEM)
 		return err;
 	if (!err)
-		err = recv_response(client, &data, &size);
+		err = recv_frame(client, &hdr, &data);
 	if (err) {
 		hang_up(client);
 		return err;
 	}
 	client->stream += 2;
-	err = take_response(client, data, size, reply, reply_len);
+	err = take_response(client, data, hdr.len, reply, reply_len);
+	free(data);
+	return err;
+}
+
+NEXUS_EXPORT int nexus_feed_begin(struct nexus_client *client, const char *service,
+				  const char *method, const void *request, size_t len)
+{
+	int err = begin(client);
+
+	if (err)
+		return err;
+	err = send_request(client, FRAME_REMOTE_CLOSED, service, method, request, len);
+	if (!err)
+		client->feeding = true;
+	else if (err != -EMSGSIZE && err != -ENOMEM)
+		hang_up(client);
+	return err;
+}
+
+NEXUS_EXPORT int nexus_feed_next(struct nexus_client *client, void **message, size_t *len)
+{
+	struct frame_header hdr;
+	uint8_t *data = NULL;
+	int err;
+
+	if (!client->feeding)
+		return client_fail(client, -ENODATA, "no stream has begun");
+	client->deadline = client->timeout ? now_ms() + client->timeout : 0;
+	err = recv_frame(client, &hdr, &data);
+	if (err) {
+		hang_up(client);
+		return err;
+	}
+	if (hdr.type == FRAME_DATA && !(hdr.flags & FRAME_NO_DATA)) {
+		*message = data;
+		*len = hdr.len;
+		return 1;
+	}
+	client->feeding = false;
+	client->stream += 2;
+	if (hdr.type == FRAME_RESPONSE)
+		err = take_response(client, data, hdr.len, NULL, NULL);
 	free(data);
 	return err;
 }

@@ -174,5 +174,6 @@ const struct nexus_service_host service_host = {
 	.call = service_call_op,
 	.stream_send = stream_send,
 	.stream_end = stream_end,
+	.rpc_answer = rpc_answer,
 	.state_dir = host_state_dir,
 };

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <protobuf-c/protobuf-c.h>
+
 #include "rpc/frame.h"
 #include "service_impl.h"
 #include "service_rpc.h"
@@ -57,6 +59,7 @@ static const ProtobufCFieldDescriptor *subject_field(const struct nexus_rpc_meth
 }
 
 /* Messages within messages: decoding is recursive, and its stack has an end. */
+/* NOLINTNEXTLINE(misc-no-recursion) */
 static bool too_deep(const ProtobufCMessageDescriptor *desc, unsigned int depth)
 {
 	const ProtobufCFieldDescriptor *field = desc->fields;
@@ -226,7 +229,11 @@ static bool text_ok(const char *text)
 	return !text || frame_utf8((const uint8_t *)text, strlen(text));
 }
 
-/* The name of the first string, at whatever depth, that is none; or NULL. */
+/*
+ * The name of the first string, at whatever depth, that is none; or NULL.  too_deep()
+ * has bounded the depth.
+ */
+/* NOLINTNEXTLINE(misc-no-recursion) */
 static const char *bad_string(const ProtobufCMessage *msg)
 {
 	const ProtobufCFieldDescriptor *field = msg->descriptor->fields;
@@ -319,6 +326,22 @@ static int may_call(struct rpc_args *a)
 		 "only root and members of group nexusfs may call this, not %.180s",
 		 call->caller.subject);
 	return -EPERM;
+}
+
+int rpc_answer(struct nexus_rpc_call *call, const ProtobufCMessage *msg)
+{
+	size_t len = protobuf_c_message_get_packed_size(msg);
+	uint8_t *answer;
+
+	if (len > NEXUS_RPC_ANSWER_MAX)
+		return -EMSGSIZE;
+	answer = service_args_more(call, len ? len : 1);
+	if (!answer)
+		return -ENOMEM;
+	protobuf_c_message_pack(msg, answer);
+	call->answer = answer;
+	call->answer_len = len;
+	return 0;
 }
 
 /* It may be in the object, which may be unmapped as soon as the call has returned. */

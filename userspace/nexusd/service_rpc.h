@@ -66,6 +66,7 @@ void stream_drop(struct registry *r, struct nexus_rpc_stream *stream);
 int rpc_check(const struct nexus_service_desc *d, struct errline *err);
 
 /* For struct nexus_service_host. */
+int rpc_answer(struct nexus_rpc_call *call, const struct ProtobufCMessage *msg);
 int stream_send(struct nexus_rpc_stream *stream, const void *data, size_t len);
 void stream_end(struct nexus_rpc_stream *stream, int error, const char *text);
 

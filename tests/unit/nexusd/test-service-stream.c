@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 
 #include "service-caller.h"
+#include "service-feed.h"
 
 static atomic_bool over;
 static atomic_uint done, wrong;
@@ -37,6 +38,16 @@ static void test_repeat(void **state)
 	repeat_begin(fd, 1, "", 0);
 	expect_end(fd, 1);
 	close(fd);
+	end();
+}
+
+static void test_library(void **state)
+{
+	(void)state;
+	begin();
+	load_echo();
+	load_rpc();
+	feeds_of_library(h->path, await_count);
 	end();
 }
 
@@ -314,6 +325,7 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		TEST_IN_WORLD(test_repeat),
+		TEST_IN_WORLD(test_library),
 		TEST_IN_WORLD(test_breaks),
 		TEST_IN_WORLD(test_slow_reader),
 		TEST_IN_WORLD(test_never_reads),

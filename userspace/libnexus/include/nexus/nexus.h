@@ -81,6 +81,34 @@ int nexus_call(struct nexus_client *client, const char *service,
 	       const char *method, const void *request, size_t len,
 	       void **reply, size_t *reply_len);
 
+/**
+ * nexus_feed_begin() - call a method that answers with a stream of messages
+ * @client: the client
+ * @service: full name, e.g. "nexus.echo.v1.Echo"
+ * @method: e.g. "Repeat"
+ * @request: encoded message; may be NULL when @len is 0
+ * @len: its length
+ *
+ * The stream has the connection until its end: other calls fail with -EBUSY.
+ * nexus_connect() and nexus_free() end it early.
+ */
+int nexus_feed_begin(struct nexus_client *client, const char *service,
+		     const char *method, const void *request, size_t len);
+
+/**
+ * nexus_feed_next() - wait for the next message of the stream
+ * @client: the client
+ * @message: set to the encoded message, free() it
+ * @len: set to its length
+ *
+ * Waits as long as nexus_set_timeout() says, for each message; beyond that the
+ * connection is closed.
+ *
+ * Return: 1 with a message, 0 at the good end of the stream, or a negative errno,
+ * that of a refused call, too.
+ */
+int nexus_feed_next(struct nexus_client *client, void **message, size_t *len);
+
 /** enum nexus_zone_state - what a zone is doing */
 enum nexus_zone_state {
 	NEXUS_ZONE_UNKNOWN	= 0,
