@@ -372,7 +372,7 @@ NEXUS_EXPORT int nexus_call(struct nexus_client *client, const char *service,
 			    const char *method, const void *request, size_t len,
 			    void **reply, size_t *reply_len)
 {
-	struct frame_header hdr;
+	struct frame_header hdr = { .len = 0 };
 	uint8_t *data = NULL;
 	int err;
 
@@ -411,7 +411,7 @@ NEXUS_EXPORT int nexus_feed_begin(struct nexus_client *client, const char *servi
 
 NEXUS_EXPORT int nexus_feed_next(struct nexus_client *client, void **message, size_t *len)
 {
-	struct frame_header hdr;
+	struct frame_header hdr = { .len = 0 };
 	uint8_t *data = NULL;
 	int err;
 

@@ -63,6 +63,7 @@ static int step_close(struct nexus_service *inst)
 	if (!object_close(&inst->object))
 		log_warn("the object of service %s stays mapped: something in it asked for that",
 			 inst->name);
+	set_stage(inst, STAGE_READ);
 	return 0;
 }
 

@@ -10,7 +10,7 @@ static void fill_instance(struct service_info *info, const struct nexus_service 
 	info->name = inst->name;
 	info->version = inst->version;
 	info->state = inst->state;
-	info->mapped = inst->object.dl;
+	info->mapped = inst->stage >= STAGE_MAPPED;
 	info->calls_running = inst->running;
 	info->calls = inst->calls;
 	info->overruns = inst->overruns;
