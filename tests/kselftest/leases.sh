@@ -124,10 +124,10 @@ ended() {
 	[ "$status" = "$2" ]
 }
 
+# shellcheck disable=SC2016
 test_run() {
 	need
 	local f=$work/d/f runner command said
-	# shellcheck disable=SC2016
 	said=$(lease run "$f" --name runs -- sh -c 'nexusctl lease info "$0" &&
 		nexusctl lease check "$0" "$NEXUS_LEASE_TOKEN" && echo "$NEXUS_LEASE_ID"' "$f")
 	[ "$(lease info "$f")" = free ]
@@ -168,6 +168,7 @@ test_run() {
 }
 
 # Whose lease is ended by others is told to end, then made to.
+# shellcheck disable=SC2016
 test_run_loses_it() {
 	need
 	local f=$work/d/f runner
