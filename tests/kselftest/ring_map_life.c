@@ -84,30 +84,6 @@ TEST_F(dir, only_its_own_is_writable)
 	NO_MAP(ENODEV, map(p.fd[0], 0, page, PROT_READ));
 }
 
-/* What is twice in a row is the same. */
-TEST_F(dir, a_message_is_in_one_piece)
-{
-	struct pair p;
-	size_t size;
-	void *to;
-	int i;
-
-	ASSERT_EQ(0, pair_map(&p, "ring", 3000));
-	size = p.tx->spsc.size;
-	ASSERT_EQ(8192, size);
-	for (i = 0; i < 20; i++) {
-		ASSERT_EQ(0, nexus_ring_map_reserve(p.tx, 3000, &to, TRY));
-		memset(to, i, 3000);
-		memset(buf, i, 3000);
-		if ((uint8_t *)to + 3000 > p.tx->spsc.data + size)
-			ASSERT_EQ(0, memcmp(p.tx->spsc.data, buf, (size_t)
-					    ((uint8_t *)to + 3000 - p.tx->spsc.data - size)));
-		ASSERT_EQ(0, nexus_ring_map_commit(p.tx, 3000));
-		ASSERT_EQ(3000, nexus_ring_map_recv(p.rx, got, sizeof(got), TRY));
-		ASSERT_EQ(0, memcmp(buf, got, 3000));
-	}
-}
-
 static bool readable(const void *at)
 {
 	int p[2];
