@@ -48,14 +48,12 @@ static void end_wait(struct nexus_credit *c, struct nexus_credit_waiter *w, int 
 	nexus_wakes_add(wakes, w->task, &w->state, state);
 }
 
-/* Whoever is first and fits has it, unless the first lingers.  @c->lock held. */
+/* Whoever is first and fits has it.  @c->lock held. */
 static void grant(struct nexus_credit *c, nexus_wakes *wakes)
 {
 	u64 avail = available(c);
-	struct nexus_credit_waiter *w = c->first;
+	struct nexus_credit_waiter *w;
 
-	if (!w || w->want > avail)
-		return;
 	while ((w = c->first) && w->need <= avail) {
 		avail -= w->need;
 		nexus_store(&c->taken, c->taken + w->need);
@@ -84,7 +82,6 @@ int nexus_credit_enqueue(struct nexus_credit *c, struct nexus_credit_waiter *w,
 {
 	w->task = task;
 	w->need = need;
-	w->want = need;
 	w->state = NEXUS_CREDIT_QUEUED;
 	w->next = NULL;
 	w->prev = c->last;
@@ -100,22 +97,6 @@ int nexus_credit_enqueue(struct nexus_credit *c, struct nexus_credit_waiter *w,
 	unlink_waiter(c, w);
 	nexus_store(&c->taken, c->taken + need);
 	return 0;
-}
-
-void nexus_credit_linger(struct nexus_credit_waiter *w, u64 want)
-{
-	if (want > w->need)
-		w->want = want;
-}
-
-void nexus_credit_hurry(struct nexus_credit *c, struct nexus_credit_waiter *w,
-			nexus_wakes *wakes)
-{
-	nexus_mutex_lock(&c->lock);
-	/* No matter if it was granted meanwhile. */
-	w->want = w->need;
-	grant(c, wakes);
-	nexus_mutex_unlock(&c->lock);
 }
 
 bool nexus_credit_waits(const struct nexus_credit_waiter *w)

@@ -9,11 +9,6 @@
  * granted has nothing to race for; one who is killed meanwhile must give it back.
  * What is woken is exactly who was granted, each once.
  *
- * Who asks for little and is to be given little again and again is woken each time for
- * that.  So it may linger: nobody is granted while it is the first and there is less than it
- * lingers for; then it and those behind it are, as far as that suffices.  Who lingers
- * hurries after a while, for what it lingers for may never be there.
- *
  * Who takes holds @lock, which it needs for the place in the ring anyway.  Who gives
  * does not touch it as long as nobody waits: it has a lock of its own side, and the
  * count of what was given is its alone to store.  So that neither misses the other,
@@ -39,7 +34,6 @@ struct nexus_credit_waiter {
 	struct nexus_credit_waiter *prev, *next;
 	nexus_task *task;
 	u64	need;
-	u64	want;		/* at least @need: what it lingers for */
 	int	state;		/* above; stored last, with release, to end the wait */
 };
 
@@ -74,9 +68,6 @@ void nexus_credit_return(struct nexus_credit *c, u64 n, nexus_wakes *wakes);
 int nexus_credit_enqueue(struct nexus_credit *c, struct nexus_credit_waiter *w,
 			 u64 need, nexus_task *task);
 
-/* After that 1, with the lock held since: lingers for @want, if that is more than it needs. */
-void nexus_credit_linger(struct nexus_credit_waiter *w, u64 want);
-
 /* Takes @n of what there is, to make the whole smaller; -EBUSY: it is not there, or others wait. */
 int nexus_credit_shrink(struct nexus_credit *c, u64 n);
 
@@ -84,9 +75,6 @@ int nexus_credit_shrink(struct nexus_credit *c, u64 n);
 
 /* True as long as there is nothing to wake up for. */
 bool nexus_credit_waits(const struct nexus_credit_waiter *w);
-/* @w does not linger any more.  Whom that lets through, maybe itself, is in @wakes. */
-void nexus_credit_hurry(struct nexus_credit *c, struct nexus_credit_waiter *w,
-			nexus_wakes *wakes);
 /*
  * 0: was granted, the amount is the caller's; what it is broken with; -EINTR: was
  * still waiting, and does so no more.  Whom that lets through is in @wakes.

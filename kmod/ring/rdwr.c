@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* One message at a time: read(2) and write(2) of rings, and the waiting of all. */
-#include <linux/hrtimer.h>
 #include <linux/pagemap.h>
 #include <linux/poll.h>
 #include <linux/sched/signal.h>
@@ -58,35 +57,8 @@ void nexus_ring_break(struct nexus_ring_side *side, int err)
 	kill_fasync(&side->fasync, SIGIO, POLL_HUP);
 }
 
-/*
- * How long a sender may wait on although its message fits.  Else each message that is
- * received of a full ring would wake one, for one message.
- */
-#define NEXUS_RING_LINGER_NS	NSEC_PER_MSEC
-
-/* Sleeps, if it @lingers not for long; whether it still does.  Woken, whatever it waited for. */
-static bool nexus_ring_sleep(struct nexus_ring_side *side, struct nexus_credit_waiter *w,
-			     bool lingers)
-{
-	NEXUS_WAKES(wakes);
-	ktime_t most;
-
-	if (!lingers) {
-		schedule();
-		return false;
-	}
-	most = NEXUS_RING_LINGER_NS;
-	if (schedule_hrtimeout(&most, HRTIMER_MODE_REL))
-		return true;
-	nexus_credit_hurry(&side->credit, w, &wakes);
-	/* Who polls may not be behind us any more. */
-	nexus_ring_wake(side, &wakes, POLL_OUT);
-	return false;
-}
-
 /* For @w, which is queued; 0: it has its credit. */
-static int nexus_ring_wait(struct nexus_ring_side *side, struct nexus_credit_waiter *w,
-			   bool lingers)
+static int nexus_ring_wait(struct nexus_ring_side *side, struct nexus_credit_waiter *w)
 {
 	NEXUS_WAKES(wakes);
 	int err;
@@ -95,7 +67,7 @@ static int nexus_ring_wait(struct nexus_ring_side *side, struct nexus_credit_wai
 		set_current_state(TASK_INTERRUPTIBLE);
 		if (!nexus_credit_waits(w) || signal_pending(current))
 			break;
-		lingers = nexus_ring_sleep(side, w, lingers);
+		schedule();
 	}
 	__set_current_state(TASK_RUNNING);
 	err = nexus_credit_leave(&side->credit, w, &wakes);
@@ -111,8 +83,6 @@ static int nexus_ring_wait(struct nexus_ring_side *side, struct nexus_credit_wai
 static int nexus_ring_begin_slow(struct nexus_ring *ring, struct nexus_ring_side *side,
 				 u64 need, bool nowait)
 {
-	/* Who needs much is not woken often anyway. */
-	bool lingers = side == &ring->send && need < ring->capacity / 4;
 	struct nexus_credit_waiter w;
 	int err;
 
@@ -123,11 +93,9 @@ static int nexus_ring_begin_slow(struct nexus_ring *ring, struct nexus_ring_side
 	}
 	if (!nexus_credit_enqueue(&side->credit, &w, need, current))
 		return 0;
-	if (lingers)
-		nexus_credit_linger(&w, ring->capacity / 4);
 	nexus_mutex_unlock(&side->credit.lock);
 	trace_ring_wait(ring, side, need);
-	err = nexus_ring_wait(side, &w, lingers);
+	err = nexus_ring_wait(side, &w);
 	if (!err)
 		nexus_mutex_lock(&side->credit.lock);
 	return err;

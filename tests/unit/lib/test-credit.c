@@ -134,79 +134,6 @@ static void test_queue(void **state)
 	assert_null(c.last);
 }
 
-static int queue_lingering(struct nexus_credit *c, struct nexus_credit_waiter *w, u64 need,
-			   u64 want, nexus_task *task)
-{
-	int ret = take_or_queue(c, w, need, task);
-
-	nexus_mutex_lock(&c->lock);
-	if (ret == 1)
-		nexus_credit_linger(w, want);
-	nexus_mutex_unlock(&c->lock);
-	return ret;
-}
-
-/* How many wake-ups it takes: one for what all of them want, not one for each that fits. */
-static void test_linger(void **state)
-{
-	nexus_task t[3] = { NEXUS_TASK_INIT, NEXUS_TASK_INIT, NEXUS_TASK_INIT };
-	struct nexus_credit_waiter w[3];
-	struct nexus_credit c;
-	NEXUS_WAKES(q);
-	int i;
-
-	(void)state;
-	init(&c, 0, false);
-	for (i = 0; i < 2; i++)
-		assert_int_equal(queue_lingering(&c, &w[i], 1, 4, &t[i]), 1);
-	for (i = 0; i < 3; i++) {
-		give(&c, 1, &q);
-		wake(&q, 0);
-		/* It is for who waits. */
-		assert_int_equal(take(&c, 1), -EAGAIN);
-		assert_false(nexus_credit_ready(&c, 1));
-	}
-	give(&c, 1, &q);
-	wake(&q, 2);
-	for (i = 0; i < 2; i++)
-		assert_int_equal(nexus_credit_leave(&c, &w[i], &q), 0);
-	/* And what is left is for the next. */
-	assert_int_equal(take(&c, 2), 0);
-
-	/* Who is not the first hurries in vain, and who is first lets the others in. */
-	for (i = 0; i < 3; i++)
-		assert_int_equal(queue_lingering(&c, &w[i], 1, 4, &t[i]), 1);
-	give(&c, 2, &q);
-	nexus_credit_hurry(&c, &w[1], &q);
-	wake(&q, 0);
-	nexus_credit_hurry(&c, &w[0], &q);
-	wake(&q, 2);
-	assert_true(nexus_credit_waits(&w[2]));
-	/* Too late. */
-	nexus_credit_hurry(&c, &w[0], &q);
-	wake(&q, 0);
-	/* What it lingers for is not less than it needs. */
-	nexus_credit_linger(&w[2], 0);
-	give(&c, 3, &q);
-	wake(&q, 0);
-	nexus_credit_break(&c, -EPIPE, &q);
-	wake(&q, 1);
-	assert_int_equal(nexus_credit_leave(&c, &w[2], &q), -EPIPE);
-	for (i = 0; i < 2; i++)
-		assert_int_equal(nexus_credit_leave(&c, &w[i], &q), 0);
-
-	/* One that is killed does not keep others from lingering on, nor from what they want. */
-	nexus_credit_mend(&c);
-	assert_int_equal(take(&c, 3), 0);
-	assert_int_equal(queue_lingering(&c, &w[0], 1, 9, &t[0]), 1);
-	assert_int_equal(queue_lingering(&c, &w[1], 1, 2, &t[1]), 1);
-	give(&c, 2, &q);
-	wake(&q, 0);
-	assert_int_equal(nexus_credit_leave(&c, &w[0], &q), -EINTR);
-	wake(&q, 1);
-	assert_int_equal(nexus_credit_leave(&c, &w[1], &q), 0);
-}
-
 static void test_leave_the_middle(void **state)
 {
 	nexus_task t[3] = { NEXUS_TASK_INIT, NEXUS_TASK_INIT, NEXUS_TASK_INIT };
@@ -332,7 +259,6 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_take),
 		cmocka_unit_test(test_queue),
-		cmocka_unit_test(test_linger),
 		cmocka_unit_test(test_leave_the_middle),
 		cmocka_unit_test(test_break),
 		cmocka_unit_test(test_threads),

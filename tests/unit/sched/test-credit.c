@@ -18,10 +18,9 @@
 #define UNITS	16
 
 /*
- * Acts: t: waits for n; k: so, but may be killed; p: waits for n, in patience: it lingers for
- * one more until it hurries; n: takes n or does not; g: gives n, with a lock of those who
- * give; x: returns what the thread has; b: breaks; m: mends; s: shrinks by n; r: asks
- * whether there are n
+ * Acts: t: waits for n; k: so, but may be killed; n: takes n or does not; g: gives n, with a
+ * lock of those who give; x: returns what the thread has; b: breaks; m: mends; s: shrinks
+ * by n; r: asks whether there are n
  */
 static struct world {
 	struct nexus_credit c;
@@ -31,12 +30,11 @@ static struct world {
 	/* What should be: */
 	u64 given, taken;	/* the first with all that are about to be */
 	u64 gave[THREADS];
-	u64 need[THREADS], want[THREADS], has[THREADS], from[THREADS];
+	u64 need[THREADS], has[THREADS], from[THREADS];
 	int broken;
 	int outcome[THREADS];
 	struct act now[THREADS];	/* in progress, and not done yet as far as this goes */
 	u8 queue[THREADS], queued;
-	u8 hurries;		/* threads that let others in, and maybe themselves */
 } w;
 
 static u64 at_first;
@@ -93,9 +91,6 @@ static void happened(int t)
 	case 'b':
 		w.broken = -EPIPE;
 		break;
-	case 'h':
-		w.want[t] = w.need[t];
-		break;
 	case 'l':
 		if (is_queued(t)) {
 			unqueue(t);
@@ -131,9 +126,9 @@ static void complete(int t)
 
 	happened(t);
 	for (i = 0; i < THREADS; i++)
-		if (w.now[i].what || w.hurries)
+		if (w.now[i].what)
 			return;
-	sched_check(!w.queued || (!w.broken && w.want[w.queue[0]] > avail()),
+	sched_check(!w.queued || (!w.broken && w.need[w.queue[0]] > avail()),
 		    "leaves thread %d waiting", w.queue[0]);
 }
 
@@ -157,19 +152,7 @@ static void tried(int t, u64 n, int ret)
 	}
 }
 
-static void hurry(int t)
-{
-	NEXUS_WAKES(q);
-
-	w.now[t] = (struct act){ 'h', 0 };
-	w.hurries++;
-	nexus_credit_hurry(&w.c, &w.w[t], &q);
-	w.hurries--;
-	complete(t);
-	nexus_wakes_done(&q);
-}
-
-static void wait_for(int t, u64 n, bool killable, bool lingers)
+static void wait_for(int t, u64 n, bool killable)
 {
 	struct nexus_credit_waiter *me = &w.w[t];
 	NEXUS_WAKES(q);
@@ -188,9 +171,6 @@ static void wait_for(int t, u64 n, bool killable, bool lingers)
 	}
 	if (ret == 1) {
 		w.need[t] = n;
-		w.want[t] = n + lingers;
-		if (lingers)
-			nexus_credit_linger(me, n + 1);
 		w.queue[w.queued++] = (u8)t;
 	}
 	nexus_mutex_unlock(&w.c.lock);
@@ -202,13 +182,8 @@ static void wait_for(int t, u64 n, bool killable, bool lingers)
 		sched_prepare();
 		if (!nexus_credit_waits(me))
 			break;
-		if (!sched_sleep(killable || lingers))
-			continue;
-		if (!lingers)
+		if (sched_sleep(killable))
 			break;
-		sched_running();
-		hurry(t);
-		lingers = false;
 	}
 	sched_running();
 	w.now[t] = (struct act){ 'l', 0 };
@@ -250,8 +225,7 @@ static void act(int t, struct act a)
 	switch (a.what) {
 	case 't':
 	case 'k':
-	case 'p':
-		wait_for(t, a.n, a.what == 'k', a.what == 'p');
+		wait_for(t, a.n, a.what == 'k');
 		break;
 	case 'n':
 		nexus_mutex_lock(&w.c.lock);
@@ -347,8 +321,7 @@ static void stuck(unsigned int asleep)
 	consistent();
 	for (t = 0; t < THREADS; t++)
 		sched_check(!(asleep >> t & 1) || is_queued(t), "thread %d sleeps on", t);
-	/* Who lingers need not for ever, but may be before that. */
-	sched_check(w.want[w.queue[0]] > avail(), "thread %d could go on", w.queue[0]);
+	sched_check(w.need[w.queue[0]] > avail(), "thread %d could go on", w.queue[0]);
 }
 
 static void done(void)
@@ -416,16 +389,14 @@ static void all(const char *acts, int ops, int n, u64 most)
 static void test_one_each(void **state)
 {
 	(void)state;
-	all("t1t2k1k2p1n1n2g1g2b0m0s1r1", 1, 3, 3);
+	all("t1t2k1k2n1n2g1g2b0m0s1r1", 1, 3, 3);
 }
 
 static void test_two_threads(void **state)
 {
 	(void)state;
 	all("t1k2n2g1x0b0m0s1r1", 2, 2, 1);
-	all("p1k1g1b0x0", 2, 2, 1);
 	all("t1k2g1", 3, 2, 1);
-	all("p1g1", 3, 2, 1);
 	all("k2g1", 4, 2, 0);
 }
 
