@@ -16,10 +16,21 @@
 
 /* ---- mapping -------------------------------------------------------------------- */
 
+/* MADV_DOFORK takes VM_DONTCOPY away: of such a one the child has the addresses only. */
+static bool nexus_map_is_copy(const struct nexus_map_file *mf, const struct vm_area_struct *vma)
+{
+	return vma->vm_mm != mf->mm;
+}
+
 static void nexus_map_vm_open(struct vm_area_struct *vma)
 {
 	struct nexus_map_file *mf = vma->vm_file->private_data;
 
+	if (nexus_map_is_copy(mf, vma)) {
+		/* No page is copied, and none can be had by a fault: SIGBUS. */
+		vm_flags_set(vma, VM_WIPEONFORK);
+		return;
+	}
 	mutex_lock(&mf->ring->open_mutex);
 	mf->vmas++;
 	mutex_unlock(&mf->ring->open_mutex);
@@ -30,6 +41,8 @@ static void nexus_map_vm_close(struct vm_area_struct *vma)
 {
 	struct nexus_map_file *mf = vma->vm_file->private_data;
 
+	if (nexus_map_is_copy(mf, vma))
+		return;
 	mutex_lock(&mf->ring->open_mutex);
 	if (!--mf->vmas)
 		nexus_map_leave(mf);

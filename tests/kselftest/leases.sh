@@ -94,6 +94,108 @@ assert json.load(sys.stdin)['token'] == $token"
 	grep -q 'nobody has a lease' "$tap_tmp/err"
 }
 
+paths() { lease --json list "$dir" "$@" | python3 -c '
+import json, sys
+print(*sorted(h["path"][h["path"].rindex("/"):] for h in json.load(sys.stdin)))'; }
+
+test_list() {
+	need
+	mkdir "$work/e"
+	echo text > "$work/e/a b"
+	take "$work/d/f" listed --ttl 5000
+	take "$work/e/a b" listed --ttl 5000
+	local below=${work#"$dir"}
+	[ "$(paths "$below/*")" = '/a b /f' ]
+	[ "$(paths "$below/d/*")" = '/f' ]
+	[ "$(paths '*/[a-z] b')" = '/a b' ]
+	[ "$(lease list "$dir" "$below/d/f" | wc -l)" = 1 ]
+	[ -z "$(lease list "$dir" "$below/d")" ]
+	[ "$(lease --json list "$dir" "$below/none" | tr -d '[:space:]')" = '[]' ]
+	[ "$(lease list "$dir" "$below/*" --limit 1 | wc -l)" = 1 ]
+	[ "$(lease list "$dir" "$below/*" --limit 2 | wc -l)" = 2 ]
+	[ "$(lease list "$dir" "$below/*" --limit 3 | wc -l)" = 2 ]
+	lease list "$dir" "$below/e/*" | grep -q '/e/a\\040b$'
+}
+
+# ended PID STATUS: of a child of this shell.
+ended() {
+	local status=0
+	wait "$1" || status=$?
+	[ "$status" = "$2" ]
+}
+
+# shellcheck disable=SC2016
+test_run() {
+	need
+	local f=$work/d/f runner command said
+	said=$(lease run "$f" --name runs -- sh -c 'nexusctl lease info "$0" &&
+		nexusctl lease check "$0" "$NEXUS_LEASE_TOKEN" && echo "$NEXUS_LEASE_ID"' "$f")
+	[ "$(lease info "$f")" = free ]
+	said=${said//$'\n'/ }
+	[[ $said =~ ^"1 of 1, 0 waiting runs: id "([0-9a-f]{32})", token "[0-9]+", ".*" "([0-9a-f]{32})$ ]]
+	[ "${BASH_REMATCH[1]}" = "${BASH_REMATCH[2]}" ]
+	# Its status is the command's, and nothing is held after any of them.
+	[ "$(status lease run "$f" --name a -- sh -c 'exit 7')" = 7 ]
+	[ "$(status lease run "$f" --name a -- sh -c 'kill -9 $$')" = 137 ]
+	[ "$(status lease run "$f" --name a -- "$work/none")" = 127 ]
+	[ "$(status lease run "$f" --name a -- "$f")" = 126 ]
+	[ "$(lease info "$f")" = free ]
+	# Held by another, nothing is run.
+	take "$f" other
+	[ "$(status lease run "$f" --name a --timeout 0 -- touch "$work/ran")" = 1 ]
+	grep -q 'others have the lease$' "$tap_tmp/err"
+	[ ! -e "$work/ran" ]
+	lease release "$f" --id "$id"
+	# It is extended.
+	lease run "$f" --name a --ttl 15 -- sh -c '
+		ends() { nexusctl lease --json info "$0" | tr -dc "[:alnum:]:," | sed "s/.*expires:\([0-9]*\).*/\1/"; }
+		first=$(ends)
+		[ -n "$first" ] || exit 1
+		while [ "$(ends)" = "$first" ]; do sleep 0.1; done' "$f"
+	# A signal is the command's to answer.
+	nexusctl lease run "$f" --name a -- sh -c 'trap "exit 9" TERM; echo > "$0"; while :; do sleep 0.1; done' \
+		"$work/up" &
+	runner=$!
+	until_true 20 test -e "$work/up"
+	kill "$runner"
+	ended "$runner" 9
+	[ "$(lease info "$f")" = free ]
+	# Killed, it leaves the lease to its end, and no command.
+	nexusctl lease run "$f" --name a --ttl 5000 -- sh -c 'echo $$ > "$0"; exec sleep 1000' "$work/pid" &
+	runner=$!
+	until_true 20 test -s "$work/pid"
+	command=$(cat "$work/pid")
+	kill -9 "$runner"
+	ended "$runner" 137
+	until_true 20 test ! -e "/proc/$command"
+	lease info "$f" | grep -q '^1 of 1'
+}
+
+# Whose lease is ended by others is told to end, then made to.
+# shellcheck disable=SC2016
+test_run_loses_it() {
+	need
+	local f=$work/d/f runner
+	nexusctl lease run "$f" --name a --ttl 6 -- sh -c 'trap "echo told > \"$0\"; exit 0" TERM
+		echo > "$0.up"; while :; do sleep 0.1; done' "$work/told" 2> "$tap_tmp/lost" &
+	runner=$!
+	until_true 20 test -e "$work/told.up"
+	lease break "$f"
+	ended "$runner" 3
+	[ "$(cat "$work/told")" = told ]
+	grep -q 'the lease was lost: others ended it' "$tap_tmp/lost"
+	nexusctl lease run "$f" --name a --ttl 6 -- sh -c 'trap "" TERM; echo $$ > "$0"; while :; do sleep 1; done' \
+		"$work/deaf" 2> "$tap_tmp/lost" &
+	runner=$!
+	until_true 20 test -s "$work/deaf"
+	lease break "$f"
+	ended "$runner" 3
+	[ ! -e "/proc/$(cat "$work/deaf")" ]
+	# Lost, and the command is done before that was seen.
+	[ "$(status lease run "$f" --name a --ttl 5000 -- nexusctl lease break "$f")" = 3 ]
+	grep -q 'not held by that one' "$tap_tmp/err"
+}
+
 test_wrong_usage() {
 	need
 	local f=$work/d/f args
@@ -105,7 +207,10 @@ test_wrong_usage() {
 		"acquire $f --name x --id 00000000000000000000000000000000" \
 		"acquire $f --name x --id 0000000000000000000000000000000g" \
 		"extend $f" "release $f" "extend $f --id x" "info $f --id $f" "check $f" \
-		"check $f x" "check $f 0" "break $f --ttl 1" "list" "acquire $f --shared"; do
+		"check $f x" "check $f 0" "break $f --ttl 1" "list" "acquire $f --shared" \
+		"list $dir --limit 0" "list $dir --limit x" "list $dir a b" "info $f --limit 1" \
+		"run $f --name x" "run $f -- true" "run --name x -- true" \
+		"run $f --name x --ttl 0 -- true"; do
 		# shellcheck disable=SC2086
 		[ "$(status lease $args)" = 2 ] || { echo "$args"; return 1; }
 		[ ! -s "$tap_tmp/out" ]

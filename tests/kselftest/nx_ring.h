@@ -46,6 +46,17 @@ static inline struct nexus_ring_stat ring_stat(int fd)
 	return st;
 }
 
+/* Times a process went to sleep of its own accord. */
+static inline int switches(pid_t pid)
+{
+	char path[64];
+	const char *at;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", pid);
+	at = strstr(nx_get(path), "\nvoluntary_ctxt_switches:");
+	return at ? atoi(at + 25) : -1;
+}
+
 /* What poll(2) says now. */
 static inline int ring_poll(int fd, int events)
 {

@@ -29,6 +29,30 @@ TEST_F(dir, messages_whole_and_in_order)
 	pair_close(&p);
 }
 
+/* What is twice in a row is the same. */
+TEST_F(dir, a_message_is_in_one_piece)
+{
+	struct pair p;
+	size_t size;
+	void *to;
+	int i;
+
+	ASSERT_EQ(0, pair_map(&p, "ring", 3000));
+	size = p.tx->spsc.size;
+	ASSERT_EQ(8192, size);
+	for (i = 0; i < 20; i++) {
+		ASSERT_EQ(0, nexus_ring_map_reserve(p.tx, 3000, &to, TRY));
+		memset(to, i, 3000);
+		memset(buf, i, 3000);
+		if ((uint8_t *)to + 3000 > p.tx->spsc.data + size)
+			ASSERT_EQ(0, memcmp(p.tx->spsc.data, buf, (size_t)
+					    ((uint8_t *)to + 3000 - p.tx->spsc.data - size)));
+		ASSERT_EQ(0, nexus_ring_map_commit(p.tx, 3000));
+		ASSERT_EQ(3000, nexus_ring_map_recv(p.rx, got, sizeof(got), TRY));
+		ASSERT_EQ(0, memcmp(buf, got, 3000));
+	}
+}
+
 TEST_F(dir, capacity_and_lengths)
 {
 	struct pair p;
@@ -298,6 +322,41 @@ TEST_F(dir, both_sides_wait)
 	ASSERT_EQ(0, nexus_ring_map_recv(map, &last, sizeof(last), FOREVER));
 	ASSERT_EQ(0, nx_reap());
 	nexus_ring_map_close(map);
+}
+
+static void sends_full_ones(int fd)
+{
+	struct nexus_ring_map *map;
+
+	HOLDS(!nexus_ring_map_open(fd, 0, &map));
+	while (!nexus_ring_map_send(map, buf, 1000, FOREVER))
+		;
+	_exit(0);
+}
+
+/* Where each message fills the ring, the sender sleeps once for each. */
+TEST_F(dir, one_sleep_for_a_message_that_fills_it)
+{
+	int before, i;
+	struct pair p;
+	pid_t pid;
+
+	ASSERT_EQ(0, pair_open(&p, "ring", 1000));
+	ASSERT_EQ(0, nexus_ring_map_open(p.fd[0], 0, &p.rx));
+	GET(pid, fork());
+	if (!pid)
+		sends_full_ones(p.fd[1]);
+	nx_until_asleep(pid);
+	before = switches(pid);
+	for (i = 0; i < 20; i++) {
+		/* Long enough for who would look again after a while. */
+		usleep(5000);
+		ASSERT_EQ(1000, nexus_ring_map_recv(p.rx, got, sizeof(got), FOREVER));
+		nx_until_asleep(pid);
+	}
+	ASSERT_EQ(20, switches(pid) - before);
+	nexus_ring_map_close(p.rx);
+	ASSERT_EQ(0, nx_reap());
 }
 
 static void nothing(int sig)

@@ -84,30 +84,6 @@ TEST_F(dir, only_its_own_is_writable)
 	NO_MAP(ENODEV, map(p.fd[0], 0, page, PROT_READ));
 }
 
-/* What is twice in a row is the same. */
-TEST_F(dir, a_message_is_in_one_piece)
-{
-	struct pair p;
-	size_t size;
-	void *to;
-	int i;
-
-	ASSERT_EQ(0, pair_map(&p, "ring", 3000));
-	size = p.tx->spsc.size;
-	ASSERT_EQ(8192, size);
-	for (i = 0; i < 20; i++) {
-		ASSERT_EQ(0, nexus_ring_map_reserve(p.tx, 3000, &to, TRY));
-		memset(to, i, 3000);
-		memset(buf, i, 3000);
-		if ((uint8_t *)to + 3000 > p.tx->spsc.data + size)
-			ASSERT_EQ(0, memcmp(p.tx->spsc.data, buf, (size_t)
-					    ((uint8_t *)to + 3000 - p.tx->spsc.data - size)));
-		ASSERT_EQ(0, nexus_ring_map_commit(p.tx, 3000));
-		ASSERT_EQ(3000, nexus_ring_map_recv(p.rx, got, sizeof(got), TRY));
-		ASSERT_EQ(0, memcmp(buf, got, 3000));
-	}
-}
-
 static bool readable(const void *at)
 {
 	int p[2];
@@ -146,6 +122,47 @@ TEST_F(dir, a_child_has_no_side)
 	ASSERT_EQ(0, nx_reap());
 	ASSERT_EQ(0, nexus_ring_map_send(p.tx, buf, 10, TRY));
 	ASSERT_EQ(10, nexus_ring_map_recv(p.rx, got, 10, TRY));
+}
+
+/* Asked to share its mappings with a child, it shares neither them nor its side. */
+TEST_F(dir, a_child_made_to_have_it_has_not)
+{
+	struct pair p;
+	int fd[2], out[2];
+	pid_t pid;
+
+	OK(pipe(out));
+	ASSERT_EQ(0, pair_map(&p, "ring", 1000));
+	fd[0] = nexus_ring_map_fd(p.rx);
+	fd[1] = nexus_ring_map_fd(p.tx);
+	OK(madvise(p.rx->area, p.rx->len, MADV_DOFORK));
+	OK(madvise(p.tx->area, p.tx->len, MADV_DOFORK));
+	GET(pid, fork());
+	if (!pid) {
+		HOLDS(!munmap(p.rx->area, 4096));
+		child(&p, fd);
+	}
+	ASSERT_EQ(0, nx_reap());
+	ASSERT_EQ(NEXUS_RING_MAPPED_SEND | NEXUS_RING_MAPPED_RECV, ring_stat(p.fd[0]).flags);
+	ASSERT_EQ(0, nexus_ring_map_send(p.tx, buf, 10, TRY));
+	ASSERT_EQ(10, nexus_ring_map_recv(p.rx, got, 10, TRY));
+	/* One that lives on keeps no side. */
+	GET(pid, fork());
+	if (!pid) {
+		HOLDS(write(out[1], "c", 1) == 1);
+		pause();
+		_exit(0);
+	}
+	ASSERT_EQ(1, read(out[0], got, 1));
+	nexus_ring_map_close(p.tx);
+	ASSERT_EQ(NEXUS_RING_MAPPED_RECV, ring_stat(p.fd[0]).flags);
+	ASSERT_EQ(0, nexus_ring_map_recv(p.rx, got, 10, FOREVER));
+	ASSERT_EQ(0, nexus_ring_map_open(p.fd[1], 0, &p.tx));
+	ASSERT_EQ(0, nexus_ring_map_send(p.tx, buf, 10, TRY));
+	kill(pid, SIGKILL);
+	nx_reap();
+	ASSERT_EQ(10, nexus_ring_map_recv(p.rx, got, 10, TRY));
+	pair_close(&p);
 }
 
 TEST_F(dir, unmapped_in_part)

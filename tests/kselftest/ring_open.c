@@ -263,6 +263,35 @@ TEST_F(dir, senders_wait_for_the_bytes_they_need_in_turn)
 	ASSERT_EQ(1000, write(fd[1], memset(buf, 0, sizeof(buf)), 1000));
 }
 
+/* Who could wait for more to be free than it needs does not do so for ever. */
+TEST_F(dir, little_room_is_enough)
+{
+	char buf[16];
+	pid_t pid[2];
+	int fd[2], out[2], i, status;
+
+	OK(pipe2(out, O_NONBLOCK));
+	OK(ring_make("ring", 1000));
+	OK(ring_ends("ring", fd, O_NONBLOCK));
+	for (i = 0; i < 100; i++)
+		ASSERT_EQ(10, write(fd[1], buf, 10));
+	for (i = 0; i < 2; i++) {
+		GET(pid[i], fork());
+		if (!pid[i])
+			waiter(out[1], 10, "ab"[i]);
+		nx_until_asleep(pid[i]);
+	}
+	/* One at a time, as there is room for one. */
+	for (i = 0; i < 2; i++) {
+		ASSERT_EQ(10, read(fd[0], buf, sizeof(buf)));
+		ASSERT_EQ(pid[i], waitpid(pid[i], &status, 0));
+		ASSERT_EQ(0, status);
+	}
+	/* Nobody waits, and who polls is told. */
+	ASSERT_EQ(10, read(fd[0], buf, sizeof(buf)));
+	ASSERT_EQ(10, write(fd[1], buf, 10));
+}
+
 /* Of those who wait to receive, the first gets the first; nobody else wakes up. */
 TEST_F(dir, receivers_wait_in_turn)
 {
@@ -291,17 +320,6 @@ TEST_F(dir, receivers_wait_in_turn)
 		ASSERT_EQ('a' + i, buf[0]);
 	}
 	ASSERT_EQ(0, nx_reap());
-}
-
-/* Times a process went to sleep of its own accord. */
-static int switches(pid_t pid)
-{
-	char path[64];
-	const char *at;
-
-	snprintf(path, sizeof(path), "/proc/%d/status", pid);
-	at = strstr(nx_get(path), "\nvoluntary_ctxt_switches:");
-	return at ? atoi(at + 25) : -1;
 }
 
 TEST_F(dir, no_herd)

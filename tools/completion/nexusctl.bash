@@ -69,7 +69,15 @@ _nexusctl() {
 	'quota set '*) choices='--user --group --project --zone --blocks --inodes --grace --socket' ;;
 	'quota list' | 'quota get' | 'quota clear') choices="$(_nexusctl_zones) --user --group --project --zone --socket --json" ;;
 	'quota list '* | 'quota get '* | 'quota clear '*) choices='--user --group --project --zone --socket --json' ;;
-	lease) choices='acquire extend release info check break list' ;;
+	lease) choices='acquire extend release info check break list run' ;;
+	'lease list'*)
+		mapfile -t COMPREPLY < <(compgen -d -- "$cur"; compgen -W '--limit --json' -- "$cur")
+		return
+		;;
+	'lease run'*)
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur"; compgen -W '--name --ttl --holders --id --timeout --' -- "$cur")
+		return
+		;;
 	'lease acquire'*)
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur"; compgen -W '--name --ttl --holders --id --timeout --json' -- "$cur")
 		return

@@ -2,6 +2,7 @@
 /* nexusctl lease: leases of files and directories, by ioctl on what is mounted. */
 #include <errno.h>
 #include <fcntl.h>
+#include <fnmatch.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,9 +12,9 @@
 #include <linux/nexusfs.h>
 #include <nexus/lease.h>
 
-#include "nexusctl.h"
+#include "lease.h"
 
-#define ID_DIGITS	32	/* of an id, as text */
+#define ID_DIGITS	LEASE_ID_DIGITS
 
 _Static_assert(NEXUS_LEASE_FOREVER == INT64_MAX, "as parse_timeout() says");
 _Static_assert(ID_DIGITS == 2 * NEXUS_LEASE_ID_LEN, "two a byte");
@@ -24,7 +25,7 @@ static int usage(const char *what, const char *arg)
 	return EXIT_USAGE;
 }
 
-static int failed(const char *path, int err)
+int lease_failed(const char *path, int err)
 {
 	fprintf(stderr, "nexusctl: %s: %s\n", path,
 		err == -ENOTTY ? "no file or directory on nexusfs" :
@@ -51,7 +52,7 @@ static bool parse_id(const char *text, uint8_t id[NEXUS_LEASE_ID_LEN])
 	return true;
 }
 
-static void print_id(const uint8_t id[NEXUS_LEASE_ID_LEN], char text[ID_DIGITS + 1])
+void lease_id_text(const uint8_t id[NEXUS_LEASE_ID_LEN], char text[ID_DIGITS + 1])
 {
 	size_t i;
 
@@ -84,7 +85,7 @@ static int open_path(const char *path)
 		fd = -1;
 	}
 	if (fd < 0)
-		failed(path, -errno);
+		lease_failed(path, -errno);
 	return fd;
 }
 
@@ -103,7 +104,7 @@ static void print_lease(const struct ctl *ctl, const struct nexus_lease *lease)
 	struct json json = { .out = stdout };
 	char id[ID_DIGITS + 1];
 
-	print_id(lease->id, id);
+	lease_id_text(lease->id, id);
 	if (!ctl->json) {
 		printf("%s %" PRIu64 "\n", id, lease->token);
 		return;
@@ -115,14 +116,13 @@ static void print_lease(const struct ctl *ctl, const struct nexus_lease *lease)
 	json_close(&json, '}');
 }
 
-int cmd_lease_acquire(struct ctl *ctl)
+int lease_take(const struct ctl *ctl, struct nexus_lease *lease, uint32_t *ttl, int *fd)
 {
-	uint64_t ttl, max = 1;
-	struct nexus_lease lease;
+	uint64_t seconds, max = 1;
 	int64_t ms;
-	int fd, err;
+	int err;
 
-	if (parse(ctl, &lease, &ttl, false))
+	if (parse(ctl, lease, &seconds, false))
 		return EXIT_USAGE;
 	if (!ctl->lease_name || !*ctl->lease_name || strlen(ctl->lease_name) > NEXUS_LEASE_NAME_LEN)
 		return usage("--name: 1 to 64 bytes, not",
@@ -131,13 +131,27 @@ int cmd_lease_acquire(struct ctl *ctl)
 		return usage("--holders: 1 to 128, not", ctl->lease_holders);
 	if (!parse_timeout(ctl->timeout, &ms))
 		return usage("--timeout: 0 to 2147483 seconds, not", ctl->timeout);
-	fd = open_path(ctl->args[0]);
-	if (fd < 0)
+	*fd = open_path(ctl->args[0]);
+	if (*fd < 0)
 		return EXIT_FAILED;
-	err = nexus_lease_acquire(fd, &lease, ctl->lease_name, (uint32_t)ttl, (uint32_t)max, ms);
+	*ttl = (uint32_t)seconds;
+	err = nexus_lease_acquire(*fd, lease, ctl->lease_name, *ttl, (uint32_t)max, ms);
+	if (!err)
+		return EXIT_OK;
+	close(*fd);
+	return lease_failed(ctl->args[0], err);
+}
+
+int cmd_lease_acquire(struct ctl *ctl)
+{
+	struct nexus_lease lease;
+	uint32_t ttl;
+	int fd, ret;
+
+	ret = lease_take(ctl, &lease, &ttl, &fd);
+	if (ret)
+		return ret;
 	close(fd);
-	if (err)
-		return failed(ctl->args[0], err);
 	print_lease(ctl, &lease);
 	return EXIT_OK;
 }
@@ -154,7 +168,7 @@ int cmd_lease_extend(struct ctl *ctl)
 	err = nexus_lease_extend(fd, &lease, (uint32_t)ttl);
 	close(fd);
 	if (err)
-		return failed(ctl->args[0], err);
+		return lease_failed(ctl->args[0], err);
 	print_lease(ctl, &lease);
 	return EXIT_OK;
 }
@@ -170,7 +184,7 @@ int cmd_lease_release(struct ctl *ctl)
 		return err;
 	err = nexus_lease_release(fd, &lease);
 	close(fd);
-	return err ? failed(ctl->args[0], err) : EXIT_OK;
+	return err ? lease_failed(ctl->args[0], err) : EXIT_OK;
 }
 
 int cmd_lease_break(struct ctl *ctl)
@@ -188,7 +202,7 @@ int cmd_lease_break(struct ctl *ctl)
 		fprintf(stderr, "nexusctl: %s: nobody has a lease\n", ctl->args[0]);
 		return EXIT_FAILED;
 	}
-	return err ? failed(ctl->args[0], err) : EXIT_OK;
+	return err ? lease_failed(ctl->args[0], err) : EXIT_OK;
 }
 
 int cmd_lease_check(struct ctl *ctl)
@@ -203,7 +217,7 @@ int cmd_lease_check(struct ctl *ctl)
 		return EXIT_FAILED;
 	err = nexus_lease_check(fd, token);
 	close(fd);
-	return err ? failed(ctl->args[0], err) : EXIT_OK;
+	return err ? lease_failed(ctl->args[0], err) : EXIT_OK;
 }
 
 static void print_info(const struct ctl *ctl, const struct nexus_lease_info *info,
@@ -225,7 +239,7 @@ static void print_info(const struct ctl *ctl, const struct nexus_lease_info *inf
 		printf("%u of %u, %u waiting\n", info->count, info->max_holders, info->waiting);
 	}
 	for (i = 0; i < info->count && i < NEXUS_LEASE_COUNT_MAX; i++) {
-		print_id(who[i].id, id);
+		lease_id_text(who[i].id, id);
 		memcpy(name, who[i].name, NEXUS_LEASE_NAME_LEN);
 		left = (who[i].expires - info->now + 999999999) / 1000000000;
 		if (ctl->json) {
@@ -259,7 +273,7 @@ int cmd_lease_info(struct ctl *ctl)
 	err = nexus_lease_get(fd, &info, who, NEXUS_LEASE_COUNT_MAX);
 	close(fd);
 	if (err)
-		return failed(ctl->args[0], err);
+		return lease_failed(ctl->args[0], err);
 	print_info(ctl, &info, who);
 	return EXIT_OK;
 }
@@ -281,42 +295,98 @@ static void unescape(char *text)
 	*to = '\0';
 }
 
-/* mutex|semaphore:N NAME TOKEN END INODE PATH; a line of another form is left out. */
-static void line_as_json(struct json *json, char *line)
+/* Of a line: mutex|semaphore:N NAME TOKEN END INODE PATH. */
+enum { WORD_MODE, WORD_NAME, WORD_TOKEN, WORD_END, WORD_INODE, WORD_PATH, WORDS };
+
+/* Takes @line apart; false: it is of another form. */
+static bool split(char *line, char *word[WORDS])
 {
-	char *word[6], *save = NULL;
+	char *save = NULL;
 	size_t i;
 
-	line[strcspn(line, "\n")] = '\0';
-	for (i = 0; i < 6; i++) {
+	for (i = 0; i < WORDS; i++) {
 		word[i] = strtok_r(i ? NULL : line, " ", &save);
 		if (!word[i])
-			return;
+			return false;
 	}
-	unescape(word[1]);
-	unescape(word[5]);
+	unescape(word[WORD_NAME]);
+	unescape(word[WORD_PATH]);
+	return true;
+}
+
+/* A path that is not known matches no pattern. */
+static bool matches(const char *pattern, const char *path)
+{
+	return !pattern || (strcmp(path, "?") && !fnmatch(pattern, path, 0));
+}
+
+static void print_json(struct json *json, char *const word[WORDS])
+{
+	const char *mode = word[WORD_MODE];
+
 	json_open(json, NULL, '{');
 	json_number(json, "max_holders",
-		    strncmp(word[0], "semaphore:", 10) ? 1 : strtoull(word[0] + 10, NULL, 10));
-	json_string(json, "name", word[1]);
-	json_number(json, "token", strtoull(word[2], NULL, 10));
-	json_number(json, "expires", strtoull(word[3], NULL, 10));
-	json_number(json, "inode", strtoull(word[4], NULL, 10));
-	json_string(json, "path", strcmp(word[5], "?") ? word[5] : NULL);
+		    strncmp(mode, "semaphore:", 10) ? 1 : strtoull(mode + 10, NULL, 10));
+	json_string(json, "name", word[WORD_NAME]);
+	json_number(json, "token", strtoull(word[WORD_TOKEN], NULL, 10));
+	json_number(json, "expires", strtoull(word[WORD_END], NULL, 10));
+	json_number(json, "inode", strtoull(word[WORD_INODE], NULL, 10));
+	json_string(json, "path", strcmp(word[WORD_PATH], "?") ? word[WORD_PATH] : NULL);
 	json_close(json, '}');
+}
+
+/* Those of @f that are asked for, at most @limit; @name: for messages. */
+static int print_list(const struct ctl *ctl, FILE *f, const char *name, uint64_t limit)
+{
+	const char *pattern = ctl->n_args > 1 ? ctl->args[1] : NULL;
+	char *line = NULL, *copy = NULL, *word[WORDS];
+	struct json json = { .out = stdout };
+	size_t room = 0;
+	int ret = EXIT_OK;
+
+	if (ctl->json)
+		json_open(&json, NULL, '[');
+	while (limit && getline(&line, &room, f) >= 0) {
+		if (strncmp(line, "lease ", 6))
+			continue;
+		line[strcspn(line, "\n")] = '\0';
+		free(copy);
+		copy = strdup(line + 6);
+		if (!copy) {
+			ret = lease_failed(name, -ENOMEM);
+			break;
+		}
+		if (!split(copy, word) || !matches(pattern, word[WORD_PATH]))
+			continue;
+		limit--;
+		if (ctl->json)
+			print_json(&json, word);
+		else
+			puts(line + 6);
+	}
+	if (ferror(f))
+		ret = lease_failed(name, -errno);
+	if (ctl->json)
+		json_close(&json, ']');
+	free(copy);
+	free(line);
+	return ret;
 }
 
 /* What /__sys__/locks of the mount says of them. */
 int cmd_lease_list(struct ctl *ctl)
 {
-	size_t cap = strlen(ctl->args[0]) + sizeof("/__sys__/locks"), room = 0;
-	char *name = malloc(cap), *line = NULL;
-	struct json json = { .out = stdout };
+	size_t cap = strlen(ctl->args[0]) + sizeof("/__sys__/locks");
+	uint64_t limit = UINT64_MAX;
+	char *name;
 	FILE *f;
-	int ret = EXIT_OK;
+	int ret;
 
+	if (ctl->lease_limit && !parse_number(ctl->lease_limit, 1, UINT32_MAX, &limit))
+		return usage("--limit: 1 or more, not", ctl->lease_limit);
+	name = malloc(cap);
 	if (!name)
-		return failed(ctl->args[0], -ENOMEM);
+		return lease_failed(ctl->args[0], -ENOMEM);
 	snprintf(name, cap, "%s/__sys__/locks", ctl->args[0]);
 	f = fopen(name, "re");
 	if (!f) {
@@ -325,22 +395,8 @@ int cmd_lease_list(struct ctl *ctl)
 		free(name);
 		return EXIT_FAILED;
 	}
-	if (ctl->json)
-		json_open(&json, NULL, '[');
-	while (getline(&line, &room, f) >= 0) {
-		if (strncmp(line, "lease ", 6))
-			continue;
-		if (ctl->json)
-			line_as_json(&json, line + 6);
-		else
-			fputs(line + 6, stdout);
-	}
-	if (ferror(f))
-		ret = failed(name, -errno);
-	if (ctl->json)
-		json_close(&json, ']');
+	ret = print_list(ctl, f, name, limit);
 	fclose(f);
-	free(line);
 	free(name);
 	return ret;
 }

@@ -25,6 +25,7 @@ enum {
 	TAKES_MODE		= 1 << 13,
 	TAKES_STREAM		= 1 << 14,	/* what one is made with */
 	TAKES_FOLLOW		= 1 << 15,	/* and from where */
+	TAKES_LIMIT		= 1 << 16,
 };
 
 struct command {
@@ -86,7 +87,11 @@ static const struct command commands[] = {
 	  cmd_lease_check },
 	{ "lease", "break", "PATH [--id ID]", "end what others hold", 1, 1, TAKES_LEASE_ID,
 	  cmd_lease_break },
-	{ "lease", "list", "MOUNTPOINT", "all of a mounted zone", 1, 1, 0, cmd_lease_list },
+	{ "lease", "list", "MOUNTPOINT [PATTERN] [--limit N]", "those of a mounted zone", 1, 2,
+	  TAKES_LIMIT, cmd_lease_list },
+	{ "lease", "run", "PATH --name NAME [--ttl SECONDS] ... -- COMMAND...",
+	  "run a command while it is held", 2, -1,
+	  TAKES_TIMEOUT | TAKES_LEASE_ID | TAKES_LEASE_TTL | TAKES_LEASE_NAME, cmd_lease_run },
 	{ "pipe", "create", "PATH [--capacity BYTES] [--mode OCTAL]",
 	  "make a ring, a FIFO of messages", 1, 1, TAKES_CAPACITY | TAKES_MODE,
 	  cmd_pipe_create },
@@ -171,6 +176,7 @@ static void print_usage(FILE *out)
 	      "  --ttl SECONDS     how long it is held, 1 to 86400; default 30\n"
 	      "  --holders N       how many may hold it, up to 128; default 1\n"
 	      "  --id ID           who holds it, as lease acquire printed it\n"
+	      "  --limit N         of how many leases to tell at most; default all\n"
 	      "  --capacity BYTES  how much a ring holds: 4096, 64K, 1M; default 64K\n"
 	      "  --mode OCTAL      permissions of a ring or stream; default 666 less the umask\n"
 	      "  -r, --recursive   rings in directories below, too\n"
@@ -240,7 +246,7 @@ enum { OPT_SOCKET = 256, OPT_JSON, OPT_PROMETHEUS, OPT_STORE, OPT_ENDPOINT,
        OPT_REGION, OPT_PROFILE, OPT_DATA_DIR, OPT_CONFIG, OPT_WAIT, OPT_USER, OPT_GROUP, OPT_PROJECT, OPT_ZONE,
        OPT_BLOCKS, OPT_INODES, OPT_GRACE, OPT_ALL,
        OPT_SHARED, OPT_EXCLUSIVE, OPT_TIMEOUT, OPT_CAPACITY, OPT_MODE,
-       OPT_NAME, OPT_ID, OPT_TTL, OPT_HOLDERS,
+       OPT_NAME, OPT_ID, OPT_TTL, OPT_HOLDERS, OPT_LIMIT,
        OPT_PERSIST, OPT_MAX_BYTES, OPT_MAX_AGE, OPT_FROM };
 
 static const struct option long_options[] = {
@@ -270,6 +276,7 @@ static const struct option long_options[] = {
 	{ "id", required_argument, NULL, OPT_ID },
 	{ "ttl", required_argument, NULL, OPT_TTL },
 	{ "holders", required_argument, NULL, OPT_HOLDERS },
+	{ "limit", required_argument, NULL, OPT_LIMIT },
 	{ "capacity", required_argument, NULL, OPT_CAPACITY },
 	{ "mode", required_argument, NULL, OPT_MODE },
 	{ "recursive", no_argument, NULL, 'r' },
@@ -379,6 +386,9 @@ static int parse_options(struct ctl *ctl, int argc, char **argv,
 		case OPT_HOLDERS:
 			ctl->lease_holders = optarg;
 			break;
+		case OPT_LIMIT:
+			ctl->lease_limit = optarg;
+			break;
 		case OPT_CAPACITY:
 			ctl->capacity = optarg;
 			break;
@@ -482,13 +492,16 @@ static int check_command(const struct ctl *ctl, const struct command *c)
 		return usage_error("--shared and --exclusive are only for lock, not for",
 				   c->name);
 	if (ctl->timeout && !(c->takes & TAKES_TIMEOUT))
-		return usage_error("--timeout is only for lock and lease acquire, not for", c->name);
+		return usage_error("--timeout is only for lock, lease acquire and lease run, not for",
+				   c->name);
 	if ((ctl->lease_name || ctl->lease_holders) && !(c->takes & TAKES_LEASE_NAME))
-		return usage_error("--name and --holders are only for lease acquire, not for",
+		return usage_error("--name and --holders are only for lease acquire and lease run, not for",
 				   c->name);
 	if ((ctl->lease_id && !(c->takes & TAKES_LEASE_ID)) ||
 	    (ctl->lease_ttl && !(c->takes & TAKES_LEASE_TTL)))
 		return usage_error("--id and --ttl are only for leases, not for", c->name);
+	if (ctl->lease_limit && !(c->takes & TAKES_LIMIT))
+		return usage_error("--limit is only for lease list, not for", c->name);
 	if ((ctl->persist || ctl->max_bytes || ctl->max_age) && !(c->takes & TAKES_STREAM))
 		return usage_error("--persist, --max-bytes and --max-age are only for stream create, not for",
 				   c->name);

@@ -37,6 +37,7 @@ struct ctl {
 	const char *lease_id;
 	const char *lease_ttl;
 	const char *lease_holders;
+	const char *lease_limit;	/* how many to list */
 	const char *capacity;		/* of a ring, as given, or NULL */
 	const char *mode;
 	bool recursive;
@@ -147,6 +148,7 @@ int cmd_lease_extend(struct ctl *ctl);
 int cmd_lease_info(struct ctl *ctl);
 int cmd_lease_list(struct ctl *ctl);
 int cmd_lease_release(struct ctl *ctl);
+int cmd_lease_run(struct ctl *ctl);
 int cmd_lock(struct ctl *ctl);
 int cmd_pack_compact(struct ctl *ctl);
 int cmd_pack_evict(struct ctl *ctl);

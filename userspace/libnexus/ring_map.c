@@ -211,10 +211,10 @@ static int refuse(struct nexus_ring_map *map, try_fn try, void *arg)
 	return ret;
 }
 
-static int wait_for(struct nexus_ring_map *map, int64_t timeout_ms, try_fn try, void *arg)
+/* @lazy: may sleep on for a moment although it could go on. */
+static int wait_for(struct nexus_ring_map *map, int64_t timeout_ms, bool lazy, try_fn try, void *arg)
 {
 	int64_t deadline = 0;
-	bool first, lazy;
 	int ret, err;
 
 	if (!timeout_ms)
@@ -225,9 +225,8 @@ static int wait_for(struct nexus_ring_map *map, int64_t timeout_ms, try_fn try, 
 	if (timeout_ms > 0)
 		deadline = deadline_of(timeout_ms);
 	map->dozes = true;
-	for (first = true;; first = false) {
+	for (;; lazy = false) {
 		/* A quarter of a full ring is free soon, or whoever empties it is slow. */
-		lazy = first && map->spsc.produces;
 		if (lazy)
 			nexus_spsc_doze_lazily(&map->spsc);
 		else
@@ -244,12 +243,12 @@ static int wait_for(struct nexus_ring_map *map, int64_t timeout_ms, try_fn try, 
 	}
 }
 
-static int go_on(struct nexus_ring_map *map, int64_t timeout_ms, try_fn try, void *arg)
+static int go_on(struct nexus_ring_map *map, int64_t timeout_ms, bool lazy, try_fn try, void *arg)
 {
 	int ret = try(map, arg);
 
 	if (ret == -EAGAIN)
-		ret = wait_for(map, timeout_ms, try, arg);
+		ret = wait_for(map, timeout_ms, lazy, try, arg);
 	if (map->dozes && ret != -EAGAIN) {
 		nexus_spsc_awake(&map->spsc);
 		map->dozes = false;
@@ -289,7 +288,8 @@ NEXUS_EXPORT int nexus_ring_map_reserve(struct nexus_ring_map *map, size_t len, 
 		return -EBADF;
 	if (len > UINT32_MAX)
 		return -EMSGSIZE;
-	ret = go_on(map, timeout_ms, try_reserve, &room);
+	/* Who needs a quarter is not woken for less often: no timer need be set for it. */
+	ret = go_on(map, timeout_ms, len < map->spsc.capacity / 4, try_reserve, &room);
 	if (!ret)
 		*where = room.where;
 	return ret;
@@ -362,7 +362,7 @@ NEXUS_EXPORT ssize_t nexus_ring_map_peek(struct nexus_ring_map *map, const void 
 
 	if (map->spsc.produces)
 		return -EBADF;
-	ret = go_on(map, timeout_ms, try_peek, &m);
+	ret = go_on(map, timeout_ms, false, try_peek, &m);
 	if (ret)
 		return ret == -ENODATA ? 0 : ret;
 	*where = m.where;
