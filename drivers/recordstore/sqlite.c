@@ -305,7 +305,7 @@ static int start(struct nexus_record_tx *tx, const char *sql,
 }
 
 static int lite_exec(struct nexus_record_tx *tx, const char *sql,
-		     const struct nexus_record_value *params, size_t count, u64 *changed)
+		     const struct nexus_record_value *params, size_t count, uint64_t *changed)
 {
 	sqlite3_stmt *stmt;
 	int ret, code;
@@ -324,7 +324,7 @@ static int lite_exec(struct nexus_record_tx *tx, const char *sql,
 	} else if (changed) {
 		/* What the last INSERT, UPDATE or DELETE changed, when this was one. */
 		*changed = sqlite3_total_changes64(tx->conn->db) == before ?
-			0 : (u64)sqlite3_changes64(tx->conn->db);
+			0 : (uint64_t)sqlite3_changes64(tx->conn->db);
 	}
 	release(stmt);
 	return ret;
