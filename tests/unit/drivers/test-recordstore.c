@@ -121,6 +121,11 @@ static void types(void **state)
 	assert_int_equal(nexus_record_exec(r, tx, "UPDATE child SET weight = 1 WHERE parent = 77",
 					   NULL, 0, &changed), 0);
 	assert_int_equal(changed, 0);
+	assert_int_equal(nexus_record_exec(r, tx, "UPDATE child SET note = 'n'", NULL, 0, NULL), 0);
+	assert_int_equal(nexus_record_exec(r, tx, "UPDATE child SET note = NULL", NULL, 0, NULL), 0);
+	changed = 9;
+	assert_int_equal(nexus_record_exec(r, tx, "SELECT 1", NULL, 0, &changed), 0);
+	assert_int_equal(changed, 0);
 	assert_int_equal(nexus_record_query(r, tx,
 		"SELECT p.id, c.weight, c.bytes, c.note, p.name FROM parent p "
 		"JOIN child c ON c.parent = p.id", NULL, 0, &rows), 0);
@@ -254,6 +259,38 @@ static void threads(void **state)
 	assert_int_equal(number(*state, "SELECT COUNT(*) FROM later"), done);
 }
 
+static void *beginner(void *arg)
+{
+	struct nexus_record_fault mine;
+	struct nexus_record_tx *tx = NULL;
+
+	if (!nexus_record_begin(arg, NEXUS_RECORD_READ, &mine, &tx))
+		nexus_record_rollback(arg, tx);
+	return tx;
+}
+
+/* With all connections lent, begin waits for one of them and makes no other. */
+static void bounded(void **state)
+{
+	struct nexus_record_tx *tx[3];
+	pthread_t thread[4];
+	void *got;
+	size_t i;
+
+	for (i = 0; i < 3; i++)
+		tx[i] = begin(*state, NEXUS_RECORD_READ);
+	for (i = 0; i < 4; i++)
+		assert_int_equal(pthread_create(&thread[i], NULL, beginner, *state), 0);
+	/* Only lets a begin that does not wait show itself; one that does is not hurried. */
+	usleep(20000);
+	for (i = 0; i < 3; i++)
+		nexus_record_rollback(*state, tx[i]);
+	for (i = 0; i < 4; i++) {
+		pthread_join(thread[i], &got);
+		assert_true(got == tx[0] || got == tx[1] || got == tx[2]);
+	}
+}
+
 static void cannot_open(void **state)
 {
 	const struct nexus_record_options nowhere = { "/nonexistent/r.db", false, 1, 0 };
@@ -284,6 +321,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(busy, setup, teardown),
 		cmocka_unit_test_setup_teardown(versions, setup, teardown),
 		cmocka_unit_test_setup_teardown(threads, setup, teardown),
+		cmocka_unit_test_setup_teardown(bounded, setup, teardown),
 		cmocka_unit_test_setup_teardown(cannot_open, setup, teardown),
 	};
 	void *object = dlopen(NEXUS_TEST_DRIVER, RTLD_NOW | RTLD_LOCAL);
