@@ -3,6 +3,8 @@
 #ifndef NEXUS_RECORDSTORE_COMMON_H
 #define NEXUS_RECORDSTORE_COMMON_H
 
+#include <stdio.h>
+
 #include <nexus/recordstore.h>
 
 /** struct record_dialect - what the words of the common dialect are here */
@@ -23,7 +25,13 @@ struct record_dialect {
  *
  * Return: @error.
  */
-int record_fail(struct nexus_record_fault *fault, int error, const char *words);
+static inline int record_fail(struct nexus_record_fault *fault, int error,
+			      const char *words)
+{
+	fault->error = error;
+	snprintf(fault->text, sizeof(fault->text), "%s", words);
+	return error;
+}
 
 /**
  * record_translate() - a statement of the common dialect, in the store's own

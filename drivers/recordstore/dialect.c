@@ -1,18 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The common dialect of SQL, and what a store takes as a parameter. */
 #include <ctype.h>
-#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
 #include "drivers/recordstore/common.h"
-
-int record_fail(struct nexus_record_fault *fault, int error, const char *words)
-{
-	fault->error = error;
-	snprintf(fault->text, sizeof(fault->text), "%s", words);
-	return error;
-}
 
 /* All else ends transactions, or reaches beyond the service's tables. */
 static bool may_run(const char *sql)

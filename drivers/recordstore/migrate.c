@@ -64,7 +64,7 @@ static int one_step(struct nexus_records *records, struct nexus_record_tx *tx, v
 		NEXUS_RECORD_T(m->service, strlen(m->service)),
 	};
 	const char *const *sql;
-	size_t version;
+	size_t version = 0;
 	int ret;
 
 	m->more = false;
@@ -88,7 +88,7 @@ static int one_step(struct nexus_records *records, struct nexus_record_tx *tx, v
 static int only_compare(struct nexus_records *records, struct nexus_record_tx *tx, void *arg)
 {
 	struct migration *m = arg;
-	size_t version;
+	size_t version = 0;
 	int ret;
 
 	ret = get_version(records, tx, m, &version);

@@ -307,7 +307,7 @@ static int start(struct nexus_record_tx *tx, const char *sql,
 static int lite_exec(struct nexus_record_tx *tx, const char *sql,
 		     const struct nexus_record_value *params, size_t count, uint64_t *changed)
 {
-	sqlite3_stmt *stmt;
+	sqlite3_stmt *stmt = NULL;
 	int ret, code;
 	s64 before;
 
@@ -334,7 +334,7 @@ static int lite_query(struct nexus_record_tx *tx, const char *sql,
 		      const struct nexus_record_value *params, size_t count,
 		      struct nexus_record_rows **rows)
 {
-	sqlite3_stmt *stmt;
+	sqlite3_stmt *stmt = NULL;
 	int ret;
 
 	ret = start(tx, sql, params, count, &stmt);
