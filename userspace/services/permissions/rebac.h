@@ -20,12 +20,12 @@
 #include "lib/port.h"
 
 #define REBAC_NAME_MAX		63	/* types and relations, without NUL */
-#define REBAC_ID_MAX		1024	/* bytes of an id, without NUL */
+#define REBAC_ID_MAX		500	/* bytes of an id, without NUL */
 #define REBAC_COND_MAX		512	/* bytes of a condition, without NUL */
 #define REBAC_TYPES_MAX		64
 #define REBAC_RELATIONS_MAX	512	/* of all types together */
 #define REBAC_SYMBOLS_MAX	32767
-#define REBAC_POLICY_MAX	(256u << 10)
+#define REBAC_POLICY_MAX	(64u << 10)
 #define REBAC_DEPTH_MAX		60	/* what limits can ask for */
 
 struct rebac_err {
