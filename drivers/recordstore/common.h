@@ -3,6 +3,7 @@
 #ifndef NEXUS_RECORDSTORE_COMMON_H
 #define NEXUS_RECORDSTORE_COMMON_H
 
+#include <errno.h>
 #include <stdio.h>
 
 #include <nexus/recordstore.h>
@@ -54,5 +55,9 @@ int record_check_params(const struct nexus_record_value *params, size_t count,
 int record_migrate(struct nexus_records *records, const char *service,
 		   const struct nexus_record_step *steps, size_t count,
 		   struct nexus_record_fault *fault);
+
+/** record_run() - nexus_record_ops.run of every driver */
+int record_run(struct nexus_records *records, enum nexus_record_mode mode,
+	       nexus_record_work work, void *arg, struct nexus_record_fault *fault);
 
 #endif /* NEXUS_RECORDSTORE_COMMON_H */

@@ -447,6 +447,7 @@ static const struct nexus_record_ops lite_ops = {
 	.commit = lite_commit,
 	.rollback = lite_rollback,
 	.migrate = record_migrate,
+	.run = record_run,
 };
 
 static void lite_close(struct nexus_records *records)

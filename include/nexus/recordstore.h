@@ -49,7 +49,6 @@
 #ifndef NEXUS_RECORDSTORE_H
 #define NEXUS_RECORDSTORE_H
 
-#include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -116,6 +115,12 @@ enum nexus_record_mode {
 	NEXUS_RECORD_WRITE,	/* serializable */
 };
 
+#define NEXUS_RECORD_TRIES	16	/* of nexus_records_run() */
+
+/** typedef nexus_record_work - what a transaction is to do; may run several times */
+typedef int (*nexus_record_work)(struct nexus_records *records,
+				 struct nexus_record_tx *tx, void *arg);
+
 /**
  * struct nexus_record_ops - what a store can do; services use the inline
  *	functions below, which say what each is
@@ -137,6 +142,8 @@ struct nexus_record_ops {
 	int (*migrate)(struct nexus_records *records, const char *service,
 		       const struct nexus_record_step *steps, size_t count,
 		       struct nexus_record_fault *fault);
+	int (*run)(struct nexus_records *records, enum nexus_record_mode mode,
+		   nexus_record_work work, void *arg, struct nexus_record_fault *fault);
 };
 
 /** struct nexus_records - a store; drivers keep theirs around it */
@@ -259,14 +266,8 @@ static inline int nexus_record_migrate(struct nexus_records *records, const char
 	return records->ops->migrate(records, service, steps, count, fault);
 }
 
-#define NEXUS_RECORD_TRIES	16	/* of nexus_records_run() */
-
-/** typedef nexus_record_work - what a transaction is to do; may run several times */
-typedef int (*nexus_record_work)(struct nexus_records *records,
-				 struct nexus_record_tx *tx, void *arg);
-
 /**
- * nexus_records_run() - a transaction, again while it is -EAGAIN
+ * nexus_records_run() - a transaction, again while it is -EAGAIN, NEXUS_RECORD_TRIES times
  * @records: the store
  * @mode: as in nexus_record_begin()
  * @work: 0 commits, an error rolls back and is returned
@@ -277,21 +278,7 @@ static inline int nexus_records_run(struct nexus_records *records,
 				    enum nexus_record_mode mode, nexus_record_work work,
 				    void *arg, struct nexus_record_fault *fault)
 {
-	struct nexus_record_tx *tx;
-	unsigned int tries;
-	int ret = -EAGAIN;
-
-	for (tries = 0; tries < NEXUS_RECORD_TRIES && ret == -EAGAIN; tries++) {
-		ret = nexus_record_begin(records, mode, fault, &tx);
-		if (ret)
-			continue;
-		ret = work(records, tx, arg);
-		if (ret)
-			nexus_record_rollback(records, tx);
-		else
-			ret = nexus_record_commit(records, tx);
-	}
-	return ret;
+	return records->ops->run(records, mode, work, arg, fault);
 }
 
 /*

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* What include/nexus/recordstore.h promises, on the driver's loaded object. */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -163,6 +163,7 @@ static enum rebac_value holds(enum cmp op, const struct rebac_fact *f, const str
 	return REBAC_UNKNOWN;
 }
 
+/* NOLINTBEGIN(misc-no-recursion): no deeper than NEST_MAX */
 static enum rebac_value either(struct cond *c);
 
 static enum rebac_value one(struct cond *c)
@@ -255,3 +256,4 @@ enum rebac_value rebac_cond_eval(const char *text, const struct rebac_fact *fact
 
 	return whole(&c);
 }
+/* NOLINTEND(misc-no-recursion) */

@@ -173,9 +173,8 @@ static struct res valid(struct rebac_eval *e, const struct rebac_relation *r, u6
 {
 	struct res v = yes;
 
-	if (row->expires && e->q.now >= row->expires)
-		v = no;
-	else if (!rebac_expr_takes(&r->expr, row->node, row->srel))
+	if ((row->expires && e->q.now >= row->expires) ||
+	    !rebac_expr_takes(&r->expr, row->node, row->srel))
 		v = no;
 	else if (row->conditional)
 		v.value = condition(e, node, row);
@@ -198,6 +197,7 @@ static bool meant(const struct rebac_eval *e, const struct rebac_row *row)
 			      row->node == rebac_node(rebac_type_of(e->q.subj), REBAC_EVERY));
 }
 
+/* NOLINTBEGIN(misc-no-recursion): no deeper than the limit of the question */
 static struct res ask(struct rebac_eval *e, u64 node, u32 rel, u32 depth, u32 wall);
 
 struct walk {
@@ -591,3 +591,4 @@ int rebac_evaluate(const struct rebac_question *q, u64 node, u32 rel, struct reb
 	rebac_eval_free(e);
 	return ret;
 }
+/* NOLINTEND(misc-no-recursion) */

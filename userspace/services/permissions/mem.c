@@ -253,7 +253,7 @@ static int mem_symbol(struct rebac_txn *txn, const char *name, bool create)
 	if (len > REBAC_NAME_MAX)
 		return -EINVAL;
 	key[0] = 'S';
-	memcpy(key + 1, name, len);
+	memcpy(key + 1, name, len);	/* NOLINT(bugprone-not-null-terminated-result): a key */
 	e = nexus_omap_find(&t->mem->map, key, len + 1);
 	if (e)
 		return (int)get32(nexus_omap_val(e));
@@ -417,7 +417,7 @@ static int mem_put(struct rebac_txn *txn, const struct rebac_key *k, s64 expires
 		return -EINVAL;
 	put64(val, (u64)expires);
 	if (len)
-		memcpy(val + 8, cond, len);
+		memcpy(val + 8, cond, len);	/* NOLINT(bugprone-not-null-terminated-result) */
 	forward_key(key, k->obj, k->rel, k->srel, k->subj);
 	ret = change(t, key, TUPLE_KEY, val, 8 + len);
 	if (ret)

@@ -130,6 +130,7 @@ static int read_this(struct parser *p, const yaml_node_t *node, struct rebac_exp
 	return 0;
 }
 
+/* NOLINTBEGIN(misc-no-recursion): no deeper than NEST_MAX */
 static int read_expr(struct parser *p, const yaml_node_t *node, struct rebac_expr *e, u32 nest);
 
 static int read_kids(struct parser *p, const yaml_node_t *node, struct rebac_expr *e,
@@ -394,3 +395,4 @@ int rebac_policy_parse(const char *text, size_t len, const char *file,
 		*policy = p.policy;
 	return ret;
 }
+/* NOLINTEND(misc-no-recursion) */
