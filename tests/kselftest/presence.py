@@ -237,23 +237,20 @@ def but(name, seed, bad):
         sys.exit(f"not read: {failed}")
 
 
+def read_all(kind, name, seed):
+    """Whether all of it was read, and right; else it ended with EIO."""
+    try:
+        KINDS[kind](name, seed)
+    except OSError as e:
+        if e.errno != errno.EIO:
+            raise
+        return False
+    return True
+
+
 def eio(kind, name, seed):
-    try:
-        KINDS[kind](name, seed)
-    except OSError as e:
-        if e.errno != errno.EIO:
-            raise
-    else:
+    if read_all(kind, name, seed):
         sys.exit(f"{kind}: no error")
-
-
-def right(kind, name, seed):
-    """All of it, or an error."""
-    try:
-        KINDS[kind](name, seed)
-    except OSError as e:
-        if e.errno != errno.EIO:
-            raise
 
 
 def punch(name):
@@ -276,7 +273,7 @@ def punched(name, seed):
 def main():
     kind, args = sys.argv[1], sys.argv[2:]
     if kind in ("eio", "right"):
-        {"eio": eio, "right": right}[kind](args[0], args[1], int(args[3]))
+        {"eio": eio, "right": read_all}[kind](args[0], args[1], int(args[3]))
     elif kind == "place":
         place(args[0], int(args[1]))
     elif kind == "fill":
