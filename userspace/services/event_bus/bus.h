@@ -2,7 +2,7 @@
 /*
  * The event bus, between its files.
  *
- * Locks: order > table > subscriber.lock > feed.lock; subscriber.fetching is above them all.
+ * Locks: order > table > subscriber.lock > feeder.lock; subscriber.fetching is above them all.
  * @order is held while events get their numbers and go into the queues, which is
  * what makes their order one; a subscriber's own lock never while anything waits.
  */
@@ -15,7 +15,7 @@
 #include <nexus/services/event_bus.h>
 #include <nexus/services/eventlog.h>
 
-#include "feed.h"
+#include "feeder.h"
 
 #define BUS_BUCKETS	4096u
 #define BUS_FETCH_BYTES	(1u << 20)
@@ -62,7 +62,7 @@ struct bus_subscriber {
 	bool overflown;			/* since the last fetch of a loss */
 	bool readable;
 	int fd;				/* that is readable then; or -1, and a stream is woken: */
-	struct feed_flow *flow;
+	struct feeder_flow *flow;
 };
 
 struct bus {
@@ -82,7 +82,7 @@ struct bus {
 
 	atomic_ullong published, deliveries, lost, overflows;
 
-	struct feed feed;			/* to readers outside of the helper */
+	struct feeder feeder;			/* to readers outside of the helper */
 };
 
 /* pattern.c: pure. */
@@ -145,7 +145,7 @@ int bus_unsubscribe(struct bus *b, struct nexus_event_unsubscribe_args *a);
 int bus_fetch(struct bus *b, struct nexus_event_fetch_args *a);
 void bus_end(struct bus *b);
 /* The same for a stream, which is woken whenever there is something to fetch. */
-int bus_attach(struct bus *b, const struct nexus_event_subscribe_args *a, struct feed_flow *flow,
+int bus_attach(struct bus *b, const struct nexus_event_subscribe_args *a, struct feeder_flow *flow,
 	       struct bus_subscriber **sub);
 void bus_detach(struct bus *b, struct bus_subscriber *sub);
 /* a->max is set, and one event at least comes whatever its size. */
@@ -155,9 +155,9 @@ int bus_fetch_for(struct bus *b, struct bus_subscriber *sub, struct nexus_event_
 /* rpc.c */
 
 extern const struct nexus_rpc_service bus_rpc[];
-extern const struct feed_ops bus_feed_ops;
+extern const struct feeder_ops bus_feeder_ops;
 /* service.c */
 
-void bus_state(struct bus *b, struct nexus_event_bus_state *st);
+void bus_counts(struct bus *b, struct nexus_event_bus_state *st);
 
 #endif /* EVENT_BUS_H */

@@ -71,7 +71,7 @@ void queue_wake(struct bus_subscriber *sub, bool readable)
 	sub->readable = readable;
 	if (sub->flow) {
 		if (readable)
-			feed_wake(sub->flow);
+			feeder_wake(sub->flow);
 		return;
 	}
 	/* A counter of one at most: neither can fail or wait. */

@@ -27,7 +27,7 @@ static int rpc_state(void *self, void *args)
 	struct nexus_rpc_call *call = args;
 	struct bus *b = self;
 
-	bus_state(b, &st);
+	bus_counts(b, &st);
 	answer.subscribers = st.subscribers;
 	answer.published = st.published;
 	answer.deliveries = st.deliveries;
@@ -127,7 +127,7 @@ static int rpc_publish(void *self, void *args)
 /* ---- tail ----------------------------------------------------------------------- */
 
 struct tail {
-	struct feed_flow flow;		/* first */
+	struct feeder_flow flow;		/* first */
 	struct bus *b;
 	struct bus_subscriber *sub;	/* NULL: there is nothing to come */
 	uint64_t from, to;		/* @to is of no meaning with @follow */
@@ -146,7 +146,7 @@ static int send_range(struct tail *t, Nexus__EventBus__V1__TailResponse__Kind ki
 	msg.kind = kind;
 	msg.first = first;
 	msg.last = last;
-	return feed_send(&t->flow, &msg.base);
+	return feeder_send(&t->flow, &msg.base);
 }
 
 static int send_event(struct tail *t, const struct nexus_bus_event *e)
@@ -168,7 +168,7 @@ static int send_event(struct tail *t, const struct nexus_bus_event *e)
 	out.new_path = (ProtobufCBinaryData){ e->new_path_len, (uint8_t *)e->new_path };
 	out.data = (ProtobufCBinaryData){ e->data_len, (uint8_t *)e->data };
 	msg.event = &out;
-	return feed_send(&t->flow, &msg.base);
+	return feeder_send(&t->flow, &msg.base);
 }
 
 /* What was fetched, as far as there is room for it. */
@@ -186,15 +186,15 @@ static int send_fetched(struct tail *t)
 		if (ret)
 			return ret;
 		if (e->kind == NEXUS_EVENT_IS && !--t->left)
-			return FEED_END;
+			return FEEDER_END;
 	}
 	/* The place of a subscription in the log is changed by its fetches only. */
 	if (!t->follow && (t->sub->next > t->to || !t->fetched->more))
-		return FEED_END;
-	return t->fetched->more ? FEED_MORE : FEED_WAIT;
+		return FEEDER_END;
+	return t->fetched->more ? FEEDER_MORE : FEEDER_WAIT;
 }
 
-static int tail_more(struct feed_flow *flow)
+static int tail_more(struct feeder_flow *flow)
 {
 	struct tail *t = (struct tail *)flow;
 	const struct nexus_service_host *host = t->b->host;
@@ -207,7 +207,7 @@ static int tail_more(struct feed_flow *flow)
 		t->begun = true;
 	}
 	if (!t->sub)
-		return FEED_END;
+		return FEEDER_END;
 	if (!t->fetched) {
 		t->fetched = host->args_new(sizeof(*t->fetched));
 		if (!t->fetched)
@@ -227,7 +227,7 @@ out:
 	return ret;
 }
 
-static void tail_free(struct feed_flow *flow)
+static void tail_free(struct feeder_flow *flow)
 {
 	struct tail *t = (struct tail *)flow;
 
@@ -237,7 +237,7 @@ static void tail_free(struct feed_flow *flow)
 	free(t);
 }
 
-const struct feed_ops bus_feed_ops = { .more = tail_more, .free = tail_free };
+const struct feeder_ops bus_feeder_ops = { .more = tail_more, .free = tail_free };
 
 /* From where to where, of what there is now. */
 static int tail_bounds(struct tail *t, struct nexus_rpc_call *call)
@@ -313,7 +313,7 @@ static int tail_subscribe(struct tail *t, struct nexus_rpc_call *call,
 	if (!t->follow && t->from > t->to)
 		return 0;
 	snprintf(a.name, sizeof(a.name), "%.63s", call->caller.subject);
-	t->flow.feed = &t->b->feed;
+	t->flow.feeder = &t->b->feeder;
 	ret = bus_attach(t->b, &a, &t->flow, &t->sub);
 	if (ret == -EUSERS)
 		return refuse(call, ret, "there are %u subscribers already", NEXUS_EVENT_SUBSCRIBERS_MAX);
@@ -340,7 +340,7 @@ static int rpc_tail(void *self, void *args)
 	if (!ret)
 		ret = tail_subscribe(t, call, req);
 	if (!ret)
-		ret = feed_add(&b->feed, &t->flow, call);
+		ret = feeder_add(&b->feeder, &t->flow, call);
 	if (ret)
 		tail_free(&t->flow);
 	return ret;
@@ -369,7 +369,7 @@ static const struct nexus_rpc_method methods[] = {
 		.request = &nexus__event_bus__v1__tail_request__descriptor,
 		.response = &nexus__event_bus__v1__tail_response__descriptor,
 		.call = rpc_tail,
-		.event = feed_event,
+		.event = feeder_event,
 	},
 	NEXUS_RPC_METHODS_END,
 };

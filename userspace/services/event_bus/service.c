@@ -26,7 +26,7 @@ static int unsubscribe(void *self, void *args)
 	return bus_unsubscribe(self, args);
 }
 
-void bus_state(struct bus *b, struct nexus_event_bus_state *st)
+void bus_counts(struct bus *b, struct nexus_event_bus_state *st)
 {
 	uint32_t i;
 
@@ -46,7 +46,7 @@ void bus_state(struct bus *b, struct nexus_event_bus_state *st)
 
 static int state(void *self, void *args)
 {
-	bus_state(self, args);
+	bus_counts(self, args);
 	return 0;
 }
 
@@ -65,7 +65,7 @@ static int bus_init(const struct nexus_service_host *host, struct nexus_service 
 	b->me = me;
 	pthread_mutex_init(&b->order, NULL);
 	pthread_mutex_init(&b->table, NULL);
-	feed_init(&b->feed, host, &bus_feed_ops);
+	feeder_init(&b->feeder, host, &bus_feeder_ops);
 	*self = b;
 	return 0;
 }
@@ -93,7 +93,7 @@ static int bus_stop(void *self)
 {
 	struct bus *b = self;
 
-	feed_end(&b->feed);
+	feeder_end(&b->feeder);
 	bus_end(b);
 	return 0;
 }
@@ -103,7 +103,7 @@ static void bus_cleanup(void *self)
 	struct bus *b = self;
 
 	b->host->put(b->log);
-	feed_destroy(&b->feed);
+	feeder_destroy(&b->feeder);
 	pthread_mutex_destroy(&b->order);
 	pthread_mutex_destroy(&b->table);
 	free(b);

@@ -69,7 +69,7 @@ static int set_patterns(struct bus_subscriber *sub, const struct nexus_event_sub
 	return ret;
 }
 
-static int subscriber_new(const struct nexus_event_subscribe_args *a, struct feed_flow *flow,
+static int subscriber_new(const struct nexus_event_subscribe_args *a, struct feeder_flow *flow,
 			  struct bus_subscriber **out)
 {
 	struct bus_subscriber *sub;
@@ -172,7 +172,7 @@ static void leave(struct bus *b, struct bus_subscriber *sub)
 		put(b, sub);
 }
 
-int bus_attach(struct bus *b, const struct nexus_event_subscribe_args *a, struct feed_flow *flow,
+int bus_attach(struct bus *b, const struct nexus_event_subscribe_args *a, struct feeder_flow *flow,
 	       struct bus_subscriber **out)
 {
 	struct bus_subscriber *sub;

@@ -50,7 +50,7 @@ static int rpc_state(void *self, void *args)
 	answer.cut = st.cut;
 	answer.damaged = st.damaged;
 	answer.failed = st.failed;
-	answer.readers = feed_count(&e->feed);
+	answer.readers = feeder_count(&e->feeder);
 	return nexus_rpc_answer(e->host, call, &answer.base);
 }
 
@@ -115,7 +115,7 @@ static int rpc_truncate(void *self, void *args)
 /* ---- replay --------------------------------------------------------------------- */
 
 struct replay {
-	struct feed_flow flow;	/* first */
+	struct feeder_flow flow;	/* first */
 	struct eventlog *e;
 	uint64_t next;		/* all below was sent */
 	uint64_t to;		/* 0: no end */
@@ -135,7 +135,7 @@ static int send_lost(struct replay *r, const struct nexus_eventlog_read_args *a,
 			     NEXUS__EVENTLOG__V1__REPLAY_RESPONSE__KIND__GONE;
 	msg.seq = a->lost_from;
 	msg.lost_to = a->lost_to;
-	ret = feed_send(&r->flow, &msg.base);
+	ret = feeder_send(&r->flow, &msg.base);
 	if (!ret)
 		r->next = a->lost_to + 1;
 	return ret;
@@ -156,7 +156,7 @@ static int send_record(struct replay *r, const struct nexus_eventlog_record *rec
 		msg.data.data = (uint8_t *)rec->data;
 		msg.data.len = rec->data_len;
 	}
-	ret = feed_send(&r->flow, &msg.base);
+	ret = feeder_send(&r->flow, &msg.base);
 	if (!ret)
 		r->next = rec->seq + 1;
 	return ret;
@@ -178,17 +178,17 @@ static int send_all(struct replay *r, const struct nexus_eventlog_read_args *a, 
 		if (ret)
 			return ret;
 		if (!--r->left)
-			return FEED_END;
+			return FEEDER_END;
 	}
 	r->next = a->next;
 	if (r->to && r->next > r->to)
-		return FEED_END;
+		return FEEDER_END;
 	if (!a->end)
-		return FEED_MORE;
-	return r->follow ? FEED_WAIT : FEED_END;
+		return FEEDER_MORE;
+	return r->follow ? FEEDER_WAIT : FEEDER_END;
 }
 
-static int replay_more(struct feed_flow *flow)
+static int replay_more(struct feeder_flow *flow)
 {
 	struct replay *r = (struct replay *)flow;
 	const struct nexus_service_host *host = r->e->host;
@@ -196,7 +196,7 @@ static int replay_more(struct feed_flow *flow)
 	int ret;
 
 	if (r->over)
-		return FEED_END;
+		return FEEDER_END;
 	a = host->args_new(sizeof(*a));
 	if (!a)
 		return -ENOMEM;
@@ -215,12 +215,12 @@ static int replay_more(struct feed_flow *flow)
 	return ret;
 }
 
-static void replay_free(struct feed_flow *flow)
+static void replay_free(struct feeder_flow *flow)
 {
 	free(flow);
 }
 
-const struct feed_ops eventlog_feed_ops = { .more = replay_more, .free = replay_free };
+const struct feeder_ops eventlog_feeder_ops = { .more = replay_more, .free = replay_free };
 
 /* From where to where, of what there is now. */
 static int replay_bounds(struct replay *r, struct nexus_rpc_call *call,
@@ -268,7 +268,7 @@ static int rpc_replay(void *self, void *args)
 		memcpy(r->zone, req->zone.data, r->zone_len);
 	ret = replay_bounds(r, call, req);
 	if (!ret)
-		ret = feed_add(&e->feed, &r->flow, call);
+		ret = feeder_add(&e->feeder, &r->flow, call);
 	if (ret)
 		free(r);
 	return ret;
@@ -297,7 +297,7 @@ static const struct nexus_rpc_method methods[] = {
 		.request = &nexus__eventlog__v1__replay_request__descriptor,
 		.response = &nexus__eventlog__v1__replay_response__descriptor,
 		.call = rpc_replay,
-		.event = feed_event,
+		.event = feeder_event,
 	},
 	{
 		.name = "Truncate",

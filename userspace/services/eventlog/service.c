@@ -60,7 +60,7 @@ int eventlog_append(struct eventlog *e, struct nexus_eventlog_append_args *a)
 		return ret;
 	ret = elog_append(&e->log, a);
 	/* Of a failed sync the records may be there. */
-	feed_wake_all(&e->feed);
+	feeder_wake_all(&e->feeder);
 	return ret;
 }
 
@@ -114,7 +114,7 @@ static int eventlog_init(const struct nexus_service_host *host, struct nexus_ser
 	e->host = host;
 	e->me = me;
 	pthread_mutex_init(&e->opening, NULL);
-	feed_init(&e->feed, host, &eventlog_feed_ops);
+	feeder_init(&e->feeder, host, &eventlog_feeder_ops);
 	*self = e;
 	return 0;
 }
@@ -131,7 +131,7 @@ static int eventlog_stop(void *self)
 	struct eventlog *e = self;
 	int ret;
 
-	feed_end(&e->feed);
+	feeder_end(&e->feeder);
 	ret = e->open ? elog_close(&e->log) : 0;
 	e->open = false;
 	return ret;
@@ -141,7 +141,7 @@ static void eventlog_cleanup(void *self)
 {
 	struct eventlog *e = self;
 
-	feed_destroy(&e->feed);
+	feeder_destroy(&e->feeder);
 	pthread_mutex_destroy(&e->opening);
 	free(e);
 }

@@ -4,7 +4,7 @@
 #define EVENTLOG_SERVICE_H
 
 #include "elog.h"
-#include "feed.h"
+#include "feeder.h"
 
 struct eventlog {
 	const struct nexus_service_host *host;
@@ -12,7 +12,7 @@ struct eventlog {
 	pthread_mutex_t opening;
 	bool open;		/* opening; then never changed */
 	struct elog log;
-	struct feed feed;	/* to readers outside of the helper */
+	struct feeder feeder;	/* to readers outside of the helper */
 };
 
 /* service.c */
@@ -25,6 +25,6 @@ int eventlog_append(struct eventlog *e, struct nexus_eventlog_append_args *a);
 /* rpc.c */
 
 extern const struct nexus_rpc_service eventlog_rpc[];
-extern const struct feed_ops eventlog_feed_ops;
+extern const struct feeder_ops eventlog_feeder_ops;
 
 #endif /* EVENTLOG_SERVICE_H */
