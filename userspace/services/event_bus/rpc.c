@@ -198,6 +198,7 @@ static int tail_more(struct feeder_flow *flow)
 {
 	struct tail *t = (struct tail *)flow;
 	const struct nexus_service_host *host = t->b->host;
+	bool again = t->fetched;
 	int ret;
 
 	if (!t->begun) {
@@ -221,6 +222,9 @@ static int tail_more(struct feeder_flow *flow)
 	ret = send_fetched(t);
 	if (ret == -EAGAIN)
 		return ret;
+	/* What has come since it was fetched has woken it already. */
+	if (again && ret == FEEDER_WAIT)
+		ret = FEEDER_MORE;
 out:
 	host->args_free(t->fetched);
 	t->fetched = NULL;
