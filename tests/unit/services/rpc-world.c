@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "rpc-world.h"
 
+#include <fcntl.h>
 #include <grp.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -120,6 +121,21 @@ void truncate_log(uint64_t before)
 	req.before = before;
 	assert_int_equal(ask_msg(LOG, "Truncate", &req.base, &a), RPC_OK);
 	free(a.payload);
+}
+
+void damage_log(off_t at)
+{
+	char path[300];
+	uint8_t byte;
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/eventlog/wal-0000000000000001.seg", reg_opts.state);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	assert_true(fd >= 0);
+	assert_int_equal(pread(fd, &byte, 1, at), 1);
+	byte ^= 1;
+	assert_int_equal(pwrite(fd, &byte, 1, at), 1);
+	close(fd);
 }
 
 static uint64_t log_readers(void)
@@ -256,8 +272,11 @@ void stream_refused(const char *service, const char *method, const ProtobufCMess
 
 /* ---- who ------------------------------------------------------------------------------ */
 
-/* In a process of its own, as somebody else; the number of the first wrong one, or 0. */
-static int try_as(uid_t uid, gid_t gid, size_t column, const struct who_may *may, size_t n)
+static const struct { uid_t uid; gid_t gid; } callers[] = { { 0, 0 }, { 4711, 1 }, { 4711, 4711 } };
+static struct { pid_t pid; int go; } caller[3];
+
+/* The number of the first call that went another way, or 0. */
+static int try_all(size_t column, const struct who_may *may, size_t n)
 {
 	struct got_next g;
 	struct answer a;
@@ -266,8 +285,6 @@ static int try_as(uid_t uid, gid_t gid, size_t column, const struct who_may *may
 	bool yes;
 	int fd;
 
-	if (setgroups(0, NULL) || setresgid(gid, gid, gid) || setresuid(uid, uid, uid))
-		return 99;
 	for (i = 0; i < n; i++) {
 		yes = may[i].who[column] != '-';
 		if (may[i].stream) {
@@ -292,21 +309,49 @@ static int try_as(uid_t uid, gid_t gid, size_t column, const struct who_may *may
 	return 0;
 }
 
-void assert_who(const struct who_may *may, size_t n)
+/* As somebody else, as soon as it is told where the socket is. */
+static int caller_main(size_t i, int go, const struct who_may *may, size_t n)
 {
-	static const struct { uid_t uid; gid_t gid; } who[] = { { 0, 0 }, { 4711, 1 }, { 4711, 4711 } };
-	int status;
+	static struct harness there;
+
+	if (setgroups(0, NULL) || setresgid(callers[i].gid, callers[i].gid, callers[i].gid) ||
+	    setresuid(callers[i].uid, callers[i].uid, callers[i].uid))
+		return 99;
+	if (read(go, there.path, sizeof(there.path)) != (ssize_t)sizeof(there.path))
+		return 98;
+	h = &there;
+	return try_all(i, may, n);
+}
+
+void who_begin(const struct who_may *may, size_t n)
+{
+	int go[2];
 	size_t i;
-	pid_t pid;
 
 	for (i = 0; i < 3; i++) {
-		pid = fork();
-		assert_true(pid >= 0);
-		if (!pid)
-			_exit(try_as(who[i].uid, who[i].gid, i, may, n));
-		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_int_equal(pipe2(go, O_CLOEXEC), 0);
+		caller[i].pid = fork();
+		assert_true(caller[i].pid >= 0);
+		if (!caller[i].pid) {
+			close(go[1]);
+			_exit(caller_main(i, go[0], may, n));
+		}
+		close(go[0]);
+		caller[i].go = go[1];
+	}
+}
+
+void assert_who(void)
+{
+	int status;
+	size_t i;
+
+	for (i = 0; i < 3; i++) {
+		assert_int_equal(write(caller[i].go, h->path, sizeof(h->path)), sizeof(h->path));
+		close(caller[i].go);
+		assert_int_equal(waitpid(caller[i].pid, &status, 0), caller[i].pid);
 		if (status)
-			fail_msg("uid %u, gid %u: call %d", (unsigned int)who[i].uid,
-				 (unsigned int)who[i].gid, WEXITSTATUS(status));
+			fail_msg("uid %u, gid %u: call %d", (unsigned int)callers[i].uid,
+				 (unsigned int)callers[i].gid, WEXITSTATUS(status));
 	}
 }

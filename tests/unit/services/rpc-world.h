@@ -47,6 +47,8 @@ uint64_t append(const char *zone, const void *data, size_t len);
 uint64_t publish(const char *path);
 uint64_t publish_data(const char *path, const void *data, size_t len);
 void truncate_log(uint64_t before);
+/* Changes a byte of its first file. */
+void damage_log(off_t at);
 /* Of a state: streams of the log, subscribers of the bus; until it is so many. */
 void await_readers(uint32_t n);
 void await_subscribers(uint64_t n);
@@ -55,8 +57,9 @@ void await_subscribers(uint64_t n);
 ProtobufCBinaryData bytes(const char *text);
 
 /*
- * Calls each of @n methods with @req, as root, as a member of the group and as somebody else;
- * @who says who may: "rg-" root and group, "rgo" all.
+ * who_begin() makes callers of @n methods with @req: root, a member of the group and somebody
+ * else; before there are threads, one of which may have a lock of malloc().  @who says
+ * who may: "rg-" root and group, "rgo" all.
  */
 struct who_may {
 	const char *service, *method, *who;
@@ -64,6 +67,7 @@ struct who_may {
 	bool stream;
 };
 
-void assert_who(const struct who_may *may, size_t n);
+void who_begin(const struct who_may *may, size_t n);
+void assert_who(void);
 
 #endif /* SERVICES_RPC_WORLD_H */

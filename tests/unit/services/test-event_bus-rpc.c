@@ -385,6 +385,24 @@ static void test_from(void **state)
 	end();
 }
 
+static void test_damage(void **state)
+{
+	int i, fd;
+
+	(void)state;
+	events_begin(NULL);
+	for (i = 0; i < 5; i++)
+		publish("/a");
+	/* Of 40 bytes, a zone of one and an event of 26, to a multiple of 8. */
+	damage_log(64 + 2 * 72 + 44);
+	fd = tail(1, 0, false, 1);
+	expect_event(fd, 1);
+	expect_event(fd, 2);
+	expect_range(fd, GONE, 3, 5);
+	ends_well(fd);
+	end();
+}
+
 /* ---- slow, gone, unloaded ------------------------------------------------------------------- */
 
 #define LARGE		60000
@@ -594,9 +612,10 @@ static void test_who(void **state)
 	pub.events = events;
 	pub.n_events = 1;
 	snprintf(name, sizeof(name), "%s", group->gr_name);
+	who_begin(may, sizeof(may) / sizeof(may[0]));
 	events_begin(name);
 	assert_int_equal(chmod(h->path, 0666), 0);
-	assert_who(may, sizeof(may) / sizeof(may[0]));
+	assert_who();
 	/* Who is refused has not reached it. */
 	assert_int_equal(bus_state().published, 2);
 	end();
@@ -610,6 +629,7 @@ int main(int argc, char **argv)
 		TEST_IN_WORLD(test_tail_bad),
 		TEST_IN_WORLD(test_filters),
 		TEST_IN_WORLD(test_from),
+		TEST_IN_WORLD(test_damage),
 		TEST_IN_WORLD(test_slow_reader),
 		TEST_IN_WORLD(test_reader_goes),
 		TEST_IN_WORLD(test_service_goes),
