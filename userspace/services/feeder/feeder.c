@@ -11,7 +11,7 @@
 #include <protobuf-c/protobuf-c.h>
 
 #define STACK_SIZE	(1u << 20)	/* as the registry's threads have */
-#define RETRY_NS	10000000l
+#define RETRY_NS	10000000
 
 void feeder_init(struct feeder *feeder, const struct nexus_service_host *host, const struct feeder_ops *ops)
 {
@@ -66,8 +66,8 @@ static void rest(struct feeder *feeder)
 	}
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	ts.tv_nsec += RETRY_NS;
-	if (ts.tv_nsec >= 1000000000l) {
-		ts.tv_nsec -= 1000000000l;
+	if (ts.tv_nsec >= 1000000000) {
+		ts.tv_nsec -= 1000000000;
 		ts.tv_sec++;
 	}
 	pthread_cond_timedwait(&feeder->cond, &feeder->lock, &ts);
