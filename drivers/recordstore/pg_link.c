@@ -279,24 +279,23 @@ static int check_server(const PGconn *conn, struct nexus_record_fault *fault)
 	return 0;
 }
 
-static int set_up(PGconn *conn, const struct nexus_record_options *options, uint32_t ms,
+static int set_up(PGconn *conn, const struct nexus_record_options *options,
 		  struct nexus_record_fault *fault)
 {
 	char sql[256];
 
-	/* Whoever is gone does not keep a server at work, and his locks. */
+	/* A lock_timeout of 0 would be none.  Who is gone keeps no server at work. */
 	snprintf(sql, sizeof(sql),
 		 "SET lock_timeout = %u; SET client_connection_check_interval = 1000; "
 		 "SET standard_conforming_strings = on; SET default_transaction_read_only = %s",
-		 ms, options->read_only ? "on" : "off");
-	return pg_command(conn, sql, ms, fault, NULL);
+		 options->busy_ms ? options->busy_ms : 1, options->read_only ? "on" : "off");
+	return pg_command(conn, sql, options->reply_ms, fault, NULL);
 }
 
 int pg_connect(const struct nexus_record_options *options, struct nexus_record_fault *fault,
 	       PGconn **conn)
 {
-	uint32_t ms = options->busy_ms ? options->busy_ms : 1000;
-	int64_t until = now_ms() + ms;
+	int64_t until = options->reply_ms ? now_ms() + options->reply_ms : 0;
 	PQconninfoOption *parsed = PQconninfoParse(options->at, NULL);
 	bool starting;
 	int ret;
@@ -307,7 +306,7 @@ int pg_connect(const struct nexus_record_options *options, struct nexus_record_f
 	PQconninfoFree(parsed);
 	for (;;) {
 		ret = connect_once(options->at, until, fault, &starting, conn);
-		if (!starting || now_ms() >= until)
+		if (!starting || (until && now_ms() >= until))
 			break;
 		poll(NULL, 0, STARTING_MS);
 	}
@@ -315,7 +314,7 @@ int pg_connect(const struct nexus_record_options *options, struct nexus_record_f
 		return ret;
 	ret = check_server(*conn, fault);
 	if (!ret)
-		ret = set_up(*conn, options, ms, fault);
+		ret = set_up(*conn, options, fault);
 	if (ret) {
 		PQfinish(*conn);
 		*conn = NULL;

@@ -9,7 +9,7 @@
 
 /**
  * pg_connect() - connect, and set the session up
- * @options: of the store; busy_ms is the time there is, 0: one second
+ * @options: of the store
  * @fault: the words; what is in @options.at is never among them
  * @conn: set on success; for PQfinish()
  */

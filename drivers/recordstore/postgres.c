@@ -144,7 +144,7 @@ static int pg_begin(struct nexus_records *records, enum nexus_record_mode mode,
 		ret = conn_take(store, fault, &conn, &fresh);
 		if (ret)
 			return ret;
-		ret = pg_command(conn->pg, sql, store->options.busy_ms, fault, NULL);
+		ret = pg_command(conn->pg, sql, store->options.reply_ms, fault, NULL);
 		/*
 		 * One that the server closed while it was idle, as when it was started
 		 * anew: nothing was done on it, so another will do.
@@ -406,7 +406,7 @@ static void pg_rollback(struct nexus_record_tx *tx)
 	if (conn->rows.tx)
 		pg_done(&conn->rows);
 	if (!conn->lost && !pg_lost(conn->pg) &&
-	    pg_command(conn->pg, "ROLLBACK", conn->store->options.busy_ms, &ignored, NULL))
+	    pg_command(conn->pg, "ROLLBACK", conn->store->options.reply_ms, &ignored, NULL))
 		conn->lost = true;
 	conn_return(conn);
 }

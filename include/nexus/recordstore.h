@@ -293,10 +293,9 @@ static inline int nexus_records_run(struct nexus_records *records,
  * @at: sqlite: a file's path; postgres: a connection string of libpq
  * @read_only: nothing can be changed, by whatever statement
  * @connections: the most there are at once, at least 1
- * @busy_ms: how long a transaction waits for another one's before -EAGAIN, and
- *	for the server when connecting or beginning
- * @reply_ms: how long a server may take over a statement, before it is taken for
- *	gone (-ENOTCONN); 0: as long as it likes
+ * @busy_ms: how long a transaction waits for another one's before -EAGAIN
+ * @reply_ms: how long a server may take to connect, or over a statement, before
+ *	it is taken for gone (-ENOTCONN); more than @busy_ms, or 0: for ever
  */
 struct nexus_record_options {
 	const char *at;

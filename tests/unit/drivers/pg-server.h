@@ -15,8 +15,8 @@ bool pg_server_make(void);
 void pg_server_remove(void);
 void pg_server_start(void);
 void pg_server_stop(void);
-/* Until it takes connections. */
-void pg_server_ready(void);
+/* Until it is there again, when one of its processes was killed. */
+void pg_server_again(void);
 /* "host=... user=nexus dbname=postgres" */
 const char *pg_server_at(void);
 /* The folder of the socket. */

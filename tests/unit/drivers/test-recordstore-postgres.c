@@ -35,9 +35,9 @@ void world_forget(void)
 
 /* ---- opening ---------------------------------------------------------------------- */
 
-static int try_open(const char *at)
+static int try_for(const char *at, uint32_t reply_ms)
 {
-	const struct nexus_record_options options = { at, false, 1, 300, 0 };
+	const struct nexus_record_options options = { at, false, 1, 100, reply_ms };
 	struct nexus_records *records = NULL;
 	int ret;
 
@@ -53,6 +53,11 @@ static int try_open(const char *at)
 	/* All passwords here are of this kind. */
 	assert_null(strstr(fault.text, "hunter"));
 	return ret;
+}
+
+static int try_open(const char *at)
+{
+	return try_for(at, 600000);
 }
 
 static int try_with(const char *more)
@@ -103,7 +108,7 @@ static void wrong_place(void **state)
 	assert_int_equal(try_open(at), -ENOTCONN);
 	/* One that takes the connection and says nothing. */
 	assert_int_equal(listen(fd, 8), 0);
-	assert_int_equal(try_open(at), -ENOTCONN);
+	assert_int_equal(try_for(at, 300), -ENOTCONN);
 	assert_non_null(strstr(fault.text, "does not answer"));
 	close(fd);
 }
@@ -140,15 +145,15 @@ static void killed(void **state)
 	assert_int_equal(fault.error, -ENOTCONN);
 	assert_int_equal(exec(r, tx, "INSERT INTO later (n) VALUES (3)"), -ECANCELED);
 	assert_int_equal(nexus_record_commit(r, tx), -ECANCELED);
-	/* The server has lost all its processes, and starts them anew. */
-	pg_server_ready();
+	/* The server ends all its processes, and starts them anew. */
+	pg_server_again();
 	assert_int_equal(number(r, "SELECT COUNT(*) FROM later"), 0);
 
 	tx = begin(r, NEXUS_RECORD_WRITE);
 	assert_int_equal(exec(r, tx, "INSERT INTO later (n) VALUES (1)"), 0);
 	assert_int_equal(kill(backend(r, tx), SIGKILL), 0);
 	assert_int_equal(nexus_record_commit(r, tx), -ENOTCONN);
-	pg_server_ready();
+	pg_server_again();
 	assert_int_equal(once(r, "INSERT INTO later (n) VALUES (4)", NULL, 0), 0);
 	assert_int_equal(number(r, "SELECT n FROM later"), 4);
 }
@@ -203,7 +208,7 @@ static void restarted(void **state)
 /* A server that hangs holds nobody up for ever: a statement, a begin, an end. */
 static void silent(void **state)
 {
-	const struct nexus_record_options options = { pg_server_at(), false, 1, 200, 200 };
+	const struct nexus_record_options options = { pg_server_at(), false, 1, 100, 2000 };
 	struct nexus_records *r = NULL;
 	struct nexus_record_tx *tx;
 	pid_t pid;

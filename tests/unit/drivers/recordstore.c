@@ -16,7 +16,7 @@ static const char *at;
 
 struct nexus_records *open_at(const char *where, bool read_only)
 {
-	const struct nexus_record_options options = { where, read_only, 3, 100, 0 };
+	const struct nexus_record_options options = { where, read_only, 3, 100, 600000 };
 	struct nexus_records *records = NULL;
 	struct nexus_record_fault why;
 
@@ -496,6 +496,8 @@ static void *migrator(void *arg)
 	do {
 		ret = nexus_record_migrate(r, "both", both, 2, &mine);
 	} while (ret == -EAGAIN);
+	if (ret)
+		print_error("%s\n", mine.text);
 	driver->close(r);
 	return (void *)ret;
 }
