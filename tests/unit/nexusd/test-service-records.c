@@ -163,6 +163,22 @@ static void test_rows(void **state)
 	assert_string_equal(answer, "");
 }
 
+/* The example in the documentation. */
+static void test_example(void **state)
+{
+	(void)state;
+	put_driver(OBJECT, DRIVER);
+	begin(DRIVER, true);
+	put_object("visits", "visits");
+	assert_int_equal(load("visits"), 0);
+	assert_answer("example.visits", "a", "1");
+	assert_answer("example.visits", "a", "2");
+	assert_answer("example.visits", "b", "1");
+	assert_int_equal(ask("example.visits", "\xff", NULL), -EINVAL);
+	assert_int_equal(swap("visits"), 0);
+	assert_answer("example.visits", "a", "3");
+}
+
 static void test_none(void **state)
 {
 	(void)state;
@@ -303,6 +319,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_lazy, setup_store, teardown),
 		cmocka_unit_test_setup_teardown(test_rows, setup_store, teardown),
+		cmocka_unit_test_setup_teardown(test_example, setup_store, teardown),
 		cmocka_unit_test_setup_teardown(test_none, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_driver, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_away, setup, teardown),
