@@ -96,6 +96,7 @@ struct rebac_answer world_ask(struct world *w, const char *question)
 	struct rebac_question q = {
 		.policy = w->policy, .now = w->now, .limits = w->limits,
 		.facts = w->facts, .nfacts = w->nfacts,
+		.clock = w->clock, .clock_arg = w->clock_arg, .trace = w->trace,
 	};
 	struct rebac_answer a;
 	struct rebac_key key;

@@ -21,6 +21,9 @@ struct world {
 	const struct rebac_fact *facts;
 	u32 nfacts;
 	s64 now;
+	u64 (*clock)(void *arg);	/* NULL: the system's */
+	void *clock_arg;
+	struct rebac_trace *trace;
 };
 
 void world_begin(struct world *w, const char *policy);
