@@ -29,6 +29,7 @@ static void test_ids(void **state)
 		if (rebac_id_ok(bad[i], strlen(bad[i])))
 			fail_msg("bad %zu", i);
 	assert_false(rebac_id_ok("a\0b", 3));
+	assert_false(rebac_id_ok("\xe2\x82\xac", 2));
 	assert_non_null(large);
 	memset(large, 'a', 1 << 20);
 	assert_true(rebac_id_ok(large, REBAC_ID_MAX));
@@ -140,18 +141,21 @@ static void test_refused_tuples(void **state)
 	world_end(&w);
 }
 
+static void change_policy(struct world *w, const char *text)
+{
+	struct rebac_txn *txn;
+
+	rebac_policy_free(w->policy);
+	assert_int_equal(rebac_policy_parse(text, strlen(text), "new", &w->policy, NULL), 0);
+	assert_int_equal(w->store->ops->begin(w->store, true, &txn), 0);
+	assert_int_equal(rebac_policy_bind(w->policy, txn, true), 0);
+	assert_int_equal(txn->ops->commit(txn), 0);
+}
+
 /* A tuple that an earlier policy let in counts only as far as this one takes it. */
 static void test_tuples_of_another_policy(void **state)
 {
-	struct rebac_policy *narrow;
-	struct rebac_txn *txn;
 	struct world w;
-	const char *text =
-		"types:\n"
-		"  user:\n"
-		"  group:\n"
-		"  doc:\n"
-		"    relations: { viewer: { this: [user] } }\n";
 
 	(void)state;
 	world_begin(&w, small);
@@ -159,14 +163,21 @@ static void test_tuples_of_another_policy(void **state)
 	world_put(&w, "doc:d#viewer@group:g#member");
 	world_put(&w, "doc:d#viewer@user:v");
 	world_expect(&w, "doc:d#viewer@user:u", REBAC_YES);
-	assert_int_equal(rebac_policy_parse(text, strlen(text), "narrow", &narrow, NULL), 0);
-	assert_int_equal(w.store->ops->begin(w.store, true, &txn), 0);
-	assert_int_equal(rebac_policy_bind(narrow, txn, true), 0);
-	assert_int_equal(txn->ops->commit(txn), 0);
-	rebac_policy_free(w.policy);
-	w.policy = narrow;
+	change_policy(&w, "types:\n"
+		      "  user:\n"
+		      "  group:\n"
+		      "  doc:\n"
+		      "    relations: { viewer: { this: [user] } }\n");
 	world_expect(&w, "doc:d#viewer@user:u", REBAC_NO);
 	world_expect(&w, "doc:d#viewer@user:v", REBAC_YES);
+	change_policy(&w, "types:\n"
+		      "  user:\n"
+		      "  group:\n"
+		      "    relations: { member: { this: [user] } }\n"
+		      "  doc:\n"
+		      "    relations: { viewer: { this: [doc#viewer, group#member] } }\n");
+	world_expect(&w, "doc:d#viewer@user:u", REBAC_YES);
+	world_expect(&w, "doc:d#viewer@user:v", REBAC_NO);
 	world_end(&w);
 }
 

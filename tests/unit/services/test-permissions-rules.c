@@ -230,6 +230,10 @@ static void test_shared_after_limit(void **state)
 	e = rebac_eval_new(&q);
 	assert_int_equal(rebac_eval_ask(e, flat.obj, flat.rel, &a), 0);
 	assert_int_equal(a.why, REBAC_WHY_NODES);
+	/* What was left open in between is asked anew. */
+	deep = world_key(&w, q.txn, "group:g40#member@user:u", false);
+	assert_int_equal(rebac_eval_ask(e, deep.obj, deep.rel, &a), 0);
+	assert_int_equal(a.why, REBAC_WHY_NODES);
 	deep = world_key(&w, q.txn, "group:g10#member@user:u", false);
 	assert_int_equal(rebac_eval_ask(e, deep.obj, deep.rel, &a), 0);
 	assert_int_equal(a.value, REBAC_YES);
