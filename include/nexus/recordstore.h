@@ -248,7 +248,7 @@ static inline void nexus_record_rollback(struct nexus_records *records,
  * nexus_record_migrate() - bring a service's schema to the newest version
  * @records: the store; with a read_only one the version is only compared, and
  *	-ESTALE returned when it is older
- * @service: whose; a-z 0-9 _ -
+ * @service: whose; a-z 0-9 _ -.  -EPERM for a name that is not its own
  * @steps: all versions there ever were
  * @count: of @steps
  * @fault: the words for an error
@@ -282,8 +282,8 @@ static inline int nexus_records_run(struct nexus_records *records,
 }
 
 /*
- * For the helper.  A driver is NAME.so in driver_dir, and exports one symbol,
- * nexus_record_driver.
+ * For the helper.  A driver is NAME.so in the folder recordstore of
+ * drivers_dir, and exports one symbol, nexus_record_driver.
  */
 #define NEXUS_RECORD_DRIVER_ABI		1u	/* changes with this file */
 #define NEXUS_RECORD_DRIVER_SYMBOL	"nexus_record_driver"

@@ -19,7 +19,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define NEXUS_SERVICE_ABI		2u	/* changes with this file */
+#define NEXUS_SERVICE_ABI		3u	/* changes with this file */
 #define NEXUS_SERVICE_SYMBOL		"nexus_service"
 #define NEXUS_SERVICE_NAME_MAX		64	/* with its NUL */
 #define NEXUS_SERVICE_VERSION_MAX	32
@@ -30,6 +30,7 @@ struct nexus_ref;	/* a reference to a protocol */
 struct nexus_rpc_service;	/* <nexus/rpc.h> */
 struct nexus_rpc_stream;
 struct nexus_rpc_call;
+struct nexus_records;	/* <nexus/recordstore.h> */
 struct ProtobufCMessage;
 
 /**
@@ -112,6 +113,12 @@ enum nexus_service_level {
  *	caller's to close; made when it is not there.  Two builds have the same
  *	one during a swap.  Not before service_start (-EAGAIN); -EOPNOTSUPP when the
  *	helper keeps none, or what the system says.
+ * @records: the record store (<nexus/recordstore.h>), opened when the first
+ *	service asks; the same handle each time, valid until the return of
+ *	service_cleanup, with no transaction open then.  It migrates the schema
+ *	of this service's name only (-EPERM).  Not before service_start (-EAGAIN);
+ *	-EOPNOTSUPP when the helper has none; or why it cannot be opened, which the log
+ *	says in words: the next call tries again.
  */
 struct nexus_service_host {
 	uint32_t abi;
@@ -130,6 +137,7 @@ struct nexus_service_host {
 	void (*stream_end)(struct nexus_rpc_stream *stream, int error, const char *text);
 	int (*rpc_answer)(struct nexus_rpc_call *call, const struct ProtobufCMessage *msg);
 	int (*state_dir)(struct nexus_service *me);
+	int (*records)(struct nexus_service *me, struct nexus_records **records);
 };
 
 /**

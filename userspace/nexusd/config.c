@@ -24,6 +24,7 @@ enum kind {
 	KIND_LEVEL,
 	KIND_METASTORE,
 	KIND_OBJECTSTORE,
+	KIND_RECORDSTORE,
 };
 
 struct setting {
@@ -61,6 +62,9 @@ static const struct setting settings[] = {
 	{ "content",		KIND_STRING,	F(content), 1, S(content) },
 	{ "fetch_limit",	KIND_SIZE,	F(fetch_limit), 1u << 20, 1ull << 40 },
 	{ "fetch_ahead",	KIND_SIZE,	F(fetch_ahead), 0, 1ull << 30 },
+	{ "recordstore",	KIND_RECORDSTORE, F(recordstore), 0, 0 },
+	{ "recordstore_at",	KIND_STRING,	F(recordstore_at), 1, S(recordstore_at) },
+	{ "drivers_dir",	KIND_STRING,	F(drivers_dir), 1, S(drivers_dir) },
 	{ "services_dir",	KIND_STRING,	F(services_dir), 1, S(services_dir) },
 	{ "service_timeout",	KIND_UINT,	F(service_timeout), 1, 3600 },
 	{ "service_quarantine",	KIND_BOOL,	F(service_quarantine), 0, 0 },
@@ -93,6 +97,8 @@ void config_defaults(struct config *cfg)
 	cfg->scrub_rate = 16u << 20;
 	cfg->compact_rate = 32u << 20;
 	strcpy(cfg->content, "none");
+	cfg->recordstore = config_recordstore("sqlite");
+	strcpy(cfg->drivers_dir, NEXUS_DRIVERS_DIR);
 	strcpy(cfg->services_dir, NEXUS_SERVICES_DIR);
 	cfg->service_timeout = 10;
 	cfg->service_quarantine = true;
@@ -117,6 +123,24 @@ const struct nexus_os_driver *config_objectstore(const char *name)
 	for (d = nexus_os_drivers; *d; d++)
 		if (!strcmp((*d)->name, name))
 			return *d;
+	return NULL;
+}
+
+const char *config_recordstore(const char *name)
+{
+	static const struct {
+		const char *word, *driver;
+	} drivers[] = {
+		{ "sqlite", "sqlite" },
+		{ "postgres", "postgres" },
+		{ "postgresql", "postgres" },
+		{ "none", "none" },
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(drivers) / sizeof(drivers[0]); i++)
+		if (!strcmp(drivers[i].word, name))
+			return drivers[i].driver;
 	return NULL;
 }
 
@@ -181,6 +205,10 @@ static int bad_value(const struct setting *s, const char *value, const char *whe
 	case KIND_OBJECTSTORE:
 		return err_set(err, -EINVAL,
 			       "%s: there is no objectstore driver \"%s\"; there are: localdisk, mem",
+			       where, value);
+	case KIND_RECORDSTORE:
+		return err_set(err, -EINVAL,
+			       "%s: there is no recordstore driver \"%s\"; there are: sqlite, postgres, none",
 			       where, value);
 	case KIND_LEVEL:
 		return err_set(err, -EINVAL,
@@ -253,6 +281,11 @@ static int set_value(struct config *cfg, const struct setting *s, const char *va
 			return -EINVAL;
 		cfg->objectstore = config_objectstore(value);
 		return 0;
+	case KIND_RECORDSTORE:
+		if (!config_recordstore(value))
+			return -EINVAL;
+		cfg->recordstore = config_recordstore(value);
+		return 0;
 	default:
 		return set_number(cfg, s, value);
 	}
@@ -267,6 +300,8 @@ static const char *broken_rule(const struct config *cfg, const struct setting *s
 			"must have 1 to 63 of a-z 0-9 -, not beginning with -";
 	case F(data_dir):
 		return cfg->data_dir[0] == '/' ? NULL : "must begin with /";
+	case F(drivers_dir):
+		return cfg->drivers_dir[0] == '/' ? NULL : "must begin with /";
 	case F(services_dir):
 		return cfg->services_dir[0] == '/' ? NULL : "must begin with /";
 	case F(content):
@@ -455,6 +490,26 @@ int config_file(struct config *cfg, const char *path, struct errline *err)
 	return ret;
 }
 
+/* What is wrong is not shown: it may be meant for another driver, and hold a password. */
+static int check_recordstore(struct config *cfg, struct errline *err)
+{
+	const char *at = cfg->recordstore_at, *part;
+
+	if (!strcmp(cfg->recordstore, "postgres"))
+		return at[0] ? 0 :
+			err_set(err, -EINVAL, "recordstore postgres needs a connection string in recordstore_at");
+	if (strcmp(cfg->recordstore, "sqlite"))
+		return 0;
+	if (!at[0])
+		strcpy(cfg->recordstore_at, "recordstore.db");
+	for (part = at; part; part = strchr(part, '/') ? strchr(part, '/') + 1 : NULL)
+		if (!part[0] || part[0] == '/' ||
+		    (!strncmp(part, "..", 2) && (!part[2] || part[2] == '/')))
+			return err_set(err, -EINVAL,
+				       "recordstore_at must be a path below data_dir for recordstore sqlite");
+	return 0;
+}
+
 int config_check(struct config *cfg, struct errline *err)
 {
 	if (cfg->fold_size > cfg->memtable_limit / 2)
@@ -462,5 +517,5 @@ int config_check(struct config *cfg, struct errline *err)
 			       "fold_size (%llu) may be half of memtable_limit (%llu) at most",
 			       (unsigned long long)cfg->fold_size,
 			       (unsigned long long)cfg->memtable_limit);
-	return 0;
+	return check_recordstore(cfg, err);
 }

@@ -42,6 +42,9 @@ struct config {
 	__u64 fetch_limit;		/* bytes of a zone in flight */
 	__u64 fetch_ahead;		/* bytes, of who reads on */
 	__u64 compact_rate;		/* bytes a second; 0: nothing unless asked for */
+	const char *recordstore;	/* driver, or "none" */
+	char recordstore_at[PATH_MAX];	/* may hold a password: never shown */
+	char drivers_dir[PATH_MAX];	/* objects of drivers, a folder for each kind */
 	char services_dir[PATH_MAX];	/* objects of services */
 	__u32 service_timeout;		/* seconds a call into one may take */
 	bool service_quarantine;	/* of those that take longer */
@@ -60,9 +63,11 @@ int config_env(struct config *cfg, struct errline *err);
 /* One setting by name; @where goes in front of an error's text. */
 int config_set(struct config *cfg, const char *key, const char *value,
 	       const char *where, struct errline *err);
-/* What only can be checked when everything is known. */
+/* What only can be checked when everything is known; sets what depends on it. */
 int config_check(struct config *cfg, struct errline *err);
 
+/* The driver that a word stands for, or NULL. */
+const char *config_recordstore(const char *name);
 const struct nexus_ms_driver *config_metastore(const char *name);
 const struct nexus_os_driver *config_objectstore(const char *name);
 /* "64M", "1G", "4096". */

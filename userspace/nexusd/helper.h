@@ -14,6 +14,7 @@
 
 struct zone;
 struct queue;
+struct recordstore;
 struct registry;
 
 /* A name that is in use: being opened, open, or being closed. */
@@ -27,6 +28,7 @@ struct helper {
 	struct config cfg;
 	struct chan chan;
 	struct workers *workers;
+	struct recordstore *records;	/* for services; NULL: none */
 	struct registry *services;	/* or NULL; the filesystem does not ask */
 	struct workers *fetchers;	/* for what waits for content from elsewhere */
 	struct queue **queues;

@@ -21,6 +21,7 @@
 #include "core_rpc.h"
 #include "helper.h"
 #include "notify.h"
+#include "recordstore.h"
 #include "rpc.h"
 #include "service.h"
 #include "store.h"
@@ -116,6 +117,9 @@ static int set_pair(struct config *cfg, const char *pair, struct errline *err)
 	if (!eq || (size_t)(eq - pair) >= sizeof(key))
 		return err_set(err, -EINVAL, "--set %s: NAME=VALUE is expected", pair);
 	snprintf(key, sizeof(key), "%.*s", (int)(eq - pair), pair);
+	if (!strcmp(key, "recordstore_at"))
+		return err_set(err, -EINVAL,
+			       "--set recordstore_at: everybody can read arguments, and it may hold a password; put it into the file or NEXUS_RECORDSTORE_AT");
 	return config_set(cfg, key, eq + 1, "--set", err);
 }
 
@@ -234,7 +238,34 @@ static void harden(const struct config *cfg)
 	catch_fatal();
 }
 
-static struct registry *make_registry(const struct config *cfg)
+#define RECORD_CONNECTIONS	8
+#define RECORD_BUSY_MS		4000	/* less than calls into services have */
+
+static int make_recordstore(struct helper *h)
+{
+	const struct config *cfg = &h->cfg;
+	char dir[PATH_MAX + sizeof("/recordstore")];
+	char path[2 * PATH_MAX];
+	struct recordstore_opts opts = {
+		.driver = cfg->recordstore,
+		.at = cfg->recordstore_at,
+		.dir = dir,
+		.connections = RECORD_CONNECTIONS,
+		.busy_ms = RECORD_BUSY_MS,
+	};
+
+	if (!strcmp(cfg->recordstore, "none"))
+		return 0;
+	snprintf(dir, sizeof(dir), "%s/recordstore", cfg->drivers_dir);
+	if (!strcmp(cfg->recordstore, "sqlite")) {
+		snprintf(path, sizeof(path), "%s/%s", cfg->data_dir, cfg->recordstore_at);
+		opts.at = path;
+	}
+	h->records = recordstore_new(&opts);
+	return h->records ? 0 : -ENOMEM;
+}
+
+static struct registry *make_registry(const struct config *cfg, struct recordstore *records)
 {
 	static char *trial[] = { (char *)"/proc/self/exe", (char *)TRY_WORD, NULL };
 	static char state[PATH_MAX + sizeof("/services")];
@@ -244,6 +275,7 @@ static struct registry *make_registry(const struct config *cfg)
 		.quarantine = cfg->service_quarantine,
 		.trial = trial,
 		.state = state,
+		.records = records,
 	};
 
 	snprintf(state, sizeof(state), "%s/services", cfg->data_dir);
@@ -372,9 +404,14 @@ static int run(struct helper *h, const struct options *opt, int sigfd)
 	pthread_t thread;
 	int ret;
 
-	h->services = make_registry(&h->cfg);
-	if (!h->services)
+	ret = make_recordstore(h);
+	if (ret)
+		return ret;
+	h->services = make_registry(&h->cfg, h->records);
+	if (!h->services) {
+		recordstore_free(h->records);
 		return -ENOMEM;
+	}
 	ropts.loaded_ctx = h->services;
 	services = control_services(&core_ops, h);
 	if (!services) {
@@ -396,9 +433,9 @@ static int run(struct helper *h, const struct options *opt, int sigfd)
 	if (ret)
 		goto free_server;
 	notify("READY=1");
-	log_info("nexusd " NEXUS_VERSION ": session %s, data in %s, metastore %s, objectstore %s",
+	log_info("nexusd " NEXUS_VERSION ": session %s, data in %s, metastore %s, objectstore %s, recordstore %s",
 		 h->cfg.session, h->cfg.data_dir, h->cfg.metastore->name,
-		 h->cfg.objectstore->name);
+		 h->cfg.objectstore->name, h->cfg.recordstore);
 	if (!h->cfg.metastore->persistent)
 		log_warn("metastore %s keeps nothing when nexusd ends", h->cfg.metastore->name);
 	ret = main_loop(h, sigfd);
@@ -413,8 +450,11 @@ free_server:
 free_services:
 	control_services_free(services);
 free_registry:
-	registry_free(h->services);
+	/* Not from under a call that never returned. */
+	if (registry_free(h->services))
+		recordstore_free(h->records);
 	h->services = NULL;
+	h->records = NULL;
 	return ret;
 }
 

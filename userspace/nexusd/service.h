@@ -20,6 +20,7 @@
 #define SERVICE_CALLS_MAX	64u	/* at a time, into one of them */
 
 struct registry;
+struct recordstore;
 
 /**
  * struct registry_opts - settings
@@ -31,6 +32,8 @@ struct registry;
  *	before anything is loaded here
  * @state: NULL, or where services keep their files, in a folder of its own
  *	each; made when the first asks
+ * @records: NULL, or the record store they may use; the caller's, to be freed
+ *	after the registry
  */
 struct registry_opts {
 	const char *dir;
@@ -39,6 +42,7 @@ struct registry_opts {
 	bool quarantine;
 	char *const *trial;
 	const char *state;
+	struct recordstore *records;
 };
 
 /** struct service_caller - who wants a change, for the log */

@@ -17,6 +17,7 @@
 #include <stdatomic.h>
 #include <sys/types.h>
 
+#include "recordstore.h"
 #include "service.h"
 #include "service_graph.h"
 #include "service_object.h"
@@ -50,6 +51,7 @@ struct nexus_service {
 	uint64_t loaded;
 	uint32_t uid;
 	struct errline map_err;		/* of the thread that maps it */
+	struct nexus_records *records;	/* lock: its handle of the record store, or NULL */
 	struct nexus_rpc_stream *streams;	/* lock: bound to it */
 	bool events_running;		/* lock: a call runs those of its streams */
 };

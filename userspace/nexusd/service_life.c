@@ -123,7 +123,7 @@ int instance_new(struct registry *r, const char *name, const struct service_call
 	inst->uid = who->uid;
 	inst->loaded = (uint64_t)time(NULL);
 	snprintf(inst->name, sizeof(inst->name), "%s", name);
-	ret = object_read(&inst->object, r->opts.dir, name, r->opts.owner, err);
+	ret = object_read(&inst->object, &object_service, r->opts.dir, name, r->opts.owner, err);
 	if (!ret && r->opts.trial)
 		ret = service_trial(r->opts.trial, &inst->object, name, r->opts.timeout_ms, err);
 	if (!ret) {
@@ -256,6 +256,7 @@ bool instance_unwind(struct nexus_service *inst, uint32_t timeout_ms)
 	unlink_retired(r, inst);
 	pthread_mutex_unlock(&r->lock);
 	object_close(&inst->object);
+	recordstore_put(inst->records);
 	free(inst);
 	return true;
 }

@@ -14,6 +14,12 @@
 
 #define OBJECT_MAX	(256ull << 20)
 
+const struct object_kind object_service = {
+	.noun = "service",
+	.setting = "services_dir",
+	.symbol = NEXUS_SERVICE_SYMBOL,
+};
+
 #ifndef MFD_EXEC
 #define MFD_EXEC	0x0010U
 #endif
@@ -144,7 +150,8 @@ static int check_safe(const struct stat *st, uint32_t owner, const char *what, s
 }
 
 /* Of the folder the file is opened in, not of one that has its path later. */
-static int open_file(const char *dir, const char *name, uint32_t owner, struct errline *err)
+static int open_file(const struct object_kind *kind, const char *dir, const char *name,
+		     uint32_t owner, struct errline *err)
 {
 	char file[NEXUS_SERVICE_NAME_MAX + 4];
 	struct stat st;
@@ -153,7 +160,7 @@ static int open_file(const char *dir, const char *name, uint32_t owner, struct e
 	snprintf(file, sizeof(file), "%s.so", name);
 	dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dirfd < 0)
-		return err_set(err, -errno, "services_dir %.200s: %s", dir, strerror(errno));
+		return err_set(err, -errno, "%s %.200s: %s", kind->setting, dir, strerror(errno));
 	ret = fstat(dirfd, &st) ? -errno : check_safe(&st, owner, dir, err);
 	if (ret) {
 		close(dirfd);
@@ -164,7 +171,8 @@ static int open_file(const char *dir, const char *name, uint32_t owner, struct e
 	ret = fd < 0 ? -errno : 0;
 	close(dirfd);
 	if (ret == -ENOENT)
-		return err_set(err, ret, "there is no service %s: no %s in %.200s", name, file, dir);
+		return err_set(err, ret, "there is no %s %s: no %s in %.200s", kind->noun, name,
+			       file, dir);
 	if (ret == -ELOOP)
 		return err_set(err, -EACCES, "%s in %.200s is a symbolic link; a regular file is expected",
 			       file, dir);
@@ -236,12 +244,13 @@ static int check_header(int fd, uint64_t size, const char *file, struct errline 
 	return check_parts(fd, &h, size, file, err);
 }
 
-static int make_copy(const char *name)
+static int make_copy(const struct object_kind *kind, const char *name)
 {
-	char label[NEXUS_SERVICE_NAME_MAX + 16];
+	char label[NEXUS_SERVICE_NAME_MAX + 32];
 	int fd;
 
-	snprintf(label, sizeof(label), "nexus-service-%s", name);
+	snprintf(label, sizeof(label), "nexus-%.*s-%s", (int)strcspn(kind->noun, " "),
+		 kind->noun, name);
 	fd = memfd_create(label, MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC);
 	if (fd < 0 && errno == EINVAL)	/* before Linux 6.3 */
 		fd = memfd_create(label, MFD_CLOEXEC | MFD_ALLOW_SEALING);
@@ -267,21 +276,21 @@ static int copy_file(int from, int to, uint64_t size)
 		-errno : 0;
 }
 
-int object_read(struct object *o, const char *dir, const char *name, uint32_t owner,
-		struct errline *err)
+int object_read(struct object *o, const struct object_kind *kind, const char *dir,
+		const char *name, uint32_t owner, struct errline *err)
 {
 	char file[NEXUS_SERVICE_NAME_MAX + 4];
 	uint64_t size = 0;
 	int fd, ret;
 
 	snprintf(file, sizeof(file), "%s.so", name);
-	fd = open_file(dir, name, owner, err);
+	fd = open_file(kind, dir, name, owner, err);
 	if (fd < 0)
 		return fd;
 	ret = check_file(fd, file, owner, &size, err);
 	if (ret)
 		goto out;
-	o->fd = make_copy(name);
+	o->fd = make_copy(kind, name);
 	ret = o->fd < 0 ? o->fd : copy_file(fd, o->fd, size);
 	ret = ret ? err_set(err, ret, "%s cannot be read into memory: %s", file, strerror(-ret)) :
 		check_header(o->fd, size, file, err);
@@ -309,10 +318,10 @@ static const char *linker_words(const char *path)
 	return text;
 }
 
-int object_map(struct object *o, const char *name, struct errline *err)
+int object_link(struct object *o, const struct object_kind *kind, const char *name,
+		struct errline *err)
 {
 	char path[32];
-	int ret;
 
 	/*
 	 * The linker knows objects by the name they were opened with, too: that no
@@ -323,10 +332,20 @@ int object_map(struct object *o, const char *name, struct errline *err)
 	if (!o->dl)
 		return err_set(err, -ENOEXEC, "%s.so cannot be loaded: %.300s", name,
 			       linker_words(path));
-	o->desc = dlsym(o->dl, NEXUS_SERVICE_SYMBOL);
-	if (!o->desc)
-		return err_set(err, -ENOEXEC, "%s.so is no service: it has no symbol "
-			       NEXUS_SERVICE_SYMBOL, name);
+	o->symbol = dlsym(o->dl, kind->symbol);
+	if (!o->symbol)
+		return err_set(err, -ENOEXEC, "%s.so is no %s: it has no symbol %s", name,
+			       kind->noun, kind->symbol);
+	return 0;
+}
+
+int object_map(struct object *o, const char *name, struct errline *err)
+{
+	int ret = object_link(o, &object_service, name, err);
+
+	if (ret)
+		return ret;
+	o->desc = o->symbol;
 	ret = desc_check(o->desc, name, err);
 	if (ret)
 		o->desc = NULL;
@@ -335,17 +354,18 @@ int object_map(struct object *o, const char *name, struct errline *err)
 
 bool object_close(struct object *o)
 {
-	const void *desc = o->dl ? dlsym(o->dl, NEXUS_SERVICE_SYMBOL) : NULL;
+	const void *symbol = o->symbol;
 	Dl_info info;
 	void *base;
 
 	if (o->dl) {
-		base = desc && dladdr(desc, &info) ? info.dli_fbase : NULL;
+		base = symbol && dladdr(symbol, &info) ? info.dli_fbase : NULL;
 		dlclose(o->dl);
 		o->dl = NULL;
 		o->desc = NULL;
+		o->symbol = NULL;
 		/* Marked so by its linker, or by destructors that some thread still has. */
-		if (base && dladdr(desc, &info) && info.dli_fbase == base) {
+		if (base && dladdr(symbol, &info) && info.dli_fbase == base) {
 			o->fd = -1;	/* open for good: its number is a name */
 			return false;
 		}

@@ -141,16 +141,22 @@ static int open_dir(int dirfd, const char *dir)
 	return fd < 0 ? -errno : fd;
 }
 
+static bool may_use(struct nexus_service *me)
+{
+	bool starting;
+
+	pthread_mutex_lock(&me->r->lock);
+	starting = me->starting;
+	pthread_mutex_unlock(&me->r->lock);
+	return starting;
+}
+
 static int host_state_dir(struct nexus_service *me)
 {
 	struct registry *r = me->r;
-	bool starting;
 	int all, fd;
 
-	pthread_mutex_lock(&r->lock);
-	starting = me->starting;
-	pthread_mutex_unlock(&r->lock);
-	if (!starting)
+	if (!may_use(me))
 		return -EAGAIN;
 	if (!r->opts.state)
 		return -EOPNOTSUPP;
@@ -160,6 +166,31 @@ static int host_state_dir(struct nexus_service *me)
 	fd = open_dir(all, me->name);
 	close(all);
 	return fd;
+}
+
+/* Opened without the lock: a server may take its time to answer. */
+static int host_records(struct nexus_service *me, struct nexus_records **records)
+{
+	struct nexus_records *made = NULL;
+	struct registry *r = me->r;
+	int ret;
+
+	if (!may_use(me))
+		return -EAGAIN;
+	if (!r->opts.records)
+		return -EOPNOTSUPP;
+	ret = recordstore_get(r->opts.records, me->name, &made);
+	if (ret)
+		return ret;
+	pthread_mutex_lock(&r->lock);
+	if (!me->records) {
+		me->records = made;
+		made = NULL;
+	}
+	*records = me->records;
+	pthread_mutex_unlock(&r->lock);
+	recordstore_put(made);
+	return 0;
 }
 
 const struct nexus_service_host service_host = {
@@ -176,4 +207,5 @@ const struct nexus_service_host service_host = {
 	.stream_end = stream_end,
 	.rpc_answer = rpc_answer,
 	.state_dir = host_state_dir,
+	.records = host_records,
 };

@@ -97,6 +97,13 @@ static int no_state_dir(struct nexus_service *me)
 	return -EAGAIN;
 }
 
+static int no_records(struct nexus_service *me, struct nexus_records **records)
+{
+	(void)me;
+	(void)records;
+	return -EAGAIN;
+}
+
 static const struct nexus_service_host trial_host = {
 	.abi = NEXUS_SERVICE_ABI,
 	.trial = true,
@@ -108,6 +115,7 @@ static const struct nexus_service_host trial_host = {
 	.args_free = service_args_free,
 	.call = no_call,
 	.state_dir = no_state_dir,
+	.records = no_records,
 };
 
 static int try_it(struct object *o, const char *name, struct errline *err)

@@ -168,6 +168,50 @@ static void test_check(void **state)
 	check("data_dir", "relative", "data_dir");
 	check("fold_size", "200M", "memtable_limit");
 	check("pack_size", "1048577", "multiple");
+	check("drivers_dir", "here", "begin with /");
+}
+
+/* @at NULL: not set.  @words NULL: good, and recordstore_at is @set then. */
+static void check_store(const char *driver, const char *at, const char *words, const char *set)
+{
+	struct errline err = { "" };
+	struct config cfg;
+
+	config_defaults(&cfg);
+	assert_int_equal(config_set(&cfg, "recordstore", driver, "test", &err), 0);
+	if (at)
+		assert_int_equal(config_set(&cfg, "recordstore_at", at, "test", &err), 0);
+	assert_int_equal(config_check(&cfg, &err), words ? -EINVAL : 0);
+	if (words) {
+		assert_non_null(strstr(err.msg, words));
+		/* It may have a password in it. */
+		assert_null(at ? strstr(err.msg, at) : NULL);
+	} else {
+		assert_string_equal(cfg.recordstore_at, set);
+	}
+}
+
+static void test_recordstore(void **state)
+{
+	static const char *const above[] = {
+		"/var/r.db", "../r.db", "a/../r.db", "a/..", "..", "a//b", "a/",
+		"postgresql://user:secret@host/../db",
+	};
+	struct config cfg;
+	size_t i;
+
+	(void)state;
+	config_defaults(&cfg);
+	assert_string_equal(cfg.recordstore, "sqlite");
+	check("recordstore", "oracle", "sqlite, postgres, none");
+	check("recordstore", "postgresql", "needs a connection string");
+	check_store("sqlite", NULL, NULL, "recordstore.db");
+	check_store("sqlite", "a/..b/r.db", NULL, "a/..b/r.db");
+	for (i = 0; i < sizeof(above) / sizeof(above[0]); i++)
+		check_store("sqlite", above[i], "below data_dir", NULL);
+	check_store("postgres", "host=/run/x", NULL, "host=/run/x");
+	check_store("none", "whatever", NULL, "whatever");
+	assert_string_equal(config_recordstore("postgresql"), "postgres");
 }
 
 static void test_sizes(void **state)
@@ -195,6 +239,7 @@ int main(void)
 		T(test_missing_file),
 		T(test_environment),
 		T(test_check),
+		T(test_recordstore),
 		T(test_sizes),
 	};
 
