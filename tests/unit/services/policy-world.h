@@ -26,6 +26,10 @@ struct world {
 	struct rebac_trace *trace;
 };
 
+/* A new store, and what is to be done when it was closed; NULL: in memory. */
+extern struct rebac_store *(*world_store_new)(void);
+extern void (*world_store_gone)(void);
+
 void world_begin(struct world *w, const char *policy);
 void world_end(struct world *w);
 /* Writes; the tuple is one the policy takes. */

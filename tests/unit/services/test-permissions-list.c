@@ -6,8 +6,10 @@
 #include "policy-model.h"
 
 #include "list.h"
+#include "record-world.h"
 
-#define ROUNDS	600u
+#define ROUNDS		600u
+#define RECORD_ROUNDS	60u
 #define SUBJECTS	(NODES + 4)	/* objects, two users, one that nobody named, everybody */
 #define BRANCHES	2000u
 
@@ -251,7 +253,7 @@ static void compare_tree(struct model *m, const struct rebac_question *q, u32 no
 
 /* ---- both ------------------------------------------------------------- */
 
-static void run(u32 excl)
+static void run(u32 excl, u32 rounds)
 {
 	static struct text policy;
 	struct rebac_question q;
@@ -261,7 +263,7 @@ static void run(u32 excl)
 	u32 i, k, done = 0;
 
 	listed = expanded = left_open = 0;
-	for (i = 0; done < ROUNDS; i++) {
+	for (i = 0; done < rounds; i++) {
 		model_seed(0xbf58476d1ce4e5b9ull * (i + 1));
 		model_policy(&policy, excl);
 		if (rebac_policy_parse(policy.s, policy.n, "random", &p, NULL))
@@ -287,7 +289,7 @@ static void run(u32 excl)
 static void test_monotone(void **state)
 {
 	(void)state;
-	run(0);
+	run(0, ROUNDS);
 	assert_int_equal(left_open, 0);
 	print_message("# %llu listed, %llu in trees\n", (unsigned long long)listed,
 		      (unsigned long long)expanded);
@@ -298,11 +300,24 @@ static void test_monotone(void **state)
 static void test_exclusion(void **state)
 {
 	(void)state;
-	run(4);
+	run(4, ROUNDS);
 	print_message("# %llu listed, %llu left open\n", (unsigned long long)listed,
 		      (unsigned long long)left_open);
 	assert_true(listed > 5000);
 	assert_true(left_open < listed / 100);
+}
+
+/* The same questions, of tuples in a record store. */
+static void test_record_store(void **state)
+{
+	(void)state;
+	world_store_new = record_world_new;
+	world_store_gone = record_world_end;
+	run(0, RECORD_ROUNDS);
+	run(4, RECORD_ROUNDS);
+	world_store_new = NULL;
+	world_store_gone = NULL;
+	assert_true(listed > 500);
 }
 
 /* ---- bounds ----------------------------------------------------------- */
@@ -479,6 +494,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_monotone), cmocka_unit_test(test_exclusion),
+		cmocka_unit_test(test_record_store),
 		cmocka_unit_test(test_limits), cmocka_unit_test(test_times_and_conditions),
 		cmocka_unit_test(test_everybody_but),
 	};

@@ -5,7 +5,10 @@
  */
 #include "policy-model.h"
 
+#include "record-world.h"
+
 #define ROUNDS		6000u
+#define RECORD_ROUNDS	400u
 
 static u64 answers[3][3];	/* [expected][got] */
 
@@ -39,7 +42,7 @@ static void compare(struct model *m, bool shared)
 	q.txn->ops->abort(q.txn);
 }
 
-static void run(u32 excl)
+static void run(u32 excl, u32 rounds)
 {
 	static struct text policy;
 	struct rebac_policy *p;
@@ -48,7 +51,7 @@ static void run(u32 excl)
 	u32 i, done = 0;
 
 	memset(answers, 0, sizeof(answers));
-	for (i = 0; done < ROUNDS; i++) {
+	for (i = 0; done < rounds; i++) {
 		model_seed(0x9e3779b97f4a7c15ull * (i + 1));
 		model_policy(&policy, excl);
 		/* Some have "from" a relation that leads nowhere. */
@@ -69,7 +72,7 @@ static void run(u32 excl)
 static void test_monotone(void **state)
 {
 	(void)state;
-	run(0);
+	run(0, ROUNDS);
 	assert_int_equal(answers[REBAC_YES][REBAC_UNKNOWN] + answers[REBAC_NO][REBAC_UNKNOWN], 0);
 	assert_true(answers[REBAC_YES][REBAC_YES] > 10000 && answers[REBAC_NO][REBAC_NO] > 10000);
 }
@@ -83,7 +86,7 @@ static void test_exclusion(void **state)
 	u64 open;
 
 	(void)state;
-	run(4);
+	run(4, ROUNDS);
 	open = answers[REBAC_YES][REBAC_UNKNOWN] + answers[REBAC_NO][REBAC_UNKNOWN];
 	print_message("# unknown: %llu without an answer, %llu with one, of %llu\n",
 		      (unsigned long long)answers[REBAC_UNKNOWN][REBAC_UNKNOWN],
@@ -94,11 +97,25 @@ static void test_exclusion(void **state)
 	assert_true(open < answers[REBAC_UNKNOWN][REBAC_UNKNOWN]);
 }
 
+/* The same questions, of tuples in a record store. */
+static void test_record_store(void **state)
+{
+	(void)state;
+	world_store_new = record_world_new;
+	world_store_gone = record_world_end;
+	run(0, RECORD_ROUNDS);
+	run(4, RECORD_ROUNDS);
+	world_store_new = NULL;
+	world_store_gone = NULL;
+	assert_true(answers[REBAC_YES][REBAC_YES] > 1000);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_monotone),
 		cmocka_unit_test(test_exclusion),
+		cmocka_unit_test(test_record_store),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -243,7 +243,7 @@ static int ask_objects(struct search *s, struct rebac_eval *e, u32 n, u32 after,
 	for (i = 0; i < n; i++) {
 		const struct pair *p = &s->met.items[i];
 
-		if (rebac_number(p->node) <= after || rebac_number(p->node) == REBAC_NOBODY)
+		if (rebac_number(p->node) <= after || rebac_number(p->node) > REBAC_NUMBER_MAX)
 			continue;
 		if (l->n == l->max) {
 			l->more = true;
@@ -392,7 +392,7 @@ static int ask_subjects(struct search *s, u64 node, u32 rel, bool first, u32 aft
 	for (i = 0; i < n && !ret; i++) {
 		u64 subj = s->named.items[i].node;
 
-		if ((!first && rebac_number(subj) <= after) || rebac_number(subj) == REBAC_NOBODY)
+		if ((!first && rebac_number(subj) <= after) || rebac_number(subj) > REBAC_NUMBER_MAX)
 			continue;
 		if (l->n == l->max) {
 			l->more = true;
