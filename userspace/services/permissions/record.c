@@ -3,7 +3,11 @@
  * Tuples in a record store.
  *
  * A tuple is a row of four numbers; its two indexes are the two orders it is
- * read in.  A read is one statement, prepared once by each connection.
+ * read in, and have all that a read wants, so that none has to look at the row
+ * itself but for the text of a condition.  Therefore time and condition are
+ * part of the primary key, and it is the code that keeps tuples apart: each
+ * write removes the one there is.  A read is one statement, prepared once by
+ * each connection.
  */
 #include "rebac.h"
 
@@ -34,9 +38,9 @@ static const char *const version1[] = {
 	"CREATE TABLE rebac_node (id {id}, type BIGINT NOT NULL, name {text} NOT NULL, "
 	"UNIQUE (type, name))",
 	"CREATE TABLE rebac_tuple (obj BIGINT NOT NULL, rel BIGINT NOT NULL, srel BIGINT NOT NULL, "
-	"subj BIGINT NOT NULL, expires BIGINT NOT NULL, cond {text} NOT NULL, "
-	"PRIMARY KEY (obj, rel, srel, subj))",
-	"CREATE INDEX rebac_tuple_back ON rebac_tuple (subj, srel, rel, obj)",
+	"subj BIGINT NOT NULL, expires BIGINT NOT NULL, conditional BIGINT NOT NULL, "
+	"cond {text} NOT NULL, PRIMARY KEY (obj, rel, srel, subj, expires, conditional))",
+	"CREATE INDEX rebac_tuple_back ON rebac_tuple (subj, srel, rel, obj, expires, conditional)",
 	"CREATE INDEX rebac_tuple_time ON rebac_tuple (expires) WHERE expires > 0",
 	NULL,
 };
@@ -181,7 +185,7 @@ static void record_abort(struct rebac_txn *txn)
 
 static int record_state(struct rebac_txn *txn, struct rebac_state *st)
 {
-	s64 v[3];
+	s64 v[3] = { 0 };
 	int ret = numbers(txn_of(txn), "SELECT store, revision, policy FROM rebac_state WHERE one = 1",
 			  NULL, 0, v, 3);
 
@@ -286,7 +290,7 @@ static int record_id(struct rebac_txn *txn, u64 node, char *buf)
 
 /* ---- tuples ----------------------------------------------------------- */
 
-/* Rows of (other end, rel, srel, expires, condition). */
+/* Rows of (other end, rel, srel, expires, conditional). */
 static int tuples(struct record_txn *t, const char *sql, const struct nexus_record_value *params,
 		  size_t count, struct rebac_row *out, u32 max)
 {
@@ -302,7 +306,7 @@ static int tuples(struct record_txn *t, const char *sql, const struct nexus_reco
 		out[n++] = (struct rebac_row){
 			.node = (u64)row[0].number, .rel = (u32)row[1].number,
 			.srel = (u32)row[2].number, .expires = row[3].number,
-			.conditional = row[4].size != 0,
+			.conditional = row[4].number != 0,
 		};
 	nexus_record_done(t->r->records, rows);
 	return ret < 0 ? ret : (int)n;
@@ -318,11 +322,11 @@ static int record_scan(struct rebac_txn *txn, u64 obj, u32 rel, const struct reb
 	};
 
 	if (!rel)
-		return tuples(txn_of(txn), "SELECT subj, rel, srel, expires, cond FROM rebac_tuple "
+		return tuples(txn_of(txn), "SELECT subj, rel, srel, expires, conditional FROM rebac_tuple "
 			      "WHERE obj = $1 AND (rel, srel, subj) > ($2, $3, $4) "
 			      "ORDER BY rel, srel, subj LIMIT $5", params, 5, rows, max);
 	params[1] = params[5];
-	return tuples(txn_of(txn), "SELECT subj, rel, srel, expires, cond FROM rebac_tuple "
+	return tuples(txn_of(txn), "SELECT subj, rel, srel, expires, conditional FROM rebac_tuple "
 		      "WHERE obj = $1 AND rel = $2 AND (srel, subj) > ($3, $4) "
 		      "ORDER BY srel, subj LIMIT $5", params, 5, rows, max);
 }
@@ -330,7 +334,7 @@ static int record_scan(struct rebac_txn *txn, u64 obj, u32 rel, const struct reb
 static int record_reverse(struct rebac_txn *txn, u64 subj, u32 srel, const struct rebac_row *after,
 			  struct rebac_row *rows, u32 max)
 {
-	return tuples(txn_of(txn), "SELECT obj, rel, srel, expires, cond FROM rebac_tuple "
+	return tuples(txn_of(txn), "SELECT obj, rel, srel, expires, conditional FROM rebac_tuple "
 		      "WHERE subj = $1 AND srel = $2 AND (rel, obj) > ($3, $4) "
 		      "ORDER BY rel, obj LIMIT $5",
 		      P(I(subj), I(srel), I(after ? after->rel : 0), I(after ? after->node : 0), I(max)),
@@ -342,7 +346,7 @@ static int record_reverse(struct rebac_txn *txn, u64 subj, u32 srel, const struc
 
 static int record_find(struct rebac_txn *txn, const struct rebac_key *k, struct rebac_row *row)
 {
-	int ret = tuples(txn_of(txn), "SELECT subj, rel, srel, expires, cond FROM rebac_tuple " ONE,
+	int ret = tuples(txn_of(txn), "SELECT subj, rel, srel, expires, conditional FROM rebac_tuple " ONE,
 			 P(KEY(k)), row, 1);
 
 	return ret < 0 ? ret : ret ? 0 : -ENOENT;
@@ -354,25 +358,28 @@ static int record_condition(struct rebac_txn *txn, const struct rebac_key *k, ch
 		    REBAC_COND_MAX + 1);
 }
 
-static int record_put(struct rebac_txn *txn, const struct rebac_key *k, s64 expires,
-		      const char *cond)
-{
-	size_t len = cond ? strlen(cond) : 0;
-
-	if (len > REBAC_COND_MAX || expires < 0)
-		return -EINVAL;
-	return exec(txn_of(txn), "INSERT INTO rebac_tuple (obj, rel, srel, subj, expires, cond) "
-		    "VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (obj, rel, srel, subj) "
-		    "DO UPDATE SET expires = $5, cond = $6",
-		    P(KEY(k), I(expires), NEXUS_RECORD_T(cond ? cond : "", len)), NULL);
-}
-
 static int record_del(struct rebac_txn *txn, const struct rebac_key *k)
 {
 	uint64_t changed = 0;
 	int ret = exec(txn_of(txn), "DELETE FROM rebac_tuple " ONE, P(KEY(k)), &changed);
 
 	return ret ? ret : changed ? 0 : -ENOENT;
+}
+
+static int record_put(struct rebac_txn *txn, const struct rebac_key *k, s64 expires,
+		      const char *cond)
+{
+	size_t len = cond ? strlen(cond) : 0;
+	int ret;
+
+	if (len > REBAC_COND_MAX || expires < 0)
+		return -EINVAL;
+	ret = record_del(txn, k);
+	if (ret && ret != -ENOENT)
+		return ret;
+	return exec(txn_of(txn), "INSERT INTO rebac_tuple (obj, rel, srel, subj, expires, "
+		    "conditional, cond) VALUES ($1, $2, $3, $4, $5, $6, $7)",
+		    P(KEY(k), I(expires), I(len != 0), NEXUS_RECORD_T(cond ? cond : "", len)), NULL);
 }
 
 static int record_expired(struct rebac_txn *txn, s64 now, struct rebac_key *keys, u32 max)
