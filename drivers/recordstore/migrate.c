@@ -5,6 +5,8 @@
 
 #include "drivers/recordstore/common.h"
 
+#define GET_VERSION	"SELECT version FROM nexus_schema WHERE service = $1"
+
 struct migration {
 	const char *service;
 	const struct nexus_record_step *steps;
@@ -15,16 +17,20 @@ struct migration {
 
 static int make_table(struct nexus_records *records, struct nexus_record_tx *tx, void *arg)
 {
+	int ret;
+
 	(void)arg;
-	return nexus_record_exec(records, tx,
-				 "CREATE TABLE IF NOT EXISTS nexus_schema "
-				 "(service {text} PRIMARY KEY, version BIGINT NOT NULL)",
-				 NULL, 0, NULL);
+	ret = nexus_record_exec(records, tx,
+				"CREATE TABLE IF NOT EXISTS nexus_schema "
+				"(service {text} PRIMARY KEY, version BIGINT NOT NULL)",
+				NULL, 0, NULL);
+	/* In PostgreSQL two can find at once that it does not. */
+	return ret == -EEXIST ? -EAGAIN : ret;
 }
 
 /* Sets *@version, 0 without a row; -EPROTO beyond what the code knows */
 static int get_version(struct nexus_records *records, struct nexus_record_tx *tx,
-		       const struct migration *m, size_t *version)
+		       const struct migration *m, const char *sql, size_t *version)
 {
 	const struct nexus_record_value name = NEXUS_RECORD_T(m->service, strlen(m->service));
 	const struct nexus_record_value *row;
@@ -33,9 +39,7 @@ static int get_version(struct nexus_records *records, struct nexus_record_tx *tx
 	int64_t found = 0;
 	int ret;
 
-	ret = nexus_record_query(records, tx,
-				 "SELECT version FROM nexus_schema WHERE service = $1",
-				 &name, 1, &rows);
+	ret = nexus_record_query(records, tx, sql, &name, 1, &rows);
 	if (ret)
 		return ret;
 	ret = nexus_record_next(records, rows, &row, NULL);
@@ -68,7 +72,12 @@ static int one_step(struct nexus_records *records, struct nexus_record_tx *tx, v
 	int ret;
 
 	m->more = false;
-	ret = get_version(records, tx, m, &version);
+	/* Whoever comes second waits at one of these two for the first to be done. */
+	ret = nexus_record_exec(records, tx,
+				"INSERT INTO nexus_schema (service, version) VALUES ($1, 0) "
+				"ON CONFLICT (service) DO NOTHING", params, 1, NULL);
+	if (!ret)
+		ret = get_version(records, tx, m, GET_VERSION " {forupdate}", &version);
 	if (ret || version == m->count)
 		return ret;
 	for (sql = m->steps[version].sql; *sql; sql++) {
@@ -80,8 +89,7 @@ static int one_step(struct nexus_records *records, struct nexus_record_tx *tx, v
 	params[1].type = NEXUS_RECORD_INT;
 	params[1].number = (int64_t)version + 1;
 	return nexus_record_exec(records, tx,
-				 "INSERT INTO nexus_schema (service, version) VALUES ($1, $2) "
-				 "ON CONFLICT (service) DO UPDATE SET version = $2",
+				 "UPDATE nexus_schema SET version = $2 WHERE service = $1",
 				 params, 2, NULL);
 }
 
@@ -91,7 +99,7 @@ static int only_compare(struct nexus_records *records, struct nexus_record_tx *t
 	size_t version = 0;
 	int ret;
 
-	ret = get_version(records, tx, m, &version);
+	ret = get_version(records, tx, m, GET_VERSION, &version);
 	/* The statement is right, so it is the table that is missing. */
 	if (ret == -EINVAL || (!ret && version < m->count))
 		return record_fail(m->fault, -ESTALE, "the schema is older than this build");

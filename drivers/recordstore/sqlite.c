@@ -5,13 +5,13 @@
  * Each transaction has a connection of the pool to itself.  A writer begins
  * with the write lock, so that it cannot fail half way for another's.
  */
-#include <pthread.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "drivers/recordstore/common.h"
+#include "drivers/recordstore/pool.h"
 #include "lib/port.h"
 
 #define LITE_STATEMENTS	64	/* kept prepared, of a connection */
@@ -36,7 +36,7 @@ struct nexus_record_tx {
 };
 
 struct lite_conn {
-	struct lite_conn *next;
+	struct record_link link;
 	struct lite_store *store;
 	sqlite3 *db;
 	u64 clock;
@@ -49,10 +49,7 @@ struct lite_store {
 	struct nexus_records base;
 	char *path;
 	u32 busy_ms;
-	pthread_mutex_t lock;
-	pthread_cond_t returned;
-	struct lite_conn *idle;
-	u32 unopened;		/* connections that may yet be made */
+	struct record_pool pool;
 };
 
 static const struct record_dialect lite_dialect = {
@@ -155,39 +152,22 @@ static struct lite_store *to_store(struct nexus_records *records)
 
 static void conn_return(struct lite_conn *conn)
 {
-	struct lite_store *store = conn->store;
-
-	pthread_mutex_lock(&store->lock);
-	conn->next = store->idle;
-	store->idle = conn;
-	pthread_cond_signal(&store->returned);
-	pthread_mutex_unlock(&store->lock);
+	record_pool_give(&conn->store->pool, &conn->link);
 }
 
 static int conn_take(struct lite_store *store, struct nexus_record_fault *fault,
 		     struct lite_conn **conn)
 {
+	struct record_link *link = record_pool_take(&store->pool);
 	int ret;
 
-	pthread_mutex_lock(&store->lock);
-	while (!store->idle && !store->unopened)
-		pthread_cond_wait(&store->returned, &store->lock);
-	*conn = store->idle;
-	if (*conn)
-		store->idle = (*conn)->next;
-	else
-		store->unopened--;
-	pthread_mutex_unlock(&store->lock);
-	if (*conn)
+	if (link) {
+		*conn = NEXUS_CONTAINER(link, struct lite_conn, link);
 		return 0;
-
-	ret = conn_open(store, fault, conn);
-	if (ret) {
-		pthread_mutex_lock(&store->lock);
-		store->unopened++;
-		pthread_cond_signal(&store->returned);
-		pthread_mutex_unlock(&store->lock);
 	}
+	ret = conn_open(store, fault, conn);
+	if (ret)
+		record_pool_gone(&store->pool);
 	return ret;
 }
 
@@ -453,14 +433,11 @@ static const struct nexus_record_ops lite_ops = {
 static void lite_close(struct nexus_records *records)
 {
 	struct lite_store *store = to_store(records);
-	struct lite_conn *conn;
+	struct record_link *link;
 
-	while ((conn = store->idle)) {
-		store->idle = conn->next;
-		conn_close(conn);
-	}
-	pthread_cond_destroy(&store->returned);
-	pthread_mutex_destroy(&store->lock);
+	while ((link = record_pool_idle(&store->pool)))
+		conn_close(NEXUS_CONTAINER(link, struct lite_conn, link));
+	record_pool_destroy(&store->pool);
 	free(store->path);
 	free(store);
 }
@@ -474,12 +451,10 @@ static int lite_open(const struct nexus_record_options *options,
 
 	if (!store)
 		return record_fail(fault, -ENOMEM, "no memory");
-	pthread_mutex_init(&store->lock, NULL);
-	pthread_cond_init(&store->returned, NULL);
+	record_pool_init(&store->pool, options->connections);
 	store->base.ops = &lite_ops;
 	store->base.read_only = options->read_only;
 	store->busy_ms = options->busy_ms;
-	store->unopened = options->connections;
 	store->path = strdup(options->at);
 	ret = store->path ? conn_take(store, fault, &conn) :
 			    record_fail(fault, -ENOMEM, "no memory");

@@ -10,7 +10,7 @@
  *
  *   $1 or ?1	the first parameter; a plain ? is refused
  *   {id}	a column's type: the row's number, primary key, given by the
- *		store unless inserted, never given twice
+ *		store alone (PostgreSQL refuses one that is inserted), never twice
  *   {blob}	a column's type: bytes
  *   {real}	a column's type: a double
  *   {text}	a column's type: UTF-8 without NUL, ordered by its bytes
@@ -285,7 +285,7 @@ static inline int nexus_records_run(struct nexus_records *records,
  * For the helper.  A driver is NAME.so in the folder recordstore of
  * drivers_dir, and exports one symbol, nexus_record_driver.
  */
-#define NEXUS_RECORD_DRIVER_ABI		1u	/* changes with this file */
+#define NEXUS_RECORD_DRIVER_ABI		2u	/* changes with this file */
 #define NEXUS_RECORD_DRIVER_SYMBOL	"nexus_record_driver"
 
 /**
@@ -293,14 +293,16 @@ static inline int nexus_records_run(struct nexus_records *records,
  * @at: sqlite: a file's path; postgres: a connection string of libpq
  * @read_only: nothing can be changed, by whatever statement
  * @connections: the most there are at once, at least 1
- * @busy_ms: how long a transaction waits for another one's before -EAGAIN, and
- *	for the server when connecting
+ * @busy_ms: how long a transaction waits for another one's before -EAGAIN
+ * @reply_ms: how long a server may take to connect, or over a statement, before
+ *	it is taken for gone (-ENOTCONN); more than @busy_ms, or 0: for ever
  */
 struct nexus_record_options {
 	const char *at;
 	bool read_only;
 	uint32_t connections;
 	uint32_t busy_ms;
+	uint32_t reply_ms;
 };
 
 /**

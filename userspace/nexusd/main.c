@@ -239,7 +239,6 @@ static void harden(const struct config *cfg)
 }
 
 #define RECORD_CONNECTIONS	8
-#define RECORD_BUSY_MS		4000	/* less than calls into services have */
 
 static int make_recordstore(struct helper *h)
 {
@@ -251,7 +250,9 @@ static int make_recordstore(struct helper *h)
 		.at = cfg->recordstore_at,
 		.dir = dir,
 		.connections = RECORD_CONNECTIONS,
-		.busy_ms = RECORD_BUSY_MS,
+		/* Of the time a call into a service has, so that it can say what is wrong. */
+		.busy_ms = cfg->service_timeout * 400,
+		.reply_ms = cfg->service_timeout * 800,
 	};
 
 	if (!strcmp(cfg->recordstore, "none"))

@@ -191,6 +191,7 @@ static int open_store(struct recordstore *s)
 		.at = s->at,
 		.connections = s->opts.connections,
 		.busy_ms = s->opts.busy_ms,
+		.reply_ms = s->opts.reply_ms,
 	};
 	struct nexus_record_fault fault = { 0, "" };
 	struct errline err = { "" };

@@ -20,7 +20,7 @@ struct recordstore;
  * @dir: where the drivers are
  * @owner: whose they and @dir must be (0; tests have others)
  * @connections: the most there are at once
- * @busy_ms: as in struct nexus_record_options
+ * @busy_ms, @reply_ms: as in struct nexus_record_options
  */
 struct recordstore_opts {
 	const char *driver;
@@ -29,6 +29,7 @@ struct recordstore_opts {
 	uint32_t owner;
 	uint32_t connections;
 	uint32_t busy_ms;
+	uint32_t reply_ms;
 };
 
 enum recordstore_state {

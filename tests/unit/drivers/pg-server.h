@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A PostgreSQL server of Debian's package for a test: in a folder of its own below
+ * /tmp, on a Unix socket there and nowhere else, run as user postgres by root.
+ */
+#ifndef NEXUS_TEST_PG_SERVER_H
+#define NEXUS_TEST_PG_SERVER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Makes a cluster and starts it; false, with a line why, when there is none. */
+bool pg_server_make(void);
+/* Stops it, and removes all of it. */
+void pg_server_remove(void);
+void pg_server_start(void);
+void pg_server_stop(void);
+/* Until it is there again, when one of its processes was killed. */
+void pg_server_again(void);
+/* "host=... user=nexus dbname=postgres" */
+const char *pg_server_at(void);
+/* The folder of the socket. */
+const char *pg_server_host(void);
+/* Statements of an administrator. */
+void pg_server_do(const char *sql);
+
+#endif /* NEXUS_TEST_PG_SERVER_H */
