@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Tuples in SQLite: one store at a time. */
+/* Tuples in a record store, with the drivers that are installed: one store at a time. */
 #ifndef RECORD_WORLD_H
 #define RECORD_WORLD_H
 
@@ -7,10 +7,11 @@
 
 #include "rebac.h"
 
-/* In memory, for one transaction at a time. */
+/* SQLite in memory, for one transaction at a time. */
 struct rebac_store *record_world_new(void);
-/* In a file, for several. */
+/* SQLite in a file, or PostgreSQL, for several. */
 struct rebac_store *record_world_at(const char *path);
+struct rebac_store *record_world_postgres(const char *at);
 /* When the store was closed. */
 void record_world_end(void);
 

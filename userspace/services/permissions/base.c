@@ -18,6 +18,7 @@ void base_init(struct base *b, struct rebac_store *store, void *(*more)(void *ar
 	memset(b, 0, sizeof(*b));
 	b->store = store;
 	b->more = more;
+	pthread_mutex_init(&b->writing, NULL);
 	pthread_mutex_init(&b->lock, NULL);
 }
 
@@ -33,6 +34,7 @@ void base_end(struct base *b)
 {
 	put_policy(b->policy);
 	pthread_mutex_destroy(&b->lock);
+	pthread_mutex_destroy(&b->writing);
 }
 
 s64 base_now(const struct base *b)
@@ -142,9 +144,13 @@ int base_run(struct base *b, bool write, base_work work, void *arg)
 {
 	int ret, tries = 0;
 
+	if (write)
+		pthread_mutex_lock(&b->writing);
 	do
 		ret = run_once(b, write, work, arg);
 	while (ret == -EAGAIN && ++tries < BASE_TRIES);
+	if (write)
+		pthread_mutex_unlock(&b->writing);
 	return ret;
 }
 

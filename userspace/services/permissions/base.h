@@ -23,6 +23,8 @@ struct base_policy;
  * @store: the tuples; the caller's
  * @more: memory that lives as long as the arguments, NULL without
  * @now_ms: Unix time; NULL: the system's
+ * @writing: held by the one that writes: stores with optimistic transactions would
+ *	make writers of one process try again and again
  * @lock: of @policy
  * @policy: that was used last, parsed
  */
@@ -30,6 +32,7 @@ struct base {
 	struct rebac_store *store;
 	void *(*more)(void *args, size_t size);
 	s64 (*now_ms)(void);
+	pthread_mutex_t writing;
 	pthread_mutex_t lock;
 	struct base_policy *policy;
 };
