@@ -29,7 +29,7 @@
 #define NEXUS_PERMISSION_DEPTH		0x01u	/* more than 50 steps to a tuple */
 #define NEXUS_PERMISSION_FANOUT		0x02u	/* more than 1,000 ways from one object */
 #define NEXUS_PERMISSION_NODES		0x04u	/* more than 10,000 objects and relations */
-#define NEXUS_PERMISSION_DEADLINE	0x08u	/* more than a second */
+#define NEXUS_PERMISSION_DEADLINE	0x08u	/* more than a second, a batch two */
 #define NEXUS_PERMISSION_CYCLE		0x10u	/* "yes if no" */
 #define NEXUS_PERMISSION_CONDITION	0x20u	/* a fact is missing or of another type */
 #define NEXUS_PERMISSION_READS		0x40u	/* more than 100,000 tuples */

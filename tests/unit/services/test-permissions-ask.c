@@ -235,6 +235,38 @@ static void test_errors_of_the_store(void **state)
 	yes("doc:d#viewer@user:v");
 }
 
+static u64 hurried(void *arg)
+{
+	static u64 ns;
+
+	(void)arg;
+	return ns += 100000000;
+}
+
+/* All questions of a batch have two seconds; who is late is not allowed, and told. */
+static void test_batch_deadline(void **state)
+{
+	struct nexus_permission_tuple t[100];
+	struct nexus_permission_check_args a = { .questions = t, .count = 100 };
+	u32 i, known;
+
+	(void)state;
+	put("doc:d#viewer@user:u");
+	for (i = 0; i < 100; i++)
+		t[i] = tuple("doc:d#read@user:u");
+	assert_int_equal(base_check(&b, &a), 0);
+	assert_true(a.answers[99].allowed);
+	b.clock = hurried;
+	assert_int_equal(base_check(&b, &a), 0);
+	for (known = 0; a.answers[known].allowed; known++)
+		;
+	assert_in_range(known, 3, 20);
+	for (i = known; i < 100; i++) {
+		assert_false(a.answers[i].allowed);
+		assert_int_equal(a.answers[i].why, NEXUS_PERMISSION_DEADLINE);
+	}
+}
+
 /* ---- threads ---------------------------------------------------------- */
 
 #define READERS	3
@@ -360,7 +392,7 @@ static void test_reopen(void **state)
 
 #define TESTS \
 	X(test_explain) X(test_expand) X(test_lists) X(test_anybody) \
-	X(test_errors_of_the_store) X(test_revocation) X(test_writers)
+	X(test_errors_of_the_store) X(test_batch_deadline) X(test_revocation) X(test_writers)
 
 #define X(name)	RUN_ON(name)
 TESTS

@@ -232,7 +232,7 @@ int base_question(struct base_view *v, const struct nexus_permission_read *read,
 	}
 	*q = (struct rebac_question){
 		.policy = v->policy, .txn = v->txn, .now = base_now(v->base), .facts = facts,
-		.nfacts = read->nfacts,
+		.nfacts = read->nfacts, .clock = v->base->clock,
 	};
 	return 0;
 }

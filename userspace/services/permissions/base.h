@@ -23,6 +23,7 @@ struct base_policy;
  * @store: the tuples; the caller's
  * @more: memory that lives as long as the arguments, NULL without
  * @now_ms: Unix time; NULL: the system's
+ * @clock: monotonic ns; likewise
  * @writing: held by the one that writes: stores with optimistic transactions would
  *	make writers of one process try again and again
  * @lock: of @policy
@@ -32,6 +33,7 @@ struct base {
 	struct rebac_store *store;
 	void *(*more)(void *args, size_t size);
 	s64 (*now_ms)(void);
+	u64 (*clock)(void *arg);
 	pthread_mutex_t writing;
 	pthread_mutex_t lock;
 	struct base_policy *policy;
@@ -54,6 +56,7 @@ int base_clean(struct base *b, struct nexus_permission_clean_args *a);
 
 /* ---- for the files of it ---------------------------------------------- */
 
+#define BASE_BATCH_MS	2000	/* for all questions of a check */
 #define BASE_TRIES	16	/* of a transaction that is in the way of another */
 
 /**

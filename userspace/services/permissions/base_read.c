@@ -54,16 +54,32 @@ static int check_one(struct base_view *v, struct rebac_question *q,
 	return 0;
 }
 
+static u64 clock_ms(const struct base *b)
+{
+	return (b->clock ? b->clock(NULL) : nexus_now_ns()) / 1000000;
+}
+
 static int check_work(struct base_view *v, void *arg)
 {
 	struct nexus_permission_check_args *a = arg;
 	struct rebac_fact facts[NEXUS_PERMISSION_FACTS_MAX];
 	struct rebac_question q;
 	int ret = base_question(v, &a->read, facts, &q);
+	u64 end = clock_ms(v->base) + BASE_BATCH_MS, at;
 	u32 i;
 
-	for (i = 0; i < a->count && !ret; i++)
+	for (i = 0; i < a->count && !ret; i++) {
+		at = clock_ms(v->base);
+		/* So that no batch takes longer than a call may. */
+		if (at >= end) {
+			a->answers[i] = (struct nexus_permission_answer){
+				.why = NEXUS_PERMISSION_DEADLINE,
+			};
+			continue;
+		}
+		q.limits.time_ms = (u32)(end - at);
 		ret = check_one(v, &q, &a->questions[i], &a->answers[i]);
+	}
 	return ret;
 }
 
