@@ -3,17 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "base.h"
-
-/**
- * struct permissions - the service
- * @base: whose store is NULL before service_start
- */
-struct permissions {
-	struct base base;
-	const struct nexus_service_host *host;
-	struct nexus_service *me;
-};
+#include "rpc.h"
 
 #define OP(name, type) \
 	static int name(void *self, void *args) \
@@ -109,4 +99,5 @@ NEXUS_SERVICE = {
 	.service_start = permissions_start,
 	.service_stop = permissions_stop,
 	.service_cleanup = permissions_cleanup,
+	.rpc = permissions_rpc,
 };
