@@ -147,7 +147,7 @@ static int compare(const void *x, const void *y)
 static void measure(u32 checks, bool yes)
 {
 	u64 *times = calloc(checks, sizeof(*times)), begin;
-	u32 i, allowed = 0;
+	u32 i, middle = checks / 2, late = checks - checks / 100 - 1, allowed = 0;
 	int ret;
 
 	if (!times)
@@ -172,7 +172,7 @@ static void measure(u32 checks, bool yes)
 		die("wrong answers", -EIO);
 	qsort(times, checks, sizeof(*times), compare);
 	printf("%s: median %.1f us, p99 %.1f us, max %.1f us\n", yes ? "yes" : "no",
-	       (double)times[checks / 2] / 1e3, (double)times[checks - checks / 100 - 1] / 1e3,
+	       (double)times[middle] / 1e3, (double)times[late] / 1e3,
 	       (double)times[checks - 1] / 1e3);
 	free(times);
 }
@@ -189,7 +189,7 @@ int main(int argc, char **argv)
 	struct nexus_permission_policy_args p = { .text = policy, .len = sizeof(policy) - 1 };
 	struct nexus_record_fault fault;
 	struct nexus_records *records;
-	struct rebac_store *store;
+	struct rebac_store *store = NULL;
 	u64 begin;
 	u32 checks;
 	int ret;

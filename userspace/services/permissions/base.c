@@ -44,7 +44,7 @@ s64 base_now(const struct base *b)
 	if (b->now_ms)
 		return b->now_ms();
 	clock_gettime(CLOCK_REALTIME, &ts);
-	return ts.tv_sec * 1000ll + ts.tv_nsec / 1000000;
+	return ts.tv_sec * 1000LL + ts.tv_nsec / 1000000;
 }
 
 /* ---- the policy ------------------------------------------------------- */
@@ -166,14 +166,16 @@ void base_token(const struct rebac_state *state, char *token)
 
 static int read_token(const char *token, struct rebac_state *state)
 {
-	unsigned long long store, revision;
 	char again[NEXUS_PERMISSION_TOKEN_SIZE];
+	char *end;
 
-	if (!memchr(token, 0, NEXUS_PERMISSION_TOKEN_SIZE) ||
-	    sscanf(token, "%16llx-%16llx", &store, &revision) != 2)
+	if (!memchr(token, 0, NEXUS_PERMISSION_TOKEN_SIZE))
 		return -EINVAL;
-	state->store = store;
-	state->revision = revision;
+	state->store = strtoull(token, &end, 16);
+	if (*end != '-')
+		return -EINVAL;
+	state->revision = strtoull(end + 1, NULL, 16);
+	/* What is not read to its end, or is too large, is not the same again. */
 	base_token(state, again);
 	return strcmp(token, again) != 0 ? -EINVAL : 0;
 }

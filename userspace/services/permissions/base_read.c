@@ -11,12 +11,14 @@ _Static_assert(NEXUS_PERMISSION_DEPTH == REBAC_WHY_DEPTH &&
 	       NEXUS_PERMISSION_CYCLE == REBAC_WHY_CYCLE &&
 	       NEXUS_PERMISSION_CONDITION == REBAC_WHY_CONDITION &&
 	       NEXUS_PERMISSION_READS == REBAC_WHY_READS, "they are the same");
-_Static_assert((int)NEXUS_PERMISSION_RELATION == (int)REBAC_BRANCH_RELATION &&
+_Static_assert((int)NEXUS_PERMISSION_SUBJECT == (int)REBAC_BRANCH_SUBJECT &&
 	       (int)NEXUS_PERMISSION_EXCLUSION == (int)REBAC_BRANCH_EXCLUSION, "likewise");
+/* NOLINTBEGIN(misc-redundant-expression): they are the same, and are to stay so */
 _Static_assert(NEXUS_PERMISSION_NAME_MAX == REBAC_NAME_MAX &&
 	       NEXUS_PERMISSION_ID_MAX == REBAC_ID_MAX &&
 	       NEXUS_PERMISSION_CONDITION_MAX == REBAC_COND_MAX &&
 	       NEXUS_PERMISSION_POLICY_MAX == REBAC_POLICY_MAX, "likewise");
+/* NOLINTEND(misc-redundant-expression) */
 
 static void fill_answer(struct nexus_permission_answer *to, const struct rebac_answer *from)
 {

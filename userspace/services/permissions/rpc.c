@@ -52,7 +52,7 @@ static char empty[] = "";
 /* Messages have no NULL in them. */
 static char *text(const char *s)
 {
-	return s ? (char *)(uintptr_t)s : empty;
+	return s ? (char *)s : empty;
 }
 
 /* ---- requests --------------------------------------------------------- */
@@ -469,13 +469,13 @@ static int rpc_get_policy(void *self, void *call)
 }
 
 #define METHOD(n, word, by, on) { \
-	.name = n, .who = by, .subject = on, \
+	.name = (n), .who = (by), .subject = (on), \
 	.request = &nexus__permissions__v1__##word##_request__descriptor, \
 	.response = &nexus__permissions__v1__##word##_response__descriptor, \
 	.call = rpc_##word, \
 }
 #define LIST_METHOD(n, word) { \
-	.name = n, .who = NEXUS_RPC_ADMIN, \
+	.name = (n), .who = NEXUS_RPC_ADMIN, \
 	.request = &nexus__permissions__v1__list_request__descriptor, \
 	.response = &nexus__permissions__v1__list_response__descriptor, \
 	.call = rpc_##word, \
