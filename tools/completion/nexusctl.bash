@@ -22,7 +22,7 @@ _nexusctl() {
 			socket=(--socket "${COMP_WORDS[i + 1]}")
 			i=$((i + 1))
 			;;
-		--capacity | --mode | --max-bytes | --max-age | --from | --filter | --count | --data | --store | --option | -o | --endpoint | --region | --profile | --data-dir | --config | --wait | --timeout | --name | --ttl | --holders | --id)
+		--capacity | --mode | --max-bytes | --max-age | --from | --filter | --count | --data | --store | --option | -o | --endpoint | --region | --profile | --data-dir | --config | --wait | --timeout | --name | --ttl | --holders | --id | --limit | --fact | --condition | --at-least | --after)
 			i=$((i + 1))
 			;;
 		-*) ;;
@@ -43,14 +43,14 @@ _nexusctl() {
 		mapfile -t COMPREPLY < <(compgen -W 'localdisk' -- "$cur")
 		return
 		;;
-	--capacity | --mode | --filter | --count | --data | --option | -o | --endpoint | --region | --profile | --wait | --timeout)
+	--capacity | --mode | --filter | --count | --data | --option | -o | --endpoint | --region | --profile | --wait | --timeout | --fact | --condition | --at-least | --after)
 		return
 		;;
 	esac
 
 	local choices
 	case "${words[*]}" in
-	'') choices='status zone pack scrub service events quota pipe stream lock lease dump load stats version help --socket --json --help --version' ;;
+	'') choices='status zone pack scrub service events rebac quota pipe stream lock lease dump load stats version help --socket --json --help --version' ;;
 	zone) choices='create list info upgrade' ;;
 	'zone create') choices='--store --option --endpoint --region --profile --socket --json' ;;
 	'zone create '*) choices='--store --option --endpoint --region --profile --socket --json' ;;
@@ -62,6 +62,16 @@ _nexusctl() {
 	'pack compact '*) choices='--all --socket --json' ;;
 	'pack evict') choices="$(_nexusctl_zones) --socket --json" ;;
 	service) choices='load unload swap list info graph' ;;
+	rebac) choices='policy write delete check explain expand list' ;;
+	'rebac policy'*)
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		return
+		;;
+	'rebac write'*) choices='--ttl --condition --socket --json' ;;
+	'rebac delete'*) choices='--socket --json' ;;
+	'rebac check'* | 'rebac explain'*) choices='--fact --at-least --socket --json' ;;
+	'rebac expand'*) choices='--limit --fact --at-least --socket --json' ;;
+	'rebac list'*) choices='--limit --after --fact --at-least --socket --json' ;;
 	'service unload'* | 'service swap' | 'service info') choices="$(_nexusctl_services) --socket --json" ;;
 	events) choices='publish tail replay state truncate' ;;
 	'events publish '*) choices='write delete rename metadata dir_create dir_delete conflict copy mount unmount --data --durable --socket --json' ;;

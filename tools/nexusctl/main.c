@@ -30,6 +30,9 @@ enum {
 	TAKES_FILTER		= 1 << 18,	/* of events, and how many */
 	TAKES_EVENT		= 1 << 19,	/* what is published */
 	TAKES_RAW		= 1 << 20,
+	TAKES_FACTS		= 1 << 21,	/* and from which state */
+	TAKES_CONDITION		= 1 << 22,
+	TAKES_AFTER		= 1 << 23,
 };
 
 struct command {
@@ -138,6 +141,22 @@ static const struct command commands[] = {
 	{ "events", "state", "", "of event log and event bus", 0, 0, 0, cmd_events_state },
 	{ "events", "truncate", "SEQ", "what is before it in the event log goes", 1, 1, 0,
 	  cmd_events_truncate },
+	{ "rebac", "policy", "[FILE|-]", "the policy of permissions, or set it", 0, 1, 0,
+	  cmd_rebac_policy },
+	{ "rebac", "write", "OBJECT RELATION SUBJECT [--ttl SECONDS] ...",
+	  "say that a subject has a relation", 3, 3, TAKES_LEASE_TTL | TAKES_CONDITION,
+	  cmd_rebac_write },
+	{ "rebac", "delete", "OBJECT RELATION SUBJECT", "say so no longer", 3, 3, 0,
+	  cmd_rebac_delete },
+	{ "rebac", "check", "OBJECT RELATION SUBJECT [--fact NAME=VALUE] ...", "has it?", 3, 3,
+	  TAKES_FACTS, cmd_rebac_check },
+	{ "rebac", "explain", "OBJECT RELATION SUBJECT [--fact ...] ...", "and why?", 3, 3,
+	  TAKES_FACTS, cmd_rebac_explain },
+	{ "rebac", "expand", "OBJECT RELATION [--limit N]", "who has it, as a tree", 2, 2,
+	  TAKES_FACTS | TAKES_LIMIT, cmd_rebac_expand },
+	{ "rebac", "list", "TYPE RELATION SUBJECT | OBJECT RELATION TYPE ...",
+	  "objects it has, or subjects", 3, 3, TAKES_FACTS | TAKES_LIMIT | TAKES_AFTER,
+	  cmd_rebac_list },
 	{ NULL, "dump", "ZONE [FILE] [--data-dir DIR]",
 	  "the index of a zone at rest, as text", 1, 2, TAKES_DATA, cmd_dump },
 	{ NULL, "load", "ZONE [FILE] [--data-dir DIR]",
@@ -187,10 +206,16 @@ static void print_usage(FILE *out)
 	      "  --timeout SECONDS how long to wait for a lock or lease, 0 not at all; default\n"
 	      "                    forever\n"
 	      "  --name NAME       of the holder of a lease, for others to see\n"
-	      "  --ttl SECONDS     how long it is held, 1 to 86400; default 30\n"
+	      "  --ttl SECONDS     how long a lease is held, 1 to 86400, default 30; or how long\n"
+	      "                    a relation lasts, default for ever\n"
 	      "  --holders N       how many may hold it, up to 128; default 1\n"
 	      "  --id ID           who holds it, as lease acquire printed it\n"
-	      "  --limit N         of how many leases to tell at most; default all\n"
+	      "  --limit N         of how many leases to tell at most, default all; of rebac\n"
+	      "                    at most and by default 1000\n"
+	      "  --fact NAME=VALUE for conditions: a number, true, false or a text\n"
+	      "  --condition TEXT  the tuple holds only where this does\n"
+	      "  --at-least TOKEN  of a state that has at least what this one has\n"
+	      "  --after ID        go on behind this one\n"
 	      "  --capacity BYTES  how much a ring holds: 4096, 64K, 1M; default 64K\n"
 	      "  --mode OCTAL      permissions of a ring or stream; default 666 less the umask\n"
 	      "  -r, --recursive   rings in directories below, too\n"
@@ -207,7 +232,7 @@ static void print_usage(FILE *out)
 	      "  --data TEXT       what an event carries; \"-\": standard input\n"
 	      "  --durable         wait until the event is on disk\n"
 	      "\nexit status: 0 done, 1 failed, 2 wrong usage, 3 pack verify or a scrub\n"
-	      "found something wrong; see nexusctl(1)\n",
+	      "found something wrong, or rebac check says no; see nexusctl(1)\n",
 	      out);
 }
 
@@ -263,13 +288,28 @@ static int add_key_value(struct ctl *ctl, char *text)
 	return add_option(ctl, text, equals + 1);
 }
 
+static int add_fact(struct ctl *ctl, char *text)
+{
+	char *equals = strchr(text, '=');
+
+	if (!equals || equals == text)
+		return usage_error("--fact wants NAME=VALUE, not", text);
+	if (ctl->n_facts == OPTIONS_MAX)
+		return usage_error("too many facts at", text);
+	*equals = '\0';
+	ctl->facts[ctl->n_facts].key = text;
+	ctl->facts[ctl->n_facts++].value = equals + 1;
+	return EXIT_OK;
+}
+
 enum { OPT_SOCKET = 256, OPT_JSON, OPT_PROMETHEUS, OPT_STORE, OPT_ENDPOINT,
        OPT_REGION, OPT_PROFILE, OPT_DATA_DIR, OPT_CONFIG, OPT_WAIT, OPT_USER, OPT_GROUP, OPT_PROJECT, OPT_ZONE,
        OPT_BLOCKS, OPT_INODES, OPT_GRACE, OPT_ALL,
        OPT_SHARED, OPT_EXCLUSIVE, OPT_TIMEOUT, OPT_CAPACITY, OPT_MODE,
        OPT_NAME, OPT_ID, OPT_TTL, OPT_HOLDERS, OPT_LIMIT,
        OPT_PERSIST, OPT_MAX_BYTES, OPT_MAX_AGE, OPT_FROM,
-       OPT_FILTER, OPT_COUNT, OPT_DATA, OPT_DURABLE, OPT_RAW };
+       OPT_FILTER, OPT_COUNT, OPT_DATA, OPT_DURABLE, OPT_RAW,
+       OPT_FACT, OPT_CONDITION, OPT_AT_LEAST, OPT_AFTER };
 
 static const struct option long_options[] = {
 	{ "socket", required_argument, NULL, OPT_SOCKET },
@@ -312,6 +352,10 @@ static const struct option long_options[] = {
 	{ "data", required_argument, NULL, OPT_DATA },
 	{ "durable", no_argument, NULL, OPT_DURABLE },
 	{ "raw", no_argument, NULL, OPT_RAW },
+	{ "fact", required_argument, NULL, OPT_FACT },
+	{ "condition", required_argument, NULL, OPT_CONDITION },
+	{ "at-least", required_argument, NULL, OPT_AT_LEAST },
+	{ "after", required_argument, NULL, OPT_AFTER },
 	{ "help", no_argument, NULL, 'h' },
 	{ "version", no_argument, NULL, 'V' },
 	{ NULL, 0, NULL, 0 },
@@ -452,6 +496,18 @@ static int parse_options(struct ctl *ctl, int argc, char **argv,
 		case OPT_RAW:
 			ctl->raw = true;
 			break;
+		case OPT_FACT:
+			ret = add_fact(ctl, optarg);
+			break;
+		case OPT_CONDITION:
+			ctl->condition = optarg;
+			break;
+		case OPT_AT_LEAST:
+			ctl->at_least = optarg;
+			break;
+		case OPT_AFTER:
+			ctl->after = optarg;
+			break;
 		case 'f':
 			ctl->follow = true;
 			break;
@@ -544,9 +600,16 @@ static int check_command(const struct ctl *ctl, const struct command *c)
 				   c->name);
 	if ((ctl->lease_id && !(c->takes & TAKES_LEASE_ID)) ||
 	    (ctl->lease_ttl && !(c->takes & TAKES_LEASE_TTL)))
-		return usage_error("--id and --ttl are only for leases, not for", c->name);
+		return usage_error("--id and --ttl are only for leases (and --ttl for rebac write), not for", c->name);
 	if (ctl->lease_limit && !(c->takes & TAKES_LIMIT))
-		return usage_error("--limit is only for lease list, not for", c->name);
+		return usage_error("--limit is only for lease list, rebac list and rebac expand, not for", c->name);
+	if ((ctl->n_facts || ctl->at_least) && !(c->takes & TAKES_FACTS))
+		return usage_error("--fact and --at-least are only for questions of rebac, not for",
+				   c->name);
+	if (ctl->condition && !(c->takes & TAKES_CONDITION))
+		return usage_error("--condition is only for rebac write, not for", c->name);
+	if (ctl->after && !(c->takes & TAKES_AFTER))
+		return usage_error("--after is only for rebac list, not for", c->name);
 	if ((ctl->persist || ctl->max_bytes || ctl->max_age) && !(c->takes & TAKES_STREAM))
 		return usage_error("--persist, --max-bytes and --max-age are only for stream create, not for",
 				   c->name);

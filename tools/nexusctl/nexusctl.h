@@ -53,6 +53,11 @@ struct ctl {
 	const char *data;		/* of an event; "-": standard input */
 	bool durable;
 	bool raw;
+	const char *condition;		/* rebac, as given, or NULL */
+	const char *at_least;
+	const char *after;
+	struct nexus_option facts[OPTIONS_MAX];
+	size_t n_facts;
 	struct nexus_option options[OPTIONS_MAX];
 	size_t n_options;
 	char **args;			/* after the words of the command */
@@ -180,6 +185,13 @@ int cmd_quota_clear(struct ctl *ctl);
 int cmd_scrub_start(struct ctl *ctl);
 int cmd_scrub_status(struct ctl *ctl);
 int cmd_scrub_stop(struct ctl *ctl);
+int cmd_rebac_check(struct ctl *ctl);
+int cmd_rebac_delete(struct ctl *ctl);
+int cmd_rebac_expand(struct ctl *ctl);
+int cmd_rebac_explain(struct ctl *ctl);
+int cmd_rebac_list(struct ctl *ctl);
+int cmd_rebac_policy(struct ctl *ctl);
+int cmd_rebac_write(struct ctl *ctl);
 int cmd_service_graph(struct ctl *ctl);
 int cmd_service_info(struct ctl *ctl);
 int cmd_service_list(struct ctl *ctl);

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "policy-world.h"
 
+struct rebac_store *(*world_store_new)(void);
+void (*world_store_gone)(void);
+
 void world_begin(struct world *w, const char *policy)
 {
 	struct rebac_err err = { "" };
 	struct rebac_txn *txn;
 
 	memset(w, 0, sizeof(*w));
-	w->store = rebac_mem_new();
+	w->store = world_store_new ? world_store_new() : rebac_mem_new();
 	assert_non_null(w->store);
 	if (rebac_policy_parse(policy, strlen(policy), "policy", &w->policy, &err))
 		fail_msg("%s", err.msg);
@@ -20,6 +23,8 @@ void world_end(struct world *w)
 {
 	rebac_policy_free(w->policy);
 	w->store->ops->close(w->store);
+	if (world_store_gone)
+		world_store_gone();
 }
 
 static u64 node_of(struct rebac_txn *txn, const char *type, const char *id, bool create)
@@ -96,6 +101,7 @@ struct rebac_answer world_ask(struct world *w, const char *question)
 	struct rebac_question q = {
 		.policy = w->policy, .now = w->now, .limits = w->limits,
 		.facts = w->facts, .nfacts = w->nfacts,
+		.clock = w->clock, .clock_arg = w->clock_arg, .trace = w->trace,
 	};
 	struct rebac_answer a;
 	struct rebac_key key;

@@ -21,7 +21,14 @@ struct world {
 	const struct rebac_fact *facts;
 	u32 nfacts;
 	s64 now;
+	u64 (*clock)(void *arg);	/* NULL: the system's */
+	void *clock_arg;
+	struct rebac_trace *trace;
 };
+
+/* A new store, and what is to be done when it was closed; NULL: in memory. */
+extern struct rebac_store *(*world_store_new)(void);
+extern void (*world_store_gone)(void);
 
 void world_begin(struct world *w, const char *policy);
 void world_end(struct world *w);

@@ -68,11 +68,6 @@ static struct res opposite(struct res a)
 	return a;
 }
 
-static u64 now_ns(const struct rebac_eval *e)
-{
-	return e->q.clock ? e->q.clock(e->q.clock_arg) : nexus_now_ns();
-}
-
 /* Nothing more is to be found out. */
 static bool ended(const struct rebac_eval *e)
 {
@@ -478,7 +473,7 @@ static bool go_on(struct rebac_eval *e)
 {
 	if (!ended(e) && ++e->a.nodes > e->q.limits.nodes)
 		end(e, 0, REBAC_WHY_NODES);
-	if (!ended(e) && e->a.nodes % 16 == 1 && now_ns(e) >= e->deadline)
+	if (!ended(e) && e->a.nodes % 16 == 1 && question_ns(&e->q) >= e->deadline)
 		end(e, 0, REBAC_WHY_DEADLINE);
 	return !ended(e);
 }
@@ -564,7 +559,7 @@ int rebac_eval_ask(struct rebac_eval *e, u64 node, u32 rel, struct rebac_answer 
 		return e->error;
 	e->over = 0;
 	e->a.nodes = e->a.reads = 0;
-	e->deadline = now_ns(e) + e->q.limits.time_ms * 1000000ull;
+	e->deadline = question_ns(&e->q) + e->q.limits.time_ms * 1000000ull;
 	v = ask(e, node, rel, 1, 0);
 	/* A yes that came before an error would not be the same again. */
 	if (e->error)

@@ -5,6 +5,11 @@
 
 #include "eval.h"
 
+static inline u64 question_ns(const struct rebac_question *q)
+{
+	return q->clock ? q->clock(q->clock_arg) : nexus_now_ns();
+}
+
 #define PAGE_ROWS	32u	/* objects with no more tuples are read in one go */
 
 enum memo_state {

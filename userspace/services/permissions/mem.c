@@ -6,11 +6,13 @@
  *	R subj srel rel obj	the same from its other end: expiry, is there a condition
  *	S name, T symbol	symbols, both ways
  *	I type id, J node	numbers of ids, both ways
- *	V, P			revision, policy
+ *	E expires F...		a tuple that expires, by its time
+ *	V, P			revisions, policy
  */
 #include "rebac.h"
 
 #include <pthread.h>
+#include <sys/random.h>
 
 #include "lib/omap.h"
 
@@ -27,6 +29,7 @@ struct mem {
 	struct rebac_store store;
 	pthread_rwlock_t lock;
 	struct nexus_omap map;
+	u64 identity;
 	u32 symbols;
 	u32 numbers;
 	bool broken;		/* something could not be undone */
@@ -190,21 +193,31 @@ static void mem_abort(struct rebac_txn *txn)
 
 /* ---- revision, policy, names ------------------------------------------ */
 
-static int mem_revision(struct rebac_txn *txn, u64 *revision)
+static int mem_state(struct rebac_txn *txn, struct rebac_state *st)
 {
 	const struct nexus_omap_entry *e = nexus_omap_find(&mem_of(txn)->map, "V", 1);
 
-	*revision = e ? get64(nexus_omap_val(e)) : 0;
+	st->store = mem_of(txn)->identity;
+	st->revision = e ? get64(nexus_omap_val(e)) : 0;
+	st->policy = e ? get64((const u8 *)nexus_omap_val(e) + 8) : 0;
 	return 0;
+}
+
+static int set_state(struct rebac_txn *txn, u64 revision, u64 policy)
+{
+	u8 val[16];
+
+	put64(put64(val, revision), policy);
+	return change(NEXUS_CONTAINER(txn, struct mem_txn, txn), (const u8 *)"V", 1, val,
+		      sizeof(val));
 }
 
 static int mem_set_revision(struct rebac_txn *txn, u64 revision)
 {
-	u8 val[8];
+	struct rebac_state st;
 
-	put64(val, revision);
-	return change(NEXUS_CONTAINER(txn, struct mem_txn, txn), (const u8 *)"V", 1, val,
-		      sizeof(val));
+	mem_state(txn, &st);
+	return set_state(txn, revision, st.policy);
 }
 
 static int mem_policy(struct rebac_txn *txn, char **text, size_t *len)
@@ -222,8 +235,15 @@ static int mem_policy(struct rebac_txn *txn, char **text, size_t *len)
 	return 0;
 }
 
-static int mem_set_policy(struct rebac_txn *txn, const char *text, size_t len)
+static int mem_set_policy(struct rebac_txn *txn, const char *text, size_t len, u64 revision)
 {
+	struct rebac_state st;
+	int ret;
+
+	mem_state(txn, &st);
+	ret = set_state(txn, st.revision, revision);
+	if (ret)
+		return ret;
 	return change(NEXUS_CONTAINER(txn, struct mem_txn, txn), (const u8 *)"P", 1, text, len);
 }
 
@@ -300,7 +320,7 @@ static int mem_number(struct rebac_txn *txn, u32 type, const char *id, size_t le
 	}
 	if (!create)
 		return -ENOENT;
-	if (t->mem->numbers == REBAC_NOBODY - 1)
+	if (t->mem->numbers == REBAC_NUMBER_MAX)
 		return -ENOSPC;
 	*number = ++t->mem->numbers;
 	put32(back + 1, type);
@@ -406,20 +426,47 @@ static int mem_condition(struct rebac_txn *txn, const struct rebac_key *k, char 
 	return (int)len;
 }
 
+#define TIME_KEY	(9u + TUPLE_KEY)
+
+static void time_key(u8 *k, s64 expires, const u8 *forward)
+{
+	*k = 'E';
+	memcpy(put64(k + 1, (u64)expires), forward, TUPLE_KEY);
+}
+
+/* The tuple at @forward no longer expires when it did. */
+static int forget_time(struct mem_txn *t, const u8 *forward)
+{
+	const struct nexus_omap_entry *e = nexus_omap_find(&t->mem->map, forward, TUPLE_KEY);
+	s64 expires = e ? (s64)get64(nexus_omap_val(e)) : 0;
+	u8 key[TIME_KEY];
+
+	if (!expires)
+		return 0;
+	time_key(key, expires, forward);
+	return take(t, key, TIME_KEY);
+}
+
 static int mem_put(struct rebac_txn *txn, const struct rebac_key *k, s64 expires, const char *cond)
 {
 	struct mem_txn *t = NEXUS_CONTAINER(txn, struct mem_txn, txn);
-	u8 key[TUPLE_KEY], val[8 + REBAC_COND_MAX];
+	u8 key[TUPLE_KEY], timed[TIME_KEY], val[8 + REBAC_COND_MAX];
 	size_t len = cond ? strlen(cond) : 0;
 	int ret;
 
-	if (len > REBAC_COND_MAX)
+	if (len > REBAC_COND_MAX || expires < 0)
 		return -EINVAL;
 	put64(val, (u64)expires);
 	if (len)
 		memcpy(val + 8, cond, len);	/* NOLINT(bugprone-not-null-terminated-result) */
 	forward_key(key, k->obj, k->rel, k->srel, k->subj);
-	ret = change(t, key, TUPLE_KEY, val, 8 + len);
+	ret = forget_time(t, key);
+	if (!ret && expires) {
+		time_key(timed, expires, key);
+		ret = change(t, timed, TIME_KEY, NULL, 0);
+	}
+	if (!ret)
+		ret = change(t, key, TUPLE_KEY, val, 8 + len);
 	if (ret)
 		return ret;
 	reverse_key(key, k->subj, k->srel, k->rel, k->obj);
@@ -435,11 +482,34 @@ static int mem_del(struct rebac_txn *txn, const struct rebac_key *k)
 	forward_key(key, k->obj, k->rel, k->srel, k->subj);
 	if (!nexus_omap_find(&t->mem->map, key, TUPLE_KEY))
 		return -ENOENT;
-	ret = take(t, key, TUPLE_KEY);
+	ret = forget_time(t, key);
+	if (!ret)
+		ret = take(t, key, TUPLE_KEY);
 	if (ret)
 		return ret;
 	reverse_key(key, k->subj, k->srel, k->rel, k->obj);
 	return take(t, key, TUPLE_KEY);
+}
+
+static int mem_expired(struct rebac_txn *txn, s64 now, struct rebac_key *keys, u32 max)
+{
+	const struct nexus_omap_entry *e;
+	u8 key[TIME_KEY] = "E";
+	const u8 *p;
+	u32 n;
+
+	for (n = 0; n < max; n++) {
+		e = nexus_omap_lower(&mem_of(txn)->map, key, TIME_KEY, true);
+		if (!e || e->klen != TIME_KEY)
+			break;
+		p = nexus_omap_key(e);
+		if (p[0] != 'E' || (s64)get64(p + 1) > now)
+			break;
+		memcpy(key, p, TIME_KEY);
+		p += 10;
+		keys[n] = (struct rebac_key){ get64(p), get32(p + 8), get32(p + 12), get64(p + 16) };
+	}
+	return (int)n;
 }
 
 static void mem_close(struct rebac_store *s)
@@ -455,7 +525,7 @@ static const struct rebac_store_ops mem_ops = {
 	.begin = mem_begin,
 	.commit = mem_commit,
 	.abort = mem_abort,
-	.revision = mem_revision,
+	.state = mem_state,
 	.set_revision = mem_set_revision,
 	.policy = mem_policy,
 	.set_policy = mem_set_policy,
@@ -469,8 +539,22 @@ static const struct rebac_store_ops mem_ops = {
 	.condition = mem_condition,
 	.put = mem_put,
 	.del = mem_del,
+	.expired = mem_expired,
 	.close = mem_close,
 };
+
+/* Readers that come one behind the other do not keep a writer out. */
+static int lock_init(pthread_rwlock_t *lock)
+{
+	pthread_rwlockattr_t attr;
+	int ret;
+
+	pthread_rwlockattr_init(&attr);
+	pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+	ret = pthread_rwlock_init(lock, &attr);
+	pthread_rwlockattr_destroy(&attr);
+	return ret;
+}
 
 struct rebac_store *rebac_mem_new(void)
 {
@@ -478,10 +562,12 @@ struct rebac_store *rebac_mem_new(void)
 
 	if (!m)
 		return NULL;
-	if (pthread_rwlock_init(&m->lock, NULL)) {
+	if (getrandom(&m->identity, sizeof(m->identity), 0) != (ssize_t)sizeof(m->identity) ||
+	    lock_init(&m->lock)) {
 		free(m);
 		return NULL;
 	}
+	m->identity >>= 1;
 	m->store.ops = &mem_ops;
 	nexus_omap_init(&m->map);
 	return &m->store;

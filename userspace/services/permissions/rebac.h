@@ -50,7 +50,9 @@ bool rebac_id_ok(const char *id, size_t len);
 
 #define REBAC_ANYBODY		((u64)0)	/* subject *:* */
 #define REBAC_EVERY		0u		/* number of TYPE:* */
-#define REBAC_NOBODY		0xffffffffu	/* number of an id no tuple has */
+#define REBAC_NUMBER_MAX	0xfffffffdu	/* of an id */
+#define REBAC_STRANGER		0xfffffffeu	/* number of a subject's id no tuple has */
+#define REBAC_NOBODY		0xffffffffu	/* likewise, of an object or of both, when they are one */
 
 static inline u64 rebac_node(u32 type, u32 number)
 {
@@ -103,20 +105,32 @@ struct rebac_store;
 struct rebac_txn;
 
 /**
+ * struct rebac_state - of a store, as a transaction sees it
+ * @store: a random number that was made with it
+ * @revision: grows by one with every commit that changed something
+ * @policy: revision that its policy came with; 0: it has none
+ */
+struct rebac_state {
+	u64 store;
+	u64 revision;
+	u64 policy;
+};
+
+/**
  * struct rebac_store_ops - a store of tuples
  * @begin: a view that does not change, or (@write) the one writer.  -EBUSY,
  *	-EIO and others of the store.
  * @commit: makes durable what a writer did; frees @txn also on an error, which
  *	means nothing was done
  * @abort: forgets what a writer did; ends a view
- * @revision: of this view; grows with every commit that changed something
- * @set_revision: by a writer
+ * @state: of this view
+ * @set_revision: by a writer, of what it is about to commit
  * @policy: text of the policy, malloc()ed, or -ENOENT
- * @set_policy: by a writer
+ * @set_policy: by a writer; @revision is the one it comes with
  * @symbol: number of a name, from 1; -ENOENT, unless @create (writers only)
  * @symbol_name: the name of one; @buf has REBAC_NAME_MAX + 1 bytes
- * @number: of an id of @type, neither REBAC_EVERY nor REBAC_NOBODY; -ENOENT
- *	unless @create (writers only)
+ * @number: of an id of @type, 1 to REBAC_NUMBER_MAX; -ENOENT unless @create
+ *	(writers only)
  * @id: id of a node, its length; @buf has REBAC_ID_MAX + 1 bytes
  * @scan: tuples of the object @obj, of @rel only unless that is 0, in order of
  *	(rel, srel, node), behind @after unless that is NULL; how many, up to @max
@@ -124,6 +138,7 @@ struct rebac_txn;
  * @find: the tuple; -ENOENT
  * @condition: text of its condition, its length; @buf has REBAC_COND_MAX + 1
  * @put: adds or replaces; @cond may be NULL
+ * @expired: tuples whose time is @now or before, the oldest first; how many, up to @max
  * @del: -ENOENT when there is none
  * @close: frees the store
  *
@@ -133,10 +148,10 @@ struct rebac_store_ops {
 	int (*begin)(struct rebac_store *s, bool write, struct rebac_txn **txn);
 	int (*commit)(struct rebac_txn *txn);
 	void (*abort)(struct rebac_txn *txn);
-	int (*revision)(struct rebac_txn *txn, u64 *revision);
+	int (*state)(struct rebac_txn *txn, struct rebac_state *state);
 	int (*set_revision)(struct rebac_txn *txn, u64 revision);
 	int (*policy)(struct rebac_txn *txn, char **text, size_t *len);
-	int (*set_policy)(struct rebac_txn *txn, const char *text, size_t len);
+	int (*set_policy)(struct rebac_txn *txn, const char *text, size_t len, u64 revision);
 	int (*symbol)(struct rebac_txn *txn, const char *name, bool create);
 	int (*symbol_name)(struct rebac_txn *txn, u32 symbol, char *buf);
 	int (*number)(struct rebac_txn *txn, u32 type, const char *id, size_t len,
@@ -151,6 +166,7 @@ struct rebac_store_ops {
 	int (*put)(struct rebac_txn *txn, const struct rebac_key *key, s64 expires,
 		   const char *cond);
 	int (*del)(struct rebac_txn *txn, const struct rebac_key *key);
+	int (*expired)(struct rebac_txn *txn, s64 now, struct rebac_key *keys, u32 max);
 	void (*close)(struct rebac_store *s);
 };
 
@@ -164,6 +180,22 @@ struct rebac_txn {
 
 /* All in memory: views share a lock, so a writer waits for them. */
 struct rebac_store *rebac_mem_new(void);
+
+/**
+ * rebac_record_new() - tuples in a record store
+ * @records: stays the caller's, who keeps it until the store is closed
+ * @schema: the name its schema has there
+ * @say: gets a line for each error that is no conflict of two writers; may be NULL
+ * @arg: for @say
+ * @store: set on success
+ *
+ * Makes the schema, or brings it to this version.  Return: 0 or a negative
+ * errno of <nexus/recordstore.h>.
+ */
+struct nexus_records;
+int rebac_record_new(struct nexus_records *records, const char *schema,
+		     void (*say)(void *arg, const char *line), void *arg,
+		     struct rebac_store **store);
 
 /* ---- conditions (cond.c) ----------------------------------------------- */
 

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "record-world.h"
+
+#include <dlfcn.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+static const struct nexus_record_driver *driver;
+static struct nexus_records *records;
+
+static void say(void *arg, const char *line)
+{
+	(void)arg;
+	print_message("# %s\n", line);
+}
+
+/* The driver stays mapped: some of its library does, too. */
+static struct rebac_store *make(const char *object, const char *at, u32 connections)
+{
+	const struct nexus_record_options options = {
+		.at = at, .connections = connections, .busy_ms = 20000,
+	};
+	struct nexus_record_fault fault;
+	struct rebac_store *store;
+	void *handle;
+
+	assert_null(records);
+	handle = dlopen(object, RTLD_NOW | RTLD_LOCAL);
+	if (!handle)
+		fail_msg("%s", dlerror());
+	driver = dlsym(handle, NEXUS_RECORD_DRIVER_SYMBOL);
+	assert_non_null(driver);
+	if (driver->open(&options, &fault, &records))
+		fail_msg("%s", fault.text);
+	assert_int_equal(rebac_record_new(records, "permissions", say, NULL, &store), 0);
+	return store;
+}
+
+struct rebac_store *record_world_new(void)
+{
+	return make(SQLITE, ":memory:", 1);
+}
+
+struct rebac_store *record_world_at(const char *path)
+{
+	return make(SQLITE, path, 8);
+}
+
+struct rebac_store *record_world_postgres(const char *at)
+{
+	return make(POSTGRES, at, 8);
+}
+
+void record_world_end(void)
+{
+	driver->close(records);
+	records = NULL;
+}
