@@ -37,15 +37,53 @@ static const char *link_name(enum nexus_link link)
 	}
 }
 
-static int helper_text(void *arg, const struct nexus_status *status)
+static const char *records_name(enum nexus_records_state state)
 {
-	time_t started = (time_t)status->started;
-	char when[64] = "?";
+	switch (state) {
+	case NEXUS_RECORDS_NONE:
+		return "none";
+	case NEXUS_RECORDS_UNUSED:
+		return "unused";
+	case NEXUS_RECORDS_OPEN:
+		return "open";
+	case NEXUS_RECORDS_FAILED:
+		return "failed";
+	default:
+		return "unknown";
+	}
+}
+
+static void time_text(char *text, size_t room, uint64_t seconds)
+{
+	time_t when = (time_t)seconds;
 	struct tm tm;
 
+	snprintf(text, room, "?");
+	if (localtime_r(&when, &tm))
+		strftime(text, room, "%F %T", &tm);
+}
+
+static void records_text(const struct nexus_status *status)
+{
+	char when[64];
+
+	if (status->records == NEXUS_RECORDS_NONE) {
+		printf("records:     none\n");
+		return;
+	}
+	printf("records:     %s, %s\n", status->recordstore, records_name(status->records));
+	if (!*status->records_error)
+		return;
+	time_text(when, sizeof(when), status->records_error_at);
+	printf("             last error, %s: %s\n", when, status->records_error);
+}
+
+static int helper_text(void *arg, const struct nexus_status *status)
+{
+	char when[64];
+
 	(void)arg;
-	if (localtime_r(&started, &tm))
-		strftime(when, sizeof(when), "%F %T", &tm);
+	time_text(when, sizeof(when), status->started);
 	printf("helper:      %s, pid %" PRIu32 ", since %s\n",
 	       helper_state(status->state), status->pid, when);
 	printf("session:     %s, %s", status->session,
@@ -58,6 +96,7 @@ static int helper_text(void *arg, const struct nexus_status *status)
 	printf("data:        %s\n", status->data_dir);
 	printf("zones:       %" PRIu32 ", %" PRIu32 " mounted\n",
 	       status->zones, status->zones_mounted);
+	records_text(status);
 	return 0;
 }
 
@@ -78,6 +117,10 @@ static int helper_json(void *arg, const struct nexus_status *status)
 	json_string(json, "data_dir", status->data_dir);
 	json_number(json, "zones", status->zones);
 	json_number(json, "zones_mounted", status->zones_mounted);
+	json_string(json, "recordstore", status->recordstore);
+	json_string(json, "records", records_name(status->records));
+	json_string(json, "records_error", status->records_error);
+	json_number(json, "records_error_at", status->records_error_at);
 	json_close(json, '}');
 	return 0;
 }

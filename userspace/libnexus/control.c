@@ -264,6 +264,10 @@ NEXUS_EXPORT int nexus_status(struct nexus_client *client, nexus_status_fn fn,
 	status.started = res->started;
 	status.zones = res->zones;
 	status.zones_mounted = res->zones_mounted;
+	status.recordstore = res->recordstore;
+	status.records = (enum nexus_records_state)res->recordstore_state;
+	status.records_error = res->recordstore_error;
+	status.records_error_at = res->recordstore_error_at;
 	err = fn(arg, &status);
 	protobuf_c_message_free_unpacked(&res->base, NULL);
 	return err;

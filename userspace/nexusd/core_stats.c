@@ -12,6 +12,7 @@
 #include "fetch.h"
 #include "genl.h"
 #include "helper.h"
+#include "recordstore.h"
 #include "service.h"
 #include "stats.h"
 #include "zone.h"
@@ -222,6 +223,7 @@ static void module_version(char *buf, size_t len)
 
 int core_status(void *ctx, struct control_status *st, struct control_err *err)
 {
+	struct recordstore_info records;
 	struct helper *h = ctx;
 	char **names = NULL;
 	size_t n = 0, i;
@@ -249,6 +251,13 @@ int core_status(void *ctx, struct control_status *st, struct control_err *err)
 	}
 	st->zones = (u32)n;
 	st->zones_mounted = helper_zone_count(h);
+	snprintf(st->recordstore, sizeof(st->recordstore), "%s", h->cfg.recordstore);
+	if (h->records) {
+		recordstore_info(h->records, &records);
+		st->records = (enum control_records)records.state;
+		snprintf(st->records_error, sizeof(st->records_error), "%s", records.error);
+		st->records_error_at = (u64)records.error_at;
+	}
 	return 0;
 }
 

@@ -101,6 +101,8 @@ bool pg_server_make(void)
 {
 	const char *const words[] = {
 		"-D", data, "-U", "nexus", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync",
+		/* One whose order is not that of bytes, as it is for most people. */
+		"--locale-provider=icu", "--icu-locale=en-US",
 	};
 	struct passwd *pw = geteuid() ? NULL : getpwnam("postgres");
 	pid_t pid;

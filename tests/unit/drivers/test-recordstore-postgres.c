@@ -96,7 +96,8 @@ static void wrong_place(void **state)
 	assert_int_equal(try_with("user=nexus dbname=nothing"), -ENOTCONN);
 	assert_non_null(strstr(fault.text, "does not exist"));
 	pg_server_do("DROP DATABASE IF EXISTS ascii");
-	pg_server_do("CREATE DATABASE ascii ENCODING 'SQL_ASCII' TEMPLATE template0");
+	pg_server_do("CREATE DATABASE ascii ENCODING 'SQL_ASCII' LOCALE_PROVIDER libc LOCALE 'C' "
+		     "TEMPLATE template0");
 	assert_int_equal(try_with("user=nexus dbname=ascii"), -EINVAL);
 	assert_non_null(strstr(fault.text, "UTF8"));
 

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-/* What services see of the record store, and what becomes of its driver. */
+/*
+ * What services see of the record store, and what becomes of its driver.  Built for
+ * each: DRIVER is its name, OBJECT its file; with PG_SERVER it needs one.
+ */
 #include <fcntl.h>
 #include <pthread.h>
 #include <sys/stat.h>
@@ -8,6 +11,10 @@
 
 #include "recordstore.h"
 #include "service-world.h"
+
+#ifdef PG_SERVER
+#include "../drivers/pg-server.h"
+#endif
 
 static struct recordstore *store;
 static char drivers[160], at[192];
@@ -18,6 +25,17 @@ static int setup(void **state)
 	snprintf(drivers, sizeof(drivers), "%s/drivers", test_dir);
 	snprintf(at, sizeof(at), "%s/at", test_dir);
 	assert_int_equal(mkdir(drivers, 0755), 0);
+	return 0;
+}
+
+/* With the driver that is installed, and nothing in the store. */
+static int setup_store(void **state)
+{
+	setup(state);
+#ifdef PG_SERVER
+	snprintf(at, sizeof(at), "%s", pg_server_at());
+	pg_server_do("DROP SCHEMA public CASCADE; CREATE SCHEMA public");
+#endif
 	return 0;
 }
 
@@ -41,7 +59,7 @@ static void begin(const char *driver, bool trial)
 {
 	const struct recordstore_opts opts = {
 		.driver = driver, .at = at, .dir = drivers, .owner = geteuid(),
-		.connections = 4, .busy_ms = 20000,
+		.connections = 4, .busy_ms = 20000, .reply_ms = 600000,
 	};
 
 	world_begin(trial, 0);
@@ -83,7 +101,7 @@ static bool driver_mapped(void)
 
 	assert_non_null(f);
 	while (fgets(line, sizeof(line), f))
-		found = found || strstr(line, "nexus-recordstore-sqlite");
+		found = found || strstr(line, "nexus-recordstore-" DRIVER);
 	fclose(f);
 	return found;
 }
@@ -100,8 +118,8 @@ static void assert_answer(const char *protocol, const char *text, const char *ex
 static void test_lazy(void **state)
 {
 	(void)state;
-	put_driver(SQLITE, "sqlite");
-	begin("sqlite", true);
+	put_driver(OBJECT, DRIVER);
+	begin(DRIVER, true);
 	put_object("echo-1", "echo");
 	assert_int_equal(load("echo"), 0);
 	assert_int_equal(how(NULL), RECORDSTORE_UNUSED);
@@ -109,7 +127,6 @@ static void test_lazy(void **state)
 	assert_int_equal(load("records"), 0);
 	assert_int_equal(how(NULL), RECORDSTORE_OPEN);
 	assert_true(driver_mapped());
-	assert_int_equal(access(at, F_OK), 0);
 }
 
 static void test_rows(void **state)
@@ -117,8 +134,8 @@ static void test_rows(void **state)
 	char answer[NEXUS_ECHO_MAX];
 
 	(void)state;
-	put_driver(SQLITE, "sqlite");
-	begin("sqlite", false);
+	put_driver(OBJECT, DRIVER);
+	begin(DRIVER, false);
 	assert_int_equal(load("records"), 0);
 	assert_answer("test.records", "count", "1");
 	assert_int_equal(ask("test.records", "again", NULL), 0);
@@ -137,13 +154,29 @@ static void test_rows(void **state)
 	/* A helper that begins again finds it all. */
 	world_end();
 	recordstore_free(store);
-	begin("sqlite", false);
+	begin(DRIVER, false);
 	assert_int_equal(load("records"), 0);
 	assert_answer("test.records", "count", "5");
 	/* An error of the service's own says nothing of the store. */
 	assert_int_equal(ask("test.records", "own error", NULL), -EIO);
 	assert_int_equal(how(answer), RECORDSTORE_OPEN);
 	assert_string_equal(answer, "");
+}
+
+/* The example in the documentation. */
+static void test_example(void **state)
+{
+	(void)state;
+	put_driver(OBJECT, DRIVER);
+	begin(DRIVER, true);
+	put_object("visits", "visits");
+	assert_int_equal(load("visits"), 0);
+	assert_answer("example.visits", "a", "1");
+	assert_answer("example.visits", "a", "2");
+	assert_answer("example.visits", "b", "1");
+	assert_int_equal(ask("example.visits", "\xff", NULL), -EINVAL);
+	assert_int_equal(swap("visits"), 0);
+	assert_answer("example.visits", "a", "3");
 }
 
 static void test_none(void **state)
@@ -244,8 +277,8 @@ static void test_threads(void **state)
 	size_t i;
 
 	(void)state;
-	put_driver(SQLITE, "sqlite");
-	begin("sqlite", false);
+	put_driver(OBJECT, DRIVER);
+	begin(DRIVER, false);
 	assert_int_equal(load("records"), 0);
 	for (i = 0; i < 6; i++)
 		assert_int_equal(pthread_create(&thread[i], NULL, ask_again, NULL), 0);
@@ -257,17 +290,54 @@ static void test_threads(void **state)
 	}
 }
 
+#ifdef PG_SERVER
+/* The service lives on while the server does not, and is told. */
+static void test_restart(void **state)
+{
+	char error[NEXUS_RECORD_FAULT_MAX];
+
+	(void)state;
+	put_driver(OBJECT, DRIVER);
+	begin(DRIVER, false);
+	assert_int_equal(load("records"), 0);
+	pg_server_stop();
+	assert_int_equal(ask("test.records", "count", NULL), -ENOTCONN);
+	assert_int_equal(how(error), RECORDSTORE_FAILED);
+	assert_true(error[0] != '\0');
+	/* One that begins without it is not loaded. */
+	assert_int_equal(load("records2"), -ENOTCONN);
+	pg_server_start();
+	assert_answer("test.records", "count", "1");
+	assert_int_equal(how(NULL), RECORDSTORE_OPEN);
+	assert_int_equal(load("records2"), 0);
+	assert_answer("test.records", "count", "2");
+}
+#endif
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_lazy, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_rows, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_lazy, setup_store, teardown),
+		cmocka_unit_test_setup_teardown(test_rows, setup_store, teardown),
+		cmocka_unit_test_setup_teardown(test_example, setup_store, teardown),
 		cmocka_unit_test_setup_teardown(test_none, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_driver, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_away, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_threads, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_threads, setup_store, teardown),
+#ifdef PG_SERVER
+		cmocka_unit_test_setup_teardown(test_restart, setup_store, teardown),
+#endif
 	};
+	int failed;
 
 	world_main(argc, argv);
-	return cmocka_run_group_tests(tests, NULL, NULL);
+#ifdef PG_SERVER
+	if (!pg_server_make())
+		return 1;
+#endif
+	failed = cmocka_run_group_tests(tests, NULL, NULL);
+#ifdef PG_SERVER
+	pg_server_remove();
+#endif
+	return failed;
 }

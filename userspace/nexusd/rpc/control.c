@@ -290,6 +290,11 @@ static int session_status(struct control_call *call)
 	msg.started = status->started;
 	msg.zones = status->zones;
 	msg.zones_mounted = status->zones_mounted;
+	msg.recordstore = status->recordstore;
+	msg.recordstore_state =
+		(Nexus__Control__V1__SessionStatusResponse__RecordStore)status->records;
+	msg.recordstore_error = status->records_error;
+	msg.recordstore_error_at = status->records_error_at;
 	ret = control_reply(call, &msg.base);
 	free(status);
 	return ret;

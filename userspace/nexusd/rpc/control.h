@@ -261,6 +261,14 @@ enum control_link {
 	CONTROL_LINK_DEAD	= 4,
 };
 
+/** enum control_records - how the record store is */
+enum control_records {
+	CONTROL_RECORDS_NONE	= 0,
+	CONTROL_RECORDS_UNUSED	= 1,	/* nobody has asked for it yet */
+	CONTROL_RECORDS_OPEN	= 2,
+	CONTROL_RECORDS_FAILED	= 3,
+};
+
 /** struct control_status - the helper and its session with the module */
 struct control_status {
 	enum control_state state;
@@ -276,6 +284,10 @@ struct control_status {
 	uint64_t started;			/* seconds since 1970 */
 	uint32_t zones;
 	uint32_t zones_mounted;
+	char recordstore[CONTROL_NAME_MAX];	/* driver name, or "none" */
+	enum control_records records;
+	char records_error[CONTROL_REASON_MAX];	/* the last one, also when it is over; "" */
+	uint64_t records_error_at;		/* seconds since 1970 */
 };
 
 /** struct control_version - what was built */

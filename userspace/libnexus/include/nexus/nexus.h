@@ -533,6 +533,14 @@ enum nexus_link {
 	NEXUS_LINK_DEAD		= 4,
 };
 
+/** enum nexus_records_state - how the helper's record store is */
+enum nexus_records_state {
+	NEXUS_RECORDS_NONE	= 0,	/* there is none */
+	NEXUS_RECORDS_UNUSED	= 1,	/* no service has asked for it yet */
+	NEXUS_RECORDS_OPEN	= 2,
+	NEXUS_RECORDS_FAILED	= 3,	/* it could not be opened, or does not answer now */
+};
+
 /** struct nexus_status - the helper and its session with the module */
 struct nexus_status {
 	enum nexus_state state;
@@ -548,6 +556,10 @@ struct nexus_status {
 	uint64_t started;		/* seconds since 1970 */
 	uint32_t zones;
 	uint32_t zones_mounted;
+	const char *recordstore;	/* its driver, or "none"; "" from an older helper */
+	enum nexus_records_state records;
+	const char *records_error;	/* the last one, also when it is over; "" */
+	uint64_t records_error_at;	/* seconds since 1970 */
 };
 
 /** typedef nexus_status_fn - is given the status; as nexus_zone_fn */
