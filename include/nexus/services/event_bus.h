@@ -46,7 +46,7 @@ enum nexus_event_type {
 enum nexus_event_kind {
 	NEXUS_EVENT_IS		= 0,	/* an event */
 	NEXUS_EVENT_LOST	= 1,	/* its queue was full: seq to lost_to may have some it wanted */
-	NEXUS_EVENT_GONE	= 2,	/* seq to lost_to are not in the log any more */
+	NEXUS_EVENT_GONE	= 2,	/* seq to lost_to are not in the log any more, or damaged */
 };
 
 /**
@@ -147,8 +147,7 @@ struct nexus_event_subscribe_args {
  *
  * -ESTALE: there is no such subscription any more: it was ended, or the
  * service was swapped or loaded anew.  Subscribe again, from the number after the last
- * event that was fetched.  -EUCLEAN: the log is damaged where it is read; the
- * next fetch goes on behind that, and begins with NEXUS_EVENT_GONE.
+ * event that was fetched.  Or what read of nexus.eventlog returns.
  */
 struct nexus_event_fetch_args {
 	uint64_t id;

@@ -2,7 +2,7 @@
 /*
  * The event bus, between its files.
  *
- * Locks: order > table > subscriber.lock; subscriber.fetching is above them all.
+ * Locks: order > table > subscriber.lock > feeder.lock; subscriber.fetching is above them all.
  * @order is held while events get their numbers and go into the queues, which is
  * what makes their order one; a subscriber's own lock never while anything waits.
  */
@@ -15,7 +15,10 @@
 #include <nexus/services/event_bus.h>
 #include <nexus/services/eventlog.h>
 
+#include "feeder.h"
+
 #define BUS_BUCKETS	4096u
+#define BUS_FETCH_BYTES	(1u << 20)
 
 /* An event in queues; what its pointers lead to is behind it. */
 struct bus_event {
@@ -57,8 +60,9 @@ struct bus_subscriber {
 	size_t bytes;
 	uint64_t lost_from, lost_to;	/* behind all that is queued */
 	bool overflown;			/* since the last fetch of a loss */
-	int fd;
 	bool readable;
+	int fd;				/* that is readable then; or -1, and a stream is woken: */
+	struct feeder_flow *flow;
 };
 
 struct bus {
@@ -77,6 +81,8 @@ struct bus {
 	uint32_t serial;		/* table */
 
 	atomic_ullong published, deliveries, lost, overflows;
+
+	struct feeder feeder;			/* to readers outside of the helper */
 };
 
 /* pattern.c: pure. */
@@ -112,8 +118,9 @@ void bus_event_put(struct bus_event *ev);
 /* Takes a reference over; false when the queue was full. */
 bool queue_push(struct bus_subscriber *sub, struct bus_event *ev, atomic_ullong *overflows);
 void queue_lose(struct bus_subscriber *sub, uint64_t from, uint64_t to);
-int queue_fetch(struct bus *b, struct bus_subscriber *sub, struct nexus_event_fetch_args *a);
-/* Makes its descriptor readable, or not. */
+int queue_fetch(struct bus *b, struct bus_subscriber *sub, struct nexus_event_fetch_args *a,
+		size_t max_bytes);
+/* Makes its descriptor readable, or not; or wakes its stream. */
 void queue_wake(struct bus_subscriber *sub, bool readable);
 /* A copy of @e with all it points to, as part of @args; -ENOMEM. */
 int event_give(struct bus *b, void *args, struct nexus_bus_event *to, const struct nexus_bus_event *e);
@@ -121,7 +128,8 @@ int event_give(struct bus *b, void *args, struct nexus_bus_event *to, const stru
 /* replay.c */
 
 /* Subscriptions that begin in the log: fetches from there, until it is live. */
-int replay_fetch(struct bus *b, struct bus_subscriber *sub, struct nexus_event_fetch_args *a);
+int replay_fetch(struct bus *b, struct bus_subscriber *sub, struct nexus_event_fetch_args *a,
+		 uint32_t max_bytes);
 /* Delivers what is in the log up to @to and came by another way.  order held. */
 void replay_missed(struct bus *b, uint64_t to);
 
@@ -136,5 +144,20 @@ int bus_subscribe(struct bus *b, struct nexus_event_subscribe_args *a);
 int bus_unsubscribe(struct bus *b, struct nexus_event_unsubscribe_args *a);
 int bus_fetch(struct bus *b, struct nexus_event_fetch_args *a);
 void bus_end(struct bus *b);
+/* The same for a stream, which is woken whenever there is something to fetch. */
+int bus_attach(struct bus *b, const struct nexus_event_subscribe_args *a, struct feeder_flow *flow,
+	       struct bus_subscriber **sub);
+void bus_detach(struct bus *b, struct bus_subscriber *sub);
+/* a->max is set, and one event at least comes whatever its size. */
+int bus_fetch_for(struct bus *b, struct bus_subscriber *sub, struct nexus_event_fetch_args *a,
+		  uint32_t max_bytes);
+
+/* rpc.c */
+
+extern const struct nexus_rpc_service bus_rpc[];
+extern const struct feeder_ops bus_feeder_ops;
+/* service.c */
+
+void bus_counts(struct bus *b, struct nexus_event_bus_state *st);
 
 #endif /* EVENT_BUS_H */

@@ -10,8 +10,6 @@
 
 #include "bus.h"
 
-#define FETCH_BYTES	(1u << 20)
-
 /* Lays out what @from points to at @p. */
 static void copy_event(struct nexus_bus_event *to, const struct nexus_bus_event *from, char *p)
 {
@@ -71,6 +69,11 @@ void queue_wake(struct bus_subscriber *sub, bool readable)
 	if (sub->readable == readable)
 		return;
 	sub->readable = readable;
+	if (sub->flow) {
+		if (readable)
+			feeder_wake(sub->flow);
+		return;
+	}
 	/* A counter of one at most: neither can fail or wait. */
 	n = readable ? write(sub->fd, &value, sizeof(value)) : read(sub->fd, &value, sizeof(value));
 	(void)n;
@@ -116,13 +119,13 @@ bool queue_push(struct bus_subscriber *sub, struct bus_event *ev, atomic_ullong 
 
 /* What fits into one fetch, out of the queue; and a loss behind the last of it. */
 static uint32_t take(struct bus_subscriber *sub, struct bus_event **events, uint32_t max,
-		     size_t *bytes, struct nexus_bus_event *loss, bool *more)
+		     size_t max_bytes, size_t *bytes, struct nexus_bus_event *loss, bool *more)
 {
 	uint32_t n = 0;
 
 	*bytes = 0;
 	pthread_mutex_lock(&sub->lock);
-	while (n < max && sub->count && (!n || *bytes < FETCH_BYTES)) {
+	while (n < max && sub->count && (!n || *bytes < max_bytes)) {
 		events[n] = sub->queue[sub->head];
 		sub->head = (sub->head + 1) % sub->cap;
 		sub->count--;
@@ -141,7 +144,8 @@ static uint32_t take(struct bus_subscriber *sub, struct bus_event **events, uint
 	return n;
 }
 
-int queue_fetch(struct bus *b, struct bus_subscriber *sub, struct nexus_event_fetch_args *a)
+int queue_fetch(struct bus *b, struct bus_subscriber *sub, struct nexus_event_fetch_args *a,
+		size_t max_bytes)
 {
 	struct nexus_bus_event loss = { .kind = NEXUS_EVENT_IS };
 	struct bus_event **events = malloc(a->max * sizeof(struct bus_event *));
@@ -151,7 +155,7 @@ int queue_fetch(struct bus *b, struct bus_subscriber *sub, struct nexus_event_fe
 
 	if (!events)
 		return -ENOMEM;
-	n = take(sub, events, a->max, &bytes, &loss, &a->more);
+	n = take(sub, events, a->max, max_bytes, &bytes, &loss, &a->more);
 	if (n || loss.kind)
 		a->events = b->host->args_more(a, (n + 1) * sizeof(*a->events));
 	if (n && a->events)

@@ -33,7 +33,8 @@ static int give_wanted(struct bus *b, struct bus_subscriber *sub, struct nexus_e
 }
 
 /* One read of the log.  1: it is at its end. */
-static int replay_some(struct bus *b, struct bus_subscriber *sub, struct nexus_event_fetch_args *a)
+static int replay_some(struct bus *b, struct bus_subscriber *sub, struct nexus_event_fetch_args *a,
+		       uint32_t max_bytes)
 {
 	struct nexus_eventlog_read_args *r = b->host->args_new(sizeof(*r));
 	uint64_t next;
@@ -42,6 +43,7 @@ static int replay_some(struct bus *b, struct bus_subscriber *sub, struct nexus_e
 	if (!r)
 		return -ENOMEM;
 	r->from = sub->next;
+	r->max_bytes = max_bytes;
 	/* One place is for what is gone. */
 	r->max = a->max - a->count > READ_RECORDS ? READ_RECORDS : a->max - a->count - 1;
 	if (!r->max)
@@ -89,7 +91,8 @@ static bool go_live(struct bus *b, struct bus_subscriber *sub)
 	return sub->live;
 }
 
-int replay_fetch(struct bus *b, struct bus_subscriber *sub, struct nexus_event_fetch_args *a)
+int replay_fetch(struct bus *b, struct bus_subscriber *sub, struct nexus_event_fetch_args *a,
+		 uint32_t max_bytes)
 {
 	unsigned int reads = 0;
 	int ret = 0;
@@ -98,7 +101,7 @@ int replay_fetch(struct bus *b, struct bus_subscriber *sub, struct nexus_event_f
 	if (!a->events)
 		return -ENOMEM;
 	while (!a->count && reads++ < READS_MAX && !ret)
-		ret = replay_some(b, sub, a);
+		ret = replay_some(b, sub, a, max_bytes);
 	a->more = true;
 	if (ret < 0)
 		return a->count ? 0 : ret;

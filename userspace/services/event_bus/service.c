@@ -26,10 +26,8 @@ static int unsubscribe(void *self, void *args)
 	return bus_unsubscribe(self, args);
 }
 
-static int state(void *self, void *args)
+void bus_counts(struct bus *b, struct nexus_event_bus_state *st)
 {
-	struct nexus_event_bus_state *st = args;
-	struct bus *b = self;
 	uint32_t i;
 
 	pthread_mutex_lock(&b->order);
@@ -44,6 +42,11 @@ static int state(void *self, void *args)
 	st->deliveries = atomic_load(&b->deliveries);
 	st->lost = atomic_load(&b->lost);
 	st->overflows = atomic_load(&b->overflows);
+}
+
+static int state(void *self, void *args)
+{
+	bus_counts(self, args);
 	return 0;
 }
 
@@ -62,6 +65,7 @@ static int bus_init(const struct nexus_service_host *host, struct nexus_service 
 	b->me = me;
 	pthread_mutex_init(&b->order, NULL);
 	pthread_mutex_init(&b->table, NULL);
+	feeder_init(&b->feeder, host, &bus_feeder_ops);
 	*self = b;
 	return 0;
 }
@@ -87,7 +91,10 @@ static int bus_start(void *self)
 
 static int bus_stop(void *self)
 {
-	bus_end(self);
+	struct bus *b = self;
+
+	feeder_end(&b->feeder);
+	bus_end(b);
 	return 0;
 }
 
@@ -96,6 +103,7 @@ static void bus_cleanup(void *self)
 	struct bus *b = self;
 
 	b->host->put(b->log);
+	feeder_destroy(&b->feeder);
 	pthread_mutex_destroy(&b->order);
 	pthread_mutex_destroy(&b->table);
 	free(b);
@@ -129,4 +137,5 @@ NEXUS_SERVICE = {
 	.service_start = bus_start,
 	.service_stop = bus_stop,
 	.service_cleanup = bus_cleanup,
+	.rpc = bus_rpc,
 };

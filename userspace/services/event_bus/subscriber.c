@@ -11,8 +11,9 @@
 
 static void subscriber_free(struct bus_subscriber *sub)
 {
-	/* Who waits for more shall come and be told. */
-	queue_wake(sub, true);
+	/* Who waits for more shall come and be told; a stream has been. */
+	if (sub->fd >= 0)
+		queue_wake(sub, true);
 	for (; sub->count; sub->count--) {
 		bus_event_put(sub->queue[sub->head]);
 		sub->head = (sub->head + 1) % sub->cap;
@@ -68,7 +69,8 @@ static int set_patterns(struct bus_subscriber *sub, const struct nexus_event_sub
 	return ret;
 }
 
-static int subscriber_new(const struct nexus_event_subscribe_args *a, struct bus_subscriber **out)
+static int subscriber_new(const struct nexus_event_subscribe_args *a, struct feeder_flow *flow,
+			  struct bus_subscriber **out)
 {
 	struct bus_subscriber *sub;
 	int ret;
@@ -89,11 +91,12 @@ static int subscriber_new(const struct nexus_event_subscribe_args *a, struct bus
 	memcpy(sub->name, a->name, sizeof(sub->name) - 1);
 	sub->cap = a->queue ? a->queue : NEXUS_EVENT_QUEUE_DEFAULT;
 	sub->queue = malloc(sub->cap * sizeof(struct bus_event *));
-	sub->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	sub->flow = flow;
+	sub->fd = flow ? -1 : eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (!sub->queue)
 		ret = -ENOMEM;
 	else
-		ret = sub->fd < 0 ? -errno : set_patterns(sub, a);
+		ret = !flow && sub->fd < 0 ? -errno : set_patterns(sub, a);
 	if (ret) {
 		subscriber_free(sub);
 		return ret;
@@ -135,7 +138,7 @@ int bus_subscribe(struct bus *b, struct nexus_event_subscribe_args *a)
 	struct bus_subscriber *sub;
 	int ret, fd;
 
-	ret = subscriber_new(a, &sub);
+	ret = subscriber_new(a, NULL, &sub);
 	if (ret)
 		return ret;
 	fd = fcntl(sub->fd, F_DUPFD_CLOEXEC, 0);
@@ -169,6 +172,28 @@ static void leave(struct bus *b, struct bus_subscriber *sub)
 		put(b, sub);
 }
 
+int bus_attach(struct bus *b, const struct nexus_event_subscribe_args *a, struct feeder_flow *flow,
+	       struct bus_subscriber **out)
+{
+	struct bus_subscriber *sub;
+	int ret;
+
+	ret = subscriber_new(a, flow, &sub);
+	if (ret)
+		return ret;
+	ret = enter(b, sub, a->from);
+	if (ret)
+		subscriber_free(sub);
+	else
+		*out = sub;
+	return ret;
+}
+
+void bus_detach(struct bus *b, struct bus_subscriber *sub)
+{
+	leave(b, sub);
+}
+
 int bus_unsubscribe(struct bus *b, struct nexus_event_unsubscribe_args *a)
 {
 	struct bus_subscriber *sub = get(b, a->id);
@@ -178,6 +203,17 @@ int bus_unsubscribe(struct bus *b, struct nexus_event_unsubscribe_args *a)
 	leave(b, sub);
 	put(b, sub);
 	return 0;
+}
+
+int bus_fetch_for(struct bus *b, struct bus_subscriber *sub, struct nexus_event_fetch_args *a,
+		  uint32_t max_bytes)
+{
+	int ret;
+
+	pthread_mutex_lock(&sub->fetching);
+	ret = sub->live ? queue_fetch(b, sub, a, max_bytes) : replay_fetch(b, sub, a, max_bytes);
+	pthread_mutex_unlock(&sub->fetching);
+	return ret;
 }
 
 int bus_fetch(struct bus *b, struct nexus_event_fetch_args *a)
@@ -195,9 +231,7 @@ int bus_fetch(struct bus *b, struct nexus_event_fetch_args *a)
 	sub = get(b, a->id);
 	if (!sub)
 		return -ESTALE;
-	pthread_mutex_lock(&sub->fetching);
-	ret = sub->live ? queue_fetch(b, sub, a) : replay_fetch(b, sub, a);
-	pthread_mutex_unlock(&sub->fetching);
+	ret = bus_fetch_for(b, sub, a, BUS_FETCH_BYTES);
 	put(b, sub);
 	return ret;
 }

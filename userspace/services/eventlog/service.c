@@ -10,17 +10,9 @@
 #include <string.h>
 #include <time.h>
 
-#include "elog.h"
+#include "service.h"
 
 #define WAIT_STEPS	200	/* of 10 ms, for the build before to go */
-
-struct eventlog {
-	const struct nexus_service_host *host;
-	struct nexus_service *me;
-	pthread_mutex_t opening;
-	bool open;		/* opening; then never changed */
-	struct elog log;
-};
 
 static void say(void *arg, enum nexus_service_level level, const char *line)
 {
@@ -44,7 +36,7 @@ static int open_log(struct eventlog *e)
 	return ret;
 }
 
-static int opened(struct eventlog *e)
+int eventlog_opened(struct eventlog *e)
 {
 	struct timespec step = { 0, 10000000 };
 	int ret = 0, i;
@@ -60,18 +52,27 @@ static int opened(struct eventlog *e)
 	return ret;
 }
 
+int eventlog_append(struct eventlog *e, struct nexus_eventlog_append_args *a)
+{
+	int ret = eventlog_opened(e);
+
+	if (ret)
+		return ret;
+	ret = elog_append(&e->log, a);
+	/* Of a failed sync the records may be there. */
+	feeder_wake_all(&e->feeder);
+	return ret;
+}
+
 static int append(void *self, void *args)
 {
-	struct eventlog *e = self;
-	int ret = opened(e);
-
-	return ret ? ret : elog_append(&e->log, args);
+	return eventlog_append(self, args);
 }
 
 static int read_op(void *self, void *args)
 {
 	struct eventlog *e = self;
-	int ret = opened(e);
+	int ret = eventlog_opened(e);
 
 	return ret ? ret : elog_read(&e->log, args, e->host->args_more);
 }
@@ -79,7 +80,7 @@ static int read_op(void *self, void *args)
 static int sync_op(void *self, void *args)
 {
 	struct eventlog *e = self;
-	int ret = opened(e);
+	int ret = eventlog_opened(e);
 
 	(void)args;
 	return ret ? ret : elog_sync(&e->log);
@@ -88,7 +89,7 @@ static int sync_op(void *self, void *args)
 static int truncate_op(void *self, void *args)
 {
 	struct eventlog *e = self;
-	int ret = opened(e);
+	int ret = eventlog_opened(e);
 
 	return ret ? ret : elog_truncate(&e->log, args);
 }
@@ -96,7 +97,7 @@ static int truncate_op(void *self, void *args)
 static int state(void *self, void *args)
 {
 	struct eventlog *e = self;
-	int ret = opened(e);
+	int ret = eventlog_opened(e);
 
 	if (!ret)
 		elog_state(&e->log, args);
@@ -113,6 +114,7 @@ static int eventlog_init(const struct nexus_service_host *host, struct nexus_ser
 	e->host = host;
 	e->me = me;
 	pthread_mutex_init(&e->opening, NULL);
+	feeder_init(&e->feeder, host, &eventlog_feeder_ops);
 	*self = e;
 	return 0;
 }
@@ -127,8 +129,10 @@ static int eventlog_start(void *self)
 static int eventlog_stop(void *self)
 {
 	struct eventlog *e = self;
-	int ret = e->open ? elog_close(&e->log) : 0;
+	int ret;
 
+	feeder_end(&e->feeder);
+	ret = e->open ? elog_close(&e->log) : 0;
 	e->open = false;
 	return ret;
 }
@@ -137,6 +141,7 @@ static void eventlog_cleanup(void *self)
 {
 	struct eventlog *e = self;
 
+	feeder_destroy(&e->feeder);
 	pthread_mutex_destroy(&e->opening);
 	free(e);
 }
@@ -163,4 +168,5 @@ NEXUS_SERVICE = {
 	.service_start = eventlog_start,
 	.service_stop = eventlog_stop,
 	.service_cleanup = eventlog_cleanup,
+	.rpc = eventlog_rpc,
 };
