@@ -22,7 +22,7 @@ _nexusctl() {
 			socket=(--socket "${COMP_WORDS[i + 1]}")
 			i=$((i + 1))
 			;;
-		--capacity | --mode | --max-bytes | --max-age | --from | --store | --option | -o | --endpoint | --region | --profile | --data-dir | --config | --wait | --timeout | --name | --ttl | --holders | --id)
+		--capacity | --mode | --max-bytes | --max-age | --from | --filter | --count | --data | --store | --option | -o | --endpoint | --region | --profile | --data-dir | --config | --wait | --timeout | --name | --ttl | --holders | --id)
 			i=$((i + 1))
 			;;
 		-*) ;;
@@ -43,14 +43,14 @@ _nexusctl() {
 		mapfile -t COMPREPLY < <(compgen -W 'localdisk' -- "$cur")
 		return
 		;;
-	--capacity | --mode | --option | -o | --endpoint | --region | --profile | --wait | --timeout)
+	--capacity | --mode | --filter | --count | --data | --option | -o | --endpoint | --region | --profile | --wait | --timeout)
 		return
 		;;
 	esac
 
 	local choices
 	case "${words[*]}" in
-	'') choices='status zone pack scrub service quota pipe stream lock lease dump load stats version help --socket --json --help --version' ;;
+	'') choices='status zone pack scrub service events quota pipe stream lock lease dump load stats version help --socket --json --help --version' ;;
 	zone) choices='create list info upgrade' ;;
 	'zone create') choices='--store --option --endpoint --region --profile --socket --json' ;;
 	'zone create '*) choices='--store --option --endpoint --region --profile --socket --json' ;;
@@ -63,6 +63,11 @@ _nexusctl() {
 	'pack evict') choices="$(_nexusctl_zones) --socket --json" ;;
 	service) choices='load unload swap list info graph' ;;
 	'service unload'* | 'service swap' | 'service info') choices="$(_nexusctl_services) --socket --json" ;;
+	events) choices='publish tail replay state truncate' ;;
+	'events publish '*) choices='write delete rename metadata dir_create dir_delete conflict copy mount unmount --data --durable --socket --json' ;;
+	'events publish') choices="$(_nexusctl_zones) --data --durable --socket --json" ;;
+	'events tail') choices='--from --filter --count --socket --json' ;;
+	'events replay') choices='--from --filter --count --raw --socket --json' ;;
 	'pack list' | 'pack verify') choices="$(_nexusctl_zones) --data-dir --config --wait --socket --json" ;;
 	quota) choices='list get set clear' ;;
 	'quota set') choices="$(_nexusctl_zones) --user --group --project --zone --blocks --inodes --grace --socket" ;;

@@ -24,8 +24,12 @@ enum {
 	TAKES_LEASE_NAME	= 1 << 12,	/* and how many */
 	TAKES_MODE		= 1 << 13,
 	TAKES_STREAM		= 1 << 14,	/* what one is made with */
-	TAKES_FOLLOW		= 1 << 15,	/* and from where */
+	TAKES_FOLLOW		= 1 << 15,
 	TAKES_LIMIT		= 1 << 16,
+	TAKES_FROM		= 1 << 17,
+	TAKES_FILTER		= 1 << 18,	/* of events, and how many */
+	TAKES_EVENT		= 1 << 19,	/* what is published */
+	TAKES_RAW		= 1 << 20,
 };
 
 struct command {
@@ -110,7 +114,7 @@ static const struct command commands[] = {
 	{ "stream", "append", "PATH [RECORD]", "append a record, or standard input as one",
 	  1, 2, 0, cmd_stream_append },
 	{ "stream", "tail", "PATH [-f] [--from POSITION]", "its records, and those to come",
-	  1, 1, TAKES_FOLLOW, cmd_stream_tail },
+	  1, 1, TAKES_FOLLOW | TAKES_FROM, cmd_stream_tail },
 	{ "stream", "stat", "PATH", "where it begins and ends, and its limits", 1, 1, 0,
 	  cmd_stream_stat },
 	{ "stream", "trim", "PATH POSITION", "records before that one go", 2, 2, 0,
@@ -124,6 +128,16 @@ static const struct command commands[] = {
 	{ "service", "list", "", "what is loaded", 0, 0, 0, cmd_service_list },
 	{ "service", "info", "NAME", "one of them", 1, 1, 0, cmd_service_info },
 	{ "service", "graph", "", "which needs which", 0, 0, 0, cmd_service_graph },
+	{ "events", "publish", "ZONE TYPE PATH [NEW_PATH] [--data TEXT] ...",
+	  "tell all who want it", 3, 4, TAKES_EVENT, cmd_events_publish },
+	{ "events", "tail", "[--from SEQ] [--filter PATTERN]... [--count N]",
+	  "events as they come", 0, 0, TAKES_FROM | TAKES_FILTER, cmd_events_tail },
+	{ "events", "replay", "[--from SEQ] [--filter PATTERN]... ...",
+	  "those that are in the event log", 0, 0, TAKES_FROM | TAKES_FILTER | TAKES_RAW,
+	  cmd_events_replay },
+	{ "events", "state", "", "of event log and event bus", 0, 0, 0, cmd_events_state },
+	{ "events", "truncate", "SEQ", "what is before it in the event log goes", 1, 1, 0,
+	  cmd_events_truncate },
 	{ NULL, "dump", "ZONE [FILE] [--data-dir DIR]",
 	  "the index of a zone at rest, as text", 1, 2, TAKES_DATA, cmd_dump },
 	{ NULL, "load", "ZONE [FILE] [--data-dir DIR]",
@@ -184,7 +198,14 @@ static void print_usage(FILE *out)
 	      "  --max-bytes BYTES how much a stream keeps: 64K, 1M, 10G; default 1M\n"
 	      "  --max-age TIME    how long it keeps records: 7d, 12h, 90s; default for ever\n"
 	      "  -f, --follow      wait for records\n"
-	      "  --from POSITION   where to begin, or \"end\"; default with what there is\n"
+	      "  --from POSITION   where to begin, or \"end\"; default with what there is. Of\n"
+	      "                    events a number; events tail begins with what is to come\n"
+	      "  --filter PATTERN  events of this path and all below, or of paths that match if\n"
+	      "                    it has * ? [ or \\ in it; any of several\n"
+	      "  --count N         of how many events to tell; default all\n"
+	      "  --raw             records of the event log, whatever they are\n"
+	      "  --data TEXT       what an event carries; \"-\": standard input\n"
+	      "  --durable         wait until the event is on disk\n"
 	      "\nexit status: 0 done, 1 failed, 2 wrong usage, 3 pack verify or a scrub\n"
 	      "found something wrong; see nexusctl(1)\n",
 	      out);
@@ -247,7 +268,8 @@ enum { OPT_SOCKET = 256, OPT_JSON, OPT_PROMETHEUS, OPT_STORE, OPT_ENDPOINT,
        OPT_BLOCKS, OPT_INODES, OPT_GRACE, OPT_ALL,
        OPT_SHARED, OPT_EXCLUSIVE, OPT_TIMEOUT, OPT_CAPACITY, OPT_MODE,
        OPT_NAME, OPT_ID, OPT_TTL, OPT_HOLDERS, OPT_LIMIT,
-       OPT_PERSIST, OPT_MAX_BYTES, OPT_MAX_AGE, OPT_FROM };
+       OPT_PERSIST, OPT_MAX_BYTES, OPT_MAX_AGE, OPT_FROM,
+       OPT_FILTER, OPT_COUNT, OPT_DATA, OPT_DURABLE, OPT_RAW };
 
 static const struct option long_options[] = {
 	{ "socket", required_argument, NULL, OPT_SOCKET },
@@ -285,6 +307,11 @@ static const struct option long_options[] = {
 	{ "max-age", required_argument, NULL, OPT_MAX_AGE },
 	{ "follow", no_argument, NULL, 'f' },
 	{ "from", required_argument, NULL, OPT_FROM },
+	{ "filter", required_argument, NULL, OPT_FILTER },
+	{ "count", required_argument, NULL, OPT_COUNT },
+	{ "data", required_argument, NULL, OPT_DATA },
+	{ "durable", no_argument, NULL, OPT_DURABLE },
+	{ "raw", no_argument, NULL, OPT_RAW },
 	{ "help", no_argument, NULL, 'h' },
 	{ "version", no_argument, NULL, 'V' },
 	{ NULL, 0, NULL, 0 },
@@ -407,6 +434,24 @@ static int parse_options(struct ctl *ctl, int argc, char **argv,
 		case OPT_FROM:
 			ctl->from = optarg;
 			break;
+		case OPT_FILTER:
+			if (ctl->n_filters == FILTERS_MAX)
+				ret = usage_error("more than 16 filters at", optarg);
+			else
+				ctl->filters[ctl->n_filters++] = optarg;
+			break;
+		case OPT_COUNT:
+			ctl->count = optarg;
+			break;
+		case OPT_DATA:
+			ctl->data = optarg;
+			break;
+		case OPT_DURABLE:
+			ctl->durable = true;
+			break;
+		case OPT_RAW:
+			ctl->raw = true;
+			break;
 		case 'f':
 			ctl->follow = true;
 			break;
@@ -505,9 +550,18 @@ static int check_command(const struct ctl *ctl, const struct command *c)
 	if ((ctl->persist || ctl->max_bytes || ctl->max_age) && !(c->takes & TAKES_STREAM))
 		return usage_error("--persist, --max-bytes and --max-age are only for stream create, not for",
 				   c->name);
-	if ((ctl->follow || ctl->from) && !(c->takes & TAKES_FOLLOW))
-		return usage_error("--follow and --from are only for stream tail, not for",
+	if (ctl->follow && !(c->takes & TAKES_FOLLOW))
+		return usage_error("--follow is only for stream tail, not for", c->name);
+	if (ctl->from && !(c->takes & TAKES_FROM))
+		return usage_error("--from is only for stream tail, events tail and events replay, not for",
 				   c->name);
+	if ((ctl->n_filters || ctl->count) && !(c->takes & TAKES_FILTER))
+		return usage_error("--filter and --count are only for events tail and events replay, not for",
+				   c->name);
+	if ((ctl->data || ctl->durable) && !(c->takes & TAKES_EVENT))
+		return usage_error("--data and --durable are only for events publish, not for", c->name);
+	if (ctl->raw && !(c->takes & TAKES_RAW))
+		return usage_error("--raw is only for events replay, not for", c->name);
 	if (ctl->capacity && !(c->takes & TAKES_CAPACITY))
 		return usage_error("--capacity is only for pipe create, not for",
 				   c->name);

@@ -12,6 +12,7 @@
 enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_WRONG = 3 };
 
 #define OPTIONS_MAX	32
+#define FILTERS_MAX	16	/* NEXUS_EVENT_PATTERNS_MAX */
 
 /** struct ctl - one run of nexusctl */
 struct ctl {
@@ -46,6 +47,12 @@ struct ctl {
 	const char *from;
 	bool persist;
 	bool follow;
+	const char *filters[FILTERS_MAX];	/* of events */
+	size_t n_filters;
+	const char *count;		/* of events, as given, or NULL */
+	const char *data;		/* of an event; "-": standard input */
+	bool durable;
+	bool raw;
 	struct nexus_option options[OPTIONS_MAX];
 	size_t n_options;
 	char **args;			/* after the words of the command */
@@ -141,6 +148,11 @@ int cmd_version(struct ctl *ctl);
 int cmd_stats(struct ctl *ctl);
 int cmd_dump(struct ctl *ctl);
 int cmd_load(struct ctl *ctl);
+int cmd_events_publish(struct ctl *ctl);
+int cmd_events_replay(struct ctl *ctl);
+int cmd_events_state(struct ctl *ctl);
+int cmd_events_tail(struct ctl *ctl);
+int cmd_events_truncate(struct ctl *ctl);
 int cmd_lease_acquire(struct ctl *ctl);
 int cmd_lease_break(struct ctl *ctl);
 int cmd_lease_check(struct ctl *ctl);
