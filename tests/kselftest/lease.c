@@ -472,10 +472,8 @@ TEST_F(dir, a_semaphore_lets_in_as_many_as_fit)
 TEST_F(dir, killed_while_waiting)
 {
 	int fd, from[2], to[2], status, i;
-	unsigned int ttl = 1;
 	unsigned char id;
 	pid_t pid[3];
-	bool first;
 
 	NEEDS_NEXUS(self);
 	OK(pipe(from));
@@ -499,31 +497,15 @@ TEST_F(dir, killed_while_waiting)
 	ASSERT_EQ(12, id);
 	say(to[1]);
 	ASSERT_EQ(0, nx_reap());
-	/*
-	 * Who waits for the end of one, as the first who waited for it was killed.  On a
-	 * slow machine that one may have got it before: again, with more time.
-	 */
-	do {
-		ttl *= 2;
-		ASSERT_GE(128, ttl);
-		OK(acquire(fd, 1, TTL, 1, 0));
-		for (i = 0; i < 2; i++) {
-			GET(pid[i], waiter(".", 20 + i, 1, from[1], to[0]));
-			until_queued(fd, i + 1);
-		}
-		OK(extend(fd, 1, ttl));
-		OK(kill(pid[0], SIGKILL));
-		ASSERT_EQ(pid[0], waitpid(pid[0], &status, 0));
-		first = info_of(fd).count && holders[0].id[0] == 20;
-		if (first)
-			OK(force(fd, 20));
-		do {
-			ASSERT_EQ(1, read(from[0], &id, 1));
-		} while (id != 21);
-		say(to[1]);
-		ASSERT_EQ(pid[1], waitpid(pid[1], &status, 0));
-		ASSERT_EQ(0, status);
-	} while (first);
+	/* Who waits for the end of one, as the first who waited for it was killed. */
+	OK(acquire(fd, 1, 1, 1, 0));
+	GET(pid[0], waiter(".", 20, 1, from[1], to[0]));
+	GET(pid[1], waiter(".", 21, 1, from[1], to[0]));
+	OK(kill(pid[0], SIGKILL));
+	ASSERT_EQ(pid[0], waitpid(pid[0], &status, 0));
+	say(to[1]);
+	ASSERT_EQ(pid[1], waitpid(pid[1], &status, 0));
+	ASSERT_EQ(0, status);
 	if (info_of(fd).count)
 		OK(force(fd, 0));
 }

@@ -81,33 +81,9 @@ struct counts {
 		nx_stats_free(&after_);					\
 	} while (0)
 
-/*
- * Content goes to the log while most of its segments are free; what was there before
- * is in the index in a second or two.
- */
-static int settle(void)
-{
-	int64_t held = INT64_MAX;
-	struct nx_stats s;
-	int i;
-
-	for (i = 0; i < 600 && held > 1 << 20; i++) {
-		if (i)
-			usleep(100000);
-		sync();
-		if (nx_stats_read(&s))
-			held = nx_stat_of(&s, "nexus_zone_lsn_tail") -
-			       nx_stat_of(&s, "nexus_zone_lsn_checkpoint");
-		nx_stats_free(&s);
-	}
-	return held > 1 << 20;
-}
-
-#define NEEDS_HELPER() do {						\
-		if (!self->nexus || nx_sh("nexusctl status > /dev/null 2>&1")) \
-			SKIP(return, "needs nexusfs and its helper");	\
-		OK(settle());						\
-	} while (0)
+#define NEEDS_HELPER() \
+	if (!self->nexus || nx_sh("nexusctl status > /dev/null 2>&1")) \
+		SKIP(return, "needs nexusfs and its helper")
 
 /* ---- what is logged ------------------------------------------------------------ */
 
