@@ -72,6 +72,9 @@ static int replay_some(struct bus *b, struct bus_subscriber *sub, struct nexus_e
 	if (!ret) {
 		sub->next = next;
 		ret = r->end;
+	} else {
+		/* All of it comes again. */
+		a->count = 0;
 	}
 	b->host->args_free(r);
 	return ret;
