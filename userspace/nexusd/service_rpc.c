@@ -10,7 +10,7 @@
 
 #include <protobuf-c/protobuf-c.h>
 
-#include "rpc/frame.h"
+#include "rpc/text.h"
 #include "service_impl.h"
 #include "service_rpc.h"
 
@@ -224,68 +224,26 @@ static void free_with_args(void *args, void *at)
 	(void)at;
 }
 
-static bool text_ok(const char *text)
-{
-	return !text || frame_utf8((const uint8_t *)text, strlen(text));
-}
-
-/*
- * The name of the first string, at whatever depth, that is none; or NULL.  too_deep()
- * has bounded the depth.
- */
-/* NOLINTNEXTLINE(misc-no-recursion) */
-static const char *bad_string(const ProtobufCMessage *msg)
-{
-	const ProtobufCFieldDescriptor *field = msg->descriptor->fields;
-	const char *base = (const char *)msg, *bad;
-	const void *const *at;
-	size_t n, i;
-	unsigned int f;
-
-	for (f = 0; f < msg->descriptor->n_fields; f++, field++) {
-		if (field->type != PROTOBUF_C_TYPE_STRING && field->type != PROTOBUF_C_TYPE_MESSAGE)
-			continue;
-		if ((field->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) &&
-		    *(const uint32_t *)(base + field->quantifier_offset) != field->id)
-			continue;
-		n = 1;
-		at = (const void *const *)(base + field->offset);
-		if (field->label == PROTOBUF_C_LABEL_REPEATED) {
-			n = *(const size_t *)(base + field->quantifier_offset);
-			at = *(const void *const *const *)at;
-		}
-		for (i = 0; i < n; i++) {
-			if (field->type == PROTOBUF_C_TYPE_STRING) {
-				if (!text_ok(at[i]))
-					return field->name;
-				continue;
-			}
-			bad = at[i] ? bad_string(at[i]) : NULL;
-			if (bad)
-				return bad;
-		}
-	}
-	return NULL;
-}
-
 static int decode(struct rpc_args *a)
 {
 	ProtobufCAllocator with_args = { alloc_with_args, free_with_args, a };
 	struct nexus_rpc_call *call = &a->call;
 	const char *bad;
+	int ret;
 
-	call->msg = protobuf_c_message_unpack(a->method->request, &with_args, call->request_len,
+	ret = text_check(a->method->request, call->request, call->request_len, &bad);
+	if (ret == -EILSEQ) {
+		snprintf(call->error, sizeof(call->error), "the %s is not valid UTF-8", bad);
+		return ret;
+	}
+	call->msg = ret ? NULL : protobuf_c_message_unpack(a->method->request, &with_args, call->request_len,
 					      call->request);
 	if (!call->msg) {
 		snprintf(call->error, sizeof(call->error), "the payload is no %s",
 			 a->method->request->name);
 		return -EINVAL;
 	}
-	bad = bad_string(call->msg);
-	if (!bad)
-		return 0;
-	snprintf(call->error, sizeof(call->error), "the %s is not valid UTF-8", bad);
-	return -EILSEQ;
+	return 0;
 }
 
 /*

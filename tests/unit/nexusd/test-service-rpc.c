@@ -19,7 +19,7 @@
 
 static void test_echo(void **state)
 {
-	static const char deep[] = "\x0a\x7fshort";
+	static const char deep[] = "\x0a\x7fshort", nul[] = "\x0a\x03" "a\0b";
 	char req[1024], text[1024], big[512];
 	Nexus__Echo__V1__EchoResponse *msg;
 	struct answer a;
@@ -47,6 +47,10 @@ static void test_echo(void **state)
 	assert_int_equal(call_on(fd, ECHO, "Echo", req, len, NULL, 0), RPC_INVALID_ARGUMENT);
 	len = echo_request(req, "\xff");
 	assert_int_equal(call_on(fd, ECHO, "Echo", req, len, text, sizeof(text)), RPC_INVALID_ARGUMENT);
+	assert_has(text, "the text is not valid UTF-8");
+	/* Not up to the NUL, either. */
+	assert_int_equal(call_on(fd, ECHO, "Echo", nul, sizeof(nul) - 1, text, sizeof(text)),
+			 RPC_INVALID_ARGUMENT);
 	assert_has(text, "the text is not valid UTF-8");
 	assert_int_equal(call_on(fd, ECHO, "Echo", deep, sizeof(deep) - 1, text, sizeof(text)),
 			 RPC_INVALID_ARGUMENT);

@@ -146,6 +146,9 @@ static void bad_payloads(void **state)
 {
 	static const uint8_t cut[] = { 0x0a, 0x05, 'z' };
 	static const uint8_t latin1[] = { 0x0a, 0x01, 0xe4 };
+	static const uint8_t nul[] = { 0x0a, 0x03, 'z', 0, 'y' };
+	static const uint8_t twice[] = { 0x0a, 0x01, 0xff, 0x0a, 0x01, 'z' };
+	uint8_t within[] = { 0x0a, 0x01, 'z', 0x1a, 0x07, 0x0a, 0x01, 'k', 0x12, 0x02, 'v', 0 };
 	uint8_t *big = calloc(1, 65537);
 	struct rpc_reply reply;
 
@@ -154,6 +157,23 @@ static void bad_payloads(void **state)
 	assert_int_equal(reply.code, RPC_INVALID_ARGUMENT);
 	rpc_reply_release(&reply);
 	reply = call(&root, CREATE, latin1, sizeof(latin1));
+	assert_int_equal(reply.error, -EILSEQ);
+	rpc_reply_release(&reply);
+	/* protobuf-c would take them for "z", and for an option "k" that is "v". */
+	reply = call(&root, CREATE, nul, sizeof(nul));
+	assert_int_equal(reply.error, -EILSEQ);
+	rpc_reply_release(&reply);
+	reply = call(&root, CREATE, within, sizeof(within));
+	assert_int_equal(reply.error, -EILSEQ);
+	rpc_reply_release(&reply);
+	within[11] = 'w';
+	reply = call(&root, CREATE, within, sizeof(within));
+	assert_int_equal(reply.code, RPC_OK);
+	rpc_reply_release(&reply);
+	assert_int_equal(fake.n, 1);
+	fake.n = 0;
+	/* Of two of the same the last counts, but both are looked at. */
+	reply = call(&root, CREATE, twice, sizeof(twice));
 	assert_int_equal(reply.error, -EILSEQ);
 	rpc_reply_release(&reply);
 	assert_non_null(big);

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "control_impl.h"
-#include "frame.h"
+#include "text.h"
 
 #define REQUEST_MAX	65536u	/* nothing anyone has to say is longer */
 #define OPTIONS_MAX	64
@@ -43,37 +43,20 @@ static bool has_op(const struct control_ops *ops, size_t offset)
 static int unpack(const ProtobufCMessageDescriptor *desc, const uint8_t *payload,
 		  size_t len, struct rpc_reply *reply, ProtobufCMessage **msg)
 {
+	const char *name;
+	int ret;
+
 	if (len > REQUEST_MAX)
 		return rpc_reply_error(reply, -EMSGSIZE,
 				       "the request has %zu bytes, at most %u are allowed",
 				       len, REQUEST_MAX);
-	*msg = protobuf_c_message_unpack(desc, NULL, len, payload);
+	ret = text_check(desc, payload, len, &name);
+	if (ret == -EILSEQ)
+		return rpc_reply_error(reply, ret, "the %s is not valid UTF-8", name);
+	*msg = ret ? NULL : protobuf_c_message_unpack(desc, NULL, len, payload);
 	if (!*msg)
 		return rpc_reply_error(reply, -EINVAL, "the payload is no %s",
 				       desc->name);
-	return 0;
-}
-
-static bool text_ok(const char *text)
-{
-	return frame_utf8((const uint8_t *)text, strlen(text));
-}
-
-/* protobuf-c takes a string for bytes.  Those of messages within are the handler's. */
-static int check_strings(const ProtobufCMessage *msg, struct rpc_reply *reply)
-{
-	const ProtobufCFieldDescriptor *field = msg->descriptor->fields;
-	unsigned int i;
-
-	for (i = 0; i < msg->descriptor->n_fields; i++, field++) {
-		if (field->type != PROTOBUF_C_TYPE_STRING ||
-		    field->label == PROTOBUF_C_LABEL_REPEATED)
-			continue;
-		if (!text_ok(*(char *const *)((const char *)msg + field->offset)))
-			return rpc_reply_error(reply, -EILSEQ,
-					       "the %s is not valid UTF-8",
-					       field->name);
-	}
 	return 0;
 }
 
@@ -96,8 +79,6 @@ int control_handle(void *ctx, const void *data, const struct rpc_peer *peer,
 				       "this helper does not offer the operation");
 	if (method->request)
 		ret = unpack(method->request, payload, len, reply, &req);
-	if (!ret && req)
-		ret = check_strings(req, reply);
 	if (ret)
 		goto out;
 	call.req = req;
@@ -162,12 +143,6 @@ static int zones_create(struct control_call *call)
 	for (i = 0; i < req->n_options; i++) {
 		opts[i].key = req->options[i]->key;
 		opts[i].value = req->options[i]->value;
-		if (!text_ok(opts[i].key))
-			return control_err(&call->err, -EILSEQ,
-					   "an option is not valid UTF-8");
-		if (!text_ok(opts[i].value))
-			return control_err(&call->err, -EILSEQ,
-					   "%s is not valid UTF-8", opts[i].key);
 	}
 	ret = call->ops->zone_create(call->core, req->name, req->store, opts,
 				     req->n_options, &call->err);

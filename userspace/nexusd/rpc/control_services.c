@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "control_impl.h"
-#include "frame.h"
 
 #define NAMES_MAX	64
 
@@ -14,17 +13,12 @@ static int services_load(struct control_call *call)
 	const Nexus__Service__V1__ServicesLoadRequest *req = call->req;
 	Nexus__Service__V1__ServicesLoadResponse msg =
 		NEXUS__SERVICE__V1__SERVICES_LOAD_RESPONSE__INIT;
-	size_t i;
 	int ret;
 
 	if (!req->n_names || req->n_names > NAMES_MAX)
 		return control_err(&call->err, -EINVAL,
 				   "%zu services are named; 1 to %u are allowed",
 				   req->n_names, NAMES_MAX);
-	for (i = 0; i < req->n_names; i++)
-		if (!frame_utf8((const uint8_t *)req->names[i], strlen(req->names[i])))
-			return control_err(&call->err, -EILSEQ,
-					   "a name is not valid UTF-8");
 	ret = call->ops->service_load(call->core, (const char *const *)req->names,
 				      req->n_names, &call->caller, &call->err);
 	return ret ? ret : control_reply(call, &msg.base);

@@ -5,9 +5,6 @@
 
 #include "frame.h"
 
-/* Wire types of protobuf. */
-enum { WIRE_VARINT = 0, WIRE_I64 = 1, WIRE_LEN = 2, WIRE_I32 = 5 };
-
 /* Field numbers of ttrpc.Request. */
 enum { REQ_SERVICE = 1, REQ_METHOD = 2, REQ_PAYLOAD = 3, REQ_TIMEOUT = 4 };
 
@@ -41,13 +38,7 @@ void frame_decode(const uint8_t *in, struct frame_header *hdr)
 	hdr->flags = in[9];
 }
 
-/* What is left of a message. */
-struct cursor {
-	const uint8_t *p;
-	size_t left;
-};
-
-static int take_varint(struct cursor *c, uint64_t *out)
+static int take_varint(struct frame_span *c, uint64_t *out)
 {
 	uint64_t v = 0;
 	unsigned int shift;
@@ -55,10 +46,10 @@ static int take_varint(struct cursor *c, uint64_t *out)
 	for (shift = 0; shift < 70; shift += 7) {
 		uint8_t b;
 
-		if (!c->left)
+		if (!c->len)
 			return -EBADMSG;
-		b = *c->p++;
-		c->left--;
+		b = *c->data++;
+		c->len--;
 		if (shift == 63 && (b & 0x7e))
 			return -EBADMSG;
 		v |= (uint64_t)(b & 0x7f) << shift;
@@ -70,72 +61,74 @@ static int take_varint(struct cursor *c, uint64_t *out)
 	return -EBADMSG;
 }
 
-static int take_bytes(struct cursor *c, uint64_t n, struct frame_span *out)
+static int take_bytes(struct frame_span *c, uint64_t n, struct frame_span *out)
 {
-	if (n > c->left)
+	if (n > c->len)
 		return -EBADMSG;
-	out->data = c->p;
+	out->data = c->data;
 	out->len = n;
-	c->p += n;
-	c->left -= n;
+	c->data += n;
+	c->len -= n;
 	return 0;
 }
 
-static int take_field(struct cursor *c, struct frame_request *req)
+int frame_take_field(struct frame_span *rest, struct frame_field *field)
 {
-	struct frame_span span = { NULL, 0 };
-	uint64_t tag, num = 0;
+	struct frame_span c = *rest;
+	uint64_t tag, n;
 	int err;
 
-	err = take_varint(c, &tag);
+	*field = (struct frame_field){ 0 };
+	err = take_varint(&c, &tag);
 	if (err)
 		return err;
 	if (tag > UINT32_MAX || tag >> 3 == 0)
 		return -EBADMSG;
 
-	switch (tag & 7) {
-	case WIRE_VARINT:
-		err = take_varint(c, &num);
+	field->number = tag >> 3;
+	field->wire = tag & 7;
+	switch (field->wire) {
+	case FRAME_VARINT:
+		err = take_varint(&c, &field->value);
 		break;
-	case WIRE_I64:
-		err = take_bytes(c, 8, &span);
+	case FRAME_I64:
+		err = take_bytes(&c, 8, &field->bytes);
 		break;
-	case WIRE_I32:
-		err = take_bytes(c, 4, &span);
+	case FRAME_I32:
+		err = take_bytes(&c, 4, &field->bytes);
 		break;
-	case WIRE_LEN:
-		err = take_varint(c, &num);
+	case FRAME_LEN:
+		err = take_varint(&c, &n);
 		if (!err)
-			err = take_bytes(c, num, &span);
+			err = take_bytes(&c, n, &field->bytes);
 		break;
 	default:
 		err = -EBADMSG;
 	}
-	if (err)
-		return err;
-
-	if ((tag & 7) == WIRE_LEN && tag >> 3 == REQ_SERVICE)
-		req->service = span;
-	else if ((tag & 7) == WIRE_LEN && tag >> 3 == REQ_METHOD)
-		req->method = span;
-	else if ((tag & 7) == WIRE_LEN && tag >> 3 == REQ_PAYLOAD)
-		req->payload = span;
-	else if ((tag & 7) == WIRE_VARINT && tag >> 3 == REQ_TIMEOUT)
-		req->timeout_ns = (int64_t)num;
-	return 0;
+	*rest = c;
+	return err;
 }
 
 int frame_parse_request(const uint8_t *data, size_t len,
 			struct frame_request *req)
 {
-	struct cursor c = { data, len };
+	struct frame_span rest = { data, len };
+	struct frame_field f;
 	int err;
 
 	memset(req, 0, sizeof(*req));
-	while (c.left) {
-		err = take_field(&c, req);
+	while (rest.len) {
+		err = frame_take_field(&rest, &f);
 		if (err)
 			return err;
+		if (f.wire == FRAME_LEN && f.number == REQ_SERVICE)
+			req->service = f.bytes;
+		else if (f.wire == FRAME_LEN && f.number == REQ_METHOD)
+			req->method = f.bytes;
+		else if (f.wire == FRAME_LEN && f.number == REQ_PAYLOAD)
+			req->payload = f.bytes;
+		else if (f.wire == FRAME_VARINT && f.number == REQ_TIMEOUT)
+			req->timeout_ns = (int64_t)f.value;
 	}
 	return 0;
 }

@@ -38,6 +38,17 @@ struct frame_span {
 	size_t len;
 };
 
+/** enum frame_wire - wire types of protobuf; groups are not among them */
+enum frame_wire { FRAME_VARINT = 0, FRAME_I64 = 1, FRAME_LEN = 2, FRAME_I32 = 5 };
+
+/** struct frame_field - a field of a message, pointing into it */
+struct frame_field {
+	uint32_t number;
+	uint32_t wire;			/* enum frame_wire */
+	uint64_t value;			/* FRAME_VARINT */
+	struct frame_span bytes;	/* the others */
+};
+
 /** struct frame_request - a ttrpc.Request, pointing into its message */
 struct frame_request {
 	struct frame_span service;
@@ -59,6 +70,15 @@ void frame_encode(const struct frame_header *hdr, uint8_t *out);
  * @hdr: filled
  */
 void frame_decode(const uint8_t *in, struct frame_header *hdr);
+
+/**
+ * frame_take_field() - the next field of a message
+ * @rest: what is left of it, not empty; begins behind the field afterwards
+ * @field: filled
+ *
+ * Return: 0, or -EBADMSG.
+ */
+int frame_take_field(struct frame_span *rest, struct frame_field *field);
 
 /**
  * frame_parse_request() - take a ttrpc.Request apart without copying
