@@ -148,4 +148,32 @@ test_crash() {
 	works
 }
 
+# Those that are installed, as people use them; what they keep outlives the helper.
+test_installed() {
+	need
+	local installed=/usr/local/lib/nexusfs/services first
+	[ -e $installed/permissions.so ] || skip "needs make install, or tools/vm/run"
+	rm -f $services/*
+	install -m 644 $installed/*.so $services/
+	service load eventlog event_bus permissions
+	nexusctl events publish root write /installed --data one --durable
+	first=$(nexusctl --json events replay --filter /installed | sed -n 's/^ *"seq": \([0-9]*\),$/\1/p')
+	nexusctl rebac policy - <<- 'END'
+		types: {user: {}, doc: {relations: {viewer: {this: [user]}}}}
+	END
+	nexusctl rebac write doc:readme viewer user:anne
+	kill_helper
+	until_true 60 nexusctl status
+	[ "$(mapped)" = 0 ]
+	service load eventlog event_bus permissions
+	nexusctl rebac check doc:readme viewer user:anne
+	nexusctl rebac delete doc:readme viewer user:anne
+	fails nexusctl rebac check doc:readme viewer user:anne
+	nexusctl events publish root delete /installed
+	[ "$(nexusctl events tail --from "$first" --filter /installed --count 2 | wc -l)" = 2 ]
+	service unload permissions event_bus eventlog
+	[ "$(mapped)" = 0 ]
+	works
+}
+
 tap_main "$@"

@@ -26,18 +26,9 @@ int no_memory(void)
 
 /* ---- calls ------------------------------------------------------------------------ */
 
-static int not_loaded(const char *service)
-{
-	const char *name = !strcmp(service, LOG) ? "eventlog" : "event_bus";
-
-	fprintf(stderr, "nexusctl: service %s is not loaded; see: nexusctl service load %s\n", name,
-		name);
-	return EXIT_FAILED;
-}
-
 int events_call_failed(const struct ctl *ctl, const char *service, int err)
 {
-	return err == -EOPNOTSUPP ? not_loaded(service) : ctl_failed(ctl);
+	return ctl_call_failed(ctl, !strcmp(service, LOG) ? "eventlog" : "event_bus", err);
 }
 
 void *events_packed(const ProtobufCMessage *req, size_t *len)

@@ -52,6 +52,7 @@ static void *call(struct ctl *ctl, const char *method, const ProtobufCMessage *r
 	uint8_t *buf = malloc(len ? len : 1);
 	ProtobufCMessage *msg = NULL;
 	void *reply = NULL;
+	int ret;
 
 	if (!buf) {
 		fputs("nexusctl: out of memory\n", stderr);
@@ -62,9 +63,10 @@ static void *call(struct ctl *ctl, const char *method, const ProtobufCMessage *r
 		free(buf);
 		return NULL;
 	}
-	if (nexus_call(ctl->client, "nexus.permissions.v1.Permissions", method, buf, len, &reply,
-		       &reply_len)) {
-		ctl_failed(ctl);
+	ret = nexus_call(ctl->client, "nexus.permissions.v1.Permissions", method, buf, len, &reply,
+			 &reply_len);
+	if (ret) {
+		ctl_call_failed(ctl, "permissions", ret);
 	} else {
 		msg = protobuf_c_message_unpack(desc, NULL, reply_len, reply);
 		if (!msg)
