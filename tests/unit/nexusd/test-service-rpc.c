@@ -178,27 +178,53 @@ static int try_as(uid_t uid, gid_t gid, size_t column)
 	return 0;
 }
 
+struct caller {
+	pid_t pid;
+	int go;
+};
+
+/* Made before there are threads, and waits to be told where the socket is. */
+static struct caller caller_new(uid_t uid, gid_t gid, size_t column)
+{
+	static struct harness there;
+	struct caller c;
+	int go[2];
+
+	assert_int_equal(pipe2(go, O_CLOEXEC), 0);
+	c.pid = fork();
+	assert_true(c.pid >= 0);
+	if (!c.pid) {
+		close(go[1]);
+		h = &there;
+		_exit(read(go[0], there.path, sizeof(there.path)) == (ssize_t)sizeof(there.path) ?
+		      try_as(uid, gid, column) : 98);
+	}
+	close(go[0]);
+	c.go = go[1];
+	return c;
+}
+
 static void test_who(void **state)
 {
 	static const struct { uid_t uid; gid_t gid; } who[] = { { 0, 0 }, { 4711, 1 }, { 4711, 4711 } };
 	const struct group *group = getgrgid(1);
+	struct caller callers[3];
 	int i, status, reached = 0;
 	char name[64];
-	pid_t pid;
 
 	(void)state;
 	if (geteuid() || !group)
 		skip();
 	snprintf(name, sizeof(name), "%s", group->gr_name);
+	for (i = 0; i < 3; i++)
+		callers[i] = caller_new(who[i].uid, who[i].gid, (size_t)i);
 	begin_with(0, 0, name);
 	assert_int_equal(chmod(h->path, 0666), 0);
 	load_rpc();
 	for (i = 0; i < 3; i++) {
-		pid = fork();
-		assert_true(pid >= 0);
-		if (!pid)
-			_exit(try_as(who[i].uid, who[i].gid, (size_t)i));
-		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_int_equal(write(callers[i].go, h->path, sizeof(h->path)), sizeof(h->path));
+		close(callers[i].go);
+		assert_int_equal(waitpid(callers[i].pid, &status, 0), callers[i].pid);
 		assert_int_equal(status, 0);
 		/* Who is refused does not reach it. */
 		reached += i == 0 ? 8 : i == 1 ? 7 : 3;
