@@ -6,6 +6,7 @@
  */
 #include "nx_clone.h"
 #include "nx_stats.h"
+#include "nx_still.h"
 
 static void pattern(unsigned char *p, size_t len, unsigned int seed)
 {

@@ -7,6 +7,7 @@
 #include "nx.h"
 #include "nx_clone.h"
 #include "nx_stats.h"
+#include "nx_still.h"
 
 #include <linux/falloc.h>
 
