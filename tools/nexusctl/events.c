@@ -18,55 +18,11 @@ int events_usage(const char *what, const char *arg)
 	return EXIT_USAGE;
 }
 
-int no_memory(void)
-{
-	fputs("nexusctl: out of memory\n", stderr);
-	return EXIT_FAILED;
-}
-
 /* ---- calls ------------------------------------------------------------------------ */
-
-int events_call_failed(const struct ctl *ctl, const char *service, int err)
-{
-	return ctl_call_failed(ctl, !strcmp(service, LOG) ? "eventlog" : "event_bus", err);
-}
-
-void *events_packed(const ProtobufCMessage *req, size_t *len)
-{
-	uint8_t *buf = malloc(protobuf_c_message_get_packed_size(req) + 1);
-
-	if (buf)
-		*len = protobuf_c_message_pack(req, buf);
-	return buf;
-}
-
-/* *@answer is to be freed.  An errno, of which nothing is said yet. */
-static int call(struct ctl *ctl, const char *service, const char *method,
-		const ProtobufCMessage *req, const ProtobufCMessageDescriptor *desc,
-		ProtobufCMessage **answer)
-{
-	size_t len, reply_len;
-	void *reply, *buf = events_packed(req, &len);
-	int ret = buf ? nexus_call(ctl->client, service, method, buf, len, &reply, &reply_len) :
-			-ENOMEM;
-
-	free(buf);
-	if (ret)
-		return ret;
-	*answer = protobuf_c_message_unpack(desc, NULL, reply_len, reply);
-	free(reply);
-	return *answer ? 0 : -EBADMSG;
-}
 
 int events_failed(const struct ctl *ctl, const char *service, int err)
 {
-	if (err == -ENOMEM)
-		return no_memory();
-	if (err == -EBADMSG) {
-		fputs("nexusctl: the answer is not understood\n", stderr);
-		return EXIT_FAILED;
-	}
-	return events_call_failed(ctl, service, err);
+	return call_failed(ctl, !strcmp(service, LOG) ? "eventlog" : "event_bus", err);
 }
 
 /* ---- publish ---------------------------------------------------------------------- */
@@ -121,7 +77,7 @@ static int publish(struct ctl *ctl, Nexus__EventBus__V1__Event *event)
 	req.events = &event;
 	req.n_events = 1;
 	req.durable = ctl->durable;
-	ret = call(ctl, BUS, "Publish", &req.base,
+	ret = call_service(ctl, BUS, "Publish", &req.base,
 		   &nexus__event_bus__v1__publish_response__descriptor, &answer);
 	if (ret)
 		return events_failed(ctl, BUS, ret);
@@ -227,11 +183,11 @@ int cmd_events_state(struct ctl *ctl)
 
 	if (ctl_connect(ctl))
 		return EXIT_FAILED;
-	ret = call(ctl, LOG, "State", &log_req.base,
+	ret = call_service(ctl, LOG, "State", &log_req.base,
 		   &nexus__eventlog__v1__state_response__descriptor, &log);
 	if (ret)
 		return events_failed(ctl, LOG, ret);
-	ret = call(ctl, BUS, "State", &bus_req.base,
+	ret = call_service(ctl, BUS, "State", &bus_req.base,
 		   &nexus__event_bus__v1__state_response__descriptor, &bus);
 	/* The log can do without. */
 	if (ret == -EOPNOTSUPP)
@@ -260,7 +216,7 @@ int cmd_events_truncate(struct ctl *ctl)
 		return events_usage("the number of an event is wanted, not", ctl->args[0]);
 	if (ctl_connect(ctl))
 		return EXIT_FAILED;
-	ret = call(ctl, LOG, "Truncate", &req.base,
+	ret = call_service(ctl, LOG, "Truncate", &req.base,
 		   &nexus__eventlog__v1__truncate_response__descriptor, &answer);
 	if (ret)
 		return events_failed(ctl, LOG, ret);

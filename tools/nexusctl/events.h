@@ -5,8 +5,8 @@
 
 #include <nexus/services/event_bus.h>
 
+#include "call.h"
 #include "nexus-proto.h"
-#include "nexusctl.h"
 
 #define LOG	"nexus.eventlog.v1.Log"
 #define BUS	"nexus.event_bus.v1.Bus"
@@ -16,15 +16,9 @@
 extern const char *const event_types[EVENT_TYPES];
 
 ProtobufCBinaryData bytes_of(const char *text);
-/* An encoded message, to be freed; NULL without memory. */
-void *events_packed(const ProtobufCMessage *req, size_t *len);
-
 /* Each says what is wrong, and returns an exit code. */
 int events_usage(const char *what, const char *arg);
-int no_memory(void);
 /* What a call of LOG or BUS returned. */
-int events_call_failed(const struct ctl *ctl, const char *service, int err);
-/* The same, or -ENOMEM or -EBADMSG of our own. */
 int events_failed(const struct ctl *ctl, const char *service, int err);
 
 #endif /* NEXUSCTL_EVENTS_H */

@@ -216,7 +216,7 @@ static int broken(const struct ctl *ctl, const char *service, const struct feed 
 {
 	/* Of one that was refused nothing is to go on with. */
 	if (err == -EOPNOTSUPP || !f->next)
-		return events_call_failed(ctl, service, err);
+		return events_failed(ctl, service, err);
 	fprintf(stderr, "nexusctl: %s (to go on: --from %" PRIu64 ")\n", nexus_error(ctl->client),
 		f->next);
 	return EXIT_FAILED;
@@ -262,12 +262,12 @@ static int stream(struct ctl *ctl, const char *service, const char *method,
 	nexus_set_timeout(ctl->client, 0);
 	if (ctl_connect(ctl))
 		return EXIT_FAILED;
-	buf = events_packed(req, &len);
+	buf = call_pack(req, &len);
 	if (!buf)
 		return no_memory();
 	ret = nexus_feed_begin(ctl->client, service, method, buf, len);
 	free(buf);
-	return ret ? events_call_failed(ctl, service, ret) : print_all(&f, service, desc, print);
+	return ret ? events_failed(ctl, service, ret) : print_all(&f, service, desc, print);
 }
 
 /* --from and --count, as both have them. */

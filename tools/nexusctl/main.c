@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 /* nexusctl: looks at nexusfs, and makes zones. The command table. */
-#include <errno.h>
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
@@ -208,15 +207,6 @@ static int cmd_help(struct ctl *ctl)
 int ctl_failed(const struct ctl *ctl)
 {
 	fprintf(stderr, "nexusctl: %s\n", nexus_error(ctl->client));
-	return EXIT_FAILED;
-}
-
-int ctl_call_failed(const struct ctl *ctl, const char *service, int err)
-{
-	if (err != -EOPNOTSUPP)
-		return ctl_failed(ctl);
-	fprintf(stderr, "nexusctl: service %s is not loaded; see: nexusctl service load %s\n",
-		service, service);
 	return EXIT_FAILED;
 }
 

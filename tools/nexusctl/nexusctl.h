@@ -82,16 +82,6 @@ int ctl_connect(struct ctl *ctl);
  */
 int ctl_failed(const struct ctl *ctl);
 
-/**
- * ctl_call_failed() - the same of a call to a loadable service, which may not be loaded
- * @ctl: the run
- * @service: its name, for nexusctl service load
- * @err: what nexus_call() returned
- *
- * Return: EXIT_FAILED.
- */
-int ctl_call_failed(const struct ctl *ctl, const char *service, int err);
-
 /* json.c */
 
 /** struct json - a JSON text on its way to a stream, indented */

@@ -6,7 +6,7 @@
 #include <time.h>
 
 #include "nexus-proto.h"
-#include "nexusctl.h"
+#include "call.h"
 
 #define M(name)	Nexus__Permissions__V1__##name
 
@@ -48,33 +48,14 @@ static bool read_who(char *text, bool userset, struct who *w)
 static void *call(struct ctl *ctl, const char *method, const ProtobufCMessage *req,
 		  const ProtobufCMessageDescriptor *desc)
 {
-	size_t len = protobuf_c_message_get_packed_size(req), reply_len = 0;
-	uint8_t *buf = malloc(len ? len : 1);
 	ProtobufCMessage *msg = NULL;
-	void *reply = NULL;
 	int ret;
 
-	if (!buf) {
-		fputs("nexusctl: out of memory\n", stderr);
+	if (ctl_connect(ctl))
 		return NULL;
-	}
-	protobuf_c_message_pack(req, buf);
-	if (ctl_connect(ctl)) {
-		free(buf);
-		return NULL;
-	}
-	ret = nexus_call(ctl->client, "nexus.permissions.v1.Permissions", method, buf, len, &reply,
-			 &reply_len);
-	if (ret) {
-		ctl_call_failed(ctl, "permissions", ret);
-	} else {
-		msg = protobuf_c_message_unpack(desc, NULL, reply_len, reply);
-		if (!msg)
-			fputs("nexusctl: the answer cannot be read; are helper and tools of one version?\n",
-			      stderr);
-	}
-	free(reply);
-	free(buf);
+	ret = call_service(ctl, "nexus.permissions.v1.Permissions", method, req, desc, &msg);
+	if (ret)
+		call_failed(ctl, "permissions", ret);
 	return msg;
 }
 
