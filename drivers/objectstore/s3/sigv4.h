@@ -72,7 +72,8 @@ struct sigv4_signed {
  *
  * @service: "s3"; another one gets no x-amz-content-sha256 header
  *
- * Return: 0, -EINVAL for an empty name or one with '/', -ENOMEM.
+ * Return: 0; -EINVAL: a name is empty, over 64 bytes, or has a space, a comma or
+ * a '/' in it; -ENOMEM: also when no memory may be locked.
  */
 int sigv4_open(const char *region, const char *service, struct sigv4 **signer);
 void sigv4_close(struct sigv4 *signer);
