@@ -60,6 +60,7 @@ static void note(const struct s3_provider *p, bool error, const char *fmt, ...)
 
 static void note(const struct s3_provider *p, bool error, const char *fmt, ...)
 {
+	struct s3_fault clean;
 	char line[768];
 	va_list args;
 
@@ -68,7 +69,9 @@ static void note(const struct s3_provider *p, bool error, const char *fmt, ...)
 	va_start(args, fmt);
 	vsnprintf(line, sizeof(line), fmt, args);
 	va_end(args);
-	p->note(p->ctx, error, line);
+	/* The name of a profile may hold anything. */
+	s3_fault_set(&clean, 0, "%s", line);
+	p->note(p->ctx, error, clean.text);
 }
 
 static bool has_fetch(const struct s3_provider *p)

@@ -15,7 +15,7 @@
 #include "profile.h"
 #include "secret.h"
 
-#define FILE_MAX	(1u << 20)
+#define FILE_MAX	(256u * 1024)
 
 static const char *const field_names[PROFILE_FIELDS] = {
 	[PROFILE_ACCESS_KEY]		= "aws_access_key_id",
