@@ -104,11 +104,15 @@ static enum log_level level_of(const struct boot_step *s)
 
 static void say(const struct boot_step *s)
 {
-	log_line(level_of(s), "boot: %s %s%s%s%s: %s in %" PRIu64 ".%03u ms%s%s",
-		 stage_name(s->stage), s->name, s->tier < TIERS ? " (tier " : "",
-		 s->tier < TIERS ? tier_name(s->tier) : "", s->tier < TIERS ? ")" : "",
-		 outcome_name(s->outcome), (uint64_t)(s->took_us / 1000),
-		 (unsigned int)(s->took_us % 1000), s->reason[0] ? ": " : "", s->reason);
+	char took[48] = "", tier[32] = "";
+
+	if (s->tier < TIERS)
+		snprintf(tier, sizeof(tier), " (tier %s)", tier_name(s->tier));
+	if (s->outcome == BOOT_OK || s->outcome == BOOT_FAILED)
+		snprintf(took, sizeof(took), " in %" PRIu64 ".%03u ms", (uint64_t)(s->took_us / 1000),
+			 (unsigned int)(s->took_us % 1000));
+	log_line(level_of(s), "boot: %s %s%s: %s%s%s%s", stage_name(s->stage), s->name, tier,
+		 outcome_name(s->outcome), took, s->reason[0] ? ": " : "", s->reason);
 }
 
 static unsigned int begin(struct boot *b, enum boot_stage stage, const char *name,
