@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -236,6 +237,17 @@ static void harden(const struct config *cfg)
 	catch_fatal();
 }
 
+/*
+ * What is freed goes back, and threads share what is kept: without this each thread
+ * that ever needed much has it for good.
+ */
+static void save_memory(void)
+{
+	mallopt(M_ARENA_MAX, 1);
+	mallopt(M_MMAP_THRESHOLD, 64 << 10);
+	mallopt(M_TRIM_THRESHOLD, 64 << 10);
+}
+
 static int block_signals(void)
 {
 	sigset_t set;
@@ -458,6 +470,8 @@ int main(int argc, char **argv)
 	}
 	log_set_level(h.cfg.log_level);
 	harden(&h.cfg);
+	if (h.cfg.profile == PROFILE_EMBEDDED)
+		save_memory();
 	sigfd = block_signals();
 	ret = sigfd < 0 ? sigfd : helper_init(&h);
 	if (ret) {
