@@ -2,6 +2,8 @@
 /* nexusctl boot and profile: how the helper started, and what it is made of. */
 #include <inttypes.h>
 
+#include <nexus/boot.h>
+
 #include "nexusctl.h"
 
 /* ---- boot ---------------------------------------------------------------------- */

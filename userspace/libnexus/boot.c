@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include <nexus/boot.h>
+
 #include "message.h"
 
 NEXUS_EXPORT int nexus_boot(struct nexus_client *client, nexus_boot_fn fn, void *arg)

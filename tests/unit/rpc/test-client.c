@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include <nexus/nexus.h>
+#include <nexus/boot.h>
 
 #include "harness.h"
 
