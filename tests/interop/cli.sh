@@ -73,6 +73,15 @@ read -r _ <"$dir/ready"
 
 expect "status" 0 "running, pid" "" status
 json "status --json" "d['helper']['link'] == 'live' and d['module']['loaded'] in (True, False)" status
+expect "status, what is not there" 0 "profile:     lite, degraded, 3 bricks missing" "" status
+expect "boot" 0 "profile lite, services are being started, so far 1234.567 ms" "" boot
+json "boot --json" "d['running'] and [s['stage'] for s in d['steps']] == ['driver', 'store', 'service', 'brick'] and d['steps'][0]['tier'] is None and d['steps'][2] == {'stage': 'service', 'name': 'eventlog', 'tier': 'degraded', 'outcome': 'failed', 'reason': 'größe \"x\"', 'at_us': 10, 'took_us': 2**64 - 1}" boot
+expect "profile show" 0 "^ipc  *on  */etc/x.yaml:3  *event_bus not here: rpc_grpc,more" "" profile show
+expect "profile show, needs" 0 "^skills  *off  *needs permissions" "" profile show
+json "profile show --json" "d['profile'] == 'full' and d['bricks'][2] == {'name': 'ipc', 'what': 'messages', 'on': True, 'why': 'setting', 'by': '/etc/x.yaml:3', 'missing': False, 'services': ['event_bus'], 'absent': ['rpc_grpc', 'more']} and d['bricks'][0]['by'] is None" profile show full
+expect "profile show of none" 1 "" 'there is no profile "big"' profile show big
+expect "profile of no verb" 2 "" "unknown command" profile lite
+expect "boot of something" 2 "" "one argument too many" boot now
 expect "no zones" 0 "" "no zones" zone list
 json "no zones as JSON" "d == []" zone list
 expect "create" 0 "zone root created" "" zone create root

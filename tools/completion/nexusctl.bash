@@ -50,7 +50,9 @@ _nexusctl() {
 
 	local choices
 	case "${words[*]}" in
-	'') choices='status zone pack scrub service events rebac quota pipe stream lock lease dump load stats version help --socket --json --help --version' ;;
+	'') choices='status boot profile zone pack scrub service events rebac quota pipe stream lock lease dump load stats version help --socket --json --help --version' ;;
+	profile) choices='show' ;;
+	'profile show') choices='none embedded lite full cloud --socket --json' ;;
 	zone) choices='create list info upgrade' ;;
 	'zone create') choices='--store --option --endpoint --region --profile --socket --json' ;;
 	'zone create '*) choices='--store --option --endpoint --region --profile --socket --json' ;;

@@ -12,6 +12,9 @@ static int cmd_help(struct ctl *ctl);
 static const struct command commands[] = {
 	{ NULL, "status", "", "the helper, its session and the module",
 	  0, 0, 0, cmd_status },
+	{ NULL, "boot", "", "how the helper started, step by step", 0, 0, 0, cmd_boot },
+	{ "profile", "show", "[NAME]", "the bricks of the helper's profile, or another", 0, 1, 0,
+	  cmd_profile_show },
 	{ "zone", "create", "NAME [--store ADDRESS] [--option KEY=VALUE]...",
 	  "make a zone", 1, 1, TAKES_STORE, cmd_zone_create },
 	{ "zone", "list", "", "all zones", 0, 0, 0, cmd_zone_list },

@@ -78,6 +78,18 @@ static void records_text(const struct nexus_status *status)
 	printf("             last error, %s: %s\n", when, status->records_error);
 }
 
+static void profile_text(const struct nexus_status *status)
+{
+	if (!*status->profile)
+		return;
+	printf("profile:     %s%s", status->profile, *status->degraded ? ", degraded" : "");
+	if (status->bricks_missing)
+		printf(", %" PRIu32 " bricks missing (nexusctl profile show)", status->bricks_missing);
+	printf("\n");
+	if (*status->degraded)
+		printf("             %s\n", status->degraded);
+}
+
 static int helper_text(void *arg, const struct nexus_status *status)
 {
 	char when[64];
@@ -97,6 +109,7 @@ static int helper_text(void *arg, const struct nexus_status *status)
 	printf("zones:       %" PRIu32 ", %" PRIu32 " mounted\n",
 	       status->zones, status->zones_mounted);
 	records_text(status);
+	profile_text(status);
 	return 0;
 }
 
@@ -121,6 +134,9 @@ static int helper_json(void *arg, const struct nexus_status *status)
 	json_string(json, "records", records_name(status->records));
 	json_string(json, "records_error", status->records_error);
 	json_number(json, "records_error_at", status->records_error_at);
+	json_string(json, "profile", status->profile);
+	json_string(json, "degraded", *status->degraded ? status->degraded : NULL);
+	json_number(json, "bricks_missing", status->bricks_missing);
 	json_close(json, '}');
 	return 0;
 }

@@ -268,6 +268,9 @@ NEXUS_EXPORT int nexus_status(struct nexus_client *client, nexus_status_fn fn,
 	status.records = (enum nexus_records_state)res->recordstore_state;
 	status.records_error = res->recordstore_error;
 	status.records_error_at = res->recordstore_error_at;
+	status.profile = res->profile;
+	status.degraded = res->degraded;
+	status.bricks_missing = res->bricks_missing;
 	err = fn(arg, &status);
 	protobuf_c_message_free_unpacked(&res->base, NULL);
 	return err;

@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <yaml.h>
 
 #include <nexus/format.h>
 
@@ -25,6 +24,8 @@ enum kind {
 	KIND_METASTORE,
 	KIND_OBJECTSTORE,
 	KIND_RECORDSTORE,
+	KIND_PROFILE,
+	KIND_BRICKS,
 };
 
 struct setting {
@@ -39,6 +40,8 @@ struct setting {
 #define S(field)	sizeof(((struct config *)NULL)->field)
 
 static const struct setting settings[] = {
+	{ "profile",		KIND_PROFILE,	F(profile), 0, 0 },
+	{ "bricks",		KIND_BRICKS,	F(bricks), 0, 0 },
 	{ "session",		KIND_STRING,	F(session), 1, S(session) },
 	{ "data_dir",		KIND_STRING,	F(data_dir), 1, S(data_dir) },
 	{ "socket",		KIND_STRING,	F(socket), 1, S(socket) },
@@ -73,6 +76,8 @@ static const struct setting settings[] = {
 };
 
 #define NSETTINGS	(sizeof(settings) / sizeof(settings[0]))
+
+_Static_assert(sizeof(settings) / sizeof(settings[0]) <= 64, "a bit each in config.given");
 
 void config_defaults(struct config *cfg)
 {
@@ -325,6 +330,12 @@ int config_set(struct config *cfg, const char *key, const char *value,
 	for (i = 0; i < NSETTINGS; i++) {
 		if (strcmp(settings[i].key, key))
 			continue;
+		cfg->given |= 1ull << i;
+		/* These have words of their own. */
+		if (settings[i].kind == KIND_PROFILE)
+			return profile_find(value, where, &cfg->profile, err);
+		if (settings[i].kind == KIND_BRICKS)
+			return brick_wishes_parse(&cfg->bricks, value, where, err);
 		if (set_value(cfg, &settings[i], value))
 			return bad_value(&settings[i], value, where, err);
 		rule = broken_rule(cfg, &settings[i]);
@@ -352,144 +363,6 @@ int config_env(struct config *cfg, struct errline *err)
 	return 0;
 }
 
-/* ---- the file: one mapping of scalars ------------------------------- */
-
-/* What is behind one would be ignored. */
-static bool has_nul(const yaml_node_t *node)
-{
-	return node->type == YAML_SCALAR_NODE &&
-	       memchr(node->data.scalar.value, 0, node->data.scalar.length);
-}
-
-static int load_pair(struct config *cfg, yaml_document_t *doc,
-		     const yaml_node_pair_t *pair, const char *path,
-		     struct errline *err)
-{
-	yaml_node_t *key = yaml_document_get_node(doc, pair->key);
-	yaml_node_t *val = yaml_document_get_node(doc, pair->value);
-	char where[PATH_MAX + 16];
-
-	snprintf(where, sizeof(where), "%s:%zu", path, key->start_mark.line + 1);
-	if (key->type != YAML_SCALAR_NODE)
-		return err_set(err, -EINVAL, "%s: the name of a setting is expected", where);
-	if (has_nul(key) || has_nul(val))
-		return err_set(err, -EINVAL, "%s: NUL is no character of a setting", where);
-	if (val->type != YAML_SCALAR_NODE) {
-		struct errline unknown = { "" };
-		struct config scratch = *cfg;
-
-		/* What is unknown is called so, whatever stands behind it. */
-		if (config_set(&scratch, (char *)key->data.scalar.value, "", where,
-			       &unknown) && strstr(unknown.msg, "there is no setting"))
-			return err_set(err, -EINVAL, "%s", unknown.msg);
-		return err_set(err, -EINVAL, "%s: %s takes one value", where,
-			       (char *)key->data.scalar.value);
-	}
-	return config_set(cfg, (char *)key->data.scalar.value,
-			  (char *)val->data.scalar.value, where, err);
-}
-
-/* libyaml lets a key stand twice; the second would win without a word. */
-static int check_twice(yaml_document_t *doc, const yaml_node_t *root,
-		       const yaml_node_pair_t *pair, const char *path,
-		       struct errline *err)
-{
-	yaml_node_t *key = yaml_document_get_node(doc, pair->key);
-	const yaml_node_pair_t *p;
-
-	for (p = root->data.mapping.pairs.start; p < pair; p++) {
-		yaml_node_t *k = yaml_document_get_node(doc, p->key);
-
-		if (k->type == YAML_SCALAR_NODE && key->type == YAML_SCALAR_NODE &&
-		    !strcmp((char *)k->data.scalar.value,
-			    (char *)key->data.scalar.value))
-			return err_set(err, -EINVAL, "%s:%zu: %s is set twice, first in line %zu",
-				       path, key->start_mark.line + 1,
-				       (char *)key->data.scalar.value,
-				       k->start_mark.line + 1);
-	}
-	return 0;
-}
-
-static int load_document(struct config *cfg, yaml_document_t *doc, const char *path,
-			 struct errline *err)
-{
-	yaml_node_t *root = yaml_document_get_root_node(doc);
-	const yaml_node_pair_t *pair;
-	int ret;
-
-	if (!root)
-		return 0;
-	if (root->type == YAML_SCALAR_NODE && !root->data.scalar.length)
-		return 0;
-	if (root->type != YAML_MAPPING_NODE)
-		return err_set(err, -EINVAL, "%s:%zu: lines of the form \"name: value\" are expected",
-			       path, root->start_mark.line + 1);
-	for (pair = root->data.mapping.pairs.start;
-	     pair < root->data.mapping.pairs.top; pair++) {
-		ret = check_twice(doc, root, pair, path, err);
-		if (!ret)
-			ret = load_pair(cfg, doc, pair, path, err);
-		if (ret)
-			return ret;
-	}
-	return 0;
-}
-
-static int load_next(yaml_parser_t *parser, yaml_document_t *doc, const char *path,
-		     struct errline *err)
-{
-	if (yaml_parser_load(parser, doc))
-		return 0;
-	return err_set(err, -EINVAL, "%s:%zu: %s", path, parser->problem_mark.line + 1,
-		       parser->problem ? parser->problem : "cannot be read");
-}
-
-/* A file may hold several documents; settings in the second would be ignored. */
-static int check_end(yaml_parser_t *parser, const char *path, struct errline *err)
-{
-	yaml_document_t doc;
-	int ret = load_next(parser, &doc, path, err);
-
-	if (ret)
-		return ret;
-	if (yaml_document_get_root_node(&doc))
-		ret = err_set(err, -EINVAL, "%s:%zu: one document of settings is expected",
-			      path, doc.start_mark.line + 1);
-	yaml_document_delete(&doc);
-	return ret;
-}
-
-int config_file(struct config *cfg, const char *path, struct errline *err)
-{
-	yaml_parser_t parser;
-	yaml_document_t doc;
-	int ret;
-	FILE *f;
-
-	f = fopen(path, "re");
-	if (!f) {
-		ret = -errno;
-		return ret == -ENOENT ? ret :
-			err_set(err, ret, "%s: %s", path, strerror(-ret));
-	}
-	if (!yaml_parser_initialize(&parser)) {
-		fclose(f);
-		return -ENOMEM;
-	}
-	yaml_parser_set_input_file(&parser, f);
-	ret = load_next(&parser, &doc, path, err);
-	if (!ret) {
-		ret = load_document(cfg, &doc, path, err);
-		yaml_document_delete(&doc);
-	}
-	if (!ret)
-		ret = check_end(&parser, path, err);
-	yaml_parser_delete(&parser);
-	fclose(f);
-	return ret;
-}
-
 /* What is wrong is not shown: it may be meant for another driver, and hold a password. */
 static int check_recordstore(struct config *cfg, struct errline *err)
 {
@@ -510,8 +383,34 @@ static int check_recordstore(struct config *cfg, struct errline *err)
 	return 0;
 }
 
+static bool given(const struct config *cfg, size_t offset)
+{
+	size_t i = 0;
+
+	while (settings[i].offset != offset)
+		i++;
+	return cfg->given & (1ull << i);
+}
+
+/* Little memory is what that profile is for; what was set is not touched. */
+static void embedded_defaults(struct config *cfg)
+{
+	if (!given(cfg, F(queues)))
+		cfg->queues = 1;
+	if (!given(cfg, F(memtable_limit)))
+		cfg->memtable_limit = 4u << 20;
+	if (!given(cfg, F(fold_size)))
+		cfg->fold_size = 1u << 20;
+}
+
 int config_check(struct config *cfg, struct errline *err)
 {
+	int ret = profile_resolve(cfg->profile, &cfg->bricks, &cfg->set, err);
+
+	if (ret)
+		return ret;
+	if (cfg->profile == PROFILE_EMBEDDED)
+		embedded_defaults(cfg);
 	if (cfg->fold_size > cfg->memtable_limit / 2)
 		return err_set(err, -EINVAL,
 			       "fold_size (%llu) may be half of memtable_limit (%llu) at most",

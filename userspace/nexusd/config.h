@@ -15,10 +15,14 @@
 #include <nexus/objectstore.h>
 
 #include "log.h"
+#include "profile.h"
 
 #define CONFIG_PATH	"/etc/nexusfs/nexusd.yaml"
 
 struct config {
+	enum profile profile;
+	struct brick_wishes bricks;
+	struct brick_set set;		/* what comes of both: config_check() */
 	char session[NEXUS_SESSION_NAME_MAX + 1];
 	char data_dir[PATH_MAX];
 	char socket[108];
@@ -50,6 +54,7 @@ struct config {
 	bool service_quarantine;	/* of those that take longer */
 	bool allow_any_host;
 	bool lock_memory;
+	__u64 given;		/* a bit for each setting that somebody set */
 };
 
 void config_defaults(struct config *cfg);
@@ -58,6 +63,9 @@ void config_defaults(struct config *cfg);
  * a line.
  */
 int config_file(struct config *cfg, const char *path, struct errline *err);
+/* The same of a text; @path is what errors call it. */
+int config_text(struct config *cfg, const char *text, size_t len, const char *path,
+		struct errline *err);
 /* NEXUS_KEY variables. */
 int config_env(struct config *cfg, struct errline *err);
 /* One setting by name; @where goes in front of an error's text. */

@@ -326,5 +326,7 @@ const struct control_ops core_ops = {
 	.service_unload	= core_service_unload,
 	.stats		= core_stats,
 	.status		= core_status,
+	.boot		= core_boot,
+	.profile	= core_profile,
 	.version	= core_version,
 };

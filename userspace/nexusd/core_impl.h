@@ -5,6 +5,7 @@
 
 #include "control.h"
 
+struct config;
 struct zone;
 
 /* A zone that is mounted, with a reference for zone_put(); else -ENOENT, -ENXIO. */
@@ -36,6 +37,12 @@ int core_service_swap(void *ctx, const char *name, const struct control_caller *
 		      struct control_err *err);
 int core_service_unload(void *ctx, const char *name, const struct control_caller *caller,
 			struct control_err *err);
+int core_boot(void *ctx, struct control_boot *boot, control_boot_step_fn fn, void *arg,
+	      struct control_err *err);
+/* Of those that are on. */
+uint32_t core_bricks_missing(const struct config *cfg);
+int core_profile(void *ctx, const char *name, char name_out[CONTROL_NAME_MAX],
+		 control_brick_fn fn, void *arg, struct control_err *err);
 int core_stats(void *ctx, control_stat_fn fn, void *arg, struct control_err *err);
 int core_status(void *ctx, struct control_status *status, struct control_err *err);
 int core_version(void *ctx, struct control_version *version, struct control_err *err);

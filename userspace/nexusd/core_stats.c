@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "boot.h"
 #include "core_impl.h"
 #include "fetch.h"
 #include "genl.h"
@@ -224,12 +225,15 @@ static void module_version(char *buf, size_t len)
 int core_status(void *ctx, struct control_status *st, struct control_err *err)
 {
 	struct recordstore_info records;
+	struct boot_state boot;
 	struct helper *h = ctx;
 	char **names = NULL;
 	size_t n = 0, i;
 
 	(void)err;
-	st->state = atomic_load(&h->stopping) ? CONTROL_STOPPING : CONTROL_RUNNING;
+	boot_state(h->boot, &boot);
+	st->state = atomic_load(&h->stopping) ? CONTROL_STOPPING :
+		boot.running ? CONTROL_STARTING : CONTROL_RUNNING;
 	st->link = atomic_load(&h->attached) ? CONTROL_LINK_LIVE : CONTROL_LINK_NONE;
 	snprintf(st->session, sizeof(st->session), "%s", h->cfg.session);
 	if (st->link != CONTROL_LINK_LIVE) {
@@ -258,6 +262,9 @@ int core_status(void *ctx, struct control_status *st, struct control_err *err)
 		snprintf(st->records_error, sizeof(st->records_error), "%s", records.error);
 		st->records_error_at = (u64)records.error_at;
 	}
+	snprintf(st->profile, sizeof(st->profile), "%s", profile_name(h->cfg.profile));
+	boot_lacks(h->boot, h->services, st->degraded, sizeof(st->degraded));
+	st->bricks_missing = core_bricks_missing(&h->cfg);
 	return 0;
 }
 

@@ -12,6 +12,7 @@
 #include "patience.h"
 #include "worker.h"
 
+struct boot;
 struct zone;
 struct queue;
 struct recordstore;
@@ -30,6 +31,7 @@ struct helper {
 	struct workers *workers;
 	struct recordstore *records;	/* for services; NULL: none */
 	struct registry *services;	/* or NULL; the filesystem does not ask */
+	struct boot *boot;		/* NULL before the start */
 	struct workers *fetchers;	/* for what waits for content from elsewhere */
 	struct queue **queues;
 	u32 nqueues;

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -16,15 +17,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "boot.h"
 #include "control.h"
 #include "core.h"
 #include "core_rpc.h"
 #include "helper.h"
 #include "notify.h"
-#include "recordstore.h"
 #include "rpc.h"
 #include "service.h"
-#include "store.h"
+#include "start.h"
 
 #define RETRY_MS	500	/* looking for the device */
 #define BUSY_TRIES	8	/* a helper that died lets go a little later */
@@ -69,8 +70,6 @@ static const struct option long_options[] = {
 };
 
 #define SHORT_OPTIONS	"c:s:d:S:o:l:DfVh"
-
-#define TRY_WORD	"--try-service"	/* not for people: see service_trial.c */
 
 /* What is needed before the file is read. */
 static int parse_early(int argc, char **argv, struct options *opt)
@@ -238,49 +237,15 @@ static void harden(const struct config *cfg)
 	catch_fatal();
 }
 
-#define RECORD_CONNECTIONS	8
-
-static int make_recordstore(struct helper *h)
+/*
+ * What is freed goes back, and threads share what is kept: without this each thread
+ * that ever needed much has it for good.
+ */
+static void save_memory(void)
 {
-	const struct config *cfg = &h->cfg;
-	char dir[PATH_MAX + sizeof("/recordstore")];
-	char path[2 * PATH_MAX];
-	struct recordstore_opts opts = {
-		.driver = cfg->recordstore,
-		.at = cfg->recordstore_at,
-		.dir = dir,
-		.connections = RECORD_CONNECTIONS,
-		/* Of the time a call into a service has, so that it can say what is wrong. */
-		.busy_ms = cfg->service_timeout * 400,
-		.reply_ms = cfg->service_timeout * 800,
-	};
-
-	if (!strcmp(cfg->recordstore, "none"))
-		return 0;
-	snprintf(dir, sizeof(dir), "%s/recordstore", cfg->drivers_dir);
-	if (!strcmp(cfg->recordstore, "sqlite")) {
-		snprintf(path, sizeof(path), "%s/%s", cfg->data_dir, cfg->recordstore_at);
-		opts.at = path;
-	}
-	h->records = recordstore_new(&opts);
-	return h->records ? 0 : -ENOMEM;
-}
-
-static struct registry *make_registry(const struct config *cfg, struct recordstore *records)
-{
-	static char *trial[] = { (char *)"/proc/self/exe", (char *)TRY_WORD, NULL };
-	static char state[PATH_MAX + sizeof("/services")];
-	struct registry_opts opts = {
-		.dir = cfg->services_dir,
-		.timeout_ms = cfg->service_timeout * 1000,
-		.quarantine = cfg->service_quarantine,
-		.trial = trial,
-		.state = state,
-		.records = records,
-	};
-
-	snprintf(state, sizeof(state), "%s/services", cfg->data_dir);
-	return registry_new(&opts);
+	mallopt(M_ARENA_MAX, 1);
+	mallopt(M_MMAP_THRESHOLD, 64 << 10);
+	mallopt(M_TRIM_THRESHOLD, 64 << 10);
 }
 
 static int block_signals(void)
@@ -397,7 +362,54 @@ static int main_loop(struct helper *h, int sigfd)
 	}
 }
 
-static int run(struct helper *h, const struct options *opt, int sigfd)
+/* What is wanted against the profile, for whoever wonders later. */
+static void say_profile(const struct config *cfg)
+{
+	unsigned int i;
+
+	log_info("profile %s", profile_name(cfg->profile));
+	for (i = 0; i < BRICKS; i++) {
+		const struct brick_state *b = &cfg->set.of[i];
+
+		if (b->on == profile_has(cfg->profile, (enum brick)i))
+			continue;
+		if (b->why == WHY_SETTING)
+			log_warn("brick %s is %s, unlike in profile %s: %s says so", bricks[i].name,
+				 b->on ? "on" : "off", profile_name(cfg->profile),
+				 cfg->bricks.of[i].where);
+		else
+			log_warn("brick %s is %s: %s %s", bricks[i].name, b->on ? "on" : "off",
+				 b->on ? "needed by" : "it needs", bricks[b->by].name);
+	}
+}
+
+/* With the socket served: services, then the session. */
+static int serve(struct helper *h, int ready, int sigfd)
+{
+	struct errline err = { "" };
+	char buf[128];
+	int ret;
+
+	ret = boot_fatal(h->boot, h->services, &err);
+	if (ret) {
+		log_error("%s", err_text(&err, ret, buf, sizeof(buf)));
+		notify("STATUS=a service that must be there did not start");
+		return ret;
+	}
+	ret = boot_others(h->boot, h->services);
+	if (ret)
+		return ret;
+	if (ready >= 0)
+		background_ready(ready);
+	notify("READY=1");
+	ret = main_loop(h, sigfd);
+	notify("STOPPING=1");
+	/* The filesystem first: it does not wait for a service. */
+	session_end(h);
+	return ret;
+}
+
+static int run(struct helper *h, int ready, int sigfd)
 {
 	const struct rpc_service *services;
 	struct rpc_server_opts ropts = { .group = h->cfg.group, .log = rpc_log, .loaded = &core_rpc };
@@ -405,20 +417,10 @@ static int run(struct helper *h, const struct options *opt, int sigfd)
 	pthread_t thread;
 	int ret;
 
-	ret = make_recordstore(h);
-	if (ret)
-		return ret;
-	h->services = make_registry(&h->cfg, h->records);
-	if (!h->services) {
-		recordstore_free(h->records);
-		return -ENOMEM;
-	}
 	ropts.loaded_ctx = h->services;
 	services = control_services(&core_ops, h);
-	if (!services) {
-		ret = -ENOMEM;
-		goto free_registry;
-	}
+	if (!services)
+		return -ENOMEM;
 	make_socket_dir(h->cfg.socket);
 	server = rpc_server_new(h->cfg.socket, services, &ropts, &ret);
 	if (!server) {
@@ -426,23 +428,18 @@ static int run(struct helper *h, const struct options *opt, int sigfd)
 			  ret == -EADDRINUSE ? "another nexusd serves it" : strerror(-ret));
 		goto free_services;
 	}
-	if (opt->daemonize && daemon(0, 1)) {
-		ret = -errno;
-		goto free_server;
-	}
-	ret = -pthread_create(&thread, NULL, serve_control, server);
-	if (ret)
-		goto free_server;
-	notify("READY=1");
 	log_info("nexusd " NEXUS_VERSION ": session %s, data in %s, metastore %s, objectstore %s, recordstore %s",
 		 h->cfg.session, h->cfg.data_dir, h->cfg.metastore->name,
 		 h->cfg.objectstore->name, h->cfg.recordstore);
 	if (!h->cfg.metastore->persistent)
 		log_warn("metastore %s keeps nothing when nexusd ends", h->cfg.metastore->name);
-	ret = main_loop(h, sigfd);
-	notify("STOPPING=1");
-	/* The filesystem first: it does not wait for a service. */
-	session_end(h);
+	say_profile(&h->cfg);
+	boot_say(h->boot);
+	ret = -pthread_create(&thread, NULL, serve_control, server);
+	if (ret)
+		goto free_server;
+	ret = serve(h, ready, sigfd);
+	boot_stop(h->boot);
 	registry_end(h->services);
 	rpc_server_stop(server);
 	pthread_join(thread, NULL);
@@ -450,12 +447,6 @@ free_server:
 	rpc_server_free(server);
 free_services:
 	control_services_free(services);
-free_registry:
-	/* Not from under a call that never returned. */
-	if (registry_free(h->services))
-		recordstore_free(h->records);
-	h->services = NULL;
-	h->records = NULL;
 	return ret;
 }
 
@@ -465,7 +456,7 @@ int main(int argc, char **argv)
 	struct errline err = { "" };
 	struct helper h = { .started = 0 };
 	char buf[128];
-	int ret, sigfd;
+	int ret, sigfd, ready = -1;
 
 	if (argc == 3 && !strcmp(argv[1], TRY_WORD))
 		return service_trial_main(argc - 2, argv + 2);
@@ -479,20 +470,26 @@ int main(int argc, char **argv)
 	}
 	log_set_level(h.cfg.log_level);
 	harden(&h.cfg);
+	if (h.cfg.profile == PROFILE_EMBEDDED)
+		save_memory();
 	sigfd = block_signals();
 	ret = sigfd < 0 ? sigfd : helper_init(&h);
 	if (ret) {
 		fprintf(stderr, "nexusd: %s\n", err_text(&err, ret, buf, sizeof(buf)));
 		return 1;
 	}
-	ret = store_open_data(&h.cfg, &h.data_lock, &err);
-	if (ret) {
+	h.boot = boot_new();
+	ret = h.boot ? 0 : -ENOMEM;
+	if (!ret && opt.daemonize)
+		ret = background_begin(&ready);
+	if (!ret)
+		ret = start_build(&h, &err);
+	if (ret)
 		fprintf(stderr, "nexusd: %s\n", err_text(&err, ret, buf, sizeof(buf)));
-		helper_free(&h);
-		close(sigfd);
-		return 1;
-	}
-	ret = run(&h, &opt, sigfd);
+	else
+		ret = run(&h, ready, sigfd);
+	start_undo(&h);
+	boot_free(h.boot);
 	helper_free(&h);
 	close(sigfd);
 	if (ret)

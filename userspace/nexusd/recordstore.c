@@ -164,7 +164,7 @@ void recordstore_put(struct nexus_records *records)
 
 /* ---- the store ------------------------------------------------------------------------ */
 
-static int load_driver(struct recordstore *s, struct errline *err)
+static int link_driver(struct recordstore *s, struct errline *err)
 {
 	const struct nexus_record_driver *driver;
 	int ret;
@@ -185,6 +185,23 @@ static int load_driver(struct recordstore *s, struct errline *err)
 	return ret;
 }
 
+static int load_driver(struct recordstore *s)
+{
+	struct errline err = { "" };
+	char buf[128];
+	int ret = link_driver(s, &err);
+
+	if (!ret)
+		return 0;
+	pthread_mutex_lock(&s->lock);
+	s->info.state = RECORDSTORE_FAILED;
+	snprintf(s->info.error, sizeof(s->info.error), "%.250s", err_text(&err, ret, buf, sizeof(buf)));
+	s->info.error_at = time(NULL);
+	pthread_mutex_unlock(&s->lock);
+	log_error("record store: %s", err_text(&err, ret, buf, sizeof(buf)));
+	return ret;
+}
+
 static int open_store(struct recordstore *s)
 {
 	const struct nexus_record_options options = {
@@ -194,25 +211,35 @@ static int open_store(struct recordstore *s)
 		.reply_ms = s->opts.reply_ms,
 	};
 	struct nexus_record_fault fault = { 0, "" };
-	struct errline err = { "" };
-	char buf[128];
 	int ret;
 
 	if (s->records)
 		return 0;
-	ret = load_driver(s, &err);
-	if (ret) {
-		pthread_mutex_lock(&s->lock);
-		s->info.state = RECORDSTORE_FAILED;
-		snprintf(s->info.error, sizeof(s->info.error), "%.250s",
-			 err_text(&err, ret, buf, sizeof(buf)));
-		s->info.error_at = time(NULL);
-		pthread_mutex_unlock(&s->lock);
-		log_error("record store: %s", err_text(&err, ret, buf, sizeof(buf)));
+	ret = load_driver(s);
+	if (ret)
 		return ret;
-	}
 	ret = s->driver->open(&options, &fault, &s->records);
 	note(s, ret ? (is_trouble(ret) ? ret : -EIO) : 0, fault.text);
+	return ret;
+}
+
+int recordstore_load(struct recordstore *s)
+{
+	int ret;
+
+	pthread_mutex_lock(&s->opening);
+	ret = load_driver(s);
+	pthread_mutex_unlock(&s->opening);
+	return ret;
+}
+
+int recordstore_open(struct recordstore *s)
+{
+	int ret;
+
+	pthread_mutex_lock(&s->opening);
+	ret = open_store(s);
+	pthread_mutex_unlock(&s->opening);
 	return ret;
 }
 
@@ -221,9 +248,7 @@ int recordstore_get(struct recordstore *s, const char *service, struct nexus_rec
 	struct handle *h;
 	int ret;
 
-	pthread_mutex_lock(&s->opening);
-	ret = open_store(s);
-	pthread_mutex_unlock(&s->opening);
+	ret = recordstore_open(s);
 	if (ret)
 		return ret;
 	h = calloc(1, sizeof(*h));

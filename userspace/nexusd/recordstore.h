@@ -57,6 +57,11 @@ struct recordstore *recordstore_new(const struct recordstore_opts *opts);
 /* No handle may be left.  The driver stays mapped.  NULL is allowed. */
 void recordstore_free(struct recordstore *s);
 
+/* Loads its driver, unless it is; so that what is wrong is known before somebody asks. */
+int recordstore_load(struct recordstore *s);
+/* Opens it, unless it is.  Errors of both are as of recordstore_get(). */
+int recordstore_open(struct recordstore *s);
+
 /*
  * A handle for one service, that migrates no schema but that of @service; opens
  * the store, when it is not.  Blocks up to the time that takes.  -ENOMEM, or why it

@@ -199,6 +199,31 @@ int ask(const char *protocol, const char *text, char *answer)
 	return ret;
 }
 
+void assert_traced(int fd, const char *lines)
+{
+	char got[1024];
+	ssize_t n = read(fd, got, sizeof(got) - 1);
+
+	got[n > 0 ? n : 0] = '\0';
+	assert_string_equal(got, lines);
+}
+
+int trace_begin(int fds[2])
+{
+	char number[16];
+
+	assert_int_equal(pipe2(fds, O_NONBLOCK), 0);
+	snprintf(number, sizeof(number), "%d", fds[1]);
+	return setenv("NEXUS_TEST_TRACE", number, 1);
+}
+
+void trace_end(int fds[2])
+{
+	unsetenv("NEXUS_TEST_TRACE");
+	close(fds[0]);
+	close(fds[1]);
+}
+
 void world_main(int argc, char **argv)
 {
 	if (argc == 3 && !strcmp(argv[1], TRY_WORD))

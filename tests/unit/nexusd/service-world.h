@@ -43,6 +43,12 @@ int say(struct nexus_ref *ref, const char *text, char *answer, uint32_t timeout_
 /* The same with a reference of its own. */
 int ask(const char *protocol, const char *text, char *answer);
 
+/* A pipe for what services write of their lives (services/trace.h). */
+int trace_begin(int fds[2]);
+/* Lines they have written since the last look. */
+void assert_traced(int fd, const char *lines);
+void trace_end(int fds[2]);
+
 /* For main(): does not return when this is a trial. */
 void world_main(int argc, char **argv);
 

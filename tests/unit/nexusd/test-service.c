@@ -283,32 +283,6 @@ static void test_calls(void **state)
 
 /* ---- who needs whom ------------------------------------------------------------------- */
 
-/* Lines the services have written so far. */
-static void assert_traced(int fd, const char *lines)
-{
-	char got[1024];
-	ssize_t n = read(fd, got, sizeof(got) - 1);
-
-	got[n > 0 ? n : 0] = '\0';
-	assert_string_equal(got, lines);
-}
-
-static int trace_begin(int fds[2])
-{
-	char number[16];
-
-	assert_int_equal(pipe2(fds, O_NONBLOCK), 0);
-	snprintf(number, sizeof(number), "%d", fds[1]);
-	return setenv("NEXUS_TEST_TRACE", number, 1);
-}
-
-static void trace_end(int fds[2])
-{
-	unsetenv("NEXUS_TEST_TRACE");
-	close(fds[0]);
-	close(fds[1]);
-}
-
 static void test_needs(void **state)
 {
 	const char *names[] = { "user2", "user", "echo" };

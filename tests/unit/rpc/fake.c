@@ -430,7 +430,60 @@ static int status(void *ctx, struct control_status *out,
 	out->pid = getpid();
 	out->queues = 2;
 	out->started = 1700000000;
+	strcpy(out->profile, "lite");
+	strcpy(out->degraded, "eventlog: it was \"unloaded\"");
+	out->bricks_missing = 3;
 	return 0;
+}
+
+static int boot(void *ctx, struct control_boot *out, control_boot_step_fn fn, void *arg,
+		struct control_err *err)
+{
+	static const struct control_boot_step steps[] = {
+		{ .stage = 1, .outcome = 2, .name = "metastore mem", .reason = "built in" },
+		{ .stage = 2, .outcome = 5, .name = "recordstore none", .reason = "", .at_us = 7 },
+		{ .stage = 3, .tier = 2, .outcome = 3, .name = "eventlog",
+		  .reason = "größe \"x\"", .at_us = 10, .took_us = UINT64_MAX },
+		{ .stage = 4, .outcome = 4, .name = "llm", .reason = "none does it" },
+	};
+	size_t i;
+	int ret = 0;
+
+	(void)ctx;
+	(void)err;
+	strcpy(out->profile, "lite");
+	out->running = true;
+	out->took_us = 1234567;
+	for (i = 0; i < sizeof(steps) / sizeof(steps[0]) && !ret; i++)
+		ret = fn(arg, &steps[i]);
+	return ret;
+}
+
+static int profile(void *ctx, const char *name, char name_out[CONTROL_NAME_MAX],
+		   control_brick_fn fn, void *arg, struct control_err *err)
+{
+	static const struct control_brick all[] = {
+		{ .name = "storage", .what = "files", .on = true, .why = 1, .by = "",
+		  .services = "", .absent = "" },
+		{ .name = "eventlog", .what = "a log", .on = true, .why = 3, .by = "ipc",
+		  .services = "eventlog", .absent = "" },
+		{ .name = "ipc", .what = "messages", .on = true, .why = 2, .by = "/etc/x.yaml:3",
+		  .services = "event_bus", .absent = "rpc_grpc,more" },
+		{ .name = "llm", .what = "a model", .on = true, .why = 2, .by = "--set", .missing = true,
+		  .services = "", .absent = "" },
+		{ .name = "skills", .what = "skills", .why = 4, .by = "permissions",
+		  .services = "", .absent = "" },
+	};
+	size_t i;
+	int ret = 0;
+
+	(void)ctx;
+	if (name[0] && strcmp(name, "full"))
+		return control_err(err, -EINVAL, "there is no profile \"%s\"", name);
+	strcpy(name_out, name[0] ? name : "lite");
+	for (i = 0; i < sizeof(all) / sizeof(all[0]) && !ret; i++)
+		ret = fn(arg, &all[i]);
+	return ret;
 }
 
 static int version(void *ctx, struct control_version *out,
@@ -464,5 +517,7 @@ const struct control_ops fake_ops = {
 	.service_list = service_list,
 	.stats = stats,
 	.status = status,
+	.boot = boot,
+	.profile = profile,
 	.version = version,
 };

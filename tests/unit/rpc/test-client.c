@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include <nexus/nexus.h>
+#include <nexus/boot.h>
 
 #include "harness.h"
 
@@ -365,7 +365,56 @@ static int check_status(void *arg, const struct nexus_status *status)
 	assert_int_equal(status->link, NEXUS_LINK_LIVE);
 	assert_string_equal(status->session, "default");
 	assert_int_equal(status->pid, getpid());
+	assert_string_equal(status->profile, "lite");
+	assert_string_equal(status->degraded, "eventlog: it was \"unloaded\"");
+	assert_int_equal(status->bricks_missing, 3);
 	return 0;
+}
+
+static int check_boot(void *arg, const struct nexus_boot *boot)
+{
+	(void)arg;
+	assert_string_equal(boot->profile, "lite");
+	assert_true(boot->running);
+	assert_int_equal(boot->took_us, 1234567);
+	assert_int_equal(boot->n_steps, 4);
+	assert_int_equal(boot->steps[0].stage, NEXUS_BOOT_DRIVER);
+	assert_int_equal(boot->steps[0].tier, NEXUS_TIER_NONE);
+	assert_int_equal(boot->steps[1].outcome, NEXUS_BOOT_DEFERRED);
+	assert_int_equal(boot->steps[1].at_us, 7);
+	assert_int_equal(boot->steps[2].tier, NEXUS_TIER_DEGRADED);
+	assert_string_equal(boot->steps[2].reason, "größe \"x\"");
+	assert_true(boot->steps[2].took_us == UINT64_MAX);
+	assert_string_equal(boot->steps[3].name, "llm");
+	return -ENOTUNIQ;
+}
+
+static int check_profile(void *arg, const struct nexus_profile *profile)
+{
+	assert_string_equal(profile->name, arg);
+	assert_int_equal(profile->n_bricks, 5);
+	assert_string_equal(profile->bricks[1].name, "eventlog");
+	assert_int_equal(profile->bricks[1].why, NEXUS_BRICK_PULLED_IN);
+	assert_string_equal(profile->bricks[1].by, "ipc");
+	assert_string_equal(profile->bricks[2].services, "event_bus");
+	assert_string_equal(profile->bricks[2].absent, "rpc_grpc,more");
+	assert_true(profile->bricks[3].missing);
+	assert_false(profile->bricks[4].on);
+	assert_string_equal(profile->bricks[4].what, "skills");
+	return 0;
+}
+
+static void start_and_profile(void **state)
+{
+	struct both *b = *state;
+
+	/* What the visitor returns is what comes back. */
+	assert_int_equal(nexus_boot(b->client, check_boot, NULL), -ENOTUNIQ);
+	assert_int_equal(nexus_profile(b->client, NULL, check_profile, (void *)"lite"), 0);
+	assert_int_equal(nexus_profile(b->client, "full", check_profile, (void *)"full"), 0);
+	assert_int_equal(nexus_profile(b->client, "big", check_profile, NULL), -EINVAL);
+	assert_string_equal(nexus_error(b->client), "there is no profile \"big\"");
+	assert_int_equal(nexus_profile(b->client, "\xff", check_profile, NULL), -EILSEQ);
 }
 
 static int check_version(void *arg, const struct nexus_version *version)
@@ -524,6 +573,7 @@ int main(void)
 		TEST(services),
 		TEST(errors_keep_their_errno),
 		TEST(the_rest),
+		TEST(start_and_profile),
 		TEST(time_limit),
 		TEST(too_large),
 		TEST(server_stops),

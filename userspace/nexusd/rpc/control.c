@@ -270,6 +270,9 @@ static int session_status(struct control_call *call)
 		(Nexus__Control__V1__SessionStatusResponse__RecordStore)status->records;
 	msg.recordstore_error = status->records_error;
 	msg.recordstore_error_at = status->records_error_at;
+	msg.profile = status->profile;
+	msg.degraded = status->degraded;
+	msg.bricks_missing = status->bricks_missing;
 	ret = control_reply(call, &msg.base);
 	free(status);
 	return ret;
@@ -324,6 +327,9 @@ static const struct rpc_method stats_methods[] = {
 
 static const struct rpc_method session_methods[] = {
 	CONTROL_METHOD("Status", 0, NULL, status, session_status),
+	CONTROL_METHOD("Boot", 0, NULL, boot, session_boot),
+	CONTROL_METHOD("Profile", 0, &nexus__control__v1__session_profile_request__descriptor,
+		       profile, session_profile),
 	CONTROL_METHODS_END,
 };
 

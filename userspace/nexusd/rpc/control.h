@@ -288,6 +288,38 @@ struct control_status {
 	enum control_records records;
 	char records_error[CONTROL_REASON_MAX];	/* the last one, also when it is over; "" */
 	uint64_t records_error_at;		/* seconds since 1970 */
+	char profile[CONTROL_NAME_MAX];		/* "none" without one */
+	char degraded[CONTROL_ERR_MAX];		/* which services are not there, and why; "" */
+	uint32_t bricks_missing;		/* that are on and that nothing here does */
+};
+
+/** struct control_boot - the start of the helper */
+struct control_boot {
+	char profile[CONTROL_NAME_MAX];
+	bool running;				/* services are still being started */
+	uint64_t took_us;
+};
+
+/** struct control_boot_step - a step of it; enums have the values of the wire */
+struct control_boot_step {
+	uint32_t stage;				/* enum boot_stage */
+	uint32_t tier;				/* enum tier + 1; 0: of no service */
+	uint32_t outcome;			/* enum boot_outcome */
+	const char *name;
+	const char *reason;			/* or "" */
+	uint64_t at_us, took_us;		/* after the first began */
+};
+
+/** struct control_brick - a brick of a profile */
+struct control_brick {
+	const char *name;
+	const char *what;			/* one line for people */
+	bool on;
+	uint32_t why;				/* enum brick_why, as on the wire */
+	const char *by;				/* another brick, or a place, or "" */
+	bool missing;				/* nothing here does it */
+	const char *services;			/* those that are there, with commas */
+	const char *absent;			/* and those that are not */
 };
 
 /** struct control_version - what was built */
@@ -304,6 +336,8 @@ typedef int (*control_stat_fn)(void *arg, const struct control_stat *stat);
 typedef int (*control_pack_fn)(void *arg, const struct control_pack *pack);
 typedef int (*control_service_fn)(void *arg, const struct control_service *service);
 typedef int (*control_quota_fn)(void *arg, const struct control_quota *quota);
+typedef int (*control_boot_step_fn)(void *arg, const struct control_boot_step *step);
+typedef int (*control_brick_fn)(void *arg, const struct control_brick *brick);
 typedef int (*control_problem_fn)(void *arg,
 				  const struct control_pack_problem *problem);
 
@@ -336,6 +370,9 @@ typedef int (*control_problem_fn)(void *arg,
  *	what has that name, NULL for all. @fn must not call back.
  * @stats: call @fn for every counter of helper and module, as zone_list does.
  * @status: the helper and its session; the caller has zeroed @status.
+ * @boot: fill @boot, and call @fn for every step, as zone_list does; @fn must not call back.
+ * @profile: call @fn for every brick of the profile of this name, or the helper's for "",
+ *	with its settings; @name_out: which that is.
  * @version: versions; the caller has zeroed @version.
  */
 struct control_ops {
@@ -389,6 +426,10 @@ struct control_ops {
 		     struct control_err *err);
 	int (*status)(void *ctx, struct control_status *status,
 		      struct control_err *err);
+	int (*boot)(void *ctx, struct control_boot *boot, control_boot_step_fn fn,
+		    void *arg, struct control_err *err);
+	int (*profile)(void *ctx, const char *name, char name_out[CONTROL_NAME_MAX],
+		       control_brick_fn fn, void *arg, struct control_err *err);
 	int (*version)(void *ctx, struct control_version *version,
 		       struct control_err *err);
 };

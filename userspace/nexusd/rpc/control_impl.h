@@ -60,4 +60,8 @@ extern const struct rpc_method control_scrub_methods[];
 extern const struct rpc_method control_quota_methods[];
 extern const struct rpc_method control_service_methods[];
 
+/* Of control_boot.c, in the table of Session. */
+int session_boot(struct control_call *call);
+int session_profile(struct control_call *call);
+
 #endif /* NEXUSD_RPC_CONTROL_IMPL_H */

@@ -560,6 +560,9 @@ struct nexus_status {
 	enum nexus_records_state records;
 	const char *records_error;	/* the last one, also when it is over; "" */
 	uint64_t records_error_at;	/* seconds since 1970 */
+	const char *profile;		/* "none" without one; "" from an older helper */
+	const char *degraded;		/* which services are not there, and why; "" */
+	uint32_t bricks_missing;	/* that are on and that nothing here does */
 };
 
 /** typedef nexus_status_fn - is given the status; as nexus_zone_fn */
