@@ -78,7 +78,8 @@ struct brick_desc {
  * struct brick_service - a service that does a brick's work
  * @name: of its object in services_dir, which need not be there
  * @brick: whose work
- * @tier: what comes of its not starting
+ * @tier: what comes of its not starting; of no lower tier than those that need it, which
+ *	fail with it
  * @records: it keeps tables in the record store
  */
 struct brick_service {

@@ -146,19 +146,6 @@ int profile_resolve(enum profile profile, const struct brick_wishes *w, struct b
 
 /* ---- what to start ----------------------------------------------------------------- */
 
-/* Of a service of this brick: those who need it fail with it. */
-static enum tier effective_tier(const struct brick_set *set, const struct brick_service *s)
-{
-	enum tier tier = s->tier;
-	size_t i;
-
-	for (i = 0; i < brick_services_count; i++)
-		if (set->of[brick_services[i].brick].on && brick_services[i].tier < tier &&
-		    (all_needs(brick_services[i].brick) & BRICK_BIT(s->brick)))
-			tier = brick_services[i].tier;
-	return tier;
-}
-
 size_t profile_starts(const struct brick_set *set, struct brick_start starts[BRICK_SERVICES_MAX])
 {
 	unsigned int tier, brick;
@@ -169,12 +156,10 @@ size_t profile_starts(const struct brick_set *set, struct brick_start starts[BRI
 			for (i = 0; i < brick_services_count; i++) {
 				const struct brick_service *s = &brick_services[i];
 
-				if (s->brick != brick || !set->of[brick].on ||
-				    effective_tier(set, s) != tier)
-					continue;
-				starts[n++] = (struct brick_start){
-					s->name, s->brick, (enum tier)tier, s->records,
-				};
+				if (s->brick == brick && set->of[brick].on && s->tier == tier)
+					starts[n++] = (struct brick_start){
+						s->name, s->brick, s->tier, s->records,
+					};
 			}
 	return n;
 }

@@ -59,7 +59,7 @@ struct brick_set {
 int profile_resolve(enum profile profile, const struct brick_wishes *w, struct brick_set *set,
 		    struct errline *err);
 
-/** struct brick_start - a service to start, with the tier that counts for it here */
+/** struct brick_start - a service to start */
 struct brick_start {
 	const char *name;
 	enum brick brick;
@@ -69,8 +69,7 @@ struct brick_start {
 
 /*
  * The services of all bricks that are on, in the order of their start: by tier, and
- * those behind that need others.  A service counts for the highest tier of
- * those who need it.
+ * those behind that need others.
  */
 size_t profile_starts(const struct brick_set *set, struct brick_start starts[BRICK_SERVICES_MAX]);
 

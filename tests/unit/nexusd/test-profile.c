@@ -91,6 +91,25 @@ static void test_needs(void **state)
 		}
 }
 
+/* The same of services: nothing fatal needs what may be missing without a word. */
+static void test_tiers(void **state)
+{
+	const struct brick_service *s, *t;
+	size_t i, k;
+
+	(void)state;
+	for (i = 0; i < brick_services_count; i++) {
+		s = &brick_services[i];
+		assert_true(brick_has_service(s->brick));
+		for (k = 0; k < brick_services_count; k++) {
+			t = &brick_services[k];
+			if (bricks[s->brick].needs & BRICK_BIT(t->brick))
+				assert_true(t->tier <= s->tier);
+			assert_true(i == k || strcmp(s->name, t->name));
+		}
+	}
+}
+
 struct row {
 	const char *profile, *wishes;
 	const char *on;		/* beside the profile's, or NULL: refused */
@@ -275,7 +294,6 @@ static void test_starts(void **state)
 	assert_string_equal(text, "permissions:fatal eventlog:degraded namespace:degraded agent_registry:degraded cache:silent event_bus:silent rpc_grpc:silent scheduler:silent");
 	list_starts("lite", "permissions=no", text, sizeof(text));
 	assert_string_equal(text, "eventlog:degraded agent_registry:degraded cache:silent event_bus:silent rpc_grpc:silent scheduler:silent");
-	/* Those who need it fail with it: so much does it count. */
 	list_starts("none", "namespace=yes", text, sizeof(text));
 	assert_string_equal(text, "permissions:fatal namespace:degraded");
 	list_starts("none", "ipc=yes,eventlog=yes", text, sizeof(text));
@@ -455,6 +473,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_sets),
 		cmocka_unit_test(test_needs),
+		cmocka_unit_test(test_tiers),
 		cmocka_unit_test(test_wishes),
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_rules),
