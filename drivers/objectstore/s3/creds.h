@@ -95,7 +95,11 @@ void s3_creds_global_exit(void);
 int s3_creds_open(const struct s3_creds_settings *settings,
 		  struct s3_provider **provider, struct s3_fault *fault);
 
-/** s3_creds_close() - ends a fetch under way; snapshots live on; NULL is allowed */
+/**
+ * s3_creds_close() - ends a fetch under way; NULL is allowed
+ *
+ * No get and no refused of another thread may be under way.  Snapshots live on.
+ */
 void s3_creds_close(struct s3_provider *provider);
 
 enum s3_creds_wait {
