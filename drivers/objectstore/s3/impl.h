@@ -250,6 +250,8 @@ int s3_key_check(const struct s3 *s3, const char *key);
 /** s3_put_headers() - of what makes an object; s3_sse_c_headers() - those its reads have, too */
 void s3_put_headers(struct s3_request *req, const struct s3_put *put);
 void s3_sse_c_headers(struct s3_request *req);
+/** s3_put_conditions() - of a write: @absent, @if_match */
+void s3_put_conditions(struct s3_request *req, const struct s3_put *put);
 struct s3_request *s3_put_request(struct s3 *s3, const struct s3_put *put);
 struct s3_request *s3_get_request(struct s3 *s3, const struct s3_get *get);
 /** s3_start() - submit with the caller's function */

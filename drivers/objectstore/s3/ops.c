@@ -51,7 +51,24 @@ void s3_put_headers(struct s3_request *req, const struct s3_put *put)
 	s3_sse_c_headers(req);
 }
 
-static void s3_end_done(struct s3_request *req, void *ctx, const struct s3_result *result)
+void s3_put_conditions(struct s3_request *req, const struct s3_put *put)
+{
+	const char *etag = put->if_match;
+	size_t len;
+
+	if (put->absent)
+		s3_header_add(req, "if-none-match", "*");
+	if (!etag)
+		return;
+	/* Without quotes, which Amazon takes both ways; radosgw compares those of a write literally. */
+	len = strlen(etag);
+	if (len >= 2 && etag[0] == '"' && etag[len - 1] == '"')
+		s3_header_add(req, "if-match", "%.*s", (int)len - 2, etag + 1);
+	else
+		s3_header_add(req, "if-match", "%s", etag);
+}
+
+static void end_done(struct s3_request *req, void *ctx, const struct s3_result *result)
 {
 	(void)ctx;
 	if (req->done)
@@ -63,7 +80,7 @@ int s3_start(struct s3_request *req, s3_done_fn done, void *ctx)
 	if (!req)
 		return -ENOMEM;
 	if (!req->end)
-		req->end = s3_end_done;
+		req->end = end_done;
 	req->done = done;
 	req->done_ctx = ctx;
 	return s3_submit(req);
@@ -92,10 +109,7 @@ struct s3_request *s3_put_request(struct s3 *s3, const struct s3_put *put)
 		req->hashed = true;
 	}
 	s3_put_headers(req, put);
-	if (put->absent)
-		s3_header_add(req, "if-none-match", "*");
-	if (put->if_match)
-		s3_header_add(req, "if-match", "%s", put->if_match);
+	s3_put_conditions(req, put);
 	if (put->absent || put->if_match) {
 		req->idempotent_id = true;
 		if (s3_random_id(req->write))

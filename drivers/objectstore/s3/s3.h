@@ -132,7 +132,8 @@ void s3_wake(struct s3 *s3);
  * @len: bytes put into the buffer of a get
  * @verified: a get's bytes were compared with a checksum of the object
  * @mtime: seconds since 1970, 0: unknown
- * @etag: with its quotes, of what was written or found
+ * @etag: with its quotes, of what was written or found; "": the server did not say,
+ *	as some do not after an upload
  */
 struct s3_result {
 	int error;

@@ -109,10 +109,7 @@ static void complete(struct upload *up)
 		goto failed;
 	s3_query_add(req, "uploadId", up->id);
 	s3_header_add(req, "content-type", "application/xml");
-	if (up->put.absent)
-		s3_header_add(req, "if-none-match", "*");
-	if (up->put.if_match)
-		s3_header_add(req, "if-match", "%s", up->put.if_match);
+	s3_put_conditions(req, &up->put);
 	s3_sse_c_headers(req);
 	req->idempotent_id = true;
 	memcpy(req->write, up->write, sizeof(req->write));
