@@ -234,6 +234,9 @@ static int check_good(struct s3_request *req, int status)
 	struct s3_answer *answer = &req->answer;
 	uint64_t wanted;
 
+	/* Every object has an ETag; a page of some proxy has none. */
+	if ((req->op == S3_OP_GET || req->op == S3_OP_HEAD) && !answer->etag[0])
+		return refuse(answer, "the answer is not of an object");
 	if (req->op == S3_OP_GET && !req->probing) {
 		wanted = status == 206 ? answer->last - answer->first + 1 : (uint64_t)answer->length;
 		if (!answer->began && begin_sink(req, status))
@@ -330,13 +333,15 @@ static enum s3_next failed(struct s3_request *req, const struct s3_meaning *mean
 		return S3_N_NOW;
 	if (class == S3_CREDS && ask_creds(req))
 		return S3_N_NOW;
-	if (class == S3_AGAIN || class == S3_LESS) {
-		req->maybe_done = true;
+	if (class == S3_AGAIN || class == S3_LESS)
 		return S3_N_RETRY;
-	}
 	if (req->probing)
 		return probed(req, status);
-	if (req->idempotent_id && req->maybe_done && (meaning->error == -EEXIST || meaning->error == -ENOENT)) {
+	/*
+	 * It may have been done by an earlier attempt, also by one of libcurl's own: it sends
+	 * once more, without a word, when a connection that was in use before turns out dead.
+	 */
+	if (req->idempotent_id && (meaning->error == -EEXIST || meaning->error == -ENOENT)) {
 		req->probing = true;
 		return S3_N_NOW;
 	}

@@ -113,7 +113,8 @@ static const struct row {
 	{ LIBCURL, NULL, CURLE_HTTP2, -ECONNRESET, S3_AGAIN, NULL },
 	{ LIBCURL, NULL, CURLE_HTTP2_STREAM, -ECONNRESET, S3_AGAIN, NULL },
 	{ LIBCURL, NULL, CURLE_WEIRD_SERVER_REPLY, -EPROTO, S3_AGAIN, NULL },
-	{ LIBCURL, NULL, CURLE_UNSUPPORTED_PROTOCOL, -EPROTO, S3_DONE, NULL },
+	/* An answer that is no HTTP; addresses were checked at the opening. */
+	{ LIBCURL, NULL, CURLE_UNSUPPORTED_PROTOCOL, -EPROTO, S3_AGAIN, NULL },
 };
 
 static bool fits(const struct row *row, int curl, int status, const char *code)

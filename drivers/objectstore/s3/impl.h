@@ -109,7 +109,6 @@ struct s3_request {
 	int64_t retry_at;
 	unsigned int attempts;
 	bool verify_only;	/* see s3_verify() */
-	bool maybe_done;	/* an attempt failed after it was sent */
 	bool probing;		/* asks for S3_META_WRITE */
 	bool clock_set, creds_asked;
 
