@@ -21,8 +21,8 @@ packages=(
 	qemu-system-x86 busybox-static e2fsprogs python3 util-linux dmsetup
 	# The helper, the tools and the library.
 	meson ninja-build pkgconf liburing-dev liblmdb-dev libnl-3-dev libnl-genl-3-dev
+	libcurl4-openssl-dev libjansson-dev libexpat1-dev
 	libyaml-dev libsqlite3-dev libpq-dev libprotobuf-c-dev protobuf-c-compiler protobuf-compiler libsystemd-dev
-	libcurl4-openssl-dev libexpat1-dev
 	# Their tests.
 	libcmocka-dev lmdb-utils golang-go golang-github-containerd-ttrpc-dev python3-yaml
 	python3-jsonschema postgresql

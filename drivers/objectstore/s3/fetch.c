@@ -314,5 +314,7 @@ int creds_fetch(const struct creds_source *source, struct creds_http *http, int6
 		break;
 	}
 	creds_arena_close(arena);
+	/* The JSON library reads by way of it. */
+	secret_wipe_stack();
 	return ret;
 }

@@ -15,5 +15,10 @@
 void *secret_alloc(size_t size);
 /** secret_free() - wipe and free; NULL is allowed */
 void secret_free(void *p);
+/**
+ * secret_wipe_stack() - wipe what functions that were called, and have returned, left
+ *	on the stack: 64 KiB below the caller's frame
+ */
+void secret_wipe_stack(void);
 
 #endif /* NEXUS_S3_SECRET_H */

@@ -50,7 +50,9 @@ struct sigv4_request {
 /**
  * struct sigv4_signed - what is sent; sigv4_signed_free() wipes and frees it
  *
- * @target: path and query as they go into the request line: "/a%20b?list-type=2"
+ * @target: path and query as they go into the request line: "/a%20b?list-type=2".
+ *	To be sent as it is: a client that removes "/../" (libcurl does, without
+ *	CURLOPT_PATH_AS_IS) sends what was not signed
  * @path_len: of the path in @target
  * @lines: headers to be sent besides Host and the request's own, each "name: value"
  * @n_lines: of them
