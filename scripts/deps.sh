@@ -26,6 +26,8 @@ packages=(
 	# Their tests.
 	libcmocka-dev lmdb-utils golang-go golang-github-containerd-ttrpc-dev python3-yaml
 	python3-jsonschema postgresql
+	# A real S3 server for them, and a client that others wrote.
+	ceph-mon ceph-osd ceph-common radosgw s3cmd
 	# What is run on the mounted filesystem, or to look into it.
 	sqlite3 fio strace attr acl psmisc procps iproute2 fuse3 libfuse3-dev gnuplot-nox
 	secilc policycoreutils
@@ -74,6 +76,12 @@ if [ "$(id -u)" != 0 ]; then
 fi
 echo "Installing ${#wanted[@]} packages: ${wanted[*]}"
 export DEBIAN_FRONTEND=noninteractive
+# What comes with a service must not start it: tests start their own.
+if [ ! -e /usr/sbin/policy-rc.d ]; then
+	printf '#!/bin/sh\nexit 101\n' > /usr/sbin/policy-rc.d
+	chmod 755 /usr/sbin/policy-rc.d
+	trap 'rm -f /usr/sbin/policy-rc.d' EXIT
+fi
 # The lists may be older than the archive, and another apt may be at work.
 apt-get -q -o DPkg::Lock::Timeout=300 update
 apt-get -q -o DPkg::Lock::Timeout=300 install --no-install-recommends -y "${wanted[@]}"
