@@ -14,19 +14,19 @@
 #define TICK_MS		5000u
 #define SWEEP_MS	60000u
 
-#define OP(name, of, type) \
-	static int name(void *self, void *args) \
+#define OP(name, type) \
+	static int op_##name(void *self, void *args) \
 	{ \
-		return agents_##of(&((struct agent_registry *)self)->agents, (struct type *)args); \
+		return agents_##name(&((struct agent_registry *)self)->agents, (struct type *)args); \
 	}
 
-OP(add, register, nexus_agent_add_args)
-OP(get, get, nexus_agent_get_args)
-OP(transition, transition, nexus_agent_transition_args)
-OP(heartbeat, heartbeat, nexus_agent_heartbeat_args)
-OP(list, list, nexus_agent_list_args)
-OP(remove_op, unregister, nexus_agent_remove_args)
-OP(state, state, nexus_agent_registry_state)
+OP(add, nexus_agent_add_args)
+OP(get, nexus_agent_get_args)
+OP(transition, nexus_agent_transition_args)
+OP(heartbeat, nexus_agent_heartbeat_args)
+OP(list, nexus_agent_list_args)
+OP(remove, nexus_agent_remove_args)
+OP(state, nexus_agent_registry_state)
 
 static int64_t clock_ms(clockid_t clock)
 {
