@@ -22,7 +22,7 @@ _nexusctl() {
 			socket=(--socket "${COMP_WORDS[i + 1]}")
 			i=$((i + 1))
 			;;
-		--capacity | --mode | --max-bytes | --max-age | --from | --filter | --count | --data | --store | --option | -o | --endpoint | --region | --profile | --data-dir | --config | --wait | --timeout | --name | --ttl | --holders | --id | --limit | --fact | --condition | --at-least | --after)
+		--capacity | --mode | --max-bytes | --max-age | --from | --filter | --count | --data | --store | --option | -o | --endpoint | --region | --profile | --data-dir | --config | --wait | --timeout | --name | --ttl | --holders | --id | --limit | --fact | --condition | --at-least | --after | --owner | --state | --generation)
 			i=$((i + 1))
 			;;
 		-*) ;;
@@ -39,18 +39,22 @@ _nexusctl() {
 		mapfile -t COMPREPLY < <(compgen -d -- "$cur")
 		return
 		;;
+	--state)
+		mapfile -t COMPREPLY < <(compgen -W 'unknown connected idle suspended' -- "$cur")
+		return
+		;;
 	--store)
 		mapfile -t COMPREPLY < <(compgen -W 'localdisk' -- "$cur")
 		return
 		;;
-	--capacity | --mode | --filter | --count | --data | --option | -o | --endpoint | --region | --profile | --wait | --timeout | --fact | --condition | --at-least | --after)
+	--capacity | --mode | --filter | --count | --data | --option | -o | --endpoint | --region | --profile | --wait | --timeout | --fact | --condition | --at-least | --after | --owner | --generation)
 		return
 		;;
 	esac
 
 	local choices
 	case "${words[*]}" in
-	'') choices='status zone pack scrub service events rebac quota pipe stream lock lease dump load stats version help --socket --json --help --version' ;;
+	'') choices='status zone pack scrub service events rebac agent quota pipe stream lock lease dump load stats version help --socket --json --help --version' ;;
 	zone) choices='create list info upgrade' ;;
 	'zone create') choices='--store --option --endpoint --region --profile --socket --json' ;;
 	'zone create '*) choices='--store --option --endpoint --region --profile --socket --json' ;;
@@ -72,6 +76,11 @@ _nexusctl() {
 	'rebac check'* | 'rebac explain'*) choices='--fact --at-least --socket --json' ;;
 	'rebac expand'*) choices='--limit --fact --at-least --socket --json' ;;
 	'rebac list'*) choices='--limit --after --fact --at-least --socket --json' ;;
+	agent) choices='add get set beat list remove state' ;;
+	'agent add'*) choices='--owner --name --data --socket --json' ;;
+	'agent set '*) choices='connected idle suspended --generation --socket --json' ;;
+	'agent list'*) choices='--owner --state --limit --after --socket --json' ;;
+	'agent remove'*) choices='--generation --socket --json' ;;
 	'service unload'* | 'service swap' | 'service info') choices="$(_nexusctl_services) --socket --json" ;;
 	events) choices='publish tail replay state truncate' ;;
 	'events publish '*) choices='write delete rename metadata dir_create dir_delete conflict copy mount unmount --data --durable --socket --json' ;;

@@ -118,6 +118,17 @@ static const struct command commands[] = {
 	{ "rebac", "list", "TYPE RELATION SUBJECT | OBJECT RELATION TYPE ...",
 	  "objects it has, or subjects", 3, 3, TAKES_FACTS | TAKES_LIMIT | TAKES_AFTER,
 	  cmd_rebac_list },
+	{ "agent", "add", "ID [ZONE] [--owner SUBJECT] [--name NAME] ...", "register an agent", 1, 2,
+	  TAKES_SUBJECT | TAKES_NAME | TAKES_TEXT, cmd_agent_add },
+	{ "agent", "get", "ID", "one agent", 1, 1, 0, cmd_agent_get },
+	{ "agent", "set", "ID STATE [--generation N]", "connected, idle or suspended", 2, 2,
+	  TAKES_GENERATION, cmd_agent_set },
+	{ "agent", "beat", "ID GENERATION", "it lives", 2, 2, 0, cmd_agent_beat },
+	{ "agent", "list", "[ZONE] [--owner SUBJECT] [--state STATE] ...", "the agents", 0, 1,
+	  TAKES_SUBJECT | TAKES_IN_STATE | TAKES_LIMIT | TAKES_AFTER, cmd_agent_list },
+	{ "agent", "remove", "ID [--generation N]", "it is no more", 1, 1, TAKES_GENERATION,
+	  cmd_agent_remove },
+	{ "agent", "state", "", "how many there are, and heartbeats", 0, 0, 0, cmd_agent_state },
 	{ NULL, "dump", "ZONE [FILE] [--data-dir DIR]",
 	  "the index of a zone at rest, as text", 1, 2, TAKES_DATA, cmd_dump },
 	{ NULL, "load", "ZONE [FILE] [--data-dir DIR]",
@@ -166,17 +177,20 @@ static void print_usage(FILE *out)
 	      "                    what others are kept from: to write, or anything\n"
 	      "  --timeout SECONDS how long to wait for a lock or lease, 0 not at all; default\n"
 	      "                    forever\n"
-	      "  --name NAME       of the holder of a lease, for others to see\n"
+	      "  --name NAME       of the holder of a lease, or of an agent, for others to see\n"
 	      "  --ttl SECONDS     how long a lease is held, 1 to 86400, default 30; or how long\n"
 	      "                    a relation lasts, default for ever\n"
 	      "  --holders N       how many may hold it, up to 128; default 1\n"
 	      "  --id ID           who holds it, as lease acquire printed it\n"
-	      "  --limit N         of how many leases to tell at most, default all; of rebac\n"
-	      "                    at most and by default 1000\n"
+	      "  --limit N         of how many leases to tell at most, default all; of rebac and\n"
+	      "                    agents at most and by default 1000\n"
 	      "  --fact NAME=VALUE for conditions: a number, true, false or a text\n"
 	      "  --condition TEXT  the tuple holds only where this does\n"
 	      "  --at-least TOKEN  of a state that has at least what this one has\n"
 	      "  --after ID        go on behind this one\n"
+	      "  --owner SUBJECT   whose agent, TYPE:ID; default user:UID\n"
+	      "  --state STATE     only agents in it: unknown, connected, idle, suspended\n"
+	      "  --generation N    only if the agent has it\n"
 	      "  --capacity BYTES  how much a ring holds: 4096, 64K, 1M; default 64K\n"
 	      "  --mode OCTAL      permissions of a ring or stream; default 666 less the umask\n"
 	      "  -r, --recursive   rings in directories below, too\n"
@@ -190,7 +204,8 @@ static void print_usage(FILE *out)
 	      "                    it has * ? [ or \\ in it; any of several\n"
 	      "  --count N         of how many events to tell; default all\n"
 	      "  --raw             records of the event log, whatever they are\n"
-	      "  --data TEXT       what an event carries; \"-\": standard input\n"
+	      "  --data TEXT       what an event carries, \"-\": standard input; or what is to be\n"
+	      "                    known of an agent\n"
 	      "  --durable         wait until the event is on disk\n"
 	      "\nexit status: 0 done, 1 failed, 2 wrong usage, 3 pack verify or a scrub\n"
 	      "found something wrong, or rebac check says no; see nexusctl(1)\n",

@@ -56,6 +56,9 @@ struct ctl {
 	const char *condition;		/* rebac, as given, or NULL */
 	const char *at_least;
 	const char *after;
+	const char *owner;		/* of agents and tasks, as given, or NULL */
+	const char *in_state;		/* of those in a list */
+	const char *generation;
 	struct nexus_option facts[OPTIONS_MAX];
 	size_t n_facts;
 	struct nexus_option options[OPTIONS_MAX];
@@ -151,6 +154,13 @@ void module_read(struct module_info *info);
 int cmd_status(struct ctl *ctl);
 int cmd_version(struct ctl *ctl);
 int cmd_stats(struct ctl *ctl);
+int cmd_agent_add(struct ctl *ctl);
+int cmd_agent_beat(struct ctl *ctl);
+int cmd_agent_get(struct ctl *ctl);
+int cmd_agent_list(struct ctl *ctl);
+int cmd_agent_remove(struct ctl *ctl);
+int cmd_agent_set(struct ctl *ctl);
+int cmd_agent_state(struct ctl *ctl);
 int cmd_dump(struct ctl *ctl);
 int cmd_load(struct ctl *ctl);
 int cmd_events_publish(struct ctl *ctl);

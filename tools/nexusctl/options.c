@@ -59,7 +59,8 @@ enum { OPT_SOCKET = 256, OPT_JSON, OPT_PROMETHEUS, OPT_STORE, OPT_ENDPOINT,
        OPT_NAME, OPT_ID, OPT_TTL, OPT_HOLDERS, OPT_LIMIT,
        OPT_PERSIST, OPT_MAX_BYTES, OPT_MAX_AGE, OPT_FROM,
        OPT_FILTER, OPT_COUNT, OPT_DATA, OPT_DURABLE, OPT_RAW,
-       OPT_FACT, OPT_CONDITION, OPT_AT_LEAST, OPT_AFTER };
+       OPT_FACT, OPT_CONDITION, OPT_AT_LEAST, OPT_AFTER,
+       OPT_OWNER, OPT_STATE, OPT_GENERATION };
 
 static const struct option long_options[] = {
 	{ "socket", required_argument, NULL, OPT_SOCKET },
@@ -106,6 +107,9 @@ static const struct option long_options[] = {
 	{ "condition", required_argument, NULL, OPT_CONDITION },
 	{ "at-least", required_argument, NULL, OPT_AT_LEAST },
 	{ "after", required_argument, NULL, OPT_AFTER },
+	{ "owner", required_argument, NULL, OPT_OWNER },
+	{ "state", required_argument, NULL, OPT_STATE },
+	{ "generation", required_argument, NULL, OPT_GENERATION },
 	{ "help", no_argument, NULL, 'h' },
 	{ "version", no_argument, NULL, 'V' },
 	{ NULL, 0, NULL, 0 },
@@ -256,6 +260,15 @@ int options_parse(struct ctl *ctl, int argc, char **argv, const char **word)
 		case OPT_AFTER:
 			ctl->after = optarg;
 			break;
+		case OPT_OWNER:
+			ctl->owner = optarg;
+			break;
+		case OPT_STATE:
+			ctl->in_state = optarg;
+			break;
+		case OPT_GENERATION:
+			ctl->generation = optarg;
+			break;
 		case 'f':
 			ctl->follow = true;
 			break;
@@ -316,21 +329,22 @@ int options_check(const struct ctl *ctl, const struct command *c)
 	if (ctl->timeout && !(c->takes & TAKES_TIMEOUT))
 		return usage_error("--timeout is only for lock, lease acquire and lease run, not for",
 				   c->name);
-	if ((ctl->lease_name || ctl->lease_holders) && !(c->takes & TAKES_LEASE_NAME))
-		return usage_error("--name and --holders are only for lease acquire and lease run, not for",
+	if ((ctl->lease_name && !(c->takes & (TAKES_LEASE_NAME | TAKES_NAME))) ||
+	    (ctl->lease_holders && !(c->takes & TAKES_LEASE_NAME)))
+		return usage_error("--name and --holders are only for lease acquire and lease run (and --name for agent add), not for",
 				   c->name);
 	if ((ctl->lease_id && !(c->takes & TAKES_LEASE_ID)) ||
 	    (ctl->lease_ttl && !(c->takes & TAKES_LEASE_TTL)))
 		return usage_error("--id and --ttl are only for leases (and --ttl for rebac write), not for", c->name);
 	if (ctl->lease_limit && !(c->takes & TAKES_LIMIT))
-		return usage_error("--limit is only for lease list, rebac list and rebac expand, not for", c->name);
+		return usage_error("--limit is only for lists and rebac expand, not for", c->name);
 	if ((ctl->n_facts || ctl->at_least) && !(c->takes & TAKES_FACTS))
 		return usage_error("--fact and --at-least are only for questions of rebac, not for",
 				   c->name);
 	if (ctl->condition && !(c->takes & TAKES_CONDITION))
 		return usage_error("--condition is only for rebac write, not for", c->name);
 	if (ctl->after && !(c->takes & TAKES_AFTER))
-		return usage_error("--after is only for rebac list, not for", c->name);
+		return usage_error("--after is only for rebac list and agent list, not for", c->name);
 	if ((ctl->persist || ctl->max_bytes || ctl->max_age) && !(c->takes & TAKES_STREAM))
 		return usage_error("--persist, --max-bytes and --max-age are only for stream create, not for",
 				   c->name);
@@ -342,8 +356,14 @@ int options_check(const struct ctl *ctl, const struct command *c)
 	if ((ctl->n_filters || ctl->count) && !(c->takes & TAKES_FILTER))
 		return usage_error("--filter and --count are only for events tail and events replay, not for",
 				   c->name);
-	if ((ctl->data || ctl->durable) && !(c->takes & TAKES_EVENT))
-		return usage_error("--data and --durable are only for events publish, not for", c->name);
+	if ((ctl->data && !(c->takes & (TAKES_EVENT | TAKES_TEXT))) ||
+	    (ctl->durable && !(c->takes & TAKES_EVENT)))
+		return usage_error("--data and --durable are only for events publish (and --data for agent add), not for",
+				   c->name);
+	if ((ctl->owner && !(c->takes & TAKES_SUBJECT)) ||
+	    (ctl->in_state && !(c->takes & TAKES_IN_STATE)) ||
+	    (ctl->generation && !(c->takes & TAKES_GENERATION)))
+		return usage_error("--owner, --state and --generation are only for agents, not for", c->name);
 	if (ctl->raw && !(c->takes & TAKES_RAW))
 		return usage_error("--raw is only for events replay, not for", c->name);
 	if (ctl->capacity && !(c->takes & TAKES_CAPACITY))
