@@ -59,6 +59,11 @@ struct ctl {
 	const char *owner;		/* of agents and tasks, as given, or NULL */
 	const char *in_state;		/* of those in a list */
 	const char *generation;
+	const char *priority;		/* of a task, as given, or NULL; and so the next four */
+	const char *executor;
+	const char *key;
+	const char *deadline;
+	const char *service;
 	struct nexus_option facts[OPTIONS_MAX];
 	size_t n_facts;
 	struct nexus_option options[OPTIONS_MAX];
@@ -202,6 +207,15 @@ int cmd_rebac_explain(struct ctl *ctl);
 int cmd_rebac_list(struct ctl *ctl);
 int cmd_rebac_policy(struct ctl *ctl);
 int cmd_rebac_write(struct ctl *ctl);
+int cmd_sched_cancel(struct ctl *ctl);
+int cmd_sched_claim(struct ctl *ctl);
+int cmd_sched_done(struct ctl *ctl);
+int cmd_sched_fail(struct ctl *ctl);
+int cmd_sched_get(struct ctl *ctl);
+int cmd_sched_list(struct ctl *ctl);
+int cmd_sched_renew(struct ctl *ctl);
+int cmd_sched_state(struct ctl *ctl);
+int cmd_sched_submit(struct ctl *ctl);
 int cmd_service_graph(struct ctl *ctl);
 int cmd_service_info(struct ctl *ctl);
 int cmd_service_list(struct ctl *ctl);

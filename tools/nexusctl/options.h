@@ -36,6 +36,8 @@ enum {
 	TAKES_GENERATION	= 1 << 26,
 	TAKES_TEXT		= 1 << 27,	/* what an agent or a task carries */
 	TAKES_NAME		= 1 << 28,	/* of an agent */
+	TAKES_TASK		= 1 << 29,	/* what one is submitted with */
+	TAKES_EXECUTOR		= 1 << 30,
 };
 
 /** struct command - a line of the command table */
