@@ -312,7 +312,7 @@ static void test_without_records(void **state)
 
 /* ---- who ------------------------------------------------------------------------------ */
 
-/* Tasks 1 and 3 are of uid 4711, task 2 of another; worker of 1 is uid 4711, of 2 another. */
+/* Uid 4711 is the worker of task 1; tasks 2 and 3 are no concern of its. */
 static void test_who(void **state)
 {
 	M(StateRequest) st = NEXUS__SCHEDULER__V1__STATE_REQUEST__INIT;
@@ -321,7 +321,8 @@ static void test_who(void **state)
 	Claim other = claim_of("user:1"), mine = claim_of("user:4711");
 	Get one = get_of(1), two = get_of(2);
 	Renew renew1 = renew_of(1, 1), renew2 = renew_of(2, 1);
-	Finish posing = finish_of(2, 1), finish2 = finish_of(2, 1);
+	Finish posing = finish_of(2, 1), finish3 = finish_of(3, 1);
+	Submit first = submit_of("user:5", ""), strange = submit_of("user:6", "");
 	List my = list_of("user:4711"), all = list_of(""), others = list_of("user:1");
 	Cancel none = cancel_of(0, "user:4711"), theirs = cancel_of(0, "user:1");
 	const struct who_may may[] = {
@@ -331,7 +332,7 @@ static void test_who(void **state)
 		{ TASKS, "Renew", "rgo", &renew1.base, false },
 		{ TASKS, "Renew", "rg-", &renew2.base, false },
 		{ TASKS, "Finish", "---", &posing.base, false },
-		{ TASKS, "Finish", "rg-", &finish2.base, false },
+		{ TASKS, "Finish", "rg-", &finish3.base, false },
 		{ TASKS, "List", "rgo", &my.base, false },
 		{ TASKS, "List", "rgo", &all.base, false },
 		{ TASKS, "List", "rg-", &others.base, false },
@@ -358,9 +359,12 @@ static void test_who(void **state)
 	who_begin(may, sizeof(may) / sizeof(may[0]));
 	records_begin(NAME, name);
 	assert_int_equal(chmod(h->path, 0666), 0);
-	assert_int_equal(submit(&own, false), 1);
+	first.executor = (char *)"user:4711";
+	assert_int_equal(submit(&first, false), 1);
 	release(task_of("Claim", &mine.base));
-	assert_int_equal(submit(&alien, false), 2);
+	assert_int_equal(submit(&strange, false), 2);
+	assert_int_equal(submit(&strange, false), 3);
+	release(task_of("Claim", &other.base));
 	release(task_of("Claim", &other.base));
 	assert_who();
 	records_end();
