@@ -129,7 +129,7 @@ struct nexus_agent_transition_args {
  * @generation: of its session; another, or no such agent: -EKEYEXPIRED
  * @state: what it is
  *
- * Kept in memory, and written NEXUS_AGENT_FLUSH_MS later at the latest.  -ENOTCONN: it is
+ * Kept in memory, and written NEXUS_AGENT_FLUSH_MS later at the latest.  -EBUSY: it is
  * UNKNOWN or SUSPENDED, and has to be CONNECTED first.
  */
 struct nexus_agent_heartbeat_args {

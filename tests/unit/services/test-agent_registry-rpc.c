@@ -170,7 +170,7 @@ static void test_life(void **state)
 	to = transition_of("worker-1", STATE(SUSPENDED), 1);
 	release(agent_of("Transition", &to.base));
 	beat.generation = 1;
-	fails("Heartbeat", &beat.base, ENOTCONN, "not connected");
+	fails("Heartbeat", &beat.base, EBUSY, "not connected");
 	agent = agent_of("Get", &ask.base);
 	assert_string_equal(agent->zone, "root");
 	assert_string_equal(agent->name, "first");

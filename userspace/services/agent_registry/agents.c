@@ -277,7 +277,7 @@ static int beat_now(struct agents *a, struct beat *beat, struct nexus_agent_hear
 	if (args->generation < beat->generation)
 		return -EKEYEXPIRED;
 	if (beat->state != NEXUS_AGENT_CONNECTED && beat->state != NEXUS_AGENT_IDLE)
-		return -ENOTCONN;
+		return -EBUSY;
 	beats_seen(&a->beats, beat, a->opts.now_ms());
 	a->heartbeats++;
 	args->state = beat->state;

@@ -18,17 +18,19 @@ struct method {
 	struct agent_registry *s;
 	struct nexus_rpc_call *call;
 	void *args;
+	const char *busy;	/* what EBUSY means */
 };
 
 static int begin(struct method *m, void *self, void *call, size_t size)
 {
 	m->s = self;
 	m->call = call;
+	m->busy = "there is no way from the agent's state to that one";
 	m->args = m->s->host->args_new(size);
 	return m->args ? 0 : -ENOMEM;
 }
 
-static const char *words(int ret)
+static const char *words(const struct method *m, int ret)
 {
 	switch (ret) {
 	case -EKEYEXPIRED:
@@ -36,13 +38,11 @@ static const char *words(int ret)
 	case -EACCES:
 		return "neither the agent nor its owner";
 	case -EBUSY:
-		return "there is no way from the agent's state to that one";
-	case -ENOTCONN:
-		return "the agent is not connected";
+		return m->busy;
 	case -EDQUOT:
 		return "the owner has as many agents as it may";
 	case -ENOSPC:
-		return "there are as many agents as there may be";
+		return "there is no room for more";
 	case -EEXIST:
 		return "there is an agent of this id";
 	case -ENOENT:
@@ -54,8 +54,8 @@ static const char *words(int ret)
 
 static int end(const struct method *m, int ret)
 {
-	if (words(ret))
-		snprintf(m->call->error, sizeof(m->call->error), "%s", words(ret));
+	if (words(m, ret))
+		snprintf(m->call->error, sizeof(m->call->error), "%s", words(m, ret));
 	m->s->host->args_free(m->args);
 	return ret;
 }
@@ -169,6 +169,7 @@ static int rpc_heartbeat(void *self, void *call)
 	a->as = acting(&m, req->as);
 	a->id = req->id;
 	a->generation = req->generation;
+	m.busy = "the agent is not connected";
 	ret = agents_heartbeat(&m.s->agents, a);
 	resp.state = (M(AgentState))a->state;
 	return end(&m, ret ? ret : nexus_rpc_answer(m.s->host, m.call, &resp.base));

@@ -43,7 +43,7 @@ static const char *words(const struct method *m, int ret)
 	case -EDQUOT:
 		return "the owner has as many tasks as it may";
 	case -ENOSPC:
-		return "there are as many tasks as there may be";
+		return "there is no room for more";
 	case -EBUSY:
 		return "the task has ended";
 	case -ENOENT:

@@ -16,12 +16,12 @@ void table_end(struct table *t)
 	pthread_mutex_destroy(&t->writing);
 }
 
-/* What did not come from the store has no words. */
+/* What did not come from the store has no words; those there are may be of a try before. */
 static int complain(const struct table *t, const struct nexus_record_fault *fault, int ret)
 {
 	char line[NEXUS_RECORD_FAULT_MAX + 40];
 
-	if (ret < 0 && ret != -EAGAIN && fault->text[0] && t->say) {
+	if (ret < 0 && ret != -EAGAIN && ret == fault->error && t->say) {
 		snprintf(line, sizeof(line), "record store: %s", fault->text);
 		t->say(t->arg, line);
 	}
