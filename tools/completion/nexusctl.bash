@@ -22,7 +22,7 @@ _nexusctl() {
 			socket=(--socket "${COMP_WORDS[i + 1]}")
 			i=$((i + 1))
 			;;
-		--capacity | --mode | --max-bytes | --max-age | --from | --filter | --count | --data | --store | --option | -o | --endpoint | --region | --profile | --data-dir | --config | --wait | --timeout | --name | --ttl | --holders | --id | --limit | --fact | --condition | --at-least | --after)
+		--capacity | --mode | --max-bytes | --max-age | --from | --filter | --count | --data | --store | --option | -o | --endpoint | --region | --profile | --data-dir | --config | --wait | --timeout | --name | --ttl | --holders | --id | --limit | --fact | --condition | --at-least | --after | --owner | --state | --generation | --priority | --executor | --key | --deadline | --service)
 			i=$((i + 1))
 			;;
 		-*) ;;
@@ -39,18 +39,26 @@ _nexusctl() {
 		mapfile -t COMPREPLY < <(compgen -d -- "$cur")
 		return
 		;;
+	--state)
+		mapfile -t COMPREPLY < <(compgen -W 'unknown connected idle suspended queued running completed failed cancelled' -- "$cur")
+		return
+		;;
+	--priority)
+		mapfile -t COMPREPLY < <(compgen -W 'critical high normal low best_effort' -- "$cur")
+		return
+		;;
 	--store)
 		mapfile -t COMPREPLY < <(compgen -W 'localdisk' -- "$cur")
 		return
 		;;
-	--capacity | --mode | --filter | --count | --data | --option | -o | --endpoint | --region | --profile | --wait | --timeout | --fact | --condition | --at-least | --after)
+	--capacity | --mode | --filter | --count | --data | --option | -o | --endpoint | --region | --profile | --wait | --timeout | --fact | --condition | --at-least | --after | --owner | --generation | --executor | --key | --deadline | --service)
 		return
 		;;
 	esac
 
 	local choices
 	case "${words[*]}" in
-	'') choices='status boot profile zone pack scrub service events rebac quota pipe stream lock lease dump load stats version help --socket --json --help --version' ;;
+	'') choices='status boot profile zone pack scrub service events rebac agent sched quota pipe stream lock lease dump load stats version help --socket --json --help --version' ;;
 	profile) choices='show' ;;
 	'profile show') choices='none embedded lite full cloud --socket --json' ;;
 	zone) choices='create list info upgrade' ;;
@@ -74,6 +82,18 @@ _nexusctl() {
 	'rebac check'* | 'rebac explain'*) choices='--fact --at-least --socket --json' ;;
 	'rebac expand'*) choices='--limit --fact --at-least --socket --json' ;;
 	'rebac list'*) choices='--limit --after --fact --at-least --socket --json' ;;
+	sched) choices='submit claim renew done fail cancel get list state' ;;
+	'sched submit'*) choices='--data --priority --owner --executor --key --deadline --service --socket --json' ;;
+	'sched claim'*) choices='--executor --ttl --raw --socket --json' ;;
+	'sched renew'*) choices='--ttl --socket --json' ;;
+	'sched cancel'*) choices='--owner --socket --json' ;;
+	'sched get'*) choices='--raw --socket --json' ;;
+	'sched list'*) choices='--owner --state --limit --after --socket --json' ;;
+	agent) choices='add get set beat list remove state' ;;
+	'agent add'*) choices='--owner --name --data --socket --json' ;;
+	'agent set '*) choices='connected idle suspended --generation --socket --json' ;;
+	'agent list'*) choices='--owner --state --limit --after --socket --json' ;;
+	'agent remove'*) choices='--generation --socket --json' ;;
 	'service unload'* | 'service swap' | 'service info') choices="$(_nexusctl_services) --socket --json" ;;
 	events) choices='publish tail replay state truncate' ;;
 	'events publish '*) choices='write delete rename metadata dir_create dir_delete conflict copy mount unmount --data --durable --socket --json' ;;

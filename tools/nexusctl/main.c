@@ -121,6 +121,31 @@ static const struct command commands[] = {
 	{ "rebac", "list", "TYPE RELATION SUBJECT | OBJECT RELATION TYPE ...",
 	  "objects it has, or subjects", 3, 3, TAKES_FACTS | TAKES_LIMIT | TAKES_AFTER,
 	  cmd_rebac_list },
+	{ "agent", "add", "ID [ZONE] [--owner SUBJECT] [--name NAME] ...", "register an agent", 1, 2,
+	  TAKES_SUBJECT | TAKES_NAME | TAKES_TEXT, cmd_agent_add },
+	{ "agent", "get", "ID", "one agent", 1, 1, 0, cmd_agent_get },
+	{ "agent", "set", "ID STATE [--generation N]", "connected, idle or suspended", 2, 2,
+	  TAKES_GENERATION, cmd_agent_set },
+	{ "agent", "beat", "ID GENERATION", "it lives", 2, 2, 0, cmd_agent_beat },
+	{ "agent", "list", "[ZONE] [--owner SUBJECT] [--state STATE] ...", "the agents", 0, 1,
+	  TAKES_SUBJECT | TAKES_IN_STATE | TAKES_LIMIT | TAKES_AFTER, cmd_agent_list },
+	{ "agent", "remove", "ID [--generation N]", "it is no more", 1, 1, TAKES_GENERATION,
+	  cmd_agent_remove },
+	{ "agent", "state", "", "how many there are, and heartbeats", 0, 0, 0, cmd_agent_state },
+	{ "sched", "submit", "TYPE [--data TEXT] [--priority PRIORITY] ...", "work for somebody", 1, 1,
+	  TAKES_SUBJECT | TAKES_TEXT | TAKES_TASK | TAKES_EXECUTOR, cmd_sched_submit },
+	{ "sched", "claim", "[TYPE] [--executor SUBJECT] [--ttl SECONDS]", "the next task, to do it",
+	  0, 1, TAKES_EXECUTOR | TAKES_LEASE_TTL | TAKES_RAW, cmd_sched_claim },
+	{ "sched", "renew", "ID CLAIM [--ttl SECONDS]", "it takes longer", 2, 2, TAKES_LEASE_TTL,
+	  cmd_sched_renew },
+	{ "sched", "done", "ID CLAIM", "it is done", 2, 2, 0, cmd_sched_done },
+	{ "sched", "fail", "ID CLAIM WHY", "it is not, and cannot be", 3, 3, 0, cmd_sched_fail },
+	{ "sched", "cancel", "ID | --owner SUBJECT", "nobody has to do it any more", 0, 1,
+	  TAKES_SUBJECT, cmd_sched_cancel },
+	{ "sched", "get", "ID [--raw]", "one task", 1, 1, TAKES_RAW, cmd_sched_get },
+	{ "sched", "list", "[--owner SUBJECT] [--state STATE] ...", "the tasks", 0, 0,
+	  TAKES_SUBJECT | TAKES_IN_STATE | TAKES_LIMIT | TAKES_AFTER, cmd_sched_list },
+	{ "sched", "state", "", "how many wait, and how long", 0, 0, 0, cmd_sched_state },
 	{ NULL, "dump", "ZONE [FILE] [--data-dir DIR]",
 	  "the index of a zone at rest, as text", 1, 2, TAKES_DATA, cmd_dump },
 	{ NULL, "load", "ZONE [FILE] [--data-dir DIR]",
@@ -169,17 +194,28 @@ static void print_usage(FILE *out)
 	      "                    what others are kept from: to write, or anything\n"
 	      "  --timeout SECONDS how long to wait for a lock or lease, 0 not at all; default\n"
 	      "                    forever\n"
-	      "  --name NAME       of the holder of a lease, for others to see\n"
+	      "  --name NAME       of the holder of a lease, or of an agent, for others to see\n"
 	      "  --ttl SECONDS     how long a lease is held, 1 to 86400, default 30; or how long\n"
 	      "                    a relation lasts, default for ever\n"
 	      "  --holders N       how many may hold it, up to 128; default 1\n"
 	      "  --id ID           who holds it, as lease acquire printed it\n"
-	      "  --limit N         of how many leases to tell at most, default all; of rebac\n"
-	      "                    at most and by default 1000\n"
+	      "  --limit N         of how many leases to tell at most, default all; of rebac, agents\n"
+	      "                    and tasks at most and by default 1000\n"
 	      "  --fact NAME=VALUE for conditions: a number, true, false or a text\n"
 	      "  --condition TEXT  the tuple holds only where this does\n"
 	      "  --at-least TOKEN  of a state that has at least what this one has\n"
 	      "  --after ID        go on behind this one\n"
+	      "  --owner SUBJECT   whose agent or task, TYPE:ID; default user:UID\n"
+	      "  --state STATE     only agents in it: unknown, connected, idle, suspended; or tasks:\n"
+	      "                    queued, running, completed, failed, cancelled\n"
+	      "  --priority PRIORITY\n"
+	      "                    critical, high, normal, low, best_effort; default normal\n"
+	      "  --executor SUBJECT\n"
+	      "                    the only worker that may have it; of sched claim, who claims\n"
+	      "  --key KEY         the same task when it is submitted again\n"
+	      "  --deadline TIME   seconds since 1970, when it is too late\n"
+	      "  --service SECONDS how long it is likely to take; default 30\n"
+	      "  --generation N    only if the agent has it\n"
 	      "  --capacity BYTES  how much a ring holds: 4096, 64K, 1M; default 64K\n"
 	      "  --mode OCTAL      permissions of a ring or stream; default 666 less the umask\n"
 	      "  -r, --recursive   rings in directories below, too\n"
@@ -192,8 +228,9 @@ static void print_usage(FILE *out)
 	      "  --filter PATTERN  events of this path and all below, or of paths that match if\n"
 	      "                    it has * ? [ or \\ in it; any of several\n"
 	      "  --count N         of how many events to tell; default all\n"
-	      "  --raw             records of the event log, whatever they are\n"
-	      "  --data TEXT       what an event carries; \"-\": standard input\n"
+	      "  --raw             records of the event log, whatever they are; or what is in a task\n"
+	      "  --data TEXT       what an event carries, \"-\": standard input; or what is to be\n"
+	      "                    known of an agent; or of a task, as of an event\n"
 	      "  --durable         wait until the event is on disk\n"
 	      "\nexit status: 0 done, 1 failed, 2 wrong usage, 3 pack verify or a scrub\n"
 	      "found something wrong, or rebac check says no; see nexusctl(1)\n",

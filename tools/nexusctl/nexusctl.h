@@ -56,6 +56,14 @@ struct ctl {
 	const char *condition;		/* rebac, as given, or NULL */
 	const char *at_least;
 	const char *after;
+	const char *owner;		/* of agents and tasks, as given, or NULL */
+	const char *in_state;		/* of those in a list */
+	const char *generation;
+	const char *priority;		/* of a task, as given, or NULL; and so the next four */
+	const char *executor;
+	const char *key;
+	const char *deadline;
+	const char *service;
 	struct nexus_option facts[OPTIONS_MAX];
 	size_t n_facts;
 	struct nexus_option options[OPTIONS_MAX];
@@ -152,6 +160,13 @@ int cmd_status(struct ctl *ctl);
 int cmd_version(struct ctl *ctl);
 int cmd_stats(struct ctl *ctl);
 int cmd_boot(struct ctl *ctl);
+int cmd_agent_add(struct ctl *ctl);
+int cmd_agent_beat(struct ctl *ctl);
+int cmd_agent_get(struct ctl *ctl);
+int cmd_agent_list(struct ctl *ctl);
+int cmd_agent_remove(struct ctl *ctl);
+int cmd_agent_set(struct ctl *ctl);
+int cmd_agent_state(struct ctl *ctl);
 int cmd_dump(struct ctl *ctl);
 int cmd_load(struct ctl *ctl);
 int cmd_events_publish(struct ctl *ctl);
@@ -194,6 +209,15 @@ int cmd_rebac_explain(struct ctl *ctl);
 int cmd_rebac_list(struct ctl *ctl);
 int cmd_rebac_policy(struct ctl *ctl);
 int cmd_rebac_write(struct ctl *ctl);
+int cmd_sched_cancel(struct ctl *ctl);
+int cmd_sched_claim(struct ctl *ctl);
+int cmd_sched_done(struct ctl *ctl);
+int cmd_sched_fail(struct ctl *ctl);
+int cmd_sched_get(struct ctl *ctl);
+int cmd_sched_list(struct ctl *ctl);
+int cmd_sched_renew(struct ctl *ctl);
+int cmd_sched_state(struct ctl *ctl);
+int cmd_sched_submit(struct ctl *ctl);
 int cmd_service_graph(struct ctl *ctl);
 int cmd_service_info(struct ctl *ctl);
 int cmd_service_list(struct ctl *ctl);

@@ -59,7 +59,9 @@ enum { OPT_SOCKET = 256, OPT_JSON, OPT_PROMETHEUS, OPT_STORE, OPT_ENDPOINT,
        OPT_NAME, OPT_ID, OPT_TTL, OPT_HOLDERS, OPT_LIMIT,
        OPT_PERSIST, OPT_MAX_BYTES, OPT_MAX_AGE, OPT_FROM,
        OPT_FILTER, OPT_COUNT, OPT_DATA, OPT_DURABLE, OPT_RAW,
-       OPT_FACT, OPT_CONDITION, OPT_AT_LEAST, OPT_AFTER };
+       OPT_FACT, OPT_CONDITION, OPT_AT_LEAST, OPT_AFTER,
+       OPT_OWNER, OPT_STATE, OPT_GENERATION,
+       OPT_PRIORITY, OPT_EXECUTOR, OPT_KEY, OPT_DEADLINE, OPT_SERVICE };
 
 static const struct option long_options[] = {
 	{ "socket", required_argument, NULL, OPT_SOCKET },
@@ -106,6 +108,14 @@ static const struct option long_options[] = {
 	{ "condition", required_argument, NULL, OPT_CONDITION },
 	{ "at-least", required_argument, NULL, OPT_AT_LEAST },
 	{ "after", required_argument, NULL, OPT_AFTER },
+	{ "owner", required_argument, NULL, OPT_OWNER },
+	{ "state", required_argument, NULL, OPT_STATE },
+	{ "generation", required_argument, NULL, OPT_GENERATION },
+	{ "priority", required_argument, NULL, OPT_PRIORITY },
+	{ "executor", required_argument, NULL, OPT_EXECUTOR },
+	{ "key", required_argument, NULL, OPT_KEY },
+	{ "deadline", required_argument, NULL, OPT_DEADLINE },
+	{ "service", required_argument, NULL, OPT_SERVICE },
 	{ "help", no_argument, NULL, 'h' },
 	{ "version", no_argument, NULL, 'V' },
 	{ NULL, 0, NULL, 0 },
@@ -256,6 +266,30 @@ int options_parse(struct ctl *ctl, int argc, char **argv, const char **word)
 		case OPT_AFTER:
 			ctl->after = optarg;
 			break;
+		case OPT_OWNER:
+			ctl->owner = optarg;
+			break;
+		case OPT_STATE:
+			ctl->in_state = optarg;
+			break;
+		case OPT_GENERATION:
+			ctl->generation = optarg;
+			break;
+		case OPT_PRIORITY:
+			ctl->priority = optarg;
+			break;
+		case OPT_EXECUTOR:
+			ctl->executor = optarg;
+			break;
+		case OPT_KEY:
+			ctl->key = optarg;
+			break;
+		case OPT_DEADLINE:
+			ctl->deadline = optarg;
+			break;
+		case OPT_SERVICE:
+			ctl->service = optarg;
+			break;
 		case 'f':
 			ctl->follow = true;
 			break;
@@ -316,21 +350,22 @@ int options_check(const struct ctl *ctl, const struct command *c)
 	if (ctl->timeout && !(c->takes & TAKES_TIMEOUT))
 		return usage_error("--timeout is only for lock, lease acquire and lease run, not for",
 				   c->name);
-	if ((ctl->lease_name || ctl->lease_holders) && !(c->takes & TAKES_LEASE_NAME))
-		return usage_error("--name and --holders are only for lease acquire and lease run, not for",
+	if ((ctl->lease_name && !(c->takes & (TAKES_LEASE_NAME | TAKES_NAME))) ||
+	    (ctl->lease_holders && !(c->takes & TAKES_LEASE_NAME)))
+		return usage_error("--name and --holders are only for lease acquire and lease run (and --name for agent add), not for",
 				   c->name);
 	if ((ctl->lease_id && !(c->takes & TAKES_LEASE_ID)) ||
 	    (ctl->lease_ttl && !(c->takes & TAKES_LEASE_TTL)))
-		return usage_error("--id and --ttl are only for leases (and --ttl for rebac write), not for", c->name);
+		return usage_error("--id and --ttl are only for leases (and --ttl for rebac write and sched), not for", c->name);
 	if (ctl->lease_limit && !(c->takes & TAKES_LIMIT))
-		return usage_error("--limit is only for lease list, rebac list and rebac expand, not for", c->name);
+		return usage_error("--limit is only for lists and rebac expand, not for", c->name);
 	if ((ctl->n_facts || ctl->at_least) && !(c->takes & TAKES_FACTS))
 		return usage_error("--fact and --at-least are only for questions of rebac, not for",
 				   c->name);
 	if (ctl->condition && !(c->takes & TAKES_CONDITION))
 		return usage_error("--condition is only for rebac write, not for", c->name);
 	if (ctl->after && !(c->takes & TAKES_AFTER))
-		return usage_error("--after is only for rebac list, not for", c->name);
+		return usage_error("--after is only for rebac list, agent list and sched list, not for", c->name);
 	if ((ctl->persist || ctl->max_bytes || ctl->max_age) && !(c->takes & TAKES_STREAM))
 		return usage_error("--persist, --max-bytes and --max-age are only for stream create, not for",
 				   c->name);
@@ -342,10 +377,20 @@ int options_check(const struct ctl *ctl, const struct command *c)
 	if ((ctl->n_filters || ctl->count) && !(c->takes & TAKES_FILTER))
 		return usage_error("--filter and --count are only for events tail and events replay, not for",
 				   c->name);
-	if ((ctl->data || ctl->durable) && !(c->takes & TAKES_EVENT))
-		return usage_error("--data and --durable are only for events publish, not for", c->name);
+	if ((ctl->data && !(c->takes & (TAKES_EVENT | TAKES_TEXT))) ||
+	    (ctl->durable && !(c->takes & TAKES_EVENT)))
+		return usage_error("--data and --durable are only for events publish (and --data for agent add and sched submit), not for",
+				   c->name);
+	if ((ctl->owner && !(c->takes & TAKES_SUBJECT)) ||
+	    (ctl->in_state && !(c->takes & TAKES_IN_STATE)) ||
+	    (ctl->generation && !(c->takes & TAKES_GENERATION)))
+		return usage_error("--owner, --state and --generation are only for agents and tasks, not for", c->name);
+	if (((ctl->priority || ctl->key || ctl->deadline || ctl->service) && !(c->takes & TAKES_TASK)) ||
+	    (ctl->executor && !(c->takes & TAKES_EXECUTOR)))
+		return usage_error("--priority, --executor, --key, --deadline and --service are only for sched submit (and --executor for sched claim), not for",
+				   c->name);
 	if (ctl->raw && !(c->takes & TAKES_RAW))
-		return usage_error("--raw is only for events replay, not for", c->name);
+		return usage_error("--raw is only for events replay and sched, not for", c->name);
 	if (ctl->capacity && !(c->takes & TAKES_CAPACITY))
 		return usage_error("--capacity is only for pipe create, not for",
 				   c->name);

@@ -31,6 +31,13 @@ enum {
 	TAKES_FACTS		= 1 << 21,	/* and from which state */
 	TAKES_CONDITION		= 1 << 22,
 	TAKES_AFTER		= 1 << 23,
+	TAKES_SUBJECT		= 1 << 24,	/* whose */
+	TAKES_IN_STATE		= 1 << 25,
+	TAKES_GENERATION	= 1 << 26,
+	TAKES_TEXT		= 1 << 27,	/* what an agent or a task carries */
+	TAKES_NAME		= 1 << 28,	/* of an agent */
+	TAKES_TASK		= 1 << 29,	/* what one is submitted with */
+	TAKES_EXECUTOR		= 1 << 30,
 };
 
 /** struct command - a line of the command table */

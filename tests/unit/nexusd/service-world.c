@@ -11,6 +11,7 @@
 struct registry *reg;
 struct registry_opts reg_opts;
 struct errline reg_err;
+struct recordstore *world_records;
 
 static char services[160], files[160];
 static char *trial_argv[] = { (char *)"/proc/self/exe", (char *)TRY_WORD, NULL };
@@ -34,6 +35,7 @@ void world_begin(bool trial, uint32_t timeout_ms)
 		.quarantine = true,
 		.trial = trial ? trial_argv : NULL,
 		.state = files,
+		.records = world_records,
 	};
 	reg = registry_new(&reg_opts);
 	assert_non_null(reg);

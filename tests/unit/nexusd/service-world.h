@@ -13,6 +13,7 @@
 extern struct registry *reg;
 extern struct registry_opts reg_opts;
 extern struct errline reg_err;		/* of the last load, unload or swap */
+extern struct recordstore *world_records;	/* that registries have; NULL: none */
 
 int world_setup(void **state);		/* makes the folder; no registry */
 int world_teardown(void **state);	/* ends the registry, if there is one */

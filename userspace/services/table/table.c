@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "table.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+void table_init(struct table *t, struct nexus_records *records,
+		void (*say)(void *arg, const char *line), void *arg)
+{
+	*t = (struct table){ .records = records, .say = say, .arg = arg };
+	pthread_mutex_init(&t->writing, NULL);
+}
+
+void table_end(struct table *t)
+{
+	pthread_mutex_destroy(&t->writing);
+}
+
+/* What did not come from the store has no words; those there are may be of a try before. */
+static int complain(const struct table *t, const struct nexus_record_fault *fault, int ret)
+{
+	char line[NEXUS_RECORD_FAULT_MAX + 40];
+
+	if (ret < 0 && ret != -EAGAIN && ret == fault->error && t->say) {
+		snprintf(line, sizeof(line), "record store: %s", fault->text);
+		t->say(t->arg, line);
+	}
+	return ret;
+}
+
+int table_migrate(struct table *t, const char *service, const struct nexus_record_step *steps,
+		  size_t count)
+{
+	struct nexus_record_fault fault = { 0, "" };
+
+	return complain(t, &fault,
+			nexus_record_migrate(t->records, service, steps, count, &fault));
+}
+
+int table_run(struct table *t, enum nexus_record_mode mode, nexus_record_work work, void *arg)
+{
+	struct nexus_record_fault fault = { 0, "" };
+
+	return complain(t, &fault, nexus_records_run(t->records, mode, work, arg, &fault));
+}
+
+int table_rows(struct nexus_records *records, struct nexus_record_tx *tx, const char *sql,
+	       const struct nexus_record_value *params, size_t count, table_each each, void *arg)
+{
+	const struct nexus_record_value *row;
+	struct nexus_record_rows *rows;
+	int ret;
+
+	ret = nexus_record_query(records, tx, sql, params, count, &rows);
+	if (ret)
+		return ret;
+	while ((ret = nexus_record_next(records, rows, &row, NULL)) == 1) {
+		ret = each(row, arg);
+		if (ret)
+			break;
+	}
+	nexus_record_done(records, rows);
+	return ret;
+}
+
+struct numbers {
+	int64_t *values;
+	uint32_t n;
+	bool found;
+};
+
+static int one_row(const struct nexus_record_value *row, void *arg)
+{
+	struct numbers *to = arg;
+	uint32_t i;
+
+	for (i = 0; i < to->n; i++)
+		to->values[i] = row[i].number;
+	to->found = true;
+	return 0;
+}
+
+int table_numbers(struct nexus_records *records, struct nexus_record_tx *tx, const char *sql,
+		  const struct nexus_record_value *params, size_t count, int64_t *values,
+		  uint32_t n)
+{
+	struct numbers to = { values, n, false };
+	int ret = table_rows(records, tx, sql, params, count, one_row, &to);
+
+	return ret ? ret : to.found ? 0 : -ENOENT;
+}
