@@ -16,7 +16,7 @@
  * thread's arena, as long as one is in use.  Nothing is given back before its end,
  * so an answer of any shape uses so much and no more.
  */
-#define ARENA_SIZE	(512u * 1024)
+#define ARENA_SIZE	((size_t)512 * 1024)
 
 struct creds_arena {
 	size_t used;	/* of data */

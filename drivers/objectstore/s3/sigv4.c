@@ -16,7 +16,7 @@
 #include "sigv4.h"
 #include "text.h"
 
-#define HASH		32
+#define HASH		((size_t)32)
 #define MAX_PAIRS	64
 #define SCOPE_NAME	64	/* the longest region, the longest service */
 #define LAST_SECOND	253402300799LL	/* of the year 9999 */
@@ -252,8 +252,10 @@ static void put_value(struct s3_text *text, const char *value)
 static void put_lower(struct s3_text *text, const char *name)
 {
 	for (; *name; name++) {
-		char c = *name >= 'A' && *name <= 'Z' ? (char)(*name | 0x20) : *name;
+		char c = *name;
 
+		if (c >= 'A' && c <= 'Z')
+			c = (char)(c | 0x20);
 		s3_text_put(text, &c, 1);
 	}
 }
@@ -331,8 +333,7 @@ static int derive(const struct sigv4 *signer, const char *secret, const char *da
 
 	if (!first)
 		return -ENOMEM;
-	memcpy(first, "AWS4", 4);
-	memcpy(first + 4, secret, len - 3);
+	snprintf(first, len + 1, "AWS4%s", secret);
 	ret = hmac(first, len, day, key);
 	OPENSSL_cleanse(first, len);
 	free(first);

@@ -19,7 +19,7 @@ struct snapshot {
 
 static struct snapshot *to_snapshot(const struct s3_creds *creds)
 {
-	return (struct snapshot *)((char *)(uintptr_t)creds - offsetof(struct snapshot, creds));
+	return (struct snapshot *)((char *)creds - offsetof(struct snapshot, creds));
 }
 
 /* They go into a header, or into what is signed: no space, no control byte. */
