@@ -85,8 +85,10 @@ struct cache_hub {
 
 void cache_hub_init(struct cache_hub *hub);
 void cache_hub_destroy(struct cache_hub *hub);
-/** cache_hub_attach() - @first: nobody else has its channel.  -EUSERS, -ENOMEM */
-int cache_hub_attach(struct cache_hub *hub, struct nexus_cache_sub *sub, bool *first);
+/** cache_hub_has() - whether anybody has a channel */
+bool cache_hub_has(struct cache_hub *hub, const struct cache_bytes *channel);
+/** cache_hub_attach() - -EUSERS, -ENOMEM */
+int cache_hub_attach(struct cache_hub *hub, struct nexus_cache_sub *sub);
 /** cache_hub_detach() - nothing is pushed after the return; @last: nobody has it any more */
 void cache_hub_detach(struct cache_hub *hub, struct nexus_cache_sub *sub, bool *last);
 /** cache_hub_push() - to all of a channel; @data NULL: it is lost.  How many there are */

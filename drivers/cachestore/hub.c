@@ -52,7 +52,7 @@ static bool sits_on(const struct cache_seat *seat, const uint8_t *channel, size_
 }
 
 /* Lock held. */
-static bool anybody(struct cache_hub *hub, const struct cache_bytes *channel)
+static bool has_any(struct cache_hub *hub, const struct cache_bytes *channel)
 {
 	const struct cache_seat *seat = *bucket(hub, channel->data, channel->size);
 
@@ -62,7 +62,17 @@ static bool anybody(struct cache_hub *hub, const struct cache_bytes *channel)
 	return false;
 }
 
-int cache_hub_attach(struct cache_hub *hub, struct nexus_cache_sub *sub, bool *first)
+bool cache_hub_has(struct cache_hub *hub, const struct cache_bytes *channel)
+{
+	bool has;
+
+	pthread_mutex_lock(&hub->lock);
+	has = has_any(hub, channel);
+	pthread_mutex_unlock(&hub->lock);
+	return has;
+}
+
+int cache_hub_attach(struct cache_hub *hub, struct nexus_cache_sub *sub)
 {
 	const struct cache_bytes *channel = cache_sub_channel(sub);
 	struct cache_seat *seat = malloc(sizeof(*seat)), **at;
@@ -75,7 +85,6 @@ int cache_hub_attach(struct cache_hub *hub, struct nexus_cache_sub *sub, bool *f
 		ret = -EUSERS;
 		goto out;
 	}
-	*first = !anybody(hub, channel);
 	at = bucket(hub, channel->data, channel->size);
 	seat->sub = sub;
 	seat->next = *at;
@@ -102,7 +111,7 @@ void cache_hub_detach(struct cache_hub *hub, struct nexus_cache_sub *sub, bool *
 		*at = seat->next;
 		free(seat);
 		hub->seats--;
-		*last = !anybody(hub, channel);
+		*last = !has_any(hub, channel);
 		break;
 	}
 	pthread_mutex_unlock(&hub->lock);

@@ -352,9 +352,7 @@ static int mem_publish(struct nexus_cache *cache, const struct nexus_cache_key *
 
 static int mem_attach(struct nexus_cache *cache, struct nexus_cache_sub *sub)
 {
-	bool first;
-
-	return cache_hub_attach(&to_mem(cache)->hub, sub, &first);
+	return cache_hub_attach(&to_mem(cache)->hub, sub);
 }
 
 static void mem_detach(struct nexus_cache *cache, struct nexus_cache_sub *sub)

@@ -63,6 +63,7 @@ int redis_store_link(struct redis_store *s, int64_t until, struct nexus_cache_fa
 	/* What it was told to delete may be there again. */
 	if (strcmp(run_id, s->run_id)) {
 		redis_link_close(*link);
+		*link = NULL;
 		return cache_fail(fault, -ENOTCONN, "the server was started anew");
 	}
 	return 0;

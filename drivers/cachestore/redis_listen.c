@@ -316,11 +316,21 @@ static int wait_done(struct redis_store *s, const bool *done)
 	return is ? 0 : -ENOTCONN;
 }
 
+/* Attaching held. */
+static int ask_and_wait(struct redis_store *s, const struct cache_bytes *channel)
+{
+	bool done = false;
+	int ret = ask(s, channel, true, &done);
+
+	return ret ? ret : wait_done(s, &done);
+}
+
+/* Its place comes last: what was under way before is not for it. */
 int redis_attach(struct nexus_cache *cache, struct nexus_cache_sub *sub)
 {
 	struct redis_store *s = NEXUS_CONTAINER(cache, struct redis_store, base);
+	const struct cache_bytes *channel = cache_sub_channel(sub);
 	struct redis_listener *l = &s->listener;
-	bool first, last, done = false;
 	int ret = 0;
 
 	pthread_mutex_lock(&l->attaching);
@@ -328,16 +338,13 @@ int redis_attach(struct nexus_cache *cache, struct nexus_cache_sub *sub)
 		ret = -ENOTCONN;
 	if (!ret)
 		ret = begin_listening(s);
-	if (!ret)
-		ret = cache_hub_attach(&s->hub, sub, &first);
-	if (ret || !first)
-		goto out;
-	ret = ask(s, cache_sub_channel(sub), true, &done);
-	if (!ret)
-		ret = wait_done(s, &done);
-	if (ret)
-		cache_hub_detach(&s->hub, sub, &last);
-out:
+	if (!ret && !cache_hub_has(&s->hub, channel))
+		ret = ask_and_wait(s, channel);
+	if (!ret) {
+		ret = cache_hub_attach(&s->hub, sub);
+		if (ret && !cache_hub_has(&s->hub, channel))
+			ask(s, channel, false, NULL);
+	}
 	pthread_mutex_unlock(&l->attaching);
 	return ret;
 }

@@ -48,7 +48,8 @@ static int parse_word(char *word, struct redis_place *p, struct nexus_cache_faul
 	unsigned long n;
 
 	if (!value)
-		return bad(fault, word, "it is words KEY=VALUE with blanks between them");
+		return cache_fail(fault, -EINVAL,
+				  "cachestore_at: it is words KEY=VALUE with blanks between them");
 	*value++ = '\0';
 	if (!strcmp(word, "socket"))
 		return take(p->socket, sizeof(p->socket), value) && *value == '/' ? 0 :
@@ -77,8 +78,9 @@ static int parse_word(char *word, struct redis_place *p, struct nexus_cache_faul
 		p->db = (uint32_t)n;
 		return 0;
 	}
-	/* A value that is meant for something else is not shown. */
-	return bad(fault, word, "there is no such word; there are: socket, host, port, user, passfile, db");
+	/* It is not shown: it may be meant for something else, and hold a password. */
+	return cache_fail(fault, -EINVAL,
+			  "cachestore_at: the words there are: socket, host, port, user, passfile, db");
 }
 
 int redis_place_parse(const char *at, struct redis_place *place, struct nexus_cache_fault *fault)

@@ -111,32 +111,35 @@ static void show(struct cache_sub *s, bool readable)
 	(void)n;
 }
 
-/* Lock held; false: there is no room. */
-static bool put(struct cache_sub *s, const struct nexus_cache_message *msg)
+/* Lock held. */
+static void put(struct cache_sub *s, const struct nexus_cache_message *msg)
 {
-	if (s->count == s->wish.queue || s->bytes + msg->size > NEXUS_CACHE_QUEUE_BYTES)
-		return false;
 	s->ring[(s->head + s->count) % s->wish.queue] = *msg;
 	s->count++;
 	s->bytes += msg->size;
-	return true;
 }
 
-/* Lock held: what was lost gets its place before what comes next. */
-static bool put_losses(struct cache_sub *s)
+/* Lock held: for a message of @size, and for what was lost before it, which gets its place there. */
+static bool has_room(const struct cache_sub *s, size_t size)
+{
+	return s->count + s->gap + (s->lost > 0) < s->wish.queue &&
+	       s->bytes + size <= NEXUS_CACHE_QUEUE_BYTES;
+}
+
+/* Lock held: one of them, the first; false: nothing was lost. */
+static bool put_loss(struct cache_sub *s)
 {
 	struct nexus_cache_message gap = { .what = NEXUS_CACHE_GAP };
 	struct nexus_cache_message lost = { .what = NEXUS_CACHE_LOST, .lost = s->lost };
 
 	if (s->gap) {
-		if (!put(s, &gap))
-			return false;
+		put(s, &gap);
 		s->gap = false;
-	}
-	if (s->lost) {
-		if (!put(s, &lost))
-			return false;
+	} else if (s->lost) {
+		put(s, &lost);
 		s->lost = 0;
+	} else {
+		return false;
 	}
 	return true;
 }
@@ -148,7 +151,11 @@ void cache_sub_push(struct nexus_cache_sub *sub, const void *data, size_t size)
 
 	msg.data = cache_copy(data, size);
 	pthread_mutex_lock(&s->lock);
-	if (!msg.data || !put_losses(s) || !put(s, &msg)) {
+	if (msg.data && has_room(s, size)) {
+		while (put_loss(s))
+			;
+		put(s, &msg);
+	} else {
 		s->lost++;
 		free(msg.data);
 	}
@@ -184,7 +191,7 @@ int cache_fetch(struct nexus_cache_sub *sub, struct nexus_cache_message *msg)
 	*msg = (struct nexus_cache_message){ 0 };
 	pthread_mutex_lock(&s->lock);
 	if (!s->count)
-		put_losses(s);
+		put_loss(s);
 	if (s->count) {
 		*msg = s->ring[s->head];
 		s->head = (s->head + 1) % s->wish.queue;
