@@ -365,5 +365,8 @@ int redis_link_open(const struct redis_place *place, int64_t until,
 		redis_link_close(made);
 	else
 		*link = made;
+	/* Nothing was to be kept. */
+	if (ret == -ENOSPC)
+		fault->error = ret = -EIO;
 	return ret;
 }

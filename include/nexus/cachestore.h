@@ -302,6 +302,7 @@ static inline void nexus_cache_unsubscribe(struct nexus_cache_sub *sub)
 /*
  * For the helper, which has the drivers null and mem in it.  Another one is NAME.so
  * in the folder cachestore of drivers_dir, and exports one symbol, nexus_cache_driver.
+ * It may rely on SIGPIPE being ignored.
  */
 #define NEXUS_CACHE_DRIVER_ABI		1u	/* changes with this file */
 #define NEXUS_CACHE_DRIVER_SYMBOL	"nexus_cache_driver"

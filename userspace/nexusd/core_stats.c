@@ -12,6 +12,7 @@
 #include "fetch.h"
 #include "genl.h"
 #include "helper.h"
+#include "cachestore.h"
 #include "recordstore.h"
 #include "service.h"
 #include "stats.h"
@@ -224,6 +225,7 @@ static void module_version(char *buf, size_t len)
 int core_status(void *ctx, struct control_status *st, struct control_err *err)
 {
 	struct recordstore_info records;
+	struct cachestore_info cache;
 	struct helper *h = ctx;
 	char **names = NULL;
 	size_t n = 0, i;
@@ -258,6 +260,11 @@ int core_status(void *ctx, struct control_status *st, struct control_err *err)
 		snprintf(st->records_error, sizeof(st->records_error), "%s", records.error);
 		st->records_error_at = (u64)records.error_at;
 	}
+	cachestore_info(h->cache, &cache);
+	snprintf(st->cachestore, sizeof(st->cachestore), "%s", cache.driver);
+	st->cache = (enum control_cache)cache.state;
+	snprintf(st->cache_error, sizeof(st->cache_error), "%s", cache.error);
+	st->cache_error_at = (u64)cache.error_at;
 	return 0;
 }
 

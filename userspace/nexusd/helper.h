@@ -14,6 +14,7 @@
 
 struct zone;
 struct queue;
+struct cachestore;
 struct recordstore;
 struct registry;
 
@@ -29,6 +30,7 @@ struct helper {
 	struct chan chan;
 	struct workers *workers;
 	struct recordstore *records;	/* for services; NULL: none */
+	struct cachestore *cache;	/* likewise, but there is one */
 	struct registry *services;	/* or NULL; the filesystem does not ask */
 	struct workers *fetchers;	/* for what waits for content from elsewhere */
 	struct queue **queues;

@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cachestore.h"
 #include "control.h"
 #include "core.h"
 #include "core_rpc.h"
@@ -239,6 +240,7 @@ static void harden(const struct config *cfg)
 }
 
 #define RECORD_CONNECTIONS	8
+#define CACHE_RETRY_MS		1000
 
 static int make_recordstore(struct helper *h)
 {
@@ -266,17 +268,52 @@ static int make_recordstore(struct helper *h)
 	return h->records ? 0 : -ENOMEM;
 }
 
-static struct registry *make_registry(const struct config *cfg, struct recordstore *records)
+static int make_cachestore(struct helper *h)
+{
+	const struct config *cfg = &h->cfg;
+	char dir[PATH_MAX + sizeof("/cachestore")];
+	const struct cachestore_opts opts = {
+		.driver = cfg->cachestore,
+		.at = cfg->cachestore_at,
+		.dir = dir,
+		.bytes = cfg->cachestore_size,
+		.entries = cfg->cachestore_entries,
+		/* Three of them, at the worst, leave a call into a service time to go on. */
+		.reply_ms = cfg->service_timeout * 200,
+		.retry_ms = CACHE_RETRY_MS,
+	};
+
+	snprintf(dir, sizeof(dir), "%s/cachestore", cfg->drivers_dir);
+	h->cache = cachestore_new(&opts);
+	return h->cache ? 0 : -ENOMEM;
+}
+
+static int make_stores(struct helper *h)
+{
+	int ret = make_recordstore(h);
+
+	return ret ? ret : make_cachestore(h);
+}
+
+static void free_stores(struct helper *h)
+{
+	recordstore_free(h->records);
+	cachestore_free(h->cache);
+}
+
+static struct registry *make_registry(const struct helper *h)
 {
 	static char *trial[] = { (char *)"/proc/self/exe", (char *)TRY_WORD, NULL };
 	static char state[PATH_MAX + sizeof("/services")];
+	const struct config *cfg = &h->cfg;
 	struct registry_opts opts = {
 		.dir = cfg->services_dir,
 		.timeout_ms = cfg->service_timeout * 1000,
 		.quarantine = cfg->service_quarantine,
 		.trial = trial,
 		.state = state,
-		.records = records,
+		.records = h->records,
+		.cache = h->cache,
 	};
 
 	snprintf(state, sizeof(state), "%s/services", cfg->data_dir);
@@ -405,13 +442,14 @@ static int run(struct helper *h, const struct options *opt, int sigfd)
 	pthread_t thread;
 	int ret;
 
-	ret = make_recordstore(h);
-	if (ret)
+	ret = make_stores(h);
+	if (!ret) {
+		h->services = make_registry(h);
+		ret = h->services ? 0 : -ENOMEM;
+	}
+	if (ret) {
+		free_stores(h);
 		return ret;
-	h->services = make_registry(&h->cfg, h->records);
-	if (!h->services) {
-		recordstore_free(h->records);
-		return -ENOMEM;
 	}
 	ropts.loaded_ctx = h->services;
 	services = control_services(&core_ops, h);
@@ -434,9 +472,9 @@ static int run(struct helper *h, const struct options *opt, int sigfd)
 	if (ret)
 		goto free_server;
 	notify("READY=1");
-	log_info("nexusd " NEXUS_VERSION ": session %s, data in %s, metastore %s, objectstore %s, recordstore %s",
+	log_info("nexusd " NEXUS_VERSION ": session %s, data in %s, metastore %s, objectstore %s, recordstore %s, cachestore %s",
 		 h->cfg.session, h->cfg.data_dir, h->cfg.metastore->name,
-		 h->cfg.objectstore->name, h->cfg.recordstore);
+		 h->cfg.objectstore->name, h->cfg.recordstore, h->cfg.cachestore);
 	if (!h->cfg.metastore->persistent)
 		log_warn("metastore %s keeps nothing when nexusd ends", h->cfg.metastore->name);
 	ret = main_loop(h, sigfd);
@@ -453,9 +491,10 @@ free_services:
 free_registry:
 	/* Not from under a call that never returned. */
 	if (registry_free(h->services))
-		recordstore_free(h->records);
+		free_stores(h);
 	h->services = NULL;
 	h->records = NULL;
+	h->cache = NULL;
 	return ret;
 }
 

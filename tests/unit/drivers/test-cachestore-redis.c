@@ -21,6 +21,8 @@ int world_begin(void)
 {
 	void *object = dlopen(NEXUS_TEST_DRIVER, RTLD_NOW | RTLD_LOCAL);
 
+	/* As in the helper. */
+	signal(SIGPIPE, SIG_IGN);
 	if (!object)
 		fail_msg("%s", dlerror());
 	driver = dlsym(object, NEXUS_CACHE_DRIVER_SYMBOL);

@@ -270,6 +270,11 @@ static int session_status(struct control_call *call)
 		(Nexus__Control__V1__SessionStatusResponse__RecordStore)status->records;
 	msg.recordstore_error = status->records_error;
 	msg.recordstore_error_at = status->records_error_at;
+	msg.cachestore = status->cachestore;
+	msg.cachestore_state =
+		(Nexus__Control__V1__SessionStatusResponse__CacheStore)status->cache;
+	msg.cachestore_error = status->cache_error;
+	msg.cachestore_error_at = status->cache_error_at;
 	ret = control_reply(call, &msg.base);
 	free(status);
 	return ret;

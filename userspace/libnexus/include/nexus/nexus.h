@@ -541,6 +541,14 @@ enum nexus_records_state {
 	NEXUS_RECORDS_FAILED	= 3,	/* it could not be opened, or does not answer now */
 };
 
+/** enum nexus_cache_state - how the helper's cache store is */
+enum nexus_cache_state {
+	NEXUS_CACHE_NONE	= 0,	/* an older helper, which has none */
+	NEXUS_CACHE_UNUSED	= 1,	/* no service has asked for it yet */
+	NEXUS_CACHE_OPEN	= 2,
+	NEXUS_CACHE_DEGRADED	= 3,	/* its server is lost, and the helper keeps values itself */
+};
+
 /** struct nexus_status - the helper and its session with the module */
 struct nexus_status {
 	enum nexus_state state;
@@ -560,6 +568,10 @@ struct nexus_status {
 	enum nexus_records_state records;
 	const char *records_error;	/* the last one, also when it is over; "" */
 	uint64_t records_error_at;	/* seconds since 1970 */
+	const char *cachestore;		/* its driver; "" from an older helper */
+	enum nexus_cache_state cache;
+	const char *cache_error;	/* why it is, or was last, degraded; "" */
+	uint64_t cache_error_at;	/* seconds since 1970 */
 };
 
 /** typedef nexus_status_fn - is given the status; as nexus_zone_fn */
