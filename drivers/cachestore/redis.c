@@ -186,7 +186,9 @@ static int reply_of(struct talk *t, size_t limit, int type, int or_type, redisRe
 	freeReplyObject(*reply);
 	*reply = NULL;
 	/* Not to be taken for a value without room. */
-	return ret == -ENOSPC ? -EIO : ret;
+	if (ret == -ENOSPC)
+		t->fault.error = ret = -EIO;
+	return ret;
 }
 
 static int number_reply(struct talk *t, long long *value)
@@ -212,7 +214,7 @@ static int ok_reply(struct talk *t, bool *full)
 		return ret;
 	if (reply->type == REDIS_REPLY_ERROR)
 		ret = redis_error(reply, &t->fault);
-	if (ret == -ENOSPC) {
+	if (ret == -ENOSPC && full) {
 		*full = true;
 		ret = 0;
 	}

@@ -78,16 +78,16 @@ static void records_text(const struct nexus_status *status)
 	printf("             last error, %s: %s\n", when, status->records_error);
 }
 
-static const char *cache_name(enum nexus_cache_state state)
+static const char *cache_name(enum nexus_cachestore_state state)
 {
 	switch (state) {
-	case NEXUS_CACHE_NONE:
+	case NEXUS_CACHESTORE_NONE:
 		return "none";
-	case NEXUS_CACHE_UNUSED:
+	case NEXUS_CACHESTORE_UNUSED:
 		return "unused";
-	case NEXUS_CACHE_OPEN:
+	case NEXUS_CACHESTORE_OPEN:
 		return "open";
-	case NEXUS_CACHE_DEGRADED:
+	case NEXUS_CACHESTORE_DEGRADED:
 		return "degraded";
 	default:
 		return "unknown";
@@ -98,7 +98,7 @@ static void cache_text(const struct nexus_status *status)
 {
 	char when[64];
 
-	if (status->cache == NEXUS_CACHE_NONE) {
+	if (status->cache == NEXUS_CACHESTORE_NONE) {
 		printf("cache:       none\n");
 		return;
 	}
@@ -107,7 +107,7 @@ static void cache_text(const struct nexus_status *status)
 		return;
 	time_text(when, sizeof(when), status->cache_error_at);
 	printf("             %s, %s: %s\n",
-	       status->cache == NEXUS_CACHE_DEGRADED ? "since" : "last degraded", when,
+	       status->cache == NEXUS_CACHESTORE_DEGRADED ? "since" : "last degraded", when,
 	       status->cache_error);
 }
 

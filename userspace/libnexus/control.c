@@ -269,7 +269,7 @@ NEXUS_EXPORT int nexus_status(struct nexus_client *client, nexus_status_fn fn,
 	status.records_error = res->recordstore_error;
 	status.records_error_at = res->recordstore_error_at;
 	status.cachestore = res->cachestore;
-	status.cache = (enum nexus_cache_state)res->cachestore_state;
+	status.cache = (enum nexus_cachestore_state)res->cachestore_state;
 	status.cache_error = res->cachestore_error;
 	status.cache_error_at = res->cachestore_error_at;
 	err = fn(arg, &status);

@@ -370,7 +370,6 @@ static void test_password(void **state)
 	char error[NEXUS_CACHE_FAULT_MAX];
 
 	(void)state;
-	redis_server_do("ACL SETUSER default on >hunter2");
 	redis_server_do("CONFIG SET requirepass hunter2");
 	begin_with("redis", redis_server_at(), LONG_MS);
 	handles();

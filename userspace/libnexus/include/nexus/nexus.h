@@ -541,12 +541,12 @@ enum nexus_records_state {
 	NEXUS_RECORDS_FAILED	= 3,	/* it could not be opened, or does not answer now */
 };
 
-/** enum nexus_cache_state - how the helper's cache store is */
-enum nexus_cache_state {
-	NEXUS_CACHE_NONE	= 0,	/* an older helper, which has none */
-	NEXUS_CACHE_UNUSED	= 1,	/* no service has asked for it yet */
-	NEXUS_CACHE_OPEN	= 2,
-	NEXUS_CACHE_DEGRADED	= 3,	/* its server is lost, and the helper keeps values itself */
+/** enum nexus_cachestore_state - how the helper's cache store is */
+enum nexus_cachestore_state {
+	NEXUS_CACHESTORE_NONE	= 0,	/* an older helper, which has none */
+	NEXUS_CACHESTORE_UNUSED	= 1,	/* no service has asked for it yet */
+	NEXUS_CACHESTORE_OPEN	= 2,
+	NEXUS_CACHESTORE_DEGRADED	= 3,	/* its server is lost, and the helper keeps values itself */
 };
 
 /** struct nexus_status - the helper and its session with the module */
@@ -569,7 +569,7 @@ struct nexus_status {
 	const char *records_error;	/* the last one, also when it is over; "" */
 	uint64_t records_error_at;	/* seconds since 1970 */
 	const char *cachestore;		/* its driver; "" from an older helper */
-	enum nexus_cache_state cache;
+	enum nexus_cachestore_state cache;
 	const char *cache_error;	/* why it is, or was last, degraded; "" */
 	uint64_t cache_error_at;	/* seconds since 1970 */
 };
