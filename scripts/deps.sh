@@ -21,10 +21,10 @@ packages=(
 	qemu-system-x86 busybox-static e2fsprogs python3 util-linux dmsetup
 	# The helper, the tools and the library.
 	meson ninja-build pkgconf liburing-dev liblmdb-dev libnl-3-dev libnl-genl-3-dev
-	libyaml-dev libsqlite3-dev libpq-dev libprotobuf-c-dev protobuf-c-compiler protobuf-compiler libsystemd-dev
+	libyaml-dev libsqlite3-dev libpq-dev libhiredis-dev libprotobuf-c-dev protobuf-c-compiler protobuf-compiler libsystemd-dev
 	# Their tests.
 	libcmocka-dev lmdb-utils golang-go golang-github-containerd-ttrpc-dev python3-yaml
-	python3-jsonschema postgresql
+	python3-jsonschema postgresql redis-server
 	# What is run on the mounted filesystem, or to look into it.
 	sqlite3 fio strace attr acl psmisc procps iproute2 fuse3 libfuse3-dev gnuplot-nox
 	secilc policycoreutils
@@ -33,7 +33,7 @@ packages=(
 )
 
 # A server that would run here, for kselftest's nfs.  Databases and loads for 57-applications, programs for 52-realworld, a server beside tools/bench/events, whose Python is the system's.
-long=(nfs-kernel-server nfs-common postgresql-contrib rsync dbench postmark bonnie++ stress-ng vim-tiny redis-server)
+long=(nfs-kernel-server nfs-common postgresql-contrib rsync dbench postmark bonnie++ stress-ng vim-tiny)
 python=$(readlink -f /usr/bin/python3 || true)
 [ -z "$python" ] || long+=("lib${python##*/}-testsuite")
 

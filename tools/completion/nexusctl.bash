@@ -50,7 +50,7 @@ _nexusctl() {
 
 	local choices
 	case "${words[*]}" in
-	'') choices='status zone pack scrub service events rebac quota pipe stream lock lease dump load stats version help --socket --json --help --version' ;;
+	'') choices='status zone pack scrub service events cache rebac quota pipe stream lock lease dump load stats version help --socket --json --help --version' ;;
 	zone) choices='create list info upgrade' ;;
 	'zone create') choices='--store --option --endpoint --region --profile --socket --json' ;;
 	'zone create '*) choices='--store --option --endpoint --region --profile --socket --json' ;;
@@ -73,6 +73,8 @@ _nexusctl() {
 	'rebac expand'*) choices='--limit --fact --at-least --socket --json' ;;
 	'rebac list'*) choices='--limit --after --fact --at-least --socket --json' ;;
 	'service unload'* | 'service swap' | 'service info') choices="$(_nexusctl_services) --socket --json" ;;
+	cache) choices='get set delete clear state' ;;
+	'cache set') choices='--ttl --socket --json' ;;
 	events) choices='publish tail replay state truncate' ;;
 	'events publish '*) choices='write delete rename metadata dir_create dir_delete conflict copy mount unmount --data --durable --socket --json' ;;
 	'events publish') choices="$(_nexusctl_zones) --data --durable --socket --json" ;;
