@@ -11,297 +11,16 @@
  */
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <time.h>
 
-#include "drivers/cachestore/redis_store.h"
+#include "drivers/cachestore/redis_talk.h"
 #include "lib/port.h"
 
-#define GENERATION	"nexus:generation"
-#define TURNS		8u		/* a call takes, while the generation changes under it */
-#define OVERHEAD	4096u		/* of an answer, beside its values */
 #define SCAN_REPLY	(64u << 20)	/* COUNT says about how many keys are looked at */
-
-/* A name on the server */
-struct redis_name {
-	size_t size;
-	char data[NEXUS_CACHE_KEY_MAX + 64];
-};
-
-/* A call under way */
-struct talk {
-	struct redis_store *s;
-	struct redis_link *link;
-	int64_t until;
-	char generation[17];
-	char seen[17];			/* by the server; "": none */
-	struct nexus_cache_fault fault;
-};
 
 static struct redis_store *to_redis(struct nexus_cache *cache)
 {
 	return NEXUS_CONTAINER(cache, struct redis_store, base);
-}
-
-int redis_store_lost(struct redis_store *s, const struct nexus_cache_fault *fault)
-{
-	if (!atomic_exchange(&s->lost, true) && s->told)
-		s->told(s->told_arg, fault);
-	return -ENOTCONN;
-}
-
-/* ---- connections ---------------------------------------------------------------------- */
-
-int redis_store_link(struct redis_store *s, int64_t until, struct nexus_cache_fault *fault,
-		     struct redis_link **link)
-{
-	char run_id[41];
-	int ret = redis_link_open(&s->place, until, fault, link, run_id);
-
-	if (ret)
-		return ret;
-	/* What it was told to delete may be there again. */
-	if (strcmp(run_id, s->run_id)) {
-		redis_link_close(*link);
-		*link = NULL;
-		return cache_fail(fault, -ENOTCONN, "the server was started anew");
-	}
-	return 0;
-}
-
-/* One that is idle; or NULL, and the leave to make one.  -ETIMEDOUT */
-static int take_link(struct redis_store *s, int64_t until, struct redis_link **link)
-{
-	struct timespec end = { until / 1000, until % 1000 * 1000000 };
-	int ret = 0;
-
-	pthread_mutex_lock(&s->lock);
-	while (!s->idle && !s->unopened && !ret)
-		ret = pthread_cond_timedwait(&s->returned, &s->lock, &end);
-	*link = s->idle;
-	if (*link)
-		s->idle = (*link)->next;
-	else if (s->unopened)
-		s->unopened--;
-	else
-		ret = ETIMEDOUT;
-	if (*link || ret != ETIMEDOUT)
-		ret = 0;
-	pthread_mutex_unlock(&s->lock);
-	return -ret;
-}
-
-static void give_link(struct redis_store *s, struct redis_link *link)
-{
-	pthread_mutex_lock(&s->lock);
-	if (link) {
-		link->next = s->idle;
-		s->idle = link;
-	} else {
-		s->unopened++;
-	}
-	pthread_cond_signal(&s->returned);
-	pthread_mutex_unlock(&s->lock);
-}
-
-static int talk_begin(struct redis_store *s, struct talk *t)
-{
-	int ret;
-
-	t->s = s;
-	t->link = NULL;
-	t->until = redis_now_ms() + s->reply_ms;
-	if (atomic_load(&s->lost))
-		return -ENOTCONN;
-	ret = take_link(s, t->until, &t->link);
-	if (ret)
-		return cache_fail(&t->fault, -ENOTCONN, "the server is too slow");
-	/* A server may end what is idle: another will do, when it is still the same server. */
-	if (t->link && !redis_link_idle(t->link)) {
-		redis_link_close(t->link);
-		t->link = NULL;
-	}
-	if (!t->link) {
-		ret = redis_store_link(s, t->until, &t->fault, &t->link);
-		if (ret)
-			give_link(s, NULL);
-	}
-	return ret;
-}
-
-/* What is wrong with the server, and not with the call, ends the store. */
-static int talk_end(struct talk *t, int ret)
-{
-	bool good = !ret || ret == -ENOENT || ret == -ENOSPC;
-
-	if (t->link && good) {
-		give_link(t->s, t->link);
-	} else if (t->link) {
-		redis_link_close(t->link);
-		give_link(t->s, NULL);
-	}
-	t->link = NULL;
-	return good || ret == -ENOMEM ? ret : redis_store_lost(t->s, &t->fault);
-}
-
-/* ---- commands ----------------------------------------------------------------------------- */
-
-static int no_sense(struct talk *t)
-{
-	return cache_fail(&t->fault, -ENOTCONN, "the server's answer makes no sense");
-}
-
-static int send_words(struct talk *t, int argc, const char **argv, const size_t *sizes)
-{
-	return redis_link_send(t->link, argc, argv, sizes) ? 0 :
-		cache_fail(&t->fault, -ENOMEM, "no memory");
-}
-
-/* A command of words that end with a NUL, but for the last: a name. */
-static int send_name(struct talk *t, const char *command, const struct redis_name *name)
-{
-	const char *argv[] = { command, name->data };
-	const size_t sizes[] = { strlen(command), name->size };
-
-	return send_words(t, 2, argv, sizes);
-}
-
-static int send_generation(struct talk *t)
-{
-	static const char *argv[] = { "GET", GENERATION };
-
-	return send_words(t, 2, argv, NULL);
-}
-
-/* An answer of one of two types; an error reply is an errno. */
-static int reply_of(struct talk *t, size_t limit, int type, int or_type, redisReply **reply)
-{
-	int ret = redis_link_reply(t->link, t->until, limit, &t->fault, reply);
-
-	if (ret)
-		return ret;
-	if ((*reply)->type == type || (*reply)->type == or_type)
-		return 0;
-	ret = (*reply)->type == REDIS_REPLY_ERROR ? redis_error(*reply, &t->fault) : no_sense(t);
-	freeReplyObject(*reply);
-	*reply = NULL;
-	/* Not to be taken for a value without room. */
-	if (ret == -ENOSPC)
-		t->fault.error = ret = -EIO;
-	return ret;
-}
-
-static int number_reply(struct talk *t, long long *value)
-{
-	redisReply *reply;
-	int ret = reply_of(t, OVERHEAD, REDIS_REPLY_INTEGER, REDIS_REPLY_INTEGER, &reply);
-
-	if (ret)
-		return ret;
-	*value = reply->integer;
-	freeReplyObject(reply);
-	return 0;
-}
-
-/* @full: set when there was no room; NULL: that is an error */
-static int ok_reply(struct talk *t, bool *full)
-{
-	redisReply *reply;
-	int ret = reply_of(t, OVERHEAD, REDIS_REPLY_STATUS,
-			   full ? REDIS_REPLY_ERROR : REDIS_REPLY_STATUS, &reply);
-
-	if (ret)
-		return ret;
-	if (reply->type == REDIS_REPLY_ERROR)
-		ret = redis_error(reply, &t->fault);
-	if (ret == -ENOSPC && full) {
-		*full = true;
-		ret = 0;
-	}
-	freeReplyObject(reply);
-	return ret;
-}
-
-static void see_generation(struct talk *t, const redisReply *reply)
-{
-	t->seen[0] = '\0';
-	if (reply->type == REDIS_REPLY_STRING && reply->len == 16 &&
-	    strspn(reply->str, "0123456789abcdef") == 16)
-		memcpy(t->seen, reply->str, 17);
-}
-
-static int generation_reply(struct talk *t)
-{
-	redisReply *reply;
-	int ret = reply_of(t, OVERHEAD, REDIS_REPLY_STRING, REDIS_REPLY_NIL, &reply);
-
-	if (ret)
-		return ret;
-	see_generation(t, reply);
-	freeReplyObject(reply);
-	return 0;
-}
-
-/* ---- generations ------------------------------------------------------------------------------ */
-
-static void use_generation(struct redis_store *s, const char *generation)
-{
-	pthread_mutex_lock(&s->lock);
-	memcpy(s->generation, generation, sizeof(s->generation));
-	pthread_mutex_unlock(&s->lock);
-}
-
-/* All that there is, is not found any more, by no helper. */
-static int new_generation(struct talk *t)
-{
-	const char *argv[] = { "SET", GENERATION, t->generation };
-	uint64_t n;
-	int ret;
-
-	if (getrandom(&n, sizeof(n), 0) != (ssize_t)sizeof(n))
-		return cache_fail(&t->fault, -EIO, "no random numbers");
-	snprintf(t->generation, sizeof(t->generation), "%016llx", (unsigned long long)n);
-	ret = send_words(t, 3, argv, NULL);
-	if (!ret)
-		ret = ok_reply(t, NULL);
-	if (ret)
-		return ret;
-	use_generation(t->s, t->generation);
-	return 0;
-}
-
-/* A call that is made again while the generation is not what it thought. */
-static int with_generation(struct redis_store *s, int (*call)(struct talk *t, void *arg), void *arg)
-{
-	struct talk t;
-	unsigned int turn;
-	int ret = talk_begin(s, &t);
-
-	for (turn = 0; !ret && turn < TURNS; turn++) {
-		pthread_mutex_lock(&s->lock);
-		memcpy(t.generation, s->generation, sizeof(t.generation));
-		pthread_mutex_unlock(&s->lock);
-		ret = call(&t, arg);
-		if ((ret && ret != -ENOENT) || !strcmp(t.seen, t.generation))
-			return talk_end(&t, ret);
-		if (t.seen[0]) {
-			use_generation(s, t.seen);
-			ret = 0;
-		} else {
-			/* It was evicted, or all was flushed. */
-			ret = new_generation(&t);
-		}
-	}
-	if (!ret)
-		ret = cache_fail(&t.fault, -ENOTCONN, "the generation changes all the time");
-	return talk_end(&t, ret);
-}
-
-static void name_key(const struct talk *t, const struct cache_bytes *key, struct redis_name *name)
-{
-	name->size = (size_t)snprintf(name->data, sizeof(name->data), "nexus:%s:", t->generation);
-	memcpy(name->data + name->size, key->data, key->size);
-	name->size += key->size;
 }
 
 /* ---- reading ------------------------------------------------------------------------------------ */
@@ -331,7 +50,7 @@ static int take_values(struct get_call *c, const redisReply *reply)
 	return 0;
 }
 
-static int call_get(struct talk *t, void *arg)
+static int call_get(struct redis_talk *t, void *arg)
 {
 	struct get_call *c = arg;
 	const char *argv[NEXUS_CACHE_BATCH_MAX + 2] = { "MGET", GENERATION };
@@ -343,29 +62,29 @@ static int call_get(struct talk *t, void *arg)
 	if (!names)
 		return cache_fail(&t->fault, -ENOMEM, "no memory");
 	for (i = 0; i < c->count; i++) {
-		name_key(t, &c->keys[i], &names[i]);
+		talk_name(t, &c->keys[i], &names[i]);
 		argv[i + 2] = names[i].data;
 		sizes[i + 2] = names[i].size;
 	}
-	ret = send_words(t, (int)c->count + 2, argv, sizes);
+	ret = talk_send(t, (int)c->count + 2, argv, sizes);
 	free(names);
 	if (!ret)
-		ret = reply_of(t, OVERHEAD + c->count * (NEXUS_CACHE_VALUE_MAX + 32ul),
+		ret = talk_reply(t, OVERHEAD + c->count * (NEXUS_CACHE_VALUE_MAX + 32ul),
 			       REDIS_REPLY_ARRAY, REDIS_REPLY_ARRAY, &reply);
 	if (ret)
 		return ret;
 	if (reply->elements != c->count + 1) {
-		ret = no_sense(t);
+		ret = talk_no_sense(t);
 		goto out;
 	}
-	see_generation(t, reply->element[0]);
+	talk_see(t, reply->element[0]);
 	if (strcmp(t->seen, t->generation))
 		goto out;
 	ret = take_values(c, reply);
 	if (ret)
 		cache_items_free(c->items, c->count);
 	if (ret == -EBADMSG)
-		ret = no_sense(t);
+		ret = talk_no_sense(t);
 out:
 	freeReplyObject(reply);
 	return ret;
@@ -380,7 +99,7 @@ static int redis_get(struct nexus_cache *cache, const struct nexus_cache_key *ke
 	int ret = cache_key_encode(key, &bytes);
 
 	if (!ret)
-		ret = with_generation(to_redis(cache), call_get, &c);
+		ret = talk_again(to_redis(cache), call_get, &c);
 	if (ret)
 		return ret;
 	if (!item.data)
@@ -411,7 +130,7 @@ static int redis_get_many(struct nexus_cache *cache, struct nexus_cache_item *it
 		ret = cache_key_encode(&items[i].key, &keys[i]);
 	c.keys = keys;
 	if (!ret)
-		ret = with_generation(to_redis(cache), call_get, &c);
+		ret = talk_again(to_redis(cache), call_get, &c);
 	free(keys);
 	return ret;
 }
@@ -421,24 +140,24 @@ struct ttl_call {
 	uint64_t ms;
 };
 
-static int call_ttl(struct talk *t, void *arg)
+static int call_ttl(struct redis_talk *t, void *arg)
 {
 	struct ttl_call *c = arg;
 	struct redis_name name;
 	long long ms = 0;
 	int ret;
 
-	name_key(t, c->key, &name);
-	ret = send_name(t, "PTTL", &name);
+	talk_name(t, c->key, &name);
+	ret = talk_send_name(t, "PTTL", &name);
 	if (!ret)
-		ret = send_generation(t);
+		ret = talk_send_generation(t);
 	if (!ret)
-		ret = number_reply(t, &ms);
+		ret = talk_number(t, &ms);
 	if (!ret)
-		ret = generation_reply(t);
+		ret = talk_generation(t);
 	/* -1 would be one without an end, which nobody sets. */
 	if (!ret && ms < 0)
-		ret = ms == -2 ? -ENOENT : no_sense(t);
+		ret = ms == -2 ? -ENOENT : talk_no_sense(t);
 	c->ms = (uint64_t)ms;
 	return ret;
 }
@@ -450,7 +169,7 @@ static int redis_ttl(struct nexus_cache *cache, const struct nexus_cache_key *ke
 	int ret = cache_key_encode(key, &bytes);
 
 	if (!ret)
-		ret = with_generation(to_redis(cache), call_ttl, &c);
+		ret = talk_again(to_redis(cache), call_ttl, &c);
 	if (!ret)
 		*ms = c.ms;
 	return ret;
@@ -465,7 +184,7 @@ struct set_call {
 	uint64_t ttl_ms;
 };
 
-static int send_set(struct talk *t, const struct set_call *c, size_t i)
+static int send_set(struct redis_talk *t, const struct set_call *c, size_t i)
 {
 	const struct nexus_cache_item *item = &c->items[i];
 	const char *argv[] = { "SET", NULL, item->size ? item->data : "", "PX", NULL };
@@ -473,17 +192,17 @@ static int send_set(struct talk *t, const struct set_call *c, size_t i)
 	struct redis_name name;
 	char ttl[24];
 
-	name_key(t, &c->keys[i], &name);
+	talk_name(t, &c->keys[i], &name);
 	argv[1] = name.data;
 	sizes[1] = name.size;
 	argv[4] = ttl;
 	sizes[4] = (size_t)snprintf(ttl, sizeof(ttl), "%llu",
 				    (unsigned long long)(c->ttl_ms ? c->ttl_ms : NEXUS_CACHE_TTL_MAX));
-	return send_words(t, 5, argv, sizes);
+	return talk_send(t, 5, argv, sizes);
 }
 
 /* A server without room keeps what was there before: it must not be found. */
-static int forget(struct talk *t, const struct set_call *c)
+static int forget(struct redis_talk *t, const struct set_call *c)
 {
 	struct redis_name name;
 	long long n;
@@ -491,15 +210,15 @@ static int forget(struct talk *t, const struct set_call *c)
 	int ret = 0;
 
 	for (i = 0; !ret && i < c->count; i++) {
-		name_key(t, &c->keys[i], &name);
-		ret = send_name(t, "UNLINK", &name);
+		talk_name(t, &c->keys[i], &name);
+		ret = talk_send_name(t, "UNLINK", &name);
 		if (!ret)
-			ret = number_reply(t, &n);
+			ret = talk_number(t, &n);
 	}
 	return ret;
 }
 
-static int call_set(struct talk *t, void *arg)
+static int call_set(struct redis_talk *t, void *arg)
 {
 	struct set_call *c = arg;
 	bool full = false;
@@ -509,11 +228,11 @@ static int call_set(struct talk *t, void *arg)
 	for (i = 0; !ret && i < c->count; i++)
 		ret = send_set(t, c, i);
 	if (!ret)
-		ret = send_generation(t);
+		ret = talk_send_generation(t);
 	for (i = 0; !ret && i < c->count; i++)
-		ret = ok_reply(t, &full);
+		ret = talk_ok(t, &full);
 	if (!ret)
-		ret = generation_reply(t);
+		ret = talk_generation(t);
 	if (ret || !full || strcmp(t->seen, t->generation))
 		return ret;
 	ret = forget(t, c);
@@ -537,7 +256,7 @@ static int redis_set_many(struct nexus_cache *cache, const struct nexus_cache_it
 		ret = cache_key_encode(&items[i].key, &keys[i]);
 	c.keys = keys;
 	if (!ret)
-		ret = with_generation(to_redis(cache), call_set, &c);
+		ret = talk_again(to_redis(cache), call_set, &c);
 	free(keys);
 	return ret;
 }
@@ -550,21 +269,21 @@ static int redis_set(struct nexus_cache *cache, const struct nexus_cache_key *ke
 	return redis_set_many(cache, &item, 1, ttl_ms);
 }
 
-static int call_del(struct talk *t, void *arg)
+static int call_del(struct redis_talk *t, void *arg)
 {
 	const struct cache_bytes *key = arg;
 	struct redis_name name;
 	long long n = 0;
 	int ret;
 
-	name_key(t, key, &name);
-	ret = send_name(t, "UNLINK", &name);
+	talk_name(t, key, &name);
+	ret = talk_send_name(t, "UNLINK", &name);
 	if (!ret)
-		ret = send_generation(t);
+		ret = talk_send_generation(t);
 	if (!ret)
-		ret = number_reply(t, &n);
+		ret = talk_number(t, &n);
 	if (!ret)
-		ret = generation_reply(t);
+		ret = talk_generation(t);
 	return ret ? ret : n ? 0 : -ENOENT;
 }
 
@@ -573,7 +292,7 @@ static int redis_del(struct nexus_cache *cache, const struct nexus_cache_key *ke
 	struct cache_bytes bytes;
 	int ret = cache_key_encode(key, &bytes);
 
-	return ret ? ret : with_generation(to_redis(cache), call_del, &bytes);
+	return ret ? ret : talk_again(to_redis(cache), call_del, &bytes);
 }
 
 /* ---- by pattern --------------------------------------------------------------------------------------- */
@@ -584,7 +303,7 @@ struct match_call {
 };
 
 /* "nexus:GENERATION:", what all keys begin with, and "*", for the server. */
-static size_t scan_pattern(const struct talk *t, const struct nexus_cache_key *pattern,
+static size_t scan_pattern(const struct redis_talk *t, const struct nexus_cache_key *pattern,
 			   char *out, size_t room)
 {
 	struct cache_bytes prefix;
@@ -602,7 +321,7 @@ static size_t scan_pattern(const struct talk *t, const struct nexus_cache_key *p
 }
 
 /* Those of a part of the keys that match. */
-static int unlink_matching(struct talk *t, struct match_call *c, const redisReply *keys)
+static int unlink_matching(struct redis_talk *t, struct match_call *c, const redisReply *keys)
 {
 	size_t head = sizeof("nexus::") - 1 + strlen(t->generation), i, asked = 0;
 	const redisReply *one;
@@ -613,18 +332,18 @@ static int unlink_matching(struct talk *t, struct match_call *c, const redisRepl
 	for (i = 0; !ret && i < keys->elements; i++) {
 		one = keys->element[i];
 		if (one->type != REDIS_REPLY_STRING)
-			return no_sense(t);
+			return talk_no_sense(t);
 		if ((size_t)one->len < head || (size_t)one->len > sizeof(name.data) ||
 		    !cache_pattern_match(c->pattern, (const uint8_t *)one->str + head,
 					 (size_t)one->len - head))
 			continue;
 		name.size = (size_t)one->len;
 		memcpy(name.data, one->str, name.size);
-		ret = send_name(t, "UNLINK", &name);
+		ret = talk_send_name(t, "UNLINK", &name);
 		asked++;
 	}
 	for (i = 0; !ret && i < asked; i++) {
-		ret = number_reply(t, &n);
+		ret = talk_number(t, &n);
 		if (!ret && n > 0)
 			c->deleted++;
 	}
@@ -632,22 +351,22 @@ static int unlink_matching(struct talk *t, struct match_call *c, const redisRepl
 }
 
 /* Puts the next cursor into @cursor, "0" behind the last. */
-static int scan_once(struct talk *t, struct match_call *c, const char *match, size_t match_size,
+static int scan_once(struct redis_talk *t, struct match_call *c, const char *match, size_t match_size,
 		     char cursor[24])
 {
 	const char *argv[] = { "SCAN", cursor, "MATCH", match, "COUNT", "1000" };
 	const size_t sizes[] = { 4, strlen(cursor), 5, match_size, 5, 4 };
 	redisReply *reply;
-	int ret = send_words(t, 6, argv, sizes);
+	int ret = talk_send(t, 6, argv, sizes);
 
 	if (!ret)
-		ret = reply_of(t, SCAN_REPLY, REDIS_REPLY_ARRAY, REDIS_REPLY_ARRAY, &reply);
+		ret = talk_reply(t, SCAN_REPLY, REDIS_REPLY_ARRAY, REDIS_REPLY_ARRAY, &reply);
 	if (ret)
 		return ret;
 	if (reply->elements != 2 || reply->element[0]->type != REDIS_REPLY_STRING ||
 	    !reply->element[0]->len || reply->element[0]->len > 20 ||
 	    reply->element[1]->type != REDIS_REPLY_ARRAY)
-		ret = no_sense(t);
+		ret = talk_no_sense(t);
 	else
 		ret = unlink_matching(t, c, reply->element[1]);
 	if (!ret)
@@ -660,7 +379,7 @@ static int scan_once(struct talk *t, struct match_call *c, const char *match, si
  * A server with many keys is looked through for half of the time that there is.
  * Then all goes: what was to be deleted is, in any case.
  */
-static int call_match(struct talk *t, void *arg)
+static int call_match(struct redis_talk *t, void *arg)
 {
 	char match[2 * NEXUS_CACHE_KEY_MAX + 64], cursor[24] = "0";
 	int64_t half = t->until - t->s->reply_ms / 2;
@@ -671,14 +390,14 @@ static int call_match(struct talk *t, void *arg)
 	do {
 		ret = scan_once(t, c, match, size, cursor);
 		if (!ret && strcmp(cursor, "0") && redis_now_ms() >= half) {
-			ret = new_generation(t);
+			ret = talk_new_generation(t);
 			memcpy(t->seen, t->generation, sizeof(t->seen));
 			return ret;
 		}
 	} while (!ret && strcmp(cursor, "0"));
 	if (!ret)
-		ret = send_generation(t);
-	return ret ? ret : generation_reply(t);
+		ret = talk_send_generation(t);
+	return ret ? ret : talk_generation(t);
 }
 
 static int redis_del_matching(struct nexus_cache *cache, const struct nexus_cache_key *pattern,
@@ -688,7 +407,7 @@ static int redis_del_matching(struct nexus_cache *cache, const struct nexus_cach
 	int ret = cache_pattern_check(pattern);
 
 	if (!ret)
-		ret = with_generation(to_redis(cache), call_match, &c);
+		ret = talk_again(to_redis(cache), call_match, &c);
 	if (deleted)
 		*deleted = c.deleted;
 	return ret;
@@ -697,11 +416,11 @@ static int redis_del_matching(struct nexus_cache *cache, const struct nexus_cach
 static void redis_clear(struct nexus_cache *cache)
 {
 	struct redis_store *s = to_redis(cache);
-	struct talk t;
+	struct redis_talk t;
 	int ret = talk_begin(s, &t);
 
 	if (!ret)
-		ret = new_generation(&t);
+		ret = talk_new_generation(&t);
 	talk_end(&t, ret);
 }
 
@@ -714,7 +433,7 @@ static int redis_publish(struct nexus_cache *cache, const struct nexus_cache_key
 	size_t sizes[] = { 7, sizeof(REDIS_CHANNEL) - 1, size };
 	struct cache_bytes bytes;
 	struct redis_name name = { .data = REDIS_CHANNEL };
-	struct talk t;
+	struct redis_talk t;
 	long long n = 0;
 	int ret = cache_key_encode(channel, &bytes);
 
@@ -727,9 +446,9 @@ static int redis_publish(struct nexus_cache *cache, const struct nexus_cache_key
 	sizes[1] += bytes.size;
 	ret = talk_begin(to_redis(cache), &t);
 	if (!ret)
-		ret = send_words(&t, 3, argv, sizes);
+		ret = talk_send(&t, 3, argv, sizes);
 	if (!ret)
-		ret = number_reply(&t, &n);
+		ret = talk_number(&t, &n);
 	if (!ret && receivers)
 		*receivers = n > 0 ? (uint64_t)n : 0;
 	return talk_end(&t, ret);
@@ -779,16 +498,16 @@ static void free_store(struct redis_store *s)
 /* The first connection, and a generation of its own. */
 static int begin_store(struct redis_store *s, struct nexus_cache_fault *fault)
 {
-	struct talk t = { .s = s, .until = redis_now_ms() + s->reply_ms };
+	struct redis_talk t = { .s = s, .until = redis_now_ms() + s->reply_ms };
 	int ret;
 
 	ret = redis_link_open(&s->place, t.until, fault, &t.link, s->run_id);
 	if (ret)
 		return ret;
-	ret = new_generation(&t);
+	ret = talk_new_generation(&t);
 	if (!ret) {
 		s->unopened--;
-		give_link(s, t.link);
+		redis_give_link(s, t.link);
 		return 0;
 	}
 	redis_link_close(t.link);

@@ -60,6 +60,9 @@ int redis_store_lost(struct redis_store *s, const struct nexus_cache_fault *faul
 int redis_store_link(struct redis_store *s, int64_t until, struct nexus_cache_fault *fault,
 		     struct redis_link **link);
 
+/** redis_give_link() - one back that was lent, or with NULL the leave to make one */
+void redis_give_link(struct redis_store *s, struct redis_link *link);
+
 /* redis_listen.c: the one connection of subscriptions, and its thread. */
 int redis_listener_init(struct redis_listener *l);
 void redis_listener_end(struct redis_store *s);

@@ -71,7 +71,7 @@ static void expect(ProtobufCBinaryData *key, size_t n, const char *value)
 	free(a.payload);
 }
 
-static Nexus__Cache__V1__StateResponse state_of(void)
+static Nexus__Cache__V1__StateResponse counts(void)
 {
 	Nexus__Cache__V1__StateRequest req = NEXUS__CACHE__V1__STATE_REQUEST__INIT;
 	Nexus__Cache__V1__StateResponse *msg, st;
@@ -100,7 +100,7 @@ static void test_values(void **state)
 	assert_int_equal(set(two, 2, "", 1000000), RPC_OK);
 	expect(one, 2, "1");
 	expect(two, 2, "");
-	assert_int_equal(state_of().entries, 2);
+	assert_int_equal(counts().entries, 2);
 	del.key = one;
 	del.n_key = 2;
 	assert_int_equal(ask_msg(CACHE, "Delete", &del.base, &a), RPC_OK);
@@ -108,10 +108,10 @@ static void test_values(void **state)
 	assert_int_equal(ask_msg(CACHE, "Delete", &del.base, &a), RPC_NOT_FOUND);
 	free(a.payload);
 	expect(one, 2, NULL);
-	assert_int_equal(state_of().hits, 2);
-	assert_int_equal(state_of().misses, 3);
-	assert_int_equal(state_of().sets, 2);
-	assert_int_equal(state_of().deletes, 2);
+	assert_int_equal(counts().hits, 2);
+	assert_int_equal(counts().misses, 3);
+	assert_int_equal(counts().sets, 2);
+	assert_int_equal(counts().deletes, 2);
 	cache_end();
 }
 
@@ -186,7 +186,7 @@ static void test_bad(void **state)
 	req.key = key;
 	req.ttl_ms = NEXUS_CACHE_TTL_MAX + 1;
 	refused(CACHE, "Set", &req.base, RPC_INVALID_ARGUMENT, "604800000 ms at most");
-	assert_int_equal(state_of().sets, 0);
+	assert_int_equal(counts().sets, 0);
 	cache_end();
 }
 
@@ -221,9 +221,9 @@ static void test_who(void **state)
 	assert_int_equal(chmod(h->path, 0666), 0);
 	assert_who();
 	/* Who is refused has not reached it. */
-	assert_int_equal(state_of().sets, 2);
-	assert_int_equal(state_of().hits, 2);
-	assert_int_equal(state_of().deletes, 2);
+	assert_int_equal(counts().sets, 2);
+	assert_int_equal(counts().hits, 2);
+	assert_int_equal(counts().deletes, 2);
 	cache_end();
 }
 
