@@ -36,7 +36,7 @@ static const struct {
 	{ S("*2\r\n$16\r\n{g}\r\n*1\r\n$1\r\na\r\n") },
 	{ S("*2\r\n$16\r\n{g}\r\n-ERR in it\r\n") },
 	{ S("-OOM of nothing that was set\r\n") },
-	{ S("-ERR hunter2? \x01\x02\r\n") },
+	{ S("-ERR what? \x01\x02\r\n") },
 	{ S("-\r\n") },
 	{ S("%2\r\n") },
 	{ S("#t\r\n") },

@@ -10,6 +10,7 @@
 
 struct registry *reg;
 struct registry_opts reg_opts;
+struct cachestore *world_cache;
 struct errline reg_err;
 
 static char services[160], files[160];
@@ -34,6 +35,7 @@ void world_begin(bool trial, uint32_t timeout_ms)
 		.quarantine = true,
 		.trial = trial ? trial_argv : NULL,
 		.state = files,
+		.cache = world_cache,
 	};
 	reg = registry_new(&reg_opts);
 	assert_non_null(reg);

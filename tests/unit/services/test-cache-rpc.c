@@ -11,8 +11,6 @@
 
 #define CACHE	"nexus.cache.v1.Cache"
 
-static struct cachestore *store;
-
 static void cache_begin(const char *group)
 {
 	const struct cachestore_opts opts = {
@@ -22,9 +20,8 @@ static void cache_begin(const char *group)
 	const char *name = "cache";
 
 	put_file(SERVICES "/cache/cache.so", "cache");
-	store = cachestore_new(&opts);
-	assert_non_null(store);
-	reg_opts.cache = store;
+	world_cache = cachestore_new(&opts);
+	assert_non_null(world_cache);
 	begin_with(0, 0, group);
 	assert_int_equal(load_all(&name, 1), 0);
 }
@@ -32,9 +29,8 @@ static void cache_begin(const char *group)
 static void cache_end(void)
 {
 	end();
-	cachestore_free(store);
-	store = NULL;
-	reg_opts.cache = NULL;
+	cachestore_free(world_cache);
+	world_cache = NULL;
 }
 
 static int set(ProtobufCBinaryData *key, size_t n, const char *value, uint64_t ttl_ms)
