@@ -19,7 +19,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define NEXUS_SERVICE_ABI		3u	/* changes with this file */
+#define NEXUS_SERVICE_ABI		4u	/* changes with this file */
 #define NEXUS_SERVICE_SYMBOL		"nexus_service"
 #define NEXUS_SERVICE_NAME_MAX		64	/* with its NUL */
 #define NEXUS_SERVICE_VERSION_MAX	32
@@ -31,6 +31,7 @@ struct nexus_rpc_service;	/* <nexus/rpc.h> */
 struct nexus_rpc_stream;
 struct nexus_rpc_call;
 struct nexus_records;	/* <nexus/recordstore.h> */
+struct nexus_cache;	/* <nexus/cachestore.h> */
 struct ProtobufCMessage;
 
 /**
@@ -119,6 +120,10 @@ enum nexus_service_level {
  *	of this service's name only (-EPERM).  Not before service_start (-EAGAIN);
  *	-EOPNOTSUPP when the helper has none; or why it cannot be opened, which the log
  *	says in words: the next call tries again.
+ * @cache: the cache store (<nexus/cachestore.h>), opened when the first service asks;
+ *	the same handle each time, with keys and channels of this service's own, valid
+ *	until the return of service_cleanup, with no subscription left then.  There is
+ *	always one, though it may keep nothing.  Not before service_start (-EAGAIN); -ENOMEM.
  */
 struct nexus_service_host {
 	uint32_t abi;
@@ -138,6 +143,7 @@ struct nexus_service_host {
 	int (*rpc_answer)(struct nexus_rpc_call *call, const struct ProtobufCMessage *msg);
 	int (*state_dir)(struct nexus_service *me);
 	int (*records)(struct nexus_service *me, struct nexus_records **records);
+	int (*cache)(struct nexus_service *me, struct nexus_cache **cache);
 };
 
 /**

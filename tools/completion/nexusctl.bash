@@ -58,7 +58,7 @@ _nexusctl() {
 
 	local choices
 	case "${words[*]}" in
-	'') choices='status boot profile zone pack scrub service events rebac agent sched quota pipe stream lock lease dump load stats version help --socket --json --help --version' ;;
+	'') choices='status boot profile zone pack scrub service agent cache events rebac sched quota pipe stream lock lease dump load stats version help --socket --json --help --version' ;;
 	profile) choices='show' ;;
 	'profile show') choices='none embedded lite full cloud --socket --json' ;;
 	zone) choices='create list info upgrade' ;;
@@ -95,6 +95,8 @@ _nexusctl() {
 	'agent list'*) choices='--owner --state --limit --after --socket --json' ;;
 	'agent remove'*) choices='--generation --socket --json' ;;
 	'service unload'* | 'service swap' | 'service info') choices="$(_nexusctl_services) --socket --json" ;;
+	cache) choices='get set delete clear state' ;;
+	'cache set') choices='--ttl --socket --json' ;;
 	events) choices='publish tail replay state truncate' ;;
 	'events publish '*) choices='write delete rename metadata dir_create dir_delete conflict copy mount unmount --data --durable --socket --json' ;;
 	'events publish') choices="$(_nexusctl_zones) --data --durable --socket --json" ;;

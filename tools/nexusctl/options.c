@@ -356,7 +356,7 @@ int options_check(const struct ctl *ctl, const struct command *c)
 				   c->name);
 	if ((ctl->lease_id && !(c->takes & TAKES_LEASE_ID)) ||
 	    (ctl->lease_ttl && !(c->takes & TAKES_LEASE_TTL)))
-		return usage_error("--id and --ttl are only for leases (and --ttl for rebac write and sched), not for", c->name);
+		return usage_error("--id and --ttl are only for leases (and --ttl for rebac write, sched and cache set), not for", c->name);
 	if (ctl->lease_limit && !(c->takes & TAKES_LIMIT))
 		return usage_error("--limit is only for lists and rebac expand, not for", c->name);
 	if ((ctl->n_facts || ctl->at_least) && !(c->takes & TAKES_FACTS))

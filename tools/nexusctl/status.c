@@ -90,6 +90,39 @@ static void profile_text(const struct nexus_status *status)
 		printf("             %s\n", status->degraded);
 }
 
+static const char *cache_name(enum nexus_cachestore_state state)
+{
+	switch (state) {
+	case NEXUS_CACHESTORE_NONE:
+		return "none";
+	case NEXUS_CACHESTORE_UNUSED:
+		return "unused";
+	case NEXUS_CACHESTORE_OPEN:
+		return "open";
+	case NEXUS_CACHESTORE_DEGRADED:
+		return "degraded";
+	default:
+		return "unknown";
+	}
+}
+
+static void cache_text(const struct nexus_status *status)
+{
+	char when[64];
+
+	if (status->cache == NEXUS_CACHESTORE_NONE) {
+		printf("cache:       none\n");
+		return;
+	}
+	printf("cache:       %s, %s\n", status->cachestore, cache_name(status->cache));
+	if (!*status->cache_error)
+		return;
+	time_text(when, sizeof(when), status->cache_error_at);
+	printf("             %s, %s: %s\n",
+	       status->cache == NEXUS_CACHESTORE_DEGRADED ? "since" : "last degraded", when,
+	       status->cache_error);
+}
+
 static int helper_text(void *arg, const struct nexus_status *status)
 {
 	char when[64];
@@ -109,6 +142,7 @@ static int helper_text(void *arg, const struct nexus_status *status)
 	printf("zones:       %" PRIu32 ", %" PRIu32 " mounted\n",
 	       status->zones, status->zones_mounted);
 	records_text(status);
+	cache_text(status);
 	profile_text(status);
 	return 0;
 }
@@ -134,6 +168,10 @@ static int helper_json(void *arg, const struct nexus_status *status)
 	json_string(json, "records", records_name(status->records));
 	json_string(json, "records_error", status->records_error);
 	json_number(json, "records_error_at", status->records_error_at);
+	json_string(json, "cachestore", status->cachestore);
+	json_string(json, "cache", cache_name(status->cache));
+	json_string(json, "cache_error", status->cache_error);
+	json_number(json, "cache_error_at", status->cache_error_at);
 	json_string(json, "profile", status->profile);
 	json_string(json, "degraded", *status->degraded ? status->degraded : NULL);
 	json_number(json, "bricks_missing", status->bricks_missing);

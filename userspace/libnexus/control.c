@@ -271,6 +271,10 @@ NEXUS_EXPORT int nexus_status(struct nexus_client *client, nexus_status_fn fn,
 	status.profile = res->profile;
 	status.degraded = res->degraded;
 	status.bricks_missing = res->bricks_missing;
+	status.cachestore = res->cachestore;
+	status.cache = (enum nexus_cachestore_state)res->cachestore_state;
+	status.cache_error = res->cachestore_error;
+	status.cache_error_at = res->cachestore_error_at;
 	err = fn(arg, &status);
 	protobuf_c_message_free_unpacked(&res->base, NULL);
 	return err;

@@ -26,6 +26,7 @@ enum kind {
 	KIND_RECORDSTORE,
 	KIND_PROFILE,
 	KIND_BRICKS,
+	KIND_CACHESTORE,
 };
 
 struct setting {
@@ -67,6 +68,10 @@ static const struct setting settings[] = {
 	{ "fetch_ahead",	KIND_SIZE,	F(fetch_ahead), 0, 1ull << 30 },
 	{ "recordstore",	KIND_RECORDSTORE, F(recordstore), 0, 0 },
 	{ "recordstore_at",	KIND_STRING,	F(recordstore_at), 1, S(recordstore_at) },
+	{ "cachestore",	KIND_CACHESTORE, F(cachestore), 0, 0 },
+	{ "cachestore_at",	KIND_STRING,	F(cachestore_at), 1, S(cachestore_at) },
+	{ "cachestore_size",	KIND_SIZE,	F(cachestore_size), 2u << 20, 1ull << 40 },
+	{ "cachestore_entries",	KIND_UINT,	F(cachestore_entries), 1, 1000000000 },
 	{ "drivers_dir",	KIND_STRING,	F(drivers_dir), 1, S(drivers_dir) },
 	{ "services_dir",	KIND_STRING,	F(services_dir), 1, S(services_dir) },
 	{ "service_timeout",	KIND_UINT,	F(service_timeout), 1, 3600 },
@@ -103,6 +108,9 @@ void config_defaults(struct config *cfg)
 	cfg->compact_rate = 32u << 20;
 	strcpy(cfg->content, "none");
 	cfg->recordstore = config_recordstore("sqlite");
+	cfg->cachestore = config_cachestore("null");
+	cfg->cachestore_size = 64u << 20;
+	cfg->cachestore_entries = 100000;
 	strcpy(cfg->drivers_dir, NEXUS_DRIVERS_DIR);
 	strcpy(cfg->services_dir, NEXUS_SERVICES_DIR);
 	cfg->service_timeout = 10;
@@ -128,6 +136,17 @@ const struct nexus_os_driver *config_objectstore(const char *name)
 	for (d = nexus_os_drivers; *d; d++)
 		if (!strcmp((*d)->name, name))
 			return *d;
+	return NULL;
+}
+
+const char *config_cachestore(const char *name)
+{
+	static const char *const drivers[] = { "null", "mem", "redis" };
+	size_t i;
+
+	for (i = 0; i < sizeof(drivers) / sizeof(drivers[0]); i++)
+		if (!strcmp(name, drivers[i]))
+			return drivers[i];
 	return NULL;
 }
 
@@ -215,6 +234,10 @@ static int bad_value(const struct setting *s, const char *value, const char *whe
 		return err_set(err, -EINVAL,
 			       "%s: there is no recordstore driver \"%s\"; there are: sqlite, postgres, none",
 			       where, value);
+	case KIND_CACHESTORE:
+		return err_set(err, -EINVAL,
+			       "%s: there is no cachestore driver \"%s\"; there are: null, mem, redis",
+			       where, value);
 	case KIND_LEVEL:
 		return err_set(err, -EINVAL,
 			       "%s: log_level is \"%s\"; it can be error, warning, info or debug",
@@ -285,6 +308,11 @@ static int set_value(struct config *cfg, const struct setting *s, const char *va
 		if (!config_objectstore(value))
 			return -EINVAL;
 		cfg->objectstore = config_objectstore(value);
+		return 0;
+	case KIND_CACHESTORE:
+		if (!config_cachestore(value))
+			return -EINVAL;
+		cfg->cachestore = config_cachestore(value);
 		return 0;
 	case KIND_RECORDSTORE:
 		if (!config_recordstore(value))
@@ -416,5 +444,8 @@ int config_check(struct config *cfg, struct errline *err)
 			       "fold_size (%llu) may be half of memtable_limit (%llu) at most",
 			       (unsigned long long)cfg->fold_size,
 			       (unsigned long long)cfg->memtable_limit);
+	if (!strcmp(cfg->cachestore, "redis") && !cfg->cachestore_at[0])
+		return err_set(err, -EINVAL,
+			       "cachestore redis needs to know where the server is: cachestore_at, such as socket=/run/redis/redis-server.sock");
 	return check_recordstore(cfg, err);
 }

@@ -46,6 +46,10 @@ struct config {
 	__u64 fetch_limit;		/* bytes of a zone in flight */
 	__u64 fetch_ahead;		/* bytes, of who reads on */
 	__u64 compact_rate;		/* bytes a second; 0: nothing unless asked for */
+	const char *cachestore;		/* driver */
+	char cachestore_at[1024];
+	uint64_t cachestore_size;
+	uint32_t cachestore_entries;
 	const char *recordstore;	/* driver, or "none" */
 	char recordstore_at[PATH_MAX];	/* may hold a password: never shown */
 	char drivers_dir[PATH_MAX];	/* objects of drivers, a folder for each kind */
@@ -75,6 +79,7 @@ int config_set(struct config *cfg, const char *key, const char *value,
 int config_check(struct config *cfg, struct errline *err);
 
 /* The driver that a word stands for, or NULL. */
+const char *config_cachestore(const char *name);
 const char *config_recordstore(const char *name);
 const struct nexus_ms_driver *config_metastore(const char *name);
 const struct nexus_os_driver *config_objectstore(const char *name);

@@ -13,6 +13,7 @@
 #include "fetch.h"
 #include "genl.h"
 #include "helper.h"
+#include "cachestore.h"
 #include "recordstore.h"
 #include "service.h"
 #include "stats.h"
@@ -226,6 +227,7 @@ int core_status(void *ctx, struct control_status *st, struct control_err *err)
 {
 	struct recordstore_info records;
 	struct boot_state boot;
+	struct cachestore_info cache;
 	struct helper *h = ctx;
 	char **names = NULL;
 	size_t n = 0, i;
@@ -265,6 +267,11 @@ int core_status(void *ctx, struct control_status *st, struct control_err *err)
 	snprintf(st->profile, sizeof(st->profile), "%s", profile_name(h->cfg.profile));
 	boot_lacks(h->boot, h->services, st->degraded, sizeof(st->degraded));
 	st->bricks_missing = core_bricks_missing(&h->cfg);
+	cachestore_info(h->cache, &cache);
+	snprintf(st->cachestore, sizeof(st->cachestore), "%s", cache.driver);
+	st->cache = (enum control_cache)cache.state;
+	snprintf(st->cache_error, sizeof(st->cache_error), "%s", cache.error);
+	st->cache_error_at = (u64)cache.error_at;
 	return 0;
 }
 

@@ -15,6 +15,7 @@
 struct boot;
 struct zone;
 struct queue;
+struct cachestore;
 struct recordstore;
 struct registry;
 
@@ -30,6 +31,7 @@ struct helper {
 	struct chan chan;
 	struct workers *workers;
 	struct recordstore *records;	/* for services; NULL: none */
+	struct cachestore *cache;	/* likewise, but there is one */
 	struct registry *services;	/* or NULL; the filesystem does not ask */
 	struct boot *boot;		/* NULL before the start */
 	struct workers *fetchers;	/* for what waits for content from elsewhere */

@@ -428,9 +428,9 @@ static int run(struct helper *h, int ready, int sigfd)
 			  ret == -EADDRINUSE ? "another nexusd serves it" : strerror(-ret));
 		goto free_services;
 	}
-	log_info("nexusd " NEXUS_VERSION ": session %s, data in %s, metastore %s, objectstore %s, recordstore %s",
+	log_info("nexusd " NEXUS_VERSION ": session %s, data in %s, metastore %s, objectstore %s, recordstore %s, cachestore %s",
 		 h->cfg.session, h->cfg.data_dir, h->cfg.metastore->name,
-		 h->cfg.objectstore->name, h->cfg.recordstore);
+		 h->cfg.objectstore->name, h->cfg.recordstore, h->cfg.cachestore);
 	if (!h->cfg.metastore->persistent)
 		log_warn("metastore %s keeps nothing when nexusd ends", h->cfg.metastore->name);
 	say_profile(&h->cfg);

@@ -20,6 +20,7 @@
 #define SERVICE_CALLS_MAX	64u	/* at a time, into one of them */
 
 struct registry;
+struct cachestore;
 struct recordstore;
 
 /**
@@ -34,6 +35,7 @@ struct recordstore;
  *	each; made when the first asks
  * @records: NULL, or the record store they may use; the caller's, to be freed
  *	after the registry
+ * @cache: likewise the cache store
  */
 struct registry_opts {
 	const char *dir;
@@ -43,6 +45,7 @@ struct registry_opts {
 	char *const *trial;
 	const char *state;
 	struct recordstore *records;
+	struct cachestore *cache;
 };
 
 /** struct service_caller - who wants a change, for the log */

@@ -17,6 +17,7 @@
 #include <stdatomic.h>
 #include <sys/types.h>
 
+#include "cachestore.h"
 #include "recordstore.h"
 #include "service.h"
 #include "service_graph.h"
@@ -52,6 +53,7 @@ struct nexus_service {
 	uint32_t uid;
 	struct errline map_err;		/* of the thread that maps it */
 	struct nexus_records *records;	/* lock: its handle of the record store, or NULL */
+	struct nexus_cache *cache;	/* lock: likewise, of the cache store */
 	struct nexus_rpc_stream *streams;	/* lock: bound to it */
 	bool events_running;		/* lock: a call runs those of its streams */
 };

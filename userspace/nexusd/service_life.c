@@ -257,6 +257,7 @@ bool instance_unwind(struct nexus_service *inst, uint32_t timeout_ms)
 	pthread_mutex_unlock(&r->lock);
 	object_close(&inst->object);
 	recordstore_put(inst->records);
+	cachestore_put(inst->cache);
 	free(inst);
 	return true;
 }

@@ -193,6 +193,31 @@ static int host_records(struct nexus_service *me, struct nexus_records **records
 	return 0;
 }
 
+/* The first of all waits for a server, without the lock. */
+static int host_cache(struct nexus_service *me, struct nexus_cache **cache)
+{
+	struct nexus_cache *made = NULL;
+	struct registry *r = me->r;
+	int ret;
+
+	if (!may_use(me))
+		return -EAGAIN;
+	if (!r->opts.cache)
+		return -EOPNOTSUPP;
+	ret = cachestore_get(r->opts.cache, me->name, &made);
+	if (ret)
+		return ret;
+	pthread_mutex_lock(&r->lock);
+	if (!me->cache) {
+		me->cache = made;
+		made = NULL;
+	}
+	*cache = me->cache;
+	pthread_mutex_unlock(&r->lock);
+	cachestore_put(made);
+	return 0;
+}
+
 const struct nexus_service_host service_host = {
 	.abi = NEXUS_SERVICE_ABI,
 	.trial = false,
@@ -208,4 +233,5 @@ const struct nexus_service_host service_host = {
 	.rpc_answer = rpc_answer,
 	.state_dir = host_state_dir,
 	.records = host_records,
+	.cache = host_cache,
 };

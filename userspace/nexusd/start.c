@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "boot.h"
+#include "cachestore.h"
 #include "recordstore.h"
 #include "service.h"
 #include "store.h"
@@ -48,6 +49,33 @@ static int make_recordstore(struct helper *h)
 	}
 	h->records = recordstore_new(&opts);
 	return h->records ? 0 : -ENOMEM;
+}
+
+#define CACHE_RETRY_MS		1000
+
+/* Nothing is opened, and no server asked, before somebody has something to keep. */
+static int make_cachestore(struct helper *h)
+{
+	const struct config *cfg = &h->cfg;
+	char dir[PATH_MAX + sizeof("/cachestore")], name[BOOT_NAME_MAX];
+	const struct cachestore_opts opts = {
+		.driver = cfg->cachestore,
+		.at = cfg->cachestore_at,
+		.dir = dir,
+		.bytes = cfg->cachestore_size,
+		.entries = cfg->cachestore_entries,
+		/* Three of them, at the worst, leave a call into a service time to go on. */
+		.reply_ms = cfg->service_timeout * 200,
+		.retry_ms = CACHE_RETRY_MS,
+	};
+	unsigned int step;
+
+	snprintf(dir, sizeof(dir), "%s/cachestore", cfg->drivers_dir);
+	snprintf(name, sizeof(name), "cachestore %s", cfg->cachestore);
+	step = boot_begin(h->boot, BOOT_STORE, name);
+	h->cache = cachestore_new(&opts);
+	boot_end(h->boot, step, h->cache ? BOOT_DEFERRED : BOOT_FAILED, NULL);
+	return h->cache ? 0 : -ENOMEM;
 }
 
 /*
@@ -98,6 +126,7 @@ static int make_registry(struct helper *h)
 		.trial = trial,
 		.state = state,
 		.records = h->records,
+		.cache = h->cache,
 	};
 
 	snprintf(state, sizeof(state), "%s/services", cfg->data_dir);
@@ -137,16 +166,21 @@ int start_build(struct helper *h, struct errline *err)
 		ret = records_step(h, BOOT_DRIVER, recordstore_load, err);
 	if (!ret)
 		ret = records_step(h, BOOT_STORE, recordstore_open, err);
+	if (!ret)
+		ret = make_cachestore(h);
 	return ret ? ret : make_registry(h);
 }
 
 void start_undo(struct helper *h)
 {
 	/* Not from under a call that never returned. */
-	if (!h->services || registry_free(h->services))
+	if (!h->services || registry_free(h->services)) {
 		recordstore_free(h->records);
+		cachestore_free(h->cache);
+	}
 	h->services = NULL;
 	h->records = NULL;
+	h->cache = NULL;
 }
 
 /* ---- the background ------------------------------------------------------------------ */

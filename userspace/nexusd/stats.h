@@ -44,7 +44,14 @@
 	X(service_calls,	"calls into services") \
 	X(service_overruns,	"calls that did not return in their time") \
 	X(service_quarantines,	"services quarantined") \
-	X(service_leaks,	"references that services did not give back")
+	X(service_leaks,	"references that services did not give back") \
+	X(cache_hits,		"values that services found in the cache store") \
+	X(cache_misses,		"values that were not there") \
+	X(cache_sets,		"values put there") \
+	X(cache_set_errors,	"times that failed") \
+	X(cache_deletes,	"values taken away, one or by pattern") \
+	X(cache_messages,	"messages published") \
+	X(cache_switches,	"times the helper took over from a server that was lost")
 
 enum stats_counter {
 #define X(name, help) STATS_##name,

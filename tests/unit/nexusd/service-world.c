@@ -10,6 +10,7 @@
 
 struct registry *reg;
 struct registry_opts reg_opts;
+struct cachestore *world_cache;
 struct errline reg_err;
 struct recordstore *world_records;
 
@@ -36,6 +37,7 @@ void world_begin(bool trial, uint32_t timeout_ms)
 		.trial = trial ? trial_argv : NULL,
 		.state = files,
 		.records = world_records,
+		.cache = world_cache,
 	};
 	reg = registry_new(&reg_opts);
 	assert_non_null(reg);

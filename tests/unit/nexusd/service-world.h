@@ -12,6 +12,8 @@
 
 extern struct registry *reg;
 extern struct registry_opts reg_opts;
+/* What world_begin() gives to it, if a test sets it before. */
+extern struct cachestore *world_cache;
 extern struct errline reg_err;		/* of the last load, unload or swap */
 extern struct recordstore *world_records;	/* that registries have; NULL: none */
 

@@ -191,6 +191,24 @@ static void check_store(const char *driver, const char *at, const char *words, c
 	}
 }
 
+static void test_cachestore(void **state)
+{
+	struct errline err = { "" };
+	struct config cfg;
+
+	(void)state;
+	config_defaults(&cfg);
+	assert_string_equal(cfg.cachestore, "null");
+	check("cachestore", "memcached", "null, mem, redis");
+	check("cachestore", "redis", "needs to know where the server is");
+	check("cachestore_size", "1M", "cachestore_size");
+	check("cachestore_entries", "0", "cachestore_entries");
+	assert_int_equal(config_set(&cfg, "cachestore", "redis", "test", &err), 0);
+	assert_int_equal(config_set(&cfg, "cachestore_at", "socket=/x", "test", &err), 0);
+	assert_int_equal(config_check(&cfg, &err), 0);
+	assert_string_equal(cfg.cachestore, "redis");
+}
+
 static void test_recordstore(void **state)
 {
 	static const char *const above[] = {
@@ -239,6 +257,7 @@ int main(void)
 		T(test_missing_file),
 		T(test_environment),
 		T(test_check),
+		T(test_cachestore),
 		T(test_recordstore),
 		T(test_sizes),
 	};

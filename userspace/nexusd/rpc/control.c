@@ -273,6 +273,11 @@ static int session_status(struct control_call *call)
 	msg.profile = status->profile;
 	msg.degraded = status->degraded;
 	msg.bricks_missing = status->bricks_missing;
+	msg.cachestore = status->cachestore;
+	msg.cachestore_state =
+		(Nexus__Control__V1__SessionStatusResponse__CacheStore)status->cache;
+	msg.cachestore_error = status->cache_error;
+	msg.cachestore_error_at = status->cache_error_at;
 	ret = control_reply(call, &msg.base);
 	free(status);
 	return ret;

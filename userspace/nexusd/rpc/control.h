@@ -269,6 +269,14 @@ enum control_records {
 	CONTROL_RECORDS_FAILED	= 3,
 };
 
+/** enum control_cache - how the cache store is */
+enum control_cache {
+	CONTROL_CACHE_NONE	= 0,
+	CONTROL_CACHE_UNUSED	= 1,	/* nobody has asked for it yet */
+	CONTROL_CACHE_OPEN	= 2,
+	CONTROL_CACHE_DEGRADED	= 3,
+};
+
 /** struct control_status - the helper and its session with the module */
 struct control_status {
 	enum control_state state;
@@ -288,6 +296,10 @@ struct control_status {
 	enum control_records records;
 	char records_error[CONTROL_REASON_MAX];	/* the last one, also when it is over; "" */
 	uint64_t records_error_at;		/* seconds since 1970 */
+	char cachestore[CONTROL_NAME_MAX];	/* driver name */
+	enum control_cache cache;
+	char cache_error[CONTROL_REASON_MAX];	/* why it is, or was last, degraded; "" */
+	uint64_t cache_error_at;		/* seconds since 1970 */
 	char profile[CONTROL_NAME_MAX];		/* "none" without one */
 	char degraded[CONTROL_ERR_MAX];		/* which services are not there, and why; "" */
 	uint32_t bricks_missing;		/* that are on and that nothing here does */

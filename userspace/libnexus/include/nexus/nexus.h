@@ -541,6 +541,14 @@ enum nexus_records_state {
 	NEXUS_RECORDS_FAILED	= 3,	/* it could not be opened, or does not answer now */
 };
 
+/** enum nexus_cachestore_state - how the helper's cache store is */
+enum nexus_cachestore_state {
+	NEXUS_CACHESTORE_NONE	= 0,	/* an older helper, which has none */
+	NEXUS_CACHESTORE_UNUSED	= 1,	/* no service has asked for it yet */
+	NEXUS_CACHESTORE_OPEN	= 2,
+	NEXUS_CACHESTORE_DEGRADED	= 3,	/* its server is lost, and the helper keeps values itself */
+};
+
 /** struct nexus_status - the helper and its session with the module */
 struct nexus_status {
 	enum nexus_state state;
@@ -563,6 +571,10 @@ struct nexus_status {
 	const char *profile;		/* "none" without one; "" from an older helper */
 	const char *degraded;		/* which services are not there, and why; "" */
 	uint32_t bricks_missing;	/* that are on and that nothing here does */
+	const char *cachestore;		/* its driver; "" from an older helper */
+	enum nexus_cachestore_state cache;
+	const char *cache_error;	/* why it is, or was last, degraded; "" */
+	uint64_t cache_error_at;	/* seconds since 1970 */
 };
 
 /** typedef nexus_status_fn - is given the status; as nexus_zone_fn */
