@@ -491,6 +491,7 @@ static void free_store(struct redis_store *s)
 	}
 	cache_hub_destroy(&s->hub);
 	pthread_cond_destroy(&s->returned);
+	pthread_mutex_destroy(&s->telling);
 	pthread_mutex_destroy(&s->lock);
 	free(s);
 }
@@ -530,6 +531,7 @@ static int redis_open(const struct nexus_cache_options *options, struct nexus_ca
 	s->told_arg = options->lost_arg;
 	s->unopened = REDIS_LINKS;
 	pthread_mutex_init(&s->lock, NULL);
+	pthread_mutex_init(&s->telling, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&s->returned, &attr);

@@ -42,6 +42,7 @@ struct redis_store {
 	void (*told)(void *arg, const struct nexus_cache_fault *fault);
 	void *told_arg;
 	char run_id[41];
+	pthread_mutex_t telling;	/* below all others */
 	atomic_bool lost;
 	struct cache_hub hub;
 	struct redis_listener listener;

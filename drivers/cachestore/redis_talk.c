@@ -11,8 +11,12 @@
 
 int redis_store_lost(struct redis_store *s, const struct nexus_cache_fault *fault)
 {
-	if (!atomic_exchange(&s->lost, true) && s->told)
+	/* Whoever returns with it knows that it was told. */
+	pthread_mutex_lock(&s->telling);
+	if (!atomic_load(&s->lost) && s->told)
 		s->told(s->told_arg, fault);
+	atomic_store(&s->lost, true);
+	pthread_mutex_unlock(&s->telling);
 	return -ENOTCONN;
 }
 

@@ -16,7 +16,7 @@
 
 extern const struct nexus_cache_driver *driver;
 extern struct nexus_cache_fault fault;		/* of the last open, or loss */
-extern unsigned int losses;			/* how often one was told */
+extern _Atomic unsigned int losses;		/* how often one was told */
 extern const bool world_keeps;			/* it is a store that gives back what it got */
 
 /* Before the first test and behind the last; nonzero: there is no store to test. */

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 struct nexus_cache_fault fault;
-unsigned int losses;
+_Atomic unsigned int losses;
 
 void note_loss(void *arg, const struct nexus_cache_fault *why)
 {

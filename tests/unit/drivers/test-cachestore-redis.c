@@ -217,7 +217,7 @@ static void killed_unasked(void **state)
 
 	assert_int_equal(nexus_cache_subscribe(c, key_of("ch"), NULL, &sub), 0);
 	redis_server_kill();
-	while (!__atomic_load_n(&losses, __ATOMIC_ACQUIRE))
+	while (!losses)
 		poll(NULL, 0, 1);
 	redis_server_start();
 	expect_lost(c, "");
@@ -296,7 +296,7 @@ static int call_subscribe(struct nexus_cache *c)
 static int call_nothing(struct nexus_cache *c)
 {
 	(void)c;
-	while (!__atomic_load_n(&losses, __ATOMIC_ACQUIRE))
+	while (!losses)
 		poll(NULL, 0, 1);
 	return -ENOTCONN;
 }
@@ -338,7 +338,7 @@ static void listens_on(void **state)
 	for (i = 0; i < 5; i++) {
 		usleep(150000);
 		/* A machine that is slow is no server that is lost. */
-		if (__atomic_load_n(&losses, __ATOMIC_ACQUIRE))
+		if (losses)
 			break;
 		if (!nexus_cache_publish(c, key_of("ch"), "m", 1, NULL))
 			expect_message(sub, "m");
