@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* An answer as it comes in, and what it means for the request. */
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,9 +30,15 @@ static uint64_t fnv(const char *text)
 static void content_range(struct s3_answer *answer, const char *value)
 {
 	const char *slash = strchr(value, '/');
+	char *end;
 
-	if (sscanf(value, "bytes %" SCNu64 "-%" SCNu64, &answer->first, &answer->last) == 2)
-		answer->ranged = true;
+	if (!strncmp(value, "bytes ", 6) && value[6] >= '0' && value[6] <= '9') {
+		answer->first = strtoull(value + 6, &end, 10);
+		if (end[0] == '-' && end[1] >= '0' && end[1] <= '9') {
+			answer->last = strtoull(end + 1, NULL, 10);
+			answer->ranged = true;
+		}
+	}
 	if (slash && slash[1] >= '0' && slash[1] <= '9')
 		answer->size = strtoull(slash + 1, NULL, 10);
 }

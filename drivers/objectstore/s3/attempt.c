@@ -128,11 +128,16 @@ static int set_common(struct s3_request *req, CURL *easy, const char *url, int64
 	return (int)ret;
 }
 
+/* Of a hash in lower-case hex. */
+static unsigned int digit(char c)
+{
+	return (unsigned int)(c <= '9' ? c - '0' : c - 'a' + 10);
+}
+
 /* The headers of this attempt: those of the request, and what follows from the body. */
 static size_t headers_of(struct s3_request *req, struct sigv4_pair *pairs, char *checksum)
 {
 	unsigned char hash[32];
-	unsigned int byte;
 	size_t n = 0, i;
 
 	for (i = 0; i < req->n_headers; i++) {
@@ -144,10 +149,8 @@ static size_t headers_of(struct s3_request *req, struct sigv4_pair *pairs, char 
 	if (req->probing)
 		return n;
 	if (req->checksum) {
-		for (i = 0; i < sizeof(hash); i++) {
-			sscanf(req->hash + 2 * i, "%2x", &byte);
-			hash[i] = (unsigned char)byte;
-		}
+		for (i = 0; i < sizeof(hash); i++)
+			hash[i] = (unsigned char)(digit(req->hash[2 * i]) << 4 | digit(req->hash[2 * i + 1]));
 		s3_base64(checksum, hash, sizeof(hash));
 		pairs[n++] = (struct sigv4_pair){ "x-amz-checksum-sha256", checksum };
 	}

@@ -64,10 +64,11 @@ static int load(struct s3_request *req)
 			continue;
 		if (n <= 0) {
 			int error = n ? -errno : -ENODATA;
+			unsigned long long at = req->fd_offset;
 
 			free(body);
 			return s3_fault_set(&req->result.fault, error, "the file to send ends at %llu",
-					    (unsigned long long)(req->fd_offset + done));
+					    at + done);
 		}
 		done += (size_t)n;
 	}

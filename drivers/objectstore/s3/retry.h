@@ -30,7 +30,7 @@ struct s3_retry {
 };
 
 /* Retry-After beyond this is taken as this. */
-#define S3_RETRY_AFTER_MAX	(5 * 60 * 1000)
+#define S3_RETRY_AFTER_MAX	300000
 
 /**
  * s3_retry_next() - when to try again

@@ -38,6 +38,9 @@ struct s3_settings world_settings(void)
 		.bucket = bucket,
 		.proxy = "",
 		.deadline_ms = 60000,
+		/* Nothing here takes long to come back. */
+		.base_ms = 5,
+		.cap_ms = 100,
 		.note = note,
 	};
 
