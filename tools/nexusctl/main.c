@@ -118,6 +118,7 @@ static const struct command commands[] = {
 	{ "rebac", "list", "TYPE RELATION SUBJECT | OBJECT RELATION TYPE ...",
 	  "objects it has, or subjects", 3, 3, TAKES_FACTS | TAKES_LIMIT | TAKES_AFTER,
 	  cmd_rebac_list },
+	{ "rebac", "state", "", "what is kept between questions", 0, 0, 0, cmd_rebac_state },
 	{ NULL, "dump", "ZONE [FILE] [--data-dir DIR]",
 	  "the index of a zone at rest, as text", 1, 2, TAKES_DATA, cmd_dump },
 	{ NULL, "load", "ZONE [FILE] [--data-dir DIR]",

@@ -191,6 +191,7 @@ int cmd_rebac_expand(struct ctl *ctl);
 int cmd_rebac_explain(struct ctl *ctl);
 int cmd_rebac_list(struct ctl *ctl);
 int cmd_rebac_policy(struct ctl *ctl);
+int cmd_rebac_state(struct ctl *ctl);
 int cmd_rebac_write(struct ctl *ctl);
 int cmd_service_graph(struct ctl *ctl);
 int cmd_service_info(struct ctl *ctl);

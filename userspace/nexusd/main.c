@@ -266,6 +266,16 @@ static int make_recordstore(struct helper *h)
 	return h->records ? 0 : -ENOMEM;
 }
 
+static int setting_of(const void *cfg, const char *key, uint64_t *value)
+{
+	__u64 number;
+	int ret = config_number(cfg, key, &number);
+
+	if (!ret)
+		*value = number;
+	return ret;
+}
+
 static struct registry *make_registry(const struct config *cfg, struct recordstore *records)
 {
 	static char *trial[] = { (char *)"/proc/self/exe", (char *)TRY_WORD, NULL };
@@ -276,6 +286,8 @@ static struct registry *make_registry(const struct config *cfg, struct recordsto
 		.quarantine = cfg->service_quarantine,
 		.trial = trial,
 		.state = state,
+		.setting = setting_of,
+		.setting_arg = cfg,
 		.records = records,
 	};
 

@@ -149,7 +149,7 @@ static void test_objects(void **state)
 	assert_said("no symbol nexus_service");
 	put_object("bad-abi", "bad");
 	assert_int_equal(load("bad"), -EPROTO);
-	assert_said("ABI version 4, this helper has 3");
+	assert_said("ABI version 5, this helper has 4");
 	put_object("bad-name", "bad");
 	assert_int_equal(load("bad"), -EPROTO);
 	assert_said("holds service \"worse\"");
@@ -189,7 +189,7 @@ static void test_trial(void **state)
 	assert_int_equal(load("bad"), -ENOTUNIQ);
 	put_object("bad-abi", "bad");
 	assert_int_equal(load("bad"), -EPROTO);
-	assert_said("ABI version 4");
+	assert_said("ABI version 5");
 	put_object("bad-symbol", "bad");
 	assert_int_equal(load("bad"), -ENOEXEC);
 	assert_said("undefined symbol: nexus_of_nowhere");

@@ -56,6 +56,7 @@ int base_list_subjects(struct base *b, struct nexus_permission_list_args *a);
 int base_policy_set(struct base *b, struct nexus_permission_policy_args *a);
 int base_policy_get(struct base *b, struct nexus_permission_policy_args *a);
 int base_clean(struct base *b, struct nexus_permission_clean_args *a);
+int base_state(struct base *b, struct nexus_permission_state *a);
 
 /* ---- for the files of it ---------------------------------------------- */
 

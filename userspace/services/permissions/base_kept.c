@@ -5,6 +5,20 @@
 /* Everything the subject has: more than one listing may be. */
 #define WHOLE_MAX	10000u
 
+int base_state(struct base *b, struct nexus_permission_state *a)
+{
+	struct cache_stats s;
+
+	cache_stats(b->cache, &s);
+	*a = (struct nexus_permission_state){
+		.limit = s.limit, .bytes = s.bytes, .entries = s.entries, .hits = s.hits,
+		.misses = s.misses, .invalidated = s.invalidated, .evicted = s.evicted,
+		.emptied = s.emptied, .closures = s.closures,
+		.closures_refused = s.closures_refused, .closure_hits = s.closure_hits,
+	};
+	return 0;
+}
+
 /* Ids that no tuple has yet get a number when one has: nothing of them is kept. */
 static bool may_keep(const struct base_view *v, const struct rebac_question *q)
 {

@@ -84,7 +84,7 @@ struct cache *cache_new(size_t limit, bool closures)
 		return NULL;
 	}
 	c->mask = buckets - 1;
-	c->limit = limit;
+	c->limit = c->stats.limit = limit;
 	c->closures = closures;
 	pthread_mutex_init(&c->lock, NULL);
 	return c;

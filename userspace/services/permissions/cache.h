@@ -22,7 +22,8 @@
 struct cache;
 
 /**
- * struct cache_stats - since it was made, but for the first two
+ * struct cache_stats - since it was made, but for the first three
+ * @limit: bytes there may be
  * @bytes, @entries: there are now
  * @hits: answers, and lists, that were there
  * @misses: that were not
@@ -34,7 +35,7 @@ struct cache;
  * @closure_hits: questions that had one
  */
 struct cache_stats {
-	u64 bytes, entries;
+	u64 limit, bytes, entries;
 	u64 hits, misses;
 	u64 invalidated, evicted, emptied;
 	u64 closures, closures_refused, closure_hits;
