@@ -25,6 +25,7 @@ static void plain_begin(void)
 {
 	base_init(&plain, store, more);
 	plain.now_ms = time_ms;
+	plain.clock = b.clock;
 }
 
 static void random_question(struct nexus_permission_tuple *t)
@@ -449,10 +450,58 @@ static void test_too_many_groups(void **state)
 		yes("doc:d#read@user:u");
 		no("doc:d#owner@user:u");
 	}
+	/* It is not tried again with every change, but from time to time. */
+	put("group:other#member@user:x");
+	for (i = 0; i < 3; i++)
+		yes("group:g4998#member@user:u");
 	cache_stats(b.cache, &s);
 	assert_int_equal(s.closures, 0);
 	assert_int_equal(s.closures_refused, 1);
 	assert_int_equal(s.closure_hits, 0);
+	now += 10000;
+	for (i = 0; i < 3; i++) {
+		snprintf(text, sizeof(text), "group:g%u#member@user:u", i);
+		yes(text);
+	}
+	cache_stats(b.cache, &s);
+	assert_int_equal(s.closures_refused, 2);
+}
+
+static int fail_reverse(struct rebac_txn *txn, u64 subj, u32 srel, const struct rebac_row *after,
+			struct rebac_row *rows, u32 max)
+{
+	(void)txn;
+	(void)subj;
+	(void)srel;
+	(void)after;
+	(void)rows;
+	(void)max;
+	return -EIO;
+}
+
+/* A closure that could not be made is no answer, and is made later. */
+static void test_closure_fails(void **state)
+{
+	struct nexus_permission_tuple t = tuple("doc:d1#read@user:u");
+	struct nexus_permission_check_args a = { .questions = &t, .count = 1 };
+	const struct rebac_store_ops *was = store->ops;
+	struct rebac_store_ops ops = *was;
+	struct cache_stats s;
+
+	(void)state;
+	put("group:g#member@user:u");
+	put("doc:d0#viewer@group:g#member");
+	put("doc:d1#viewer@group:g#member");
+	yes("doc:d0#read@user:u");
+	ops.reverse = fail_reverse;
+	store->ops = &ops;
+	assert_int_equal(base_check(&b, &a), -EIO);
+	assert_false(a.answers[0].allowed);
+	store->ops = was;
+	yes("doc:d1#read@user:u");
+	cache_stats(b.cache, &s);
+	assert_int_equal(s.closures, 1);
+	assert_int_equal(s.closures_refused, 0);
 }
 
 /* ---- another helper, and a store that fails --------------------------- */
@@ -672,7 +721,7 @@ static void test_idset(void **state)
 
 #define TESTS \
 	X(test_random) X(test_kept) X(test_times) X(test_facts) X(test_lists) \
-	X(test_deep_groups) X(test_depth_stays) X(test_too_many_groups) \
+	X(test_deep_groups) X(test_depth_stays) X(test_too_many_groups) X(test_closure_fails) \
 	X(test_another_writer) X(test_commit_fails)
 
 #define X(name)	RUN_ON(name)

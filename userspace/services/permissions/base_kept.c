@@ -49,7 +49,7 @@ static int take_closure(struct base_view *v, struct rebac_question *q,
 		ret = rebac_closure_make(q, &closure);
 		if (ret)
 			closure = NULL;
-		cache_keep_closure(v->base->cache, cq, closure);
+		cache_keep_closure(v->base->cache, cq, closure, ret == -EFBIG);
 		if (ret && ret != -EFBIG)
 			return ret;
 	}

@@ -7,6 +7,7 @@
 
 #define CLOSURE		REBAC_RELATIONS_MAX	/* place of closures among relations */
 #define STAMPS		(REBAC_RELATIONS_MAX + 1)
+#define NONE_MS		10000			/* until a closure is tried again */
 #define BUCKET_BYTES	512u			/* of the limit, for each bucket */
 
 enum entry_state {
@@ -278,6 +279,9 @@ static bool good(const struct cache *c, const struct entry *e, const struct cach
 {
 	u64 stamp = c->stamps[e->index];
 
+	/* It says nothing: it only spares us to find out again that it is too large. */
+	if (e->index == CLOSURE && e->state == ENTRY_NONE)
+		return q->now < e->until;
 	return stamp <= e->made && stamp <= q->state.revision && e->from <= q->now &&
 	       q->now < e->until;
 }
@@ -487,21 +491,21 @@ struct rebac_closure *cache_closure(struct cache *c, const struct cache_question
 }
 
 void cache_keep_closure(struct cache *c, const struct cache_question *q,
-			struct rebac_closure *closure)
+			struct rebac_closure *closure, bool none)
 {
 	struct entry *e;
 
 	pthread_mutex_lock(&c->lock);
-	if (closure)
-		c->stats.closures++;
-	else
-		c->stats.closures_refused++;
+	c->stats.closures += closure != NULL;
+	c->stats.closures_refused += none;
 	e = look_or_make(c, q, CLOSURE);
 	if (e && e->state != ENTRY_WHOLE) {
-		e->state = closure ? ENTRY_WHOLE : ENTRY_NONE;
+		e->state = closure ? ENTRY_WHOLE : none ? ENTRY_NONE : ENTRY_NEW;
 		if (closure) {
 			e->closure = rebac_closure_get(closure);
 			narrow(e, closure->valid_from, closure->valid_until);
+		} else if (none) {
+			narrow(e, INT64_MIN, q->now + NONE_MS);
 		}
 		settle(c, e);
 	}

@@ -108,8 +108,8 @@ void cache_keep_list(struct cache *c, const struct cache_question *q,
  * @q->index, @q->type and @q->rel are not looked at.
  */
 struct rebac_closure *cache_closure(struct cache *c, const struct cache_question *q, bool *make);
-/* NULL: there can be none. */
+/* NULL: it failed, to be tried again; or (@none) there can be none, for 10 s. */
 void cache_keep_closure(struct cache *c, const struct cache_question *q,
-			struct rebac_closure *closure);
+			struct rebac_closure *closure, bool none);
 
 #endif /* PERMISSIONS_CACHE_H */
