@@ -313,7 +313,7 @@ static bool is_star(const char *text)
 static int subject_of(struct base_view *v, const struct nexus_permission_tuple *t, bool create,
 		      u64 *subj)
 {
-	u32 type, number = REBAC_EVERY;
+	u32 type = 0, number = REBAC_EVERY;
 	int ret;
 
 	if (is_star(t->subject_type)) {

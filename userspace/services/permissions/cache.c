@@ -173,7 +173,7 @@ static void settle(struct cache *c, struct entry *e)
 
 	c->stats.bytes += bytes - e->bytes;
 	e->bytes = bytes;
-	while (c->stats.bytes > c->limit) {
+	while (c->oldest && c->stats.bytes > c->limit) {
 		drop(c, c->oldest);
 		c->stats.evicted++;
 	}

@@ -72,7 +72,7 @@ static int make_bits(struct idset *s, struct idset_chunk *c)
 
 static int grow_list(struct idset *s, struct idset_chunk *c)
 {
-	u16 *list = realloc(c->list, 2 * c->room * sizeof(*list));
+	u16 *list = realloc(c->list, 2 * (size_t)c->room * sizeof(*list));
 
 	if (!list)
 		return -ENOMEM;
