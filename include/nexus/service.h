@@ -114,6 +114,9 @@ enum nexus_service_level {
  *	caller's to close; made when it is not there.  Two builds have the same
  *	one during a swap.  Not before service_start (-EAGAIN); -EOPNOTSUPP when the
  *	helper keeps none, or what the system says.
+ * @setting: a number or truth value of the helper's configuration, whose key is the
+ *	name of this service, '_' and @name.  -ENOENT: there is no such key, and
+ *	*@value is as it was.
  * @records: the record store (<nexus/recordstore.h>), opened when the first
  *	service asks; the same handle each time, valid until the return of
  *	service_cleanup, with no transaction open then.  It migrates the schema
@@ -142,6 +145,7 @@ struct nexus_service_host {
 	void (*stream_end)(struct nexus_rpc_stream *stream, int error, const char *text);
 	int (*rpc_answer)(struct nexus_rpc_call *call, const struct ProtobufCMessage *msg);
 	int (*state_dir)(struct nexus_service *me);
+	int (*setting)(struct nexus_service *me, const char *name, uint64_t *value);
 	int (*records)(struct nexus_service *me, struct nexus_records **records);
 	int (*cache)(struct nexus_service *me, struct nexus_cache **cache);
 };

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Measures checks of permissions over many tuples in SQLite, none of them
- * answered from a cache; see tools/bench/rebac, which runs it.
+ * Measures checks of permissions over many tuples in SQLite, first with nothing
+ * kept between them, then with closures and answers; see tools/bench/rebac,
+ * which runs it.
  *
  *	bench-rebac FILE TUPLES CHECKS
  *
@@ -23,6 +24,9 @@ extern const struct nexus_record_driver nexus_record_driver;
 #define DOCS_OF_FOLDER	20u
 #define FOLDERS_OF_TOP	10u
 #define BATCH		NEXUS_PERMISSION_BATCH_MAX
+#define FEW_USERS	100u
+#define FEW_QUESTIONS	1000u
+#define CACHE_BYTES	(32u << 20)
 
 static const char policy[] =
 	"types:\n"
@@ -139,12 +143,43 @@ static u32 viewer_of(u32 doc)
 	return group + groups * pick(users / groups);
 }
 
+/* A document that the user may see, whose upper group has a folder. */
+static u32 doc_of(u32 user)
+{
+	u32 top = user % groups % uppers;
+	u32 folder = top + tops * pick(folders / tops);
+
+	return folder + folders * pick(docs / folders);
+}
+
+/*
+ * What is asked: each question another one; of few users about many documents; or the
+ * same few questions again and again.
+ */
+enum which { ALL_DIFFERENT, OF_FEW_USERS, AGAIN };
+
+static const char *const words[] = { "", ", few users, closures", ", asked before, kept" };
+static u32 few[FEW_QUESTIONS][2];	/* document, user who may see it */
+
+static void question(enum which which, bool yes, u32 i, u32 *doc, u32 *user)
+{
+	*doc = pick(docs);
+	*user = yes ? viewer_of(*doc) : pick(users);
+	if (which == OF_FEW_USERS) {
+		*user = few[i % FEW_USERS][1];
+		*doc = yes ? doc_of(*user) : *doc;
+	} else if (which == AGAIN) {
+		*doc = few[i % FEW_QUESTIONS][0];
+		*user = yes ? few[i % FEW_QUESTIONS][1] : i % FEW_QUESTIONS;
+	}
+}
+
 static int compare(const void *x, const void *y)
 {
 	return *(const u64 *)x < *(const u64 *)y ? -1 : *(const u64 *)x > *(const u64 *)y;
 }
 
-static void measure(u32 checks, bool yes)
+static void measure(u32 checks, bool yes, enum which which)
 {
 	u64 *times = calloc(checks, sizeof(*times)), begin;
 	u32 i, middle = checks / 2, late = checks - checks / 100 - 1, allowed = 0;
@@ -153,11 +188,12 @@ static void measure(u32 checks, bool yes)
 	if (!times)
 		die("memory", -ENOMEM);
 	for (i = 0; i < checks; i++) {
-		u32 doc = pick(docs), user = yes ? viewer_of(doc) : pick(users);
+		u32 doc, user;
 		char did[32], uid[32];
 		struct nexus_permission_tuple t = { "doc", did, "viewer", "user", uid, NULL };
 		struct nexus_permission_check_args a = { .questions = &t, .count = 1 };
 
+		question(which, yes, i, &doc, &user);
 		snprintf(did, sizeof(did), "doc-%u", doc);
 		snprintf(uid, sizeof(uid), "user-%u", user);
 		a.read.freshness = NEXUS_PERMISSION_FULLY;
@@ -171,7 +207,7 @@ static void measure(u32 checks, bool yes)
 	if (yes ? allowed != checks : allowed > checks / 100)
 		die("wrong answers", -EIO);
 	qsort(times, checks, sizeof(*times), compare);
-	printf("%s: median %.1f us, p99 %.1f us, max %.1f us\n", yes ? "yes" : "no",
+	printf("%s%s: median %.1f us, p99 %.1f us, max %.1f us\n", yes ? "yes" : "no", words[which],
 	       (double)times[middle] / 1e3, (double)times[late] / 1e3,
 	       (double)times[checks - 1] / 1e3);
 	free(times);
@@ -190,8 +226,9 @@ int main(int argc, char **argv)
 	struct nexus_record_fault fault;
 	struct nexus_records *records;
 	struct rebac_store *store = NULL;
+	enum which which;
 	u64 begin;
-	u32 checks;
+	u32 checks, i;
 	int ret;
 
 	if (argc != 4)
@@ -211,9 +248,20 @@ int main(int argc, char **argv)
 	fill((u32)strtoul(argv[2], NULL, 10));
 	printf("%u tuples, written in %.1f s\n", tuples, (double)(now_ns() - begin) / 1e9);
 	/* So that neither is the first to see its pages. */
-	measure(checks / 10 + 1, true);
-	measure(checks, true);
-	measure(checks, false);
+	measure(checks / 10 + 1, true, ALL_DIFFERENT);
+	measure(checks, true, ALL_DIFFERENT);
+	measure(checks, false, ALL_DIFFERENT);
+	for (i = 0; i < FEW_QUESTIONS; i++) {
+		few[i][0] = pick(docs);
+		few[i][1] = viewer_of(few[i][0]);
+	}
+	b.cache = cache_new(CACHE_BYTES, true);
+	if (!b.cache)
+		die("memory", -ENOMEM);
+	for (which = OF_FEW_USERS; which <= AGAIN; which++) {
+		measure(checks, true, which);
+		measure(checks, false, which);
+	}
 	base_end(&b);
 	store->ops->close(store);
 	nexus_record_driver.close(records);

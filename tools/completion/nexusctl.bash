@@ -72,13 +72,13 @@ _nexusctl() {
 	'pack compact '*) choices='--all --socket --json' ;;
 	'pack evict') choices="$(_nexusctl_zones) --socket --json" ;;
 	service) choices='load unload swap list info graph' ;;
-	rebac) choices='policy write delete check explain expand list' ;;
+	rebac) choices='policy write delete check explain expand list state' ;;
 	'rebac policy'*)
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
 		;;
 	'rebac write'*) choices='--ttl --condition --socket --json' ;;
-	'rebac delete'*) choices='--socket --json' ;;
+	'rebac delete'* | 'rebac state') choices='--socket --json' ;;
 	'rebac check'* | 'rebac explain'*) choices='--fact --at-least --socket --json' ;;
 	'rebac expand'*) choices='--limit --fact --at-least --socket --json' ;;
 	'rebac list'*) choices='--limit --after --fact --at-least --socket --json' ;;

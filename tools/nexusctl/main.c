@@ -128,6 +128,7 @@ static const struct command commands[] = {
 	{ "rebac", "list", "TYPE RELATION SUBJECT | OBJECT RELATION TYPE ...",
 	  "objects it has, or subjects", 3, 3, TAKES_FACTS | TAKES_LIMIT | TAKES_AFTER,
 	  cmd_rebac_list },
+	{ "rebac", "state", "", "what is kept between questions", 0, 0, 0, cmd_rebac_state },
 	{ "agent", "add", "ID [ZONE] [--owner SUBJECT] [--name NAME] ...", "register an agent", 1, 2,
 	  TAKES_SUBJECT | TAKES_NAME | TAKES_TEXT, cmd_agent_add },
 	{ "agent", "get", "ID", "one agent", 1, 1, 0, cmd_agent_get },

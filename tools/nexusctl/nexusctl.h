@@ -213,6 +213,7 @@ int cmd_rebac_expand(struct ctl *ctl);
 int cmd_rebac_explain(struct ctl *ctl);
 int cmd_rebac_list(struct ctl *ctl);
 int cmd_rebac_policy(struct ctl *ctl);
+int cmd_rebac_state(struct ctl *ctl);
 int cmd_rebac_write(struct ctl *ctl);
 int cmd_sched_cancel(struct ctl *ctl);
 int cmd_sched_claim(struct ctl *ctl);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* nexusctl rebac: relationships, and who may do what because of them. */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -504,6 +505,51 @@ int cmd_rebac_policy(struct ctl *ctl)
 	if (!resp)
 		return EXIT_FAILED;
 	printf("set, token %s\n", resp->token);
+	release(resp);
+	return EXIT_OK;
+}
+
+/* ---- state ---------------------------------------------------------------------- */
+
+static void print_state(const struct ctl *ctl, const M(StateResponse) *s)
+{
+	const struct { const char *name; uint64_t value; const char *words; } numbers[] = {
+		{ "limit", s->limit, "bytes may be kept; 0: nothing is" },
+		{ "bytes", s->bytes, "bytes are kept" },
+		{ "entries", s->entries, "subjects and relations, and closures, that have them" },
+		{ "hits", s->hits, "answers and lists were there" },
+		{ "misses", s->misses, "were not" },
+		{ "invalidated", s->invalidated, "entries were given up because of a change or a time" },
+		{ "evicted", s->evicted, "because of the limit" },
+		{ "emptied", s->emptied, "times that all was given up" },
+		{ "closures", s->closures, "closures of subjects were made" },
+		{ "closures_refused", s->closures_refused, "would have been too large" },
+		{ "closure_hits", s->closure_hits, "questions had one" },
+	};
+	struct json json = { .out = stdout };
+	size_t i;
+
+	if (ctl->json)
+		json_open(&json, NULL, '{');
+	for (i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
+		if (ctl->json)
+			json_number(&json, numbers[i].name, numbers[i].value);
+		else
+			printf("%-17s %" PRIu64 " %s\n", numbers[i].name, numbers[i].value,
+			       numbers[i].words);
+	if (ctl->json)
+		json_close(&json, '}');
+}
+
+int cmd_rebac_state(struct ctl *ctl)
+{
+	M(StateRequest) req = NEXUS__PERMISSIONS__V1__STATE_REQUEST__INIT;
+	M(StateResponse) *resp = call(ctl, "State", &req.base,
+				      &nexus__permissions__v1__state_response__descriptor);
+
+	if (!resp)
+		return EXIT_FAILED;
+	print_state(ctl, resp);
 	release(resp);
 	return EXIT_OK;
 }

@@ -76,6 +76,8 @@ static const struct setting settings[] = {
 	{ "services_dir",	KIND_STRING,	F(services_dir), 1, S(services_dir) },
 	{ "service_timeout",	KIND_UINT,	F(service_timeout), 1, 3600 },
 	{ "service_quarantine",	KIND_BOOL,	F(service_quarantine), 0, 0 },
+	{ "permissions_cache",	KIND_SIZE,	F(permissions_cache), 0, 1ull << 40 },
+	{ "permissions_closure", KIND_BOOL,	F(permissions_closure), 0, 0 },
 	{ "allow_any_host",	KIND_BOOL,	F(allow_any_host), 0, 0 },
 	{ "lock_memory",	KIND_BOOL,	F(lock_memory), 0, 0 },
 };
@@ -115,6 +117,8 @@ void config_defaults(struct config *cfg)
 	strcpy(cfg->services_dir, NEXUS_SERVICES_DIR);
 	cfg->service_timeout = 10;
 	cfg->service_quarantine = true;
+	cfg->permissions_cache = 32u << 20;
+	cfg->permissions_closure = true;
 	cfg->fetch_limit = 64u << 20;
 	cfg->fetch_ahead = 4u << 20;
 }
@@ -371,6 +375,28 @@ int config_set(struct config *cfg, const char *key, const char *value,
 				      rule) : 0;
 	}
 	return err_set(err, -EINVAL, "%s: there is no setting \"%s\"", where, key);
+}
+
+int config_number(const struct config *cfg, const char *key, __u64 *value)
+{
+	const struct setting *s;
+	const void *field;
+
+	for (s = settings; s < settings + NSETTINGS; s++) {
+		if (strcmp(s->key, key))
+			continue;
+		field = (const char *)cfg + s->offset;
+		if (s->kind == KIND_SIZE)
+			*value = *(const u64 *)field;
+		else if (s->kind == KIND_UINT)
+			*value = *(const u32 *)field;
+		else if (s->kind == KIND_BOOL)
+			*value = *(const bool *)field;
+		else
+			return -ENOENT;
+		return 0;
+	}
+	return -ENOENT;
 }
 
 int config_env(struct config *cfg, struct errline *err)

@@ -56,6 +56,8 @@ struct config {
 	char services_dir[PATH_MAX];	/* objects of services */
 	__u32 service_timeout;		/* seconds a call into one may take */
 	bool service_quarantine;	/* of those that take longer */
+	__u64 permissions_cache;	/* bytes; of service permissions */
+	bool permissions_closure;	/* likewise */
 	bool allow_any_host;
 	bool lock_memory;
 	__u64 given;		/* a bit for each setting that somebody set */
@@ -75,6 +77,8 @@ int config_env(struct config *cfg, struct errline *err);
 /* One setting by name; @where goes in front of an error's text. */
 int config_set(struct config *cfg, const char *key, const char *value,
 	       const char *where, struct errline *err);
+/* A size, number or truth value by its key; -ENOENT: there is no such key. */
+int config_number(const struct config *cfg, const char *key, __u64 *value);
 /* What only can be checked when everything is known; sets what depends on it. */
 int config_check(struct config *cfg, struct errline *err);
 

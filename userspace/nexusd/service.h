@@ -33,6 +33,8 @@ struct recordstore;
  *	before anything is loaded here
  * @state: NULL, or where services keep their files, in a folder of its own
  *	each; made when the first asks
+ * @setting: NULL, or gives a number of the configuration by its key; -ENOENT
+ * @setting_arg: for it
  * @records: NULL, or the record store they may use; the caller's, to be freed
  *	after the registry
  * @cache: likewise the cache store
@@ -44,6 +46,8 @@ struct registry_opts {
 	bool quarantine;
 	char *const *trial;
 	const char *state;
+	int (*setting)(const void *arg, const char *key, uint64_t *value);
+	const void *setting_arg;
 	struct recordstore *records;
 	struct cachestore *cache;
 };

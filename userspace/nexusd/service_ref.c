@@ -168,6 +168,16 @@ static int host_state_dir(struct nexus_service *me)
 	return fd;
 }
 
+static int host_setting(struct nexus_service *me, const char *name, uint64_t *value)
+{
+	const struct registry_opts *opts = &me->r->opts;
+	char key[2 * NEXUS_SERVICE_NAME_MAX];
+	int len = snprintf(key, sizeof(key), "%s_%s", me->name, name);
+
+	return opts->setting && len < (int)sizeof(key) ?
+		opts->setting(opts->setting_arg, key, value) : -ENOENT;
+}
+
 /* Opened without the lock: a server may take its time to answer. */
 static int host_records(struct nexus_service *me, struct nexus_records **records)
 {
@@ -232,6 +242,7 @@ const struct nexus_service_host service_host = {
 	.stream_end = stream_end,
 	.rpc_answer = rpc_answer,
 	.state_dir = host_state_dir,
+	.setting = host_setting,
 	.records = host_records,
 	.cache = host_cache,
 };

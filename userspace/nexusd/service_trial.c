@@ -97,6 +97,14 @@ static int no_state_dir(struct nexus_service *me)
 	return -EAGAIN;
 }
 
+static int no_setting(struct nexus_service *me, const char *name, uint64_t *value)
+{
+	(void)me;
+	(void)name;
+	(void)value;
+	return -ENOENT;
+}
+
 static int no_records(struct nexus_service *me, struct nexus_records **records)
 {
 	(void)me;
@@ -115,6 +123,7 @@ static const struct nexus_service_host trial_host = {
 	.args_free = service_args_free,
 	.call = no_call,
 	.state_dir = no_state_dir,
+	.setting = no_setting,
 	.records = no_records,
 };
 

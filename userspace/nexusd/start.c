@@ -114,6 +114,16 @@ static int open_data(struct helper *h, struct errline *err)
 	return ret;
 }
 
+static int setting_of(const void *cfg, const char *key, uint64_t *value)
+{
+	__u64 number;
+	int ret = config_number(cfg, key, &number);
+
+	if (!ret)
+		*value = number;
+	return ret;
+}
+
 static int make_registry(struct helper *h)
 {
 	static char *trial[] = { (char *)"/proc/self/exe", (char *)TRY_WORD, NULL };
@@ -125,6 +135,8 @@ static int make_registry(struct helper *h)
 		.quarantine = cfg->service_quarantine,
 		.trial = trial,
 		.state = state,
+		.setting = setting_of,
+		.setting_arg = cfg,
 		.records = h->records,
 		.cache = h->cache,
 	};

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Protocol nexus.permissions, version 1: relationships, and who may do what
+ * Protocol nexus.permissions, version 2: relationships, and who may do what
  * because of them.
  *
  * A tuple says that a subject has a relation to an object.  A policy says which
@@ -13,7 +13,7 @@
 #include <nexus/service.h>
 
 #define NEXUS_PERMISSIONS		"nexus.permissions"
-#define NEXUS_PERMISSIONS_VERSION	1
+#define NEXUS_PERMISSIONS_VERSION	2
 
 #define NEXUS_PERMISSION_NAME_MAX	63u	/* bytes of a type or relation */
 #define NEXUS_PERMISSION_ID_MAX		500u	/* bytes of an id */
@@ -300,7 +300,28 @@ struct nexus_permission_clean_args {
 	bool more;
 };
 
-/** struct nexus_permissions_ops - the operations */
+/**
+ * struct nexus_permission_state - of state: what is kept between questions
+ * @limit: bytes it may have; 0: nothing is kept
+ * @bytes: it has, in @entries
+ * @hits: answers and lists that were there; @misses: that were not
+ * @invalidated: entries that were given up because of a change or a time, @evicted: because
+ *	of the limit
+ * @emptied: times that all was given up: a new policy, or a change by another helper
+ * @closures: of subjects, that were made; @closures_refused: that would have been too large
+ * @closure_hits: questions that had one
+ *
+ * Since the service was loaded, but for the first three.
+ */
+struct nexus_permission_state {
+	uint64_t limit;
+	uint64_t bytes, entries;
+	uint64_t hits, misses;
+	uint64_t invalidated, evicted, emptied;
+	uint64_t closures, closures_refused, closure_hits;
+};
+
+/** struct nexus_permissions_ops - the operations; the last one since version 2 */
 struct nexus_permissions_ops {
 	nexus_op check;		/* struct nexus_permission_check_args */
 	nexus_op write;		/* struct nexus_permission_write_args */
@@ -312,6 +333,7 @@ struct nexus_permissions_ops {
 	nexus_op policy_set;	/* struct nexus_permission_policy_args */
 	nexus_op policy_get;	/* struct nexus_permission_policy_args */
 	nexus_op clean;		/* struct nexus_permission_clean_args */
+	nexus_op state;		/* struct nexus_permission_state */
 };
 
 #endif /* NEXUS_SERVICES_PERMISSIONS_H */

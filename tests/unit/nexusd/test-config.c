@@ -138,6 +138,33 @@ static void test_environment(void **state)
 	unsetenv("NEXUS_FOLD_AGE");
 }
 
+static void test_numbers(void **state)
+{
+	struct errline err;
+	struct config cfg;
+	__u64 n = 7;
+
+	(void)state;
+	config_defaults(&cfg);
+	assert_int_equal(config_number(&cfg, "permissions_cache", &n), 0);
+	assert_int_equal(n, 32u << 20);
+	assert_int_equal(config_set(&cfg, "permissions_cache", "5G", "test", &err), 0);
+	assert_int_equal(config_number(&cfg, "permissions_cache", &n), 0);
+	assert_int_equal(n, 5ull << 30);
+	assert_int_equal(config_number(&cfg, "permissions_closure", &n), 0);
+	assert_int_equal(n, 1);
+	assert_int_equal(config_set(&cfg, "permissions_closure", "false", "test", &err), 0);
+	assert_int_equal(config_number(&cfg, "permissions_closure", &n), 0);
+	assert_int_equal(n, 0);
+	assert_int_equal(config_number(&cfg, "service_timeout", &n), 0);
+	assert_int_equal(n, 10);
+	/* What is no number, and what is not there. */
+	assert_int_equal(config_number(&cfg, "session", &n), -ENOENT);
+	assert_int_equal(config_number(&cfg, "recordstore_at", &n), -ENOENT);
+	assert_int_equal(config_number(&cfg, "permissions", &n), -ENOENT);
+	assert_int_equal(n, 10);
+}
+
 static void check(const char *key, const char *value, const char *words)
 {
 	struct errline err = { "" };
@@ -255,7 +282,7 @@ int main(void)
 		T(test_good),
 		T(test_bad),
 		T(test_missing_file),
-		T(test_environment),
+		T(test_environment), T(test_numbers),
 		T(test_check),
 		T(test_cachestore),
 		T(test_recordstore),

@@ -14,6 +14,8 @@
 
 #include "base.h"
 
+#define CACHE_BYTES	(1u << 20)
+
 extern struct base b;
 extern struct rebac_store *store;
 extern s64 now;			/* Unix time, in milliseconds */
@@ -24,6 +26,8 @@ extern struct nexus_permission_write_args last_write;
 int group_setup(void **state);
 int group_teardown(void **state);
 int setup(void **state);
+/* The same with answers and closures kept. */
+int setup_kept(void **state);
 int teardown(void **state);
 /* Runs the test, but for one on a server that is not there. */
 void on(void (*test)(void **), void **state);
@@ -44,11 +48,19 @@ struct nexus_permission_answer ask(const char *text);
 void yes(const char *text);
 void no(const char *text);
 
-/* Each test on each store: ON_ALL(name) in a list of tests. */
+/*
+ * Each test on each store, and with and without a cache: ON_ALL(name) in a list of
+ * tests.  ON_KEPT(name): with one.
+ */
+#define ON_KEPT(name) \
+	{ #name " (memory, kept)", on_##name, setup_kept, teardown, NULL }, \
+	{ #name " (SQLite, kept)", on_##name, setup_kept, teardown, sqlite }, \
+	{ #name " (PostgreSQL, kept)", on_##name, setup_kept, teardown, postgres },
 #define ON_ALL(name) \
 	{ #name " (memory)", on_##name, setup, teardown, NULL }, \
 	{ #name " (SQLite)", on_##name, setup, teardown, sqlite }, \
-	{ #name " (PostgreSQL)", on_##name, setup, teardown, postgres },
+	{ #name " (PostgreSQL)", on_##name, setup, teardown, postgres }, \
+	ON_KEPT(name)
 #define RUN_ON(name)	static void on_##name(void **state) { on(name, state); }
 
 #endif /* BASE_WORLD_H */

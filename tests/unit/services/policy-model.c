@@ -202,7 +202,7 @@ u32 model_value(const struct model *m, u32 node, u32 r)
 void model_make(struct model *m, struct world *w)
 {
 	struct rebac_txn *txn;
-	char text[100];
+	char text[TUPLE_TEXT];
 	u32 i, n = 1 + model_pick(TUPLES);
 
 	memset(m, 0, sizeof(*m));
@@ -221,6 +221,7 @@ void model_make(struct model *m, struct world *w)
 		if (rebac_policy_admits(w->policy, &key, NULL) || !txn->ops->find(txn, &key, &row))
 			continue;
 		assert_int_equal(txn->ops->put(txn, &key, 0, NULL), 0);
+		memcpy(m->texts[m->n], text, sizeof(text));
 		m->tuples[m->n++] = key;
 	}
 	m->subj = world_key(w, txn, "t0:o0#r0@user:u0", true).subj;

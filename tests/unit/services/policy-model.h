@@ -19,6 +19,7 @@
 #define IDS		4u
 #define TUPLES		28u
 #define NODES		(TYPES * IDS)
+#define TUPLE_TEXT	48u
 
 struct text {
 	char s[8192];
@@ -28,6 +29,7 @@ struct text {
 struct model {
 	struct world *w;
 	struct rebac_key tuples[TUPLES];
+	char texts[TUPLES][TUPLE_TEXT];	/* the same */
 	u32 n;
 	u64 subj;	/* whose answers they are */
 	u32 srel;	/* of a userset, or 0 */

@@ -4,7 +4,7 @@
 struct rebac_store *(*world_store_new)(void);
 void (*world_store_gone)(void);
 
-void world_begin(struct world *w, const char *policy)
+void policy_begin(struct world *w, const char *policy)
 {
 	struct rebac_err err = { "" };
 	struct rebac_txn *txn;
@@ -19,7 +19,7 @@ void world_begin(struct world *w, const char *policy)
 	assert_int_equal(txn->ops->commit(txn), 0);
 }
 
-void world_end(struct world *w)
+void policy_end(struct world *w)
 {
 	rebac_policy_free(w->policy);
 	w->store->ops->close(w->store);

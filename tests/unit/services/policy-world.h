@@ -30,8 +30,8 @@ struct world {
 extern struct rebac_store *(*world_store_new)(void);
 extern void (*world_store_gone)(void);
 
-void world_begin(struct world *w, const char *policy);
-void world_end(struct world *w);
+void policy_begin(struct world *w, const char *policy);
+void policy_end(struct world *w);
 /* Writes; the tuple is one the policy takes. */
 void world_put(struct world *w, const char *tuple);
 void world_put_until(struct world *w, const char *tuple, s64 expires, const char *cond);

@@ -270,18 +270,22 @@ static void test_batch_deadline(void **state)
 /* ---- threads ---------------------------------------------------------- */
 
 #define READERS	3
-#define GRANTS	100
+#define GRANTS	40
 
 /* Even: the answer to the revocation has come; odd: the tuple may be there. */
 static atomic_uint phase;
 static atomic_bool over;
 static atomic_uint asked, denied, allowed, late;
 
+/* Of several documents of one group: an answer that is kept, or the closure of the user. */
 static void *reader(void *arg)
 {
+	static const char *const docs[] = { "d0", "d1", "d2", "d3", "d4", "d5", "d6", "d7" };
+	u32 i;
+
 	(void)arg;
-	while (!atomic_load(&over)) {
-		struct nexus_permission_tuple t = { "doc", "d", "read", "user", "u", NULL };
+	for (i = 0; !atomic_load(&over); i++) {
+		struct nexus_permission_tuple t = { "doc", docs[i % 8], "read", "user", "u", NULL };
 		struct nexus_permission_check_args a = { .questions = &t, .count = 1 };
 		u32 before = atomic_load(&phase), after;
 
@@ -296,25 +300,32 @@ static void *reader(void *arg)
 	return NULL;
 }
 
-static void test_revocation(void **state)
+/* The tuple that is granted and revoked is one on the way to all of them. */
+static void revocations(const char *granted)
 {
 	pthread_t threads[READERS];
+	char text[40];
 	u32 i, seen;
 
-	(void)state;
 	atomic_store(&phase, 0);
 	atomic_store(&over, false);
 	asked = denied = allowed = late = 0;
+	put("group:all#member@group:g#member");
+	for (i = 0; i < 8; i++) {
+		snprintf(text, sizeof(text), "doc:d%u#viewer@group:all#member", i);
+		put(text);
+	}
 	put("group:g#member@user:u");
+	del(granted);
 	for (i = 0; i < READERS; i++)
 		assert_int_equal(pthread_create(&threads[i], NULL, reader, NULL), 0);
 	for (i = 0; i < GRANTS; i++) {
 		atomic_fetch_add(&phase, 1);
-		put("doc:d#viewer@group:g#member");
+		put(granted);
 		seen = atomic_load(&allowed);
 		while (atomic_load(&allowed) == seen)
 			sched_yield();
-		del("doc:d#viewer@group:g#member");
+		del(granted);
 		atomic_fetch_add(&phase, 1);
 		seen = atomic_load(&asked);
 		while (atomic_load(&asked) < seen + READERS)
@@ -325,6 +336,18 @@ static void test_revocation(void **state)
 		pthread_join(threads[i], NULL);
 	assert_true(atomic_load(&denied) >= GRANTS);
 	assert_int_equal(atomic_load(&late), 0);
+}
+
+static void test_revocation(void **state)
+{
+	(void)state;
+	revocations("group:all#member@group:g#member");
+}
+
+static void test_revocation_of_member(void **state)
+{
+	(void)state;
+	revocations("group:g#member@user:u");
 }
 
 #define WRITERS		4
@@ -397,12 +420,14 @@ static void test_reopen(void **state)
 #define X(name)	RUN_ON(name)
 TESTS
 #undef X
+RUN_ON(test_revocation_of_member)
 
 int main(void)
 {
 #define X(name)	ON_ALL(name)
 	const struct CMUnitTest tests[] = {
 		TESTS
+		ON_KEPT(test_revocation_of_member)
 		{ "test_reopen", test_reopen, setup, teardown, sqlite },
 	};
 

@@ -9,7 +9,7 @@ static struct world w;
 
 static void begin(const char *policy, const char *const *tuples)
 {
-	world_begin(&w, policy);
+	policy_begin(&w, policy);
 	while (*tuples)
 		world_put(&w, *tuples++);
 }
@@ -58,7 +58,7 @@ static void test_zanzibar_paper(void **state)
 	all(REBAC_NO, LIST("doc:readme#editor@user:11", "doc:readme#owner@user:11",
 			   "doc:readme#editor@user:12", "doc:other#viewer@user:10",
 			   "doc:other#viewer@user:12", "doc:other#owner@user:13"));
-	world_end(&w);
+	policy_end(&w);
 }
 
 /*
@@ -106,7 +106,7 @@ static void test_drive(void **state)
 			   "doc:2021-roadmap#can-read@user:charles",
 			   "folder:product-2021#can-create-file@user:beth",
 			   "doc:public-roadmap#can-write@user:anonymous"));
-	world_end(&w);
+	policy_end(&w);
 }
 
 /*
@@ -158,7 +158,7 @@ static void test_repositories(void **state)
 	all(REBAC_NO, LIST("repo:openfga/openfga#triager@user:anne", "repo:openfga/openfga#admin@user:beth",
 			   "repo:openfga/openfga#maintainer@user:beth",
 			   "organization:openfga#owner@user:erik", "team:openfga/core#member@user:erik"));
-	world_end(&w);
+	policy_end(&w);
 }
 
 /*
@@ -185,7 +185,7 @@ static void test_blocked(void **state)
 	all(REBAC_NO, LIST("document:planning#editor@user:becky"));
 	world_del(&w, "document:planning#blocked@team:product#member");
 	all(REBAC_YES, LIST("document:planning#editor@user:becky"));
-	world_end(&w);
+	policy_end(&w);
 }
 
 /*
@@ -212,7 +212,7 @@ static void test_restrictions(void **state)
 	all(REBAC_YES, LIST("document:planning#can_write@user:becky", "document:planning#can_delete@user:becky",
 			    "document:planning#can_write@user:carl"));
 	all(REBAC_NO, LIST("document:planning#can_delete@user:carl", "document:planning#can_delete@user:dan"));
-	world_end(&w);
+	policy_end(&w);
 }
 
 int main(void)

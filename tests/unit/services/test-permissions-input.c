@@ -62,7 +62,7 @@ static void test_colons(void **state)
 	struct world w;
 
 	(void)state;
-	world_begin(&w, small);
+	policy_begin(&w, small);
 	world_put(&w, "doc:a#viewer@user:b:c");
 	world_put(&w, "doc:a:b#viewer@user:d");
 	world_put(&w, "group:user:u#member@user:x");
@@ -73,7 +73,7 @@ static void test_colons(void **state)
 	world_expect(&w, "doc:a#viewer@user:d", REBAC_NO);
 	world_expect(&w, "group:user:u#member@user:u", REBAC_NO);
 	world_expect(&w, "doc:a:b#viewer@user:c", REBAC_NO);
-	world_end(&w);
+	policy_end(&w);
 }
 
 /* ---- tuples ----------------------------------------------------------- */
@@ -97,7 +97,7 @@ static void test_refused_tuples(void **state)
 	int sym;
 
 	(void)state;
-	world_begin(&w, small);
+	policy_begin(&w, small);
 	assert_int_equal(w.store->ops->begin(w.store, true, &txn), 0);
 	good = world_key(&w, txn, "doc:d#viewer@user:u", true);
 	assert_int_equal(rebac_policy_admits(w.policy, &good, NULL), 0);
@@ -138,7 +138,7 @@ static void test_refused_tuples(void **state)
 		assert_int_equal(rebac_evaluate(&q, REBAC_ANYBODY, good.rel, &a), -ENOENT);
 		q.txn->ops->abort(q.txn);
 	}
-	world_end(&w);
+	policy_end(&w);
 }
 
 static void change_policy(struct world *w, const char *text)
@@ -158,7 +158,7 @@ static void test_tuples_of_another_policy(void **state)
 	struct world w;
 
 	(void)state;
-	world_begin(&w, small);
+	policy_begin(&w, small);
 	world_put(&w, "group:g#member@user:u");
 	world_put(&w, "doc:d#viewer@group:g#member");
 	world_put(&w, "doc:d#viewer@user:v");
@@ -178,7 +178,7 @@ static void test_tuples_of_another_policy(void **state)
 		      "    relations: { viewer: { this: [doc#viewer, group#member] } }\n");
 	world_expect(&w, "doc:d#viewer@user:u", REBAC_YES);
 	world_expect(&w, "doc:d#viewer@user:v", REBAC_NO);
-	world_end(&w);
+	policy_end(&w);
 }
 
 static void test_cyclic_tuples(void **state)
@@ -188,7 +188,7 @@ static void test_cyclic_tuples(void **state)
 	u32 i;
 
 	(void)state;
-	world_begin(&w, small);
+	policy_begin(&w, small);
 	/* Of itself. */
 	world_put(&w, "group:a#member@group:a#member");
 	world_expect(&w, "group:a#member@user:u", REBAC_NO);
@@ -209,7 +209,7 @@ static void test_cyclic_tuples(void **state)
 		snprintf(text, sizeof(text), "group:r%u#member@user:v", i);
 		world_expect(&w, text, REBAC_NO);
 	}
-	world_end(&w);
+	policy_end(&w);
 }
 
 /* ---- policies --------------------------------------------------------- */
@@ -220,7 +220,7 @@ static void test_cyclic_policies(void **state)
 	struct world w;
 
 	(void)state;
-	world_begin(&w, "types:\n"
+	policy_begin(&w, "types:\n"
 		    "  user:\n"
 		    "  doc:\n"
 		    "    relations:\n"
@@ -251,7 +251,7 @@ static void test_cyclic_policies(void **state)
 	assert_int_equal(a.value, REBAC_UNKNOWN);
 	assert_int_equal(a.why, REBAC_WHY_CYCLE);
 	world_expect(&w, "doc:d#if-not@user:v", REBAC_NO);
-	world_end(&w);
+	policy_end(&w);
 }
 
 #define DOC "types:\n  user:\n  doc:\n    relations:\n"

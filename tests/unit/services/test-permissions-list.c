@@ -270,7 +270,7 @@ static void run(u32 excl, u32 rounds)
 			continue;
 		rebac_policy_free(p);
 		done++;
-		world_begin(&w, policy.s);
+		policy_begin(&w, policy.s);
 		model_make(&m, &w);
 		q = (struct rebac_question){ .policy = w.policy };
 		assert_int_equal(w.store->ops->begin(w.store, false, &q.txn), 0);
@@ -282,7 +282,7 @@ static void run(u32 excl, u32 rounds)
 			for (k = 0; k < NODES; k++)
 				compare_tree(&m, &q, k, model_pick(RELS));
 		q.txn->ops->abort(q.txn);
-		world_end(&w);
+		policy_end(&w);
 	}
 }
 
@@ -356,7 +356,7 @@ static void test_limits(void **state)
 	u32 i, type;
 
 	(void)state;
-	world_begin(&w, plain);
+	policy_begin(&w, plain);
 	for (i = 0; i < 200; i++) {
 		snprintf(text, sizeof(text), "doc:d%u#viewer@user:u", i);
 		world_put(&w, text);
@@ -412,7 +412,7 @@ static void test_limits(void **state)
 	assert_int_equal(t.why, REBAC_WHY_DEPTH);
 	assert_int_equal(branches[t.n - 1].kind, REBAC_BRANCH_CUT);
 	q.txn->ops->abort(q.txn);
-	world_end(&w);
+	policy_end(&w);
 }
 
 /* What has expired is in no list; what has a condition only where it holds. */
@@ -428,7 +428,7 @@ static void test_times_and_conditions(void **state)
 	u32 users;
 
 	(void)state;
-	world_begin(&w, plain);
+	policy_begin(&w, plain);
 	world_put_until(&w, "doc:d#viewer@user:u", 1000, NULL);
 	world_put_until(&w, "doc:d#viewer@user:v", 0, "net == \"office\"");
 	world_put_until(&w, "doc:d#viewer@group:g#member", 1000, NULL);
@@ -458,7 +458,7 @@ static void test_times_and_conditions(void **state)
 	assert_int_equal(branches[2].kind, REBAC_BRANCH_SUBJECT);
 	assert_true(branches[2].conditional);
 	q.txn->ops->abort(q.txn);
-	world_end(&w);
+	policy_end(&w);
 }
 
 /* Everybody but some: both are listed. */
@@ -471,7 +471,7 @@ static void test_everybody_but(void **state)
 	struct world w;
 
 	(void)state;
-	world_begin(&w, plain);
+	policy_begin(&w, plain);
 	world_put(&w, "doc:d#viewer@user:*");
 	world_put(&w, "doc:d#viewer@user:u");
 	world_put(&w, "doc:d#banned@user:bad");
@@ -487,7 +487,7 @@ static void test_everybody_but(void **state)
 	assert_int_equal(l.n, 2);
 	assert_true(has(found, 2, rebac_number(key.subj), true));
 	q.txn->ops->abort(q.txn);
-	world_end(&w);
+	policy_end(&w);
 }
 
 int main(void)

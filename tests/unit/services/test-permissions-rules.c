@@ -31,14 +31,14 @@ static struct world w;
 static int setup(void **state)
 {
 	(void)state;
-	world_begin(&w, groups);
+	policy_begin(&w, groups);
 	return 0;
 }
 
 static int teardown(void **state)
 {
 	(void)state;
-	world_end(&w);
+	policy_end(&w);
 	return 0;
 }
 

@@ -59,12 +59,12 @@ static void run(u32 excl, u32 rounds)
 			continue;
 		rebac_policy_free(p);
 		done++;
-		world_begin(&w, policy.s);
+		policy_begin(&w, policy.s);
 		model_make(&m, &w);
 		model_solve(&m);
 		compare(&m, false);
 		compare(&m, true);
-		world_end(&w);
+		policy_end(&w);
 	}
 }
 

@@ -32,6 +32,7 @@ static void put_policy(struct base_policy *p)
 
 void base_end(struct base *b)
 {
+	cache_free(b->cache);
 	put_policy(b->policy);
 	pthread_mutex_destroy(&b->lock);
 	pthread_mutex_destroy(&b->writing);
@@ -119,25 +120,46 @@ static int hold_policy(struct base_view *v)
 
 /* ---- transactions ----------------------------------------------------- */
 
+/* What was changed is told before the answer, and to nobody when it was not done. */
+static int commit(struct base_view *v)
+{
+	bool changed = v->state.revision != v->begun.revision;
+	int ret;
+
+	if (changed)
+		cache_will(v->base->cache, &v->state, v->all ? NULL : v->policy, v->touched);
+	ret = v->txn->ops->commit(v->txn);
+	if (changed)
+		cache_did(v->base->cache, !ret);
+	return ret;
+}
+
 static int run_once(struct base *b, bool write, base_work work, void *arg)
 {
 	struct base_view v = { .base = b };
+	u64 known = cache_known(b->cache);
 	int ret;
 
 	ret = b->store->ops->begin(b->store, write, &v.txn);
-	if (ret)
-		return ret;
-	ret = v.txn->ops->state(v.txn, &v.state);
-	if (!ret)
-		ret = hold_policy(&v);
-	if (!ret)
-		ret = work(&v, arg);
-	put_policy(v.held);
-	if (ret || !write) {
-		v.txn->ops->abort(v.txn);
+	if (ret) {
+		if (ret != -EAGAIN)
+			cache_lost(b->cache);
 		return ret;
 	}
-	return v.txn->ops->commit(v.txn);
+	ret = v.txn->ops->state(v.txn, &v.state);
+	v.begun = v.state;
+	if (!ret) {
+		cache_met(b->cache, known, &v.state);
+		ret = hold_policy(&v);
+	}
+	if (!ret)
+		ret = work(&v, arg);
+	if (ret || !write)
+		v.txn->ops->abort(v.txn);
+	else
+		ret = commit(&v);
+	put_policy(v.held);
+	return ret;
 }
 
 int base_run(struct base *b, bool write, base_work work, void *arg)
@@ -291,7 +313,7 @@ static bool is_star(const char *text)
 static int subject_of(struct base_view *v, const struct nexus_permission_tuple *t, bool create,
 		      u64 *subj)
 {
-	u32 type, number = REBAC_EVERY;
+	u32 type = 0, number = REBAC_EVERY;
 	int ret;
 
 	if (is_star(t->subject_type)) {

@@ -4,8 +4,9 @@
  * numbers and back, and each operation is one transaction.
  *
  * A read begins its transaction when it is called, so it sees all that was
- * written before, and no answer is kept: that is why a check that begins after
- * the answer to a revocation cannot say yes.
+ * written before.  What is kept from one to the next is looked up by the
+ * revision that the transaction sees (cache.h): that is why a check that
+ * begins after the answer to a revocation cannot say yes.
  */
 #ifndef PERMISSIONS_BASE_H
 #define PERMISSIONS_BASE_H
@@ -14,7 +15,7 @@
 
 #include <nexus/services/permissions.h>
 
-#include "list.h"
+#include "cache.h"
 
 struct base_policy;
 
@@ -26,6 +27,7 @@ struct base_policy;
  * @clock: monotonic ns; likewise
  * @writing: held by the one that writes: stores with optimistic transactions would
  *	make writers of one process try again and again
+ * @cache: what is kept, freed by base_end(); NULL: nothing
  * @lock: of @policy
  * @policy: that was used last, parsed
  */
@@ -34,6 +36,7 @@ struct base {
 	void *(*more)(void *args, size_t size);
 	s64 (*now_ms)(void);
 	u64 (*clock)(void *arg);
+	struct cache *cache;
 	pthread_mutex_t writing;
 	pthread_mutex_t lock;
 	struct base_policy *policy;
@@ -53,6 +56,7 @@ int base_list_subjects(struct base *b, struct nexus_permission_list_args *a);
 int base_policy_set(struct base *b, struct nexus_permission_policy_args *a);
 int base_policy_get(struct base *b, struct nexus_permission_policy_args *a);
 int base_clean(struct base *b, struct nexus_permission_clean_args *a);
+int base_state(struct base *b, struct nexus_permission_state *a);
 
 /* ---- for the files of it ---------------------------------------------- */
 
@@ -62,13 +66,18 @@ int base_clean(struct base *b, struct nexus_permission_clean_args *a);
 /**
  * struct base_view - a transaction with its policy
  * @policy: NULL: there is none
+ * @begun: the state it had at the beginning
+ * @touched: set of relations of which a writer changed tuples
+ * @all: a writer changed the policy
  */
 struct base_view {
 	struct base *base;
 	struct rebac_txn *txn;
-	struct rebac_state state;
+	struct rebac_state state, begun;
 	struct base_policy *held;
 	const struct rebac_policy *policy;
+	u64 touched[REBAC_SET_WORDS];
+	bool all;
 };
 
 /* What is done in one; -EAGAIN: again, from the beginning. */
@@ -83,6 +92,14 @@ void base_token(const struct rebac_state *state, char *token);
 /* A question with its facts and the time.  @facts has room for them.  -EINVAL, -EMSGSIZE */
 int base_question(struct base_view *v, const struct nexus_permission_read *read,
 		  struct rebac_fact *facts, struct rebac_question *q);
+
+/*
+ * As rebac_evaluate() and rebac_list_objects() of the question's subject, with what is kept.
+ */
+int base_evaluate(struct base_view *v, struct rebac_question *q, u64 node, u32 rel,
+		  struct rebac_answer *a);
+int base_objects(struct base_view *v, struct rebac_question *q, u32 type, u32 rel, u32 after,
+		 struct rebac_listing *l);
 
 static inline bool base_given(const char *text)
 {

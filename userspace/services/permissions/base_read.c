@@ -45,7 +45,7 @@ static int check_one(struct base_view *v, struct rebac_question *q,
 	if (!ret) {
 		q->subj = key.subj;
 		q->srel = key.srel;
-		ret = rebac_evaluate(q, key.obj, key.rel, &a);
+		ret = base_evaluate(v, q, key.obj, key.rel, &a);
 	}
 	if (!ret)
 		fill_answer(to, &a);
@@ -313,7 +313,7 @@ static int list_found(struct base_view *v, struct listing *s, u32 *type)
 	q.subj = key.subj;
 	q.srel = key.srel;
 	return s->objects ?
-		rebac_list_objects(&q, *type, key.rel, after, &s->l) :
+		base_objects(v, &q, *type, key.rel, after, &s->l) :
 		rebac_list_subjects(&q, key.obj, key.rel, *type, key.srel, !base_given(a->after), after,
 				    &s->l);
 }

@@ -13,6 +13,17 @@ static int next_revision(struct base_view *v)
 	return v->txn->ops->set_revision(v->txn, ++v->state.revision);
 }
 
+/* A tuple was changed that the policy may know. */
+static void touch(struct base_view *v, const struct rebac_key *key)
+{
+	const struct rebac_relation *r = !v->policy ? NULL :
+		rebac_policy_relation(v->policy, rebac_type_of(key->obj), key->rel);
+
+	if (r)
+		v->touched[r->index / 64] |= 1ull << r->index % 64;
+}
+
+/* They have expired: no answer changes. */
 static int clean_some(struct base_view *v, u32 max, u32 *removed)
 {
 	struct rebac_key keys[CLEAN_FEW];
@@ -86,9 +97,11 @@ static int put(struct base_view *v, struct write *w, const struct nexus_permissi
 	}
 	if (!ret)
 		ret = v->txn->ops->put(v->txn, &key, u->expires_ms, u->condition);
-	if (!ret)
-		w->a->changed++;
-	return ret;
+	if (ret)
+		return ret;
+	touch(v, &key);
+	w->a->changed++;
+	return 0;
 }
 
 /* A symbol of what an earlier policy may have had. */
@@ -141,9 +154,11 @@ static int take(struct base_view *v, struct write *w, const struct nexus_permiss
 		ret = symbol(v, t->subject_relation, &key.srel);
 	if (!ret)
 		ret = v->txn->ops->del(v->txn, &key);
-	if (!ret)
-		w->a->changed++;
-	return ret == -ENOENT ? 0 : ret;
+	if (ret)
+		return ret == -ENOENT ? 0 : ret;
+	touch(v, &key);
+	w->a->changed++;
+	return 0;
 }
 
 static int do_updates(struct base_view *v, struct write *w)
@@ -259,6 +274,7 @@ static int delete_matching(struct base_view *v, struct match *m, u32 max)
 				return 0;
 			}
 			ret = v->txn->ops->del(v->txn, &k);
+			touch(v, &k);
 			m->a->deleted++;
 		}
 		if (n)
@@ -328,6 +344,8 @@ static int set_work(struct base_view *v, void *arg)
 		ret = next_revision(v);
 	if (!ret)
 		ret = v->txn->ops->set_policy(v->txn, s->a->text, s->a->len, v->state.revision);
+	v->state.policy = v->state.revision;
+	v->all = true;
 	base_token(&v->state, s->a->token);
 	return ret;
 }

@@ -9,6 +9,7 @@
  * anything else, it is forgotten.  Behind an exclusion (@wall: the depth it
  * was met at) nothing open may be taken for "no": that is unknown.
  */
+#include "closure.h"
 #include "eval_impl.h"
 
 #define BATCH	64u
@@ -175,8 +176,8 @@ static struct res valid(struct rebac_eval *e, const struct rebac_relation *r, u6
 		v.value = condition(e, node, row);
 	if (v.value == REBAC_UNKNOWN)
 		v.why = REBAC_WHY_CONDITION;
-	if (row->expires && e->q.now < row->expires && row->expires < e->a.valid_until)
-		e->a.valid_until = row->expires;
+	if (row->expires)
+		rebac_span_narrow(&e->a.valid_from, &e->a.valid_until, e->q.now, row->expires);
 	step(e, REBAC_STEP_TUPLE, depth, node, row->rel, row, v.value);
 	return v;
 }
@@ -430,11 +431,29 @@ static void remember(struct rebac_eval *e, u64 node, u32 rel, const struct res *
 	}
 }
 
-/* Is it known already?  Else it is open now. */
-static bool recall(struct rebac_eval *e, u64 node, u32 rel, u32 depth, u32 wall, struct res *v)
+/* What the closure of the subject knows, as long as it does. */
+static bool from_closure(struct rebac_eval *e, u64 node, u32 rel, u32 depth, struct res *v)
 {
-	int place, known;
+	const struct rebac_closure *c = e->q.closure;
+	int known = rebac_closure_has(c, node, rel, e->q.limits.depth - depth);
+
+	if (known < 0)
+		return false;
+	*v = known ? yes : no;
+	if (c->valid_from > e->a.valid_from)
+		e->a.valid_from = c->valid_from;
+	if (c->valid_until < e->a.valid_until)
+		e->a.valid_until = c->valid_until;
+	return true;
+}
+
+/* Is it known already?  Else it is open now. */
+static bool recall(struct rebac_eval *e, const struct rebac_relation *r, u64 node, u32 depth,
+		   u32 wall, struct res *v)
+{
+	u32 rel = r->name.sym;
 	struct memo *m;
+	int place;
 
 	if (node == e->q.subj && rel == e->q.srel) {
 		*v = yes;
@@ -457,9 +476,7 @@ static bool recall(struct rebac_eval *e, u64 node, u32 rel, u32 depth, u32 wall,
 		step(e, REBAC_STEP_KNOWN, depth, node, rel, NULL, v->value);
 		return true;
 	}
-	known = e->q.known ? e->q.known(e->q.known_arg, node, rel) : -1;
-	if (known >= 0) {
-		*v = known ? yes : no;
+	if (e->q.closure && r->closed && from_closure(e, node, rel, depth, v)) {
 		step(e, REBAC_STEP_KNOWN, depth, node, rel, NULL, v->value);
 		return true;
 	}
@@ -491,7 +508,7 @@ static struct res ask(struct rebac_eval *e, u64 node, u32 rel, u32 depth, u32 wa
 	r = rebac_policy_relation(e->q.policy, rebac_type_of(node), rel);
 	if (!r)
 		return no;
-	if (recall(e, node, rel, depth, wall, &v))
+	if (recall(e, r, node, depth, wall, &v))
 		return v;
 	if (!go_on(e))
 		return unknown(e->over);
@@ -533,6 +550,7 @@ struct rebac_eval *rebac_eval_new(const struct rebac_question *q)
 		return NULL;
 	e->q = *q;
 	rebac_limits_settle(&e->q.limits);
+	e->a.valid_from = INT64_MIN;
 	e->a.valid_until = INT64_MAX;
 	if (memory_init(&e->mem)) {
 		free(e);

@@ -41,6 +41,8 @@ struct rebac_limits {
 	u32 time_ms;
 };
 
+struct rebac_closure;
+
 /* What a step of an explanation is about. */
 enum rebac_step_kind {
 	REBAC_STEP_RELATION,	/* @node # @rel */
@@ -70,8 +72,7 @@ struct rebac_trace {
 /**
  * struct rebac_question - what is asked of the evaluator
  * @now: for times in tuples, in milliseconds
- * @known: a closure: 0 or 1 when (node, rel) is known for the subject, else
- *	negative; NULL
+ * @closure: of the subject, see closure.h; NULL: groups are walked
  * @clock: monotonic ns; NULL: the system's
  * @trace: NULL
  */
@@ -84,8 +85,7 @@ struct rebac_question {
 	const struct rebac_fact *facts;
 	u32 nfacts;
 	struct rebac_limits limits;
-	int (*known)(void *arg, u64 node, u32 rel);
-	void *known_arg;
+	const struct rebac_closure *closure;
 	u64 (*clock)(void *arg);
 	void *clock_arg;
 	struct rebac_trace *trace;
@@ -94,13 +94,16 @@ struct rebac_question {
 /**
  * struct rebac_answer - what came of it
  * @why: REBAC_WHY_, when @value is REBAC_UNKNOWN
- * @valid_until: in milliseconds: until then no time in a tuple changes it
+ * @valid_from: in milliseconds; with @valid_until: as long as the time is that or
+ *	later, and before the other, no time in a tuple changes it
+ * @valid_until: likewise
  * @contextual: facts took part, so it is no answer for other facts
  * @nodes, @reads: what it took
  */
 struct rebac_answer {
 	enum rebac_value value;
 	u32 why;
+	s64 valid_from;
 	s64 valid_until;
 	bool contextual;
 	u32 nodes;

@@ -10,6 +10,15 @@ static inline u64 question_ns(const struct rebac_question *q)
 	return q->clock ? q->clock(q->clock_arg) : nexus_now_ns();
 }
 
+/* A time in a tuple, behind @now or not: how long what was found out is so. */
+static inline void rebac_span_narrow(s64 *from, s64 *until, s64 now, s64 expires)
+{
+	if (now >= expires && expires > *from)
+		*from = expires;
+	else if (now < expires && expires < *until)
+		*until = expires;
+}
+
 #define PAGE_ROWS	32u	/* objects with no more tuples are read in one go */
 
 enum memo_state {
@@ -57,6 +66,8 @@ int memory_init(struct memory *m);
 void memory_free(struct memory *m);
 /* Place of the memo, made if it is not there, or -ENOMEM.  Places change when more are made. */
 int memory_memo(struct memory *m, u64 node, u32 rel);
+/* The memo, or NULL. */
+const struct memo *memory_find(const struct memory *m, u64 node, u32 rel);
 /* Those that are provisional move along.  -ENOMEM */
 int memory_provisional(struct memory *m, u32 place);
 /* The page of @node, to be filled when its @used is not set; NULL without memory. */

@@ -85,6 +85,13 @@ int memory_memo(struct memory *m, u64 node, u32 rel)
 	return (int)place;
 }
 
+const struct memo *memory_find(const struct memory *m, u64 node, u32 rel)
+{
+	const struct memo *memo = &m->memos[memo_place(m->memos, m->room, node, rel)];
+
+	return memo->rel ? memo : NULL;
+}
+
 static int grow(void **array, u32 *room, u32 need, size_t size)
 {
 	u32 more = *room ? *room : FIRST_ROOM;

@@ -34,6 +34,7 @@ struct search {
 	u32 reads;
 	u32 why;
 	u32 type, srel;		/* of the subjects that are wanted */
+	s64 from, until;	/* when no time in a tuple changes what was found */
 };
 
 static int set_add(struct search *s, struct set *set, u64 node, u32 rel)
@@ -76,6 +77,8 @@ static int search_begin(struct search *s, const struct rebac_question *q)
 	s->q = *q;
 	s->q.trace = NULL;
 	rebac_limits_settle(&s->q.limits);
+	s->from = INT64_MIN;
+	s->until = INT64_MAX;
 	s->deadline = question_ns(q) + s->q.limits.time_ms * 1000000ull;
 	if (memory_init(&s->met.mem))
 		return -ENOMEM;
@@ -104,32 +107,17 @@ static bool go_on(struct search *s)
 }
 
 /* Does such a tuple count, or may it, if its condition holds? */
-static bool counts(const struct search *s, u64 obj, u32 rel, u64 subj, u32 srel, s64 expires)
+static bool counts(struct search *s, u64 obj, u32 rel, u64 subj, u32 srel, s64 expires)
 {
 	const struct rebac_relation *r = rebac_policy_relation(s->q.policy, rebac_type_of(obj), rel);
 
+	if (expires)
+		rebac_span_narrow(&s->from, &s->until, s->q.now, expires);
 	return r && r->direct && (!expires || s->q.now < expires) &&
 	       rebac_expr_takes(&r->expr, subj, srel);
 }
 
 /* ---- objects: against the direction of the tuples --------------------- */
-
-/* NOLINTBEGIN(misc-no-recursion): expressions are nested no deeper than policy.c reads them */
-
-/* Can a yes of (@op, @tupleset, @rel) be one of the expression? */
-static bool mentions(const struct rebac_expr *e, enum rebac_op op, u32 tupleset, u32 rel)
-{
-	u32 i, n = e->op == REBAC_EXCLUSION ? 1 : e->nkids;
-
-	if (e->op == op && e->rel.sym == rel && (op != REBAC_FROM || e->tupleset.sym == tupleset))
-		return true;
-	for (i = 0; i < n; i++)
-		if (mentions(&e->kids[i], op, tupleset, rel))
-			return true;
-	return false;
-}
-
-/* NOLINTEND(misc-no-recursion) */
 
 static int meet_mentions(struct search *s, u64 node, enum rebac_op op, u32 tupleset, u32 rel)
 {
@@ -141,7 +129,7 @@ static int meet_mentions(struct search *s, u64 node, enum rebac_op op, u32 tuple
 		if (t->name.sym != rebac_type_of(node))
 			continue;
 		for (i = 0; i < t->nrels && !ret; i++)
-			if (mentions(&t->rels[i].expr, op, tupleset, rel))
+			if (rebac_expr_mentions(&t->rels[i].expr, op, tupleset, rel))
 				ret = meet(s, node, t->rels[i].name.sym);
 	}
 	return ret;
@@ -180,7 +168,7 @@ static bool is_from(const struct rebac_policy *p, u32 rel)
 
 	for (i = 0; i < p->nrels; i++)
 		for (j = 0; j < p->nrels; j++)
-			if (mentions(&p->all[i]->expr, REBAC_FROM, p->all[j]->name.sym, rel))
+			if (rebac_expr_mentions(&p->all[i]->expr, REBAC_FROM, p->all[j]->name.sym, rel))
 				return true;
 	return false;
 }
@@ -255,6 +243,9 @@ static int ask_objects(struct search *s, struct rebac_eval *e, u32 n, u32 after,
 		if (ret)
 			return ret;
 		s->why |= a.why;
+		l->contextual |= a.contextual;
+		s->from = a.valid_from > s->from ? a.valid_from : s->from;
+		s->until = a.valid_until < s->until ? a.valid_until : s->until;
 		if (a.value == REBAC_YES)
 			l->found[l->n++] = (struct rebac_found){ rebac_number(p->node), false };
 	}
@@ -269,7 +260,7 @@ int rebac_list_objects(const struct rebac_question *q, u32 type, u32 rel, u32 af
 	int ret;
 
 	l->n = l->why = 0;
-	l->more = false;
+	l->more = l->contextual = false;
 	if (!rebac_policy_relation(q->policy, type, rel))
 		return -ENOENT;
 	ret = search_begin(&s, q);
@@ -282,6 +273,8 @@ int rebac_list_objects(const struct rebac_question *q, u32 type, u32 rel, u32 af
 	}
 	rebac_eval_free(e);
 	l->why = s.why;
+	l->valid_from = s.from;
+	l->valid_until = s.until;
 	search_end(&s);
 	return ret;
 }

@@ -26,6 +26,8 @@ struct rebac_found {
  * @more: there may be more behind the last one
  * @why: REBAC_WHY_, 0: all there is was looked at.  What could not be found out
  *	is not in the list.
+ * @contextual: facts took part; of objects
+ * @valid_from, @valid_until: as of an answer; of objects
  */
 struct rebac_listing {
 	struct rebac_found *found;
@@ -33,6 +35,8 @@ struct rebac_listing {
 	u32 n;
 	bool more;
 	u32 why;
+	bool contextual;
+	s64 valid_from, valid_until;
 };
 
 /*

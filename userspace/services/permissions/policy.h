@@ -22,6 +22,8 @@
 
 #include "rebac.h"
 
+#define REBAC_SET_WORDS	(REBAC_RELATIONS_MAX / 64)	/* of a set of relations, by index */
+
 enum rebac_op {
 	REBAC_THIS,
 	REBAC_COMPUTED,
@@ -62,6 +64,8 @@ struct rebac_expr {
  * @direct: tuples can have it
  * @pure: neither intersection nor exclusion takes part, so what can be reached
  *	in reverse is true but for conditions and times
+ * @closed: it is in the closure of groups (struct rebac_policy's @closed), and
+ *	@pure, so that the closure of a subject can answer for it
  * @deps: set of the relations whose tuples can change its answer, by index
  */
 struct rebac_relation {
@@ -71,7 +75,8 @@ struct rebac_relation {
 	u32 index;
 	bool direct;
 	bool pure;
-	u64 deps[REBAC_RELATIONS_MAX / 64];
+	bool closed;
+	u64 deps[REBAC_SET_WORDS];
 };
 
 struct rebac_type {
@@ -81,10 +86,16 @@ struct rebac_type {
 	size_t line;
 };
 
+/**
+ * struct rebac_policy - all of it
+ * @closed: set of the relations that are groups: those that tuples can have as
+ *	a userset, when they are pure, and all they depend on
+ */
 struct rebac_policy {
 	struct rebac_type *types;
 	u32 ntypes;
 	u32 nrels;
+	u64 closed[REBAC_SET_WORDS];
 	struct rebac_relation *all[REBAC_RELATIONS_MAX];
 	struct rebac_type *owner[REBAC_RELATIONS_MAX];	/* of all[i] */
 };
@@ -113,13 +124,35 @@ bool rebac_expr_takes(const struct rebac_expr *e, u64 subj, u32 srel);
 /* 0 when such a tuple may be written; -EINVAL with a line. */
 int rebac_policy_admits(const struct rebac_policy *p, const struct rebac_key *key,
 			struct rebac_err *err);
+static inline bool rebac_set_has(const u64 *set, u32 index)
+{
+	return set[index / 64] >> index % 64 & 1;
+}
+
+/* Have two sets one in common? */
+static inline bool rebac_sets_meet(const u64 *a, const u64 *b)
+{
+	u32 i;
+
+	for (i = 0; i < REBAC_SET_WORDS; i++)
+		if (a[i] & b[i])
+			return true;
+	return false;
+}
+
 /* Is @from among what can change the answer of @to? */
 static inline bool rebac_depends(const struct rebac_relation *to, const struct rebac_relation *from)
 {
-	return to->deps[from->index / 64] >> from->index % 64 & 1;
+	return rebac_set_has(to->deps, from->index);
 }
 
-/* policy_check.c: references, then @deps and @pure of every relation. */
+/*
+ * Can a yes of (@op, @rel), of REBAC_FROM by that @tupleset, be one of the
+ * expression?
+ */
+bool rebac_expr_mentions(const struct rebac_expr *e, enum rebac_op op, u32 tupleset, u32 rel);
+
+/* policy_check.c: references, then @deps, @pure and @closed of every relation. */
 int rebac_policy_validate(struct rebac_policy *p, const char *file, struct rebac_err *err);
 
 #endif /* PERMISSIONS_POLICY_H */

@@ -206,6 +206,32 @@ static bool depend_expr(const struct rebac_policy *p, const struct rebac_type *t
 	return more;
 }
 
+/* ---- groups ----------------------------------------------------------- */
+
+static void close_over(struct rebac_policy *p, const struct rebac_relation *r)
+{
+	if (r->pure)
+		add_deps(p->closed, r->deps);
+}
+
+/* Those that tuples of the expression can have as a userset. */
+static void close_expr(struct rebac_policy *p, const struct rebac_expr *e)
+{
+	u32 i;
+
+	for (i = 0; i < e->nkids; i++)
+		close_expr(p, &e->kids[i]);
+	if (e->op != REBAC_THIS)
+		return;
+	for (i = 0; i < p->nrels && !e->nallowed; i++)
+		close_over(p, p->all[i]);
+	for (i = 0; i < e->nallowed; i++)
+		if (e->allowed[i].rel.name[0])
+			close_over(p, rebac_type_relation(
+				rebac_policy_type(p, e->allowed[i].type.name),
+				e->allowed[i].rel.name));
+}
+
 int rebac_policy_validate(struct rebac_policy *p, const char *file, struct rebac_err *err)
 {
 	bool more = true;
@@ -224,6 +250,10 @@ int rebac_policy_validate(struct rebac_policy *p, const char *file, struct rebac
 		for (i = 0; i < p->nrels; i++)
 			more |= depend_expr(p, p->owner[i], p->all[i], &p->all[i]->expr);
 	}
+	for (i = 0; i < p->nrels; i++)
+		close_expr(p, &p->all[i]->expr);
+	for (i = 0; i < p->nrels; i++)
+		p->all[i]->closed = p->all[i]->pure && rebac_set_has(p->closed, i);
 	return 0;
 }
 
@@ -276,6 +306,18 @@ int rebac_policy_bind(struct rebac_policy *p, struct rebac_txn *txn, bool create
 }
 
 /* ---- tuples ----------------------------------------------------------- */
+
+bool rebac_expr_mentions(const struct rebac_expr *e, enum rebac_op op, u32 tupleset, u32 rel)
+{
+	u32 i, n = e->op == REBAC_EXCLUSION ? 1 : e->nkids;
+
+	if (e->op == op && e->rel.sym == rel && (op != REBAC_FROM || e->tupleset.sym == tupleset))
+		return true;
+	for (i = 0; i < n; i++)
+		if (rebac_expr_mentions(&e->kids[i], op, tupleset, rel))
+			return true;
+	return false;
+}
 
 bool rebac_expr_takes(const struct rebac_expr *e, u64 subj, u32 srel)
 {

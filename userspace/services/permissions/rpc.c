@@ -468,6 +468,33 @@ static int rpc_get_policy(void *self, void *call)
 	return end(&m, ret ? ret : nexus_rpc_answer(m.host, m.call, &resp.base));
 }
 
+/* ---- the state -------------------------------------------------------- */
+
+static int rpc_state(void *self, void *call)
+{
+	M(StateResponse) resp = NEXUS__PERMISSIONS__V1__STATE_RESPONSE__INIT;
+	struct nexus_permission_state *a;
+	struct method m;
+	int ret = begin(&m, self, call, sizeof(*a));
+
+	if (ret)
+		return ret;
+	a = m.args;
+	ret = base_state(m.base, a);
+	resp.limit = a->limit;
+	resp.bytes = a->bytes;
+	resp.entries = a->entries;
+	resp.hits = a->hits;
+	resp.misses = a->misses;
+	resp.invalidated = a->invalidated;
+	resp.evicted = a->evicted;
+	resp.emptied = a->emptied;
+	resp.closures = a->closures;
+	resp.closures_refused = a->closures_refused;
+	resp.closure_hits = a->closure_hits;
+	return end(&m, ret ? ret : nexus_rpc_answer(m.host, m.call, &resp.base));
+}
+
 #define METHOD(n, word, by, on) { \
 	.name = (n), .who = (by), .subject = (on), \
 	.request = &nexus__permissions__v1__##word##_request__descriptor, \
@@ -491,6 +518,7 @@ static const struct nexus_rpc_method methods[] = {
 	LIST_METHOD("ListSubjects", list_subjects),
 	METHOD("SetPolicy", set_policy, NEXUS_RPC_ADMIN, NULL),
 	METHOD("GetPolicy", get_policy, NEXUS_RPC_ADMIN, NULL),
+	METHOD("State", state, NEXUS_RPC_ADMIN, NULL),
 	NEXUS_RPC_METHODS_END,
 };
 

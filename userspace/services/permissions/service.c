@@ -21,6 +21,9 @@ OP(list_subjects, nexus_permission_list_args)
 OP(policy_set, nexus_permission_policy_args)
 OP(policy_get, nexus_permission_policy_args)
 OP(clean, nexus_permission_clean_args)
+OP(state, nexus_permission_state)
+
+#define CACHE_BYTES	(32u << 20)	/* unless the helper says something else */
 
 static void say(void *arg, const char *line)
 {
@@ -43,19 +46,38 @@ static int permissions_init(const struct nexus_service_host *host, struct nexus_
 	return 0;
 }
 
+static int make_cache(struct permissions *p)
+{
+	uint64_t bytes = CACHE_BYTES, closures = 1;
+
+	/* Without these keys it is as above. */
+	(void)p->host->setting(p->me, "cache", &bytes);
+	(void)p->host->setting(p->me, "closure", &closures);
+	if (!bytes)
+		return 0;
+	p->base.cache = cache_new(bytes, closures);
+	return p->base.cache ? 0 : -ENOMEM;
+}
+
 static int permissions_start(void *self)
 {
 	struct permissions *p = self;
 	struct nexus_records *records;
 	int ret;
 
+	ret = make_cache(p);
+	if (ret)
+		return ret;
 	ret = p->host->records(p->me, &records);
 	if (!ret)
 		ret = rebac_record_new(records, "permissions", say, p, &p->base.store);
 	return ret;
 }
 
-/* The store keeps no state of its own, so two builds have it at once during a swap. */
+/*
+ * The store keeps no state of its own, so two builds have it at once during a swap.  What
+ * one of them writes the cache of the other one was not told of, and empties itself.
+ */
 static int permissions_stop(void *self)
 {
 	(void)self;
@@ -83,6 +105,7 @@ static const struct nexus_permissions_ops ops = {
 	.policy_set = policy_set,
 	.policy_get = policy_get,
 	.clean = clean,
+	.state = state,
 };
 
 static const struct nexus_protocol provides[] = {
@@ -93,7 +116,7 @@ static const struct nexus_protocol provides[] = {
 NEXUS_SERVICE = {
 	.abi = NEXUS_SERVICE_ABI,
 	.name = "permissions",
-	.version = "1.0",
+	.version = "1.1",
 	.provides = provides,
 	.service_init = permissions_init,
 	.service_start = permissions_start,
