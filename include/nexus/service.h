@@ -19,7 +19,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define NEXUS_SERVICE_ABI		3u	/* changes with this file */
+#define NEXUS_SERVICE_ABI		4u	/* changes with this file */
 #define NEXUS_SERVICE_SYMBOL		"nexus_service"
 #define NEXUS_SERVICE_NAME_MAX		64	/* with its NUL */
 #define NEXUS_SERVICE_VERSION_MAX	32
@@ -31,6 +31,7 @@ struct nexus_rpc_service;	/* <nexus/rpc.h> */
 struct nexus_rpc_stream;
 struct nexus_rpc_call;
 struct nexus_records;	/* <nexus/recordstore.h> */
+struct nexus_front;	/* <nexus/front.h> */
 struct ProtobufCMessage;
 
 /**
@@ -119,6 +120,9 @@ enum nexus_service_level {
  *	of this service's name only (-EPERM).  Not before service_start (-EAGAIN);
  *	-EOPNOTSUPP when the helper has none; or why it cannot be opened, which the log
  *	says in words: the next call tries again.
+ * @front: for services that take calls from outside their own way (<nexus/front.h>);
+ *	valid until the return of service_stop.  Not before service_start (-EAGAIN);
+ *	-EOPNOTSUPP when the helper has no table of methods.
  */
 struct nexus_service_host {
 	uint32_t abi;
@@ -138,6 +142,7 @@ struct nexus_service_host {
 	int (*rpc_answer)(struct nexus_rpc_call *call, const struct ProtobufCMessage *msg);
 	int (*state_dir)(struct nexus_service *me);
 	int (*records)(struct nexus_service *me, struct nexus_records **records);
+	int (*front)(struct nexus_service *me, const struct nexus_front **front);
 };
 
 /**

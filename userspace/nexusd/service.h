@@ -34,6 +34,7 @@ struct recordstore;
  *	each; made when the first asks
  * @records: NULL, or the record store they may use; the caller's, to be freed
  *	after the registry
+ * @front: NULL, or what front ends get; likewise, but see registry_set_front()
  */
 struct registry_opts {
 	const char *dir;
@@ -43,6 +44,7 @@ struct registry_opts {
 	char *const *trial;
 	const char *state;
 	struct recordstore *records;
+	const struct nexus_front *front;
 };
 
 /** struct service_caller - who wants a change, for the log */
@@ -52,6 +54,9 @@ struct service_caller {
 };
 
 struct registry *registry_new(const struct registry_opts *opts);
+
+/* What front ends get, which itself calls into the registry; before anything is loaded. */
+void registry_set_front(struct registry *r, const struct nexus_front *front);
 
 /*
  * Stops and unloads all, in the reverse of their start order, within timeout_ms

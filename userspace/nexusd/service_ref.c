@@ -193,6 +193,18 @@ static int host_records(struct nexus_service *me, struct nexus_records **records
 	return 0;
 }
 
+static int host_front(struct nexus_service *me, const struct nexus_front **front)
+{
+	struct registry *r = me->r;
+
+	if (!may_use(me))
+		return -EAGAIN;
+	if (!r->opts.front)
+		return -EOPNOTSUPP;
+	*front = r->opts.front;
+	return 0;
+}
+
 const struct nexus_service_host service_host = {
 	.abi = NEXUS_SERVICE_ABI,
 	.trial = false,
@@ -208,4 +220,5 @@ const struct nexus_service_host service_host = {
 	.rpc_answer = rpc_answer,
 	.state_dir = host_state_dir,
 	.records = host_records,
+	.front = host_front,
 };
