@@ -147,6 +147,11 @@ static void print_usage(FILE *out)
 	      "  --socket PATH     control socket of the helper; default $NEXUS_SOCKET,\n"
 	      "                    else " NEXUS_SOCKET "\n"
 	      "  --json            print data as JSON\n"
+	      "  --endpoint unix:PATH|HOST:PORT\n"
+	      "                    of the helper's gRPC, instead of its control socket; of zone\n"
+	      "                    create only in front of the command\n"
+	      "  --ca, --cert, --key FILE\n"
+	      "                    whom to believe, and who one is, over TCP\n"
 	      "  --store ADDRESS   object store of the new zone, e.g. s3://bucket/prefix;\n"
 	      "                    default localdisk\n"
 	      "  --endpoint, --region, --profile VALUE\n"
@@ -210,9 +215,16 @@ int ctl_failed(const struct ctl *ctl)
 	return EXIT_FAILED;
 }
 
+int ctl_open(struct ctl *ctl)
+{
+	if (ctl->endpoint)
+		return nexus_connect_grpc(ctl->client, ctl->endpoint, ctl->ca, ctl->cert, ctl->key);
+	return nexus_connect(ctl->client, ctl->socket);
+}
+
 int ctl_connect(struct ctl *ctl)
 {
-	if (nexus_connect(ctl->client, ctl->socket))
+	if (ctl_open(ctl))
 		return ctl_failed(ctl);
 	return EXIT_OK;
 }
