@@ -90,6 +90,11 @@ struct nexus_front_answer {
  * @drop: the caller wants no more of it, or has had the outcome; once for each call.  @wake
  *	is not called any more when this returns.  A call that has not begun does not;
  *	one that runs goes on to its end.
+ * @rewake: another wake() for a call, of a newer build that takes it over; the older one is not
+ *	called any more when this returns
+ * @place: a place for one pointer, NULL at first, by which builds of one service find each
+ *	other; from service_start and service_stop only, of which one runs at a time.  NULL:
+ *	no memory.
  * @refusal: an outcome that the front end itself has found: sets @status of @answer by its
  *	code and message, in @room bytes at @buf
  */
@@ -101,6 +106,8 @@ struct nexus_front {
 		    struct nexus_front_call **call);
 	int (*take)(struct nexus_front_call *call, struct nexus_front_answer *answer);
 	void (*drop)(struct nexus_front_call *call);
+	void (*rewake)(struct nexus_front_call *call, void (*wake)(void *cookie));
+	void **(*place)(const struct nexus_front *front, const char *service);
 	void (*refusal)(struct nexus_front_answer *answer, void *buf, size_t room);
 };
 

@@ -21,12 +21,19 @@
 
 #define WORKERS		8
 
+struct place {
+	struct place *next;
+	void *value;
+	char service[NEXUS_SERVICE_NAME_MAX];
+};
+
 struct fronts {
 	struct nexus_front base;	/* first */
 	struct fronts_opts opts;
 	char *group;
 	pthread_mutex_t lock;
 	struct pool *pool;		/* lock: from the first call on */
+	struct place *places;		/* of those that start and stop services, one at a time */
 };
 
 struct nexus_front_call {
@@ -260,6 +267,30 @@ static void front_drop(struct nexus_front_call *call)
 		call_free(call);
 }
 
+static void front_rewake(struct nexus_front_call *call, void (*wake)(void *cookie))
+{
+	pthread_mutex_lock(&call->fronts->lock);
+	call->wake = wake;
+	pthread_mutex_unlock(&call->fronts->lock);
+}
+
+static void **front_place(const struct nexus_front *front, const char *service)
+{
+	struct fronts *f = to_fronts(front);
+	struct place *p;
+
+	for (p = f->places; p; p = p->next)
+		if (!strcmp(p->service, service))
+			return &p->value;
+	p = calloc(1, sizeof(*p));
+	if (!p)
+		return NULL;
+	snprintf(p->service, sizeof(p->service), "%s", service);
+	p->next = f->places;
+	f->places = p;
+	return &p->value;
+}
+
 static void front_refusal(struct nexus_front_answer *a, void *buf, size_t room)
 {
 	struct rpc_reply reply = { 0 };
@@ -322,6 +353,8 @@ struct fronts *fronts_new(const struct fronts_opts *opts)
 		.call = front_call,
 		.take = front_take,
 		.drop = front_drop,
+		.rewake = front_rewake,
+		.place = front_place,
 		.refusal = front_refusal,
 	};
 	f->opts = *opts;
@@ -344,9 +377,15 @@ const struct nexus_front *fronts_handle(struct fronts *f)
 
 void fronts_free(struct fronts *f)
 {
+	struct place *p;
+
 	if (!f)
 		return;
 	pool_stop(f->pool);
+	while ((p = f->places)) {
+		f->places = p->next;
+		free(p);
+	}
 	pthread_mutex_destroy(&f->lock);
 	free(f->group);
 	free(f);

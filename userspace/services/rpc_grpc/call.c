@@ -346,8 +346,6 @@ static void begin(struct call *c)
 	c->since = front_now();
 	if (split_path(c)) {
 		call_refuse(c, CODE_EXHAUSTED, "the helper has no memory for the call");
-	} else if (f->stopping) {
-		call_refuse(c, CODE_UNAVAILABLE, "the service is being unloaded or replaced; call again");
 	} else if (peer_find(f, c, &why)) {
 		call_refuse(c, CODE_UNAUTHENTICATED, "%s", why);
 	} else {
@@ -453,6 +451,15 @@ void call_event(struct call *c, enum event event, bool ok)
 		break;
 	}
 	maybe_free(c);
+}
+
+void calls_adopt(struct grpc_front *f)
+{
+	struct call *c;
+
+	for (c = f->calls; c; c = c->next)
+		if (c->under_way)
+			f->front->rewake(c->under_way, call_wake);
 }
 
 /* ---- time ---------------------------------------------------------------------------- */

@@ -86,6 +86,18 @@ static void *loop_main(void *arg)
 	return NULL;
 }
 
+int loop_resume(struct grpc_front *f)
+{
+	int ret;
+
+	f->over = false;
+	/* What was woken meanwhile is looked at. */
+	loop_wake(f);
+	ret = front_thread(&f->loop_thread, loop_main, f);
+	f->loop_running = !ret;
+	return ret;
+}
+
 int loop_start(struct grpc_front *f)
 {
 	int ret;
@@ -97,10 +109,7 @@ int loop_start(struct grpc_front *f)
 		return -errno;
 	f->wake.what = WATCHED_WAKE;
 	ret = loop_watch(f, EPOLL_CTL_ADD, f->wake_fd, EPOLLIN, &f->wake);
-	if (!ret)
-		ret = front_thread(&f->loop_thread, loop_main, f);
-	f->loop_running = !ret;
-	return ret;
+	return ret ? ret : loop_resume(f);
 }
 
 void loop_end(struct grpc_front *f)

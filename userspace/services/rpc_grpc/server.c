@@ -27,7 +27,7 @@ static void *take_events(void *arg)
 
 	for (;;) {
 		ev = grpc_completion_queue_next(f->cq, gpr_inf_future(GPR_CLOCK_REALTIME), NULL);
-		if (ev.type == GRPC_QUEUE_SHUTDOWN)
+		if (ev.type == GRPC_QUEUE_SHUTDOWN || ev.tag == &f->handover)
 			return NULL;
 		if (ev.type != GRPC_OP_COMPLETE)
 			continue;
@@ -151,6 +151,7 @@ int server_start(struct grpc_front *f)
 	if (!f->cq || !f->server || !f->insecure)
 		return -ENOMEM;
 	grpc_server_register_completion_queue(f->server, f->cq, NULL);
+	f->certificates = server_certificates(&f->set);
 	if (f->set.listen)
 		ret = add_tls(f);
 	if (ret)
@@ -159,9 +160,46 @@ int server_start(struct grpc_front *f)
 	pthread_mutex_lock(&f->lock);
 	calls_refill(f);
 	pthread_mutex_unlock(&f->lock);
-	ret = front_thread(&f->events_thread, take_events, f);
+	return server_resume(f);
+}
+
+int server_resume(struct grpc_front *f)
+{
+	int ret = front_thread(&f->events_thread, take_events, f);
+
 	f->events_running = !ret;
 	return ret;
+}
+
+/* The state of a channel to nowhere never changes, which the queue is told at once. */
+void server_pause(struct grpc_front *f)
+{
+	grpc_channel *nowhere = grpc_lame_client_channel_create("nowhere", GRPC_STATUS_UNAVAILABLE, "");
+
+	grpc_channel_watch_connectivity_state(nowhere, GRPC_CHANNEL_TRANSIENT_FAILURE,
+					      gpr_inf_past(GPR_CLOCK_MONOTONIC), f->cq, &f->handover);
+	pthread_join(f->events_thread, NULL);
+	f->events_running = false;
+	grpc_channel_destroy(nowhere);
+}
+
+uint64_t server_certificates(const struct settings *set)
+{
+	const char *paths[] = { set->cert, set->key, set->ca };
+	uint64_t hash = 14695981039346656037ull;
+	size_t i;
+	FILE *f;
+	int c;
+
+	for (i = 0; set->listen && i < sizeof(paths) / sizeof(paths[0]); i++) {
+		f = fopen(paths[i], "re");
+		while (f && (c = getc(f)) != EOF)
+			hash = (hash ^ (uint64_t)c) * 1099511628211ull;
+		hash = (hash ^ 256) * 1099511628211ull;
+		if (f)
+			fclose(f);
+	}
+	return hash;
 }
 
 /* Lock held, left meanwhile: until the core says that all is over, or @ms have passed. */

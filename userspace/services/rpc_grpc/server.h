@@ -125,6 +125,8 @@ struct grpc_front {
 	pthread_t events_thread, loop_thread;
 	bool events_running, loop_running;
 	bool grpc_up;
+	char handover;			/* its address is the tag that ends the thread */
+	uint64_t certificates;		/* what TLS was set up with */
 
 	pthread_mutex_t lock;
 	pthread_cond_t cond;		/* @shut */
@@ -164,6 +166,11 @@ int front_thread(pthread_t *thread, void *(*fn)(void *), void *arg);
 
 /* The core's server, with TLS on the inner socket when TCP is wanted, and its thread. */
 int server_start(struct grpc_front *f);
+/* The thread ends, and another build's may go on; and that. */
+void server_pause(struct grpc_front *f);
+int server_resume(struct grpc_front *f);
+/* What TLS would be set up with now: the same number for the same certificates. */
+uint64_t server_certificates(const struct settings *set);
 /* No new calls; those there are get the time of @grace_ms, then they are cut. */
 void server_drain(struct grpc_front *f);
 /* All of the core's is gone, or whatever of it was begun. */
@@ -179,6 +186,8 @@ void call_event(struct call *c, enum event event, bool ok);
 void call_wake(void *cookie);
 /* What the calls that were woken have to send. */
 void calls_pump(struct grpc_front *f);
+/* Those of an older build: they wake this one from now on. */
+void calls_adopt(struct grpc_front *f);
 /* Those that keep the server waiting for too long; ms until the next look, -1: none is due */
 int calls_expire(struct grpc_front *f);
 /* The server ends: streams are told so, and with @all the others as well. */
@@ -230,6 +239,8 @@ void conns_bury(struct grpc_front *f);
 
 /* loop.c */
 int loop_start(struct grpc_front *f);
+/* The same for one that another build has opened. */
+int loop_resume(struct grpc_front *f);
 /* Lock held: there is something that takes too long some time. */
 void loop_tick(struct grpc_front *f);
 void loop_end(struct grpc_front *f);

@@ -16,10 +16,14 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <grpc/support/log.h>
+
 #include "server.h"
 
 #define STACK_SIZE	(1u << 20)	/* as the registry's threads have */
 #define GRPC_LIBRARY	"libgrpc.so.29"
+#define LAYOUT		1u	/* changes with server.h, and with what the fields mean */
+#define LOG_NOTHING	((gpr_log_severity)(GPR_LOG_SEVERITY_ERROR + 1))
 
 void front_log(struct grpc_front *f, enum nexus_service_level level, const char *fmt, ...)
 {
@@ -149,18 +153,19 @@ static void close_dir(struct grpc_front *f)
 	f->dir_fd = -1;
 }
 
-/* ---- life ------------------------------------------------------------------------------- */
+/* ---- all of it ---------------------------------------------------------------------------- */
 
-static int grpc_front_init(const struct nexus_service_host *host, struct nexus_service *me,
-			   void **self)
+static struct grpc_front *front_new(const struct nexus_service_host *host, struct nexus_service *me,
+				    const struct nexus_front *front)
 {
 	struct grpc_front *f = calloc(1, sizeof(*f));
 	pthread_condattr_t attr;
 
 	if (!f)
-		return -ENOMEM;
+		return NULL;
 	f->host = host;
 	f->me = me;
+	f->front = front;
 	f->epoll_fd = f->wake_fd = f->spare_fd = f->dir_fd = -1;
 	pthread_mutex_init(&f->lock, NULL);
 	pthread_mutex_init(&f->wake_lock, NULL);
@@ -168,13 +173,13 @@ static int grpc_front_init(const struct nexus_service_host *host, struct nexus_s
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&f->cond, &attr);
 	pthread_condattr_destroy(&attr);
-	*self = f;
-	return 0;
+	return f;
 }
 
-/* Back from wherever the start has come to. */
-static void undo(struct grpc_front *f)
+/* Back from wherever it has come to. */
+static void front_free(struct grpc_front *f)
 {
+	server_drain(f);
 	loop_end(f);
 	listen_close(f);
 	server_end(f);
@@ -186,31 +191,26 @@ static void undo(struct grpc_front *f)
 		close(f->wake_fd);
 	if (f->spare_fd >= 0)
 		close(f->spare_fd);
-	f->epoll_fd = f->wake_fd = f->spare_fd = -1;
 	close_dir(f);
 	names_free(f);
 	if (f->grpc_up)
 		grpc_shutdown_blocking();
-	f->grpc_up = false;
+	pthread_cond_destroy(&f->cond);
+	pthread_mutex_destroy(&f->wake_lock);
+	pthread_mutex_destroy(&f->lock);
+	free(f);
 }
 
-static int grpc_front_start(void *self)
+static int front_open(struct grpc_front *f)
 {
-	struct grpc_front *f = self;
 	int ret;
 
-	ret = f->host->front(f->me, &f->front);
-	if (ret)
-		return ret;
-	/* The library stays when this object goes: threads of its own may still be in it. */
-	if (!dlopen(GRPC_LIBRARY, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE))
-		return -ELIBACC;
-	ret = read_settings(f);
-	if (!ret)
-		ret = names_read(f);
+	ret = names_read(f);
 	if (!ret)
 		ret = open_dir(f);
 	if (!ret) {
+		/* Whoever sends garbage would fill the log with it. */
+		gpr_set_log_verbosity(LOG_NOTHING);
 		grpc_init();
 		f->grpc_up = true;
 		ret = server_start(f);
@@ -219,22 +219,129 @@ static int grpc_front_start(void *self)
 		ret = loop_start(f);
 	if (!ret)
 		ret = listen_open(f);
+	return ret;
+}
+
+/* ---- life --------------------------------------------------------------------------------- */
+
+/*
+ * A build and the one that replaces it find each other by this.  All of struct grpc_front is
+ * data on the heap and of the core's library: the newer one goes on with it, and no client
+ * notices.  If it is another layout, or TLS is set up anew, each has its own.
+ */
+struct self {
+	uint32_t layout;
+	size_t front_size, call_size;
+	int (*adopt)(struct self *self, struct grpc_front *f);
+	struct self *next;		/* that wants to have it */
+	const struct nexus_service_host *host;
+	struct nexus_service *me;
+	const struct nexus_front *front;
+	void **place;
+	struct grpc_front *f;		/* NULL: waits for another build's */
+};
+
+static int adopt(struct self *self, struct grpc_front *f)
+{
+	int ret;
+
+	self->f = f;
+	f->me = self->me;
+	pthread_mutex_lock(&f->lock);
+	calls_adopt(f);
+	names_free(f);
+	ret = names_read(f);
+	pthread_mutex_unlock(&f->lock);
+	if (ret)
+		front_log(f, NEXUS_SERVICE_WARNING, "certificates have no other names than their own");
+	ret = server_resume(f);
+	return ret ? ret : loop_resume(f);
+}
+
+static int self_init(const struct nexus_service_host *host, struct nexus_service *me, void **out)
+{
+	struct self *self = calloc(1, sizeof(*self));
+
+	if (!self)
+		return -ENOMEM;
+	self->layout = LAYOUT;
+	self->front_size = sizeof(struct grpc_front);
+	self->call_size = sizeof(struct call);
+	self->adopt = adopt;
+	self->host = host;
+	self->me = me;
+	*out = self;
+	return 0;
+}
+
+/* Whether what the older build has can be gone on with. */
+static bool can_adopt(const struct self *old, const struct settings *set)
+{
+	return old && old->layout == LAYOUT && old->front_size == sizeof(struct grpc_front) &&
+		old->call_size == sizeof(struct call) && old->f && !old->next &&
+		old->f->certificates == server_certificates(set);
+}
+
+static int self_start(void *arg)
+{
+	struct self *self = arg, *old;
+	struct grpc_front *f;
+	int ret;
+
+	ret = self->host->front(self->me, &self->front);
+	if (ret)
+		return ret;
+	/* The library stays when this object goes: threads of its own may still be in it. */
+	if (!dlopen(GRPC_LIBRARY, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE))
+		return -ELIBACC;
+	self->place = self->front->place(self->front, "rpc_grpc");
+	f = self->place ? front_new(self->host, self->me, self->front) : NULL;
+	if (!f)
+		return -ENOMEM;
+	ret = read_settings(f);
+	old = *self->place;
+	if (!ret && can_adopt(old, &f->set)) {
+		front_free(f);
+		old->next = self;
+		return 0;
+	}
+	if (!ret)
+		ret = front_open(f);
 	if (ret) {
-		server_drain(f);
-		undo(f);
+		front_free(f);
 		return ret;
 	}
-	front_log(f, NEXUS_SERVICE_INFO, "gRPC %s on %s%s%s", grpc_version_string(),
+	self->f = f;
+	*self->place = self;
+	front_log(f, NEXUS_SERVICE_INFO, "gRPC core %s on %s%s%s", grpc_version_string(),
 		  f->set.socket ? f->set.socket : "", f->set.socket && f->set.listen ? " and " : "",
 		  f->set.listen ? f->set.listen : "");
 	return 0;
 }
 
-static int grpc_front_stop(void *self)
+static int hand_over(struct self *self)
 {
-	struct grpc_front *f = self;
+	struct grpc_front *f = self->f;
+
+	server_pause(f);
+	loop_end(f);
+	self->f = NULL;
+	*self->place = self->next;
+	return self->next->adopt(self->next, f);
+}
+
+static int self_stop(void *arg)
+{
+	struct self *self = arg;
+	struct grpc_front *f = self->f;
 	unsigned int i;
 
+	if (self->next)
+		return hand_over(self);
+	if (*self->place == self)
+		*self->place = NULL;
+	if (!f)
+		return 0;
 	/* Whoever has connected already is let in, and told in a good way to go elsewhere. */
 	pthread_mutex_lock(&f->lock);
 	for (i = 0; i < f->n_listeners; i++) {
@@ -244,27 +351,22 @@ static int grpc_front_stop(void *self)
 	}
 	pthread_mutex_unlock(&f->lock);
 	listen_close(f);
-	server_drain(f);
-	undo(f);
+	front_free(f);
+	self->f = NULL;
 	return 0;
 }
 
-static void grpc_front_cleanup(void *self)
+static void self_cleanup(void *self)
 {
-	struct grpc_front *f = self;
-
-	pthread_cond_destroy(&f->cond);
-	pthread_mutex_destroy(&f->wake_lock);
-	pthread_mutex_destroy(&f->lock);
-	free(f);
+	free(self);
 }
 
 NEXUS_SERVICE = {
 	.abi = NEXUS_SERVICE_ABI,
 	.name = "rpc_grpc",
 	.version = "1.0",
-	.service_init = grpc_front_init,
-	.service_start = grpc_front_start,
-	.service_stop = grpc_front_stop,
-	.service_cleanup = grpc_front_cleanup,
+	.service_init = self_init,
+	.service_start = self_start,
+	.service_stop = self_stop,
+	.service_cleanup = self_cleanup,
 };
