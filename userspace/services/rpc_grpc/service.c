@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -22,6 +23,7 @@
 
 #define STACK_SIZE	(1u << 20)	/* as the registry's threads have */
 #define GRPC_LIBRARY	"libgrpc.so.29"
+#define FD_SPARE	512u
 #define LAYOUT		1u	/* changes with server.h, and with what the fields mean */
 #define LOG_NOTHING	((gpr_log_severity)(GPR_LOG_SEVERITY_ERROR + 1))
 
@@ -75,6 +77,22 @@ static const char *setting(struct grpc_front *f, const char *name)
 	return value && value[0] && strcmp(value, "none") ? value : NULL;
 }
 
+/* Each connection has two or three descriptors; the helper needs some for all else. */
+static void fit_open_files(struct grpc_front *f)
+{
+	struct rlimit lim;
+	rlim_t room;
+
+	if (getrlimit(RLIMIT_NOFILE, &lim))
+		return;
+	room = lim.rlim_cur > 2 * FD_SPARE ? (lim.rlim_cur - FD_SPARE) / 3 : lim.rlim_cur / 6;
+	if (f->set.connections <= room)
+		return;
+	f->set.connections = (uint32_t)room;
+	front_log(f, NEXUS_SERVICE_INFO, "the limit of open files allows %u connections",
+		  f->set.connections);
+}
+
 static int read_settings(struct grpc_front *f)
 {
 	struct settings *set = &f->set;
@@ -90,6 +108,7 @@ static int read_settings(struct grpc_front *f)
 	set->connections = f->front->number(f->front, "grpc_connections");
 	if (!set->connections)
 		set->connections = 4096;
+	fit_open_files(f);
 	seconds = f->front->number(f->front, "grpc_timeout");
 	set->timeout_ms = seconds ? seconds * 1000 : 30000;
 	seconds = f->front->number(f->front, "service_timeout");
