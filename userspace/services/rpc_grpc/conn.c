@@ -17,6 +17,9 @@
 #include "relay.h"
 #include "server.h"
 
+#define TRIM_FROM	256u
+#define TRIM_MS		1000u
+
 static struct conn_list *list_of(struct grpc_front *f, const struct conn *conn)
 {
 	return conn->known ? &f->known : &f->fresh;
@@ -82,6 +85,8 @@ struct conn *conn_new(struct grpc_front *f, int fd, uint32_t key, struct relay *
 	conn->next_key = *bucket(f, key);
 	*bucket(f, key) = conn;
 	f->n_conns++;
+	if (f->n_conns > f->peak)
+		f->peak = f->n_conns;
 	return conn;
 }
 
@@ -165,4 +170,13 @@ void conns_bury(struct grpc_front *f)
 		free(conn);
 	}
 	relay_bury(f);
+}
+
+/* The core needs a moment to be done with them. */
+uint64_t conns_trim_at(struct grpc_front *f)
+{
+	if (f->peak < TRIM_FROM || f->n_conns > f->peak / 4)
+		return 0;
+	f->peak = f->n_conns;
+	return front_now() + TRIM_MS;
 }

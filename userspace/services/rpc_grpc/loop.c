@@ -2,6 +2,7 @@
 /* The thread that accepts, forwards, sends what calls have, and looks at the clock. */
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -11,6 +12,7 @@
 #include "server.h"
 
 #define BATCH		64
+#define TICK_MS		1000
 #define WATCH_MS	250	/* how long a change of health may go unnoticed */
 
 int loop_watch(struct grpc_front *f, int op, int fd, uint32_t events, struct watch *watch)
@@ -58,6 +60,15 @@ static void handle(struct grpc_front *f, struct watch *watch, uint32_t events)
 	}
 }
 
+/* Lock held, left meanwhile.  What a flood has left would stay with malloc() for good. */
+static void trim(struct grpc_front *f)
+{
+	f->trim_at = 0;
+	pthread_mutex_unlock(&f->lock);
+	malloc_trim(0);
+	pthread_mutex_lock(&f->lock);
+}
+
 static void *loop_main(void *arg)
 {
 	struct grpc_front *f = arg;
@@ -79,6 +90,12 @@ static void *loop_main(void *arg)
 			health_tell(f);
 			timeout = WATCH_MS;
 		}
+		if (!f->trim_at)
+			f->trim_at = conns_trim_at(f);
+		if (f->trim_at && front_now() >= f->trim_at)
+			trim(f);
+		if (f->trim_at && timeout < 0)
+			timeout = TICK_MS;
 		f->ticking = timeout >= 0;
 		pthread_mutex_unlock(&f->lock);
 	}

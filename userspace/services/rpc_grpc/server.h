@@ -135,7 +135,8 @@ struct grpc_front {
 	size_t memory;
 	bool stopping, shut;
 	struct conn_list fresh, known;
-	unsigned int n_conns;
+	unsigned int n_conns, peak;	/* peak: since memory was given back last */
+	uint64_t trim_at;		/* lock: when it is, ms; 0: not */
 	struct conn *by_key[CONN_BUCKETS];
 
 	struct conn *graves;		/* loop: gone, and events may point to them */
@@ -234,6 +235,8 @@ void conn_release(struct grpc_front *f, struct conn *conn);
 /* It is gone: forget it. */
 void conn_gone(struct grpc_front *f, struct conn *conn);
 void conns_free(struct grpc_front *f);
+/* Many have gone: when what they had is given back to the system, ms; 0: they have not. */
+uint64_t conns_trim_at(struct grpc_front *f);
 /* On the loop's thread: frees those that are gone; no event points to them any more. */
 void conns_bury(struct grpc_front *f);
 
