@@ -21,10 +21,10 @@ packages=(
 	qemu-system-x86 busybox-static e2fsprogs python3 util-linux dmsetup
 	# The helper, the tools and the library.
 	meson ninja-build pkgconf liburing-dev liblmdb-dev libnl-3-dev libnl-genl-3-dev
-	libyaml-dev libsqlite3-dev libpq-dev libprotobuf-c-dev protobuf-c-compiler protobuf-compiler libsystemd-dev
+	libyaml-dev libsqlite3-dev libpq-dev libgrpc-dev libprotobuf-c-dev protobuf-c-compiler protobuf-compiler libsystemd-dev
 	# Their tests.
 	libcmocka-dev lmdb-utils golang-go golang-github-containerd-ttrpc-dev python3-yaml
-	python3-jsonschema postgresql
+	python3-jsonschema postgresql python3-grpcio python3-protobuf openssl
 	# What is run on the mounted filesystem, or to look into it.
 	sqlite3 fio strace attr acl psmisc procps iproute2 fuse3 libfuse3-dev gnuplot-nox
 	secilc policycoreutils

@@ -22,7 +22,15 @@ _nexusctl() {
 			socket=(--socket "${COMP_WORDS[i + 1]}")
 			i=$((i + 1))
 			;;
-		--capacity | --mode | --max-bytes | --max-age | --from | --filter | --count | --data | --store | --option | -o | --endpoint | --region | --profile | --data-dir | --config | --wait | --timeout | --name | --ttl | --holders | --id | --limit | --fact | --condition | --at-least | --after)
+		--ca | --cert | --key)
+			socket+=("$word" "${COMP_WORDS[i + 1]}")
+			i=$((i + 1))
+			;;
+		--endpoint)
+			[ ${#words[@]} != 0 ] || socket+=(--endpoint "${COMP_WORDS[i + 1]}")
+			i=$((i + 1))
+			;;
+		--capacity | --mode | --max-bytes | --max-age | --from | --filter | --count | --data | --store | --option | -o | --region | --profile | --data-dir | --config | --wait | --timeout | --name | --ttl | --holders | --id | --limit | --fact | --condition | --at-least | --after)
 			i=$((i + 1))
 			;;
 		-*) ;;
@@ -31,7 +39,7 @@ _nexusctl() {
 	done
 
 	case $prev in
-	--socket | --config)
+	--socket | --config | --ca | --cert | --key)
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
 		;;
@@ -50,7 +58,7 @@ _nexusctl() {
 
 	local choices
 	case "${words[*]}" in
-	'') choices='status zone pack scrub service events rebac quota pipe stream lock lease dump load stats version help --socket --json --help --version' ;;
+	'') choices='status zone pack scrub service events rebac quota pipe stream lock lease dump load stats version help --socket --endpoint --ca --cert --key --json --help --version' ;;
 	zone) choices='create list info upgrade' ;;
 	'zone create') choices='--store --option --endpoint --region --profile --socket --json' ;;
 	'zone create '*) choices='--store --option --endpoint --region --profile --socket --json' ;;
