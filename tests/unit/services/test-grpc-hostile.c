@@ -323,8 +323,11 @@ static void test_connections(void **state)
 		assert_int_equal(o.len, 1024);
 		outcome_free(&o);
 	}
-	/* Two of each that is there, and the test's own. */
-	await_fds(before + FLOOD + 2 * LIMIT);
+	/*
+	 * Two of each that is there, and the test's own.  Of some that were hung up on the core
+	 * notices it only with its next ping, or when the client goes.
+	 */
+	await_fds(before + FLOOD + 2 * LIMIT + FLOOD / 50);
 	/* The oldest that have never called give way. */
 	for (i = 0; i < FLOOD; i++) {
 		if (i < FLOOD - LIMIT)

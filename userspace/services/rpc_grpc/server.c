@@ -125,6 +125,8 @@ static grpc_server *make_server(struct grpc_front *f)
 		arg_number(GRPC_ARG_ENABLE_PER_MESSAGE_DECOMPRESSION, 0),
 		arg_number(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, (int)f->set.timeout_ms),
 		arg_number(GRPC_ARG_KEEPALIVE_TIME_MS, KEEPALIVE_MS),
+		/* Also of who has no call: it may be gone without a word. */
+		arg_number(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1),
 		arg_number(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, KEEPALIVE_WAIT_MS),
 		arg_number(GRPC_ARG_ENABLE_CHANNELZ, 0),
 		{ .type = GRPC_ARG_POINTER, .key = (char *)GRPC_ARG_RESOURCE_QUOTA },
