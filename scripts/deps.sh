@@ -22,10 +22,10 @@ packages=(
 	# The helper, the tools and the library.
 	meson ninja-build pkgconf liburing-dev liblmdb-dev libnl-3-dev libnl-genl-3-dev
 	libcurl4-openssl-dev libjansson-dev libexpat1-dev
-	libyaml-dev libsqlite3-dev libpq-dev libhiredis-dev libprotobuf-c-dev protobuf-c-compiler protobuf-compiler libsystemd-dev
+	libyaml-dev libsqlite3-dev libpq-dev libhiredis-dev libgrpc-dev libprotobuf-c-dev protobuf-c-compiler protobuf-compiler libsystemd-dev
 	# Their tests.
 	libcmocka-dev lmdb-utils golang-go golang-github-containerd-ttrpc-dev python3-yaml
-	python3-jsonschema postgresql redis-server
+	python3-jsonschema postgresql redis-server python3-grpcio python3-protobuf openssl
 	# A real S3 server for them, and a client that others wrote.
 	ceph-mon ceph-osd ceph-common radosgw s3cmd
 	# What is run on the mounted filesystem, or to look into it.

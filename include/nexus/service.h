@@ -32,6 +32,7 @@ struct nexus_rpc_stream;
 struct nexus_rpc_call;
 struct nexus_records;	/* <nexus/recordstore.h> */
 struct nexus_cache;	/* <nexus/cachestore.h> */
+struct nexus_front;	/* <nexus/front.h> */
 struct ProtobufCMessage;
 
 /**
@@ -127,6 +128,9 @@ enum nexus_service_level {
  *	the same handle each time, with keys and channels of this service's own, valid
  *	until the return of service_cleanup, with no subscription left then.  There is
  *	always one, though it may keep nothing.  Not before service_start (-EAGAIN); -ENOMEM.
+ * @front: for services that take calls from outside their own way (<nexus/front.h>);
+ *	valid until the return of service_stop.  Not before service_start (-EAGAIN);
+ *	-EOPNOTSUPP when the helper has no table of methods.
  */
 struct nexus_service_host {
 	uint32_t abi;
@@ -148,6 +152,7 @@ struct nexus_service_host {
 	int (*setting)(struct nexus_service *me, const char *name, uint64_t *value);
 	int (*records)(struct nexus_service *me, struct nexus_records **records);
 	int (*cache)(struct nexus_service *me, struct nexus_cache **cache);
+	int (*front)(struct nexus_service *me, const struct nexus_front **front);
 };
 
 /**

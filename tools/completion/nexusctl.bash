@@ -22,7 +22,15 @@ _nexusctl() {
 			socket=(--socket "${COMP_WORDS[i + 1]}")
 			i=$((i + 1))
 			;;
-		--capacity | --mode | --max-bytes | --max-age | --from | --filter | --count | --data | --store | --option | -o | --endpoint | --region | --profile | --data-dir | --config | --wait | --timeout | --name | --ttl | --holders | --id | --limit | --fact | --condition | --at-least | --after | --owner | --state | --generation | --priority | --executor | --key | --deadline | --service)
+		--ca | --cert | --key)
+			socket+=("$word" "${COMP_WORDS[i + 1]}")
+			i=$((i + 1))
+			;;
+		--endpoint)
+			[ ${#words[@]} != 0 ] || socket+=(--endpoint "${COMP_WORDS[i + 1]}")
+			i=$((i + 1))
+			;;
+		--capacity | --mode | --max-bytes | --max-age | --from | --filter | --count | --data | --store | --option | -o | --region | --profile | --data-dir | --config | --wait | --timeout | --name | --ttl | --holders | --id | --limit | --fact | --condition | --at-least | --after | --owner | --state | --generation | --priority | --executor | --once | --deadline | --service)
 			i=$((i + 1))
 			;;
 		-*) ;;
@@ -31,7 +39,7 @@ _nexusctl() {
 	done
 
 	case $prev in
-	--socket | --config)
+	--socket | --config | --ca | --cert | --key)
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
 		;;
@@ -51,14 +59,14 @@ _nexusctl() {
 		mapfile -t COMPREPLY < <(compgen -W 'localdisk' -- "$cur")
 		return
 		;;
-	--capacity | --mode | --filter | --count | --data | --option | -o | --endpoint | --region | --profile | --wait | --timeout | --fact | --condition | --at-least | --after | --owner | --generation | --executor | --key | --deadline | --service)
+	--capacity | --mode | --filter | --count | --data | --option | -o | --endpoint | --region | --profile | --wait | --timeout | --fact | --condition | --at-least | --after | --owner | --generation | --executor | --once | --deadline | --service)
 		return
 		;;
 	esac
 
 	local choices
 	case "${words[*]}" in
-	'') choices='status boot profile zone pack scrub service agent cache events rebac sched quota pipe stream lock lease dump load stats version help --socket --json --help --version' ;;
+	'') choices='status boot profile zone pack scrub service agent cache events rebac sched quota pipe stream lock lease dump load stats version help --socket --endpoint --ca --cert --key --json --help --version' ;;
 	profile) choices='show' ;;
 	'profile show') choices='none embedded lite full cloud --socket --json' ;;
 	zone) choices='create list info upgrade' ;;
@@ -83,7 +91,7 @@ _nexusctl() {
 	'rebac expand'*) choices='--limit --fact --at-least --socket --json' ;;
 	'rebac list'*) choices='--limit --after --fact --at-least --socket --json' ;;
 	sched) choices='submit claim renew done fail cancel get list state' ;;
-	'sched submit'*) choices='--data --priority --owner --executor --key --deadline --service --socket --json' ;;
+	'sched submit'*) choices='--data --priority --owner --executor --once --deadline --service --socket --json' ;;
 	'sched claim'*) choices='--executor --ttl --raw --socket --json' ;;
 	'sched renew'*) choices='--ttl --socket --json' ;;
 	'sched cancel'*) choices='--owner --socket --json' ;;

@@ -183,6 +183,11 @@ static void print_usage(FILE *out)
 	      "  --socket PATH     control socket of the helper; default $NEXUS_SOCKET,\n"
 	      "                    else " NEXUS_SOCKET "\n"
 	      "  --json            print data as JSON\n"
+	      "  --endpoint unix:PATH|HOST:PORT\n"
+	      "                    of the helper's gRPC, instead of its control socket; of zone\n"
+	      "                    create only in front of the command\n"
+	      "  --ca, --cert, --key FILE\n"
+	      "                    whom to believe, and who one is, over TCP\n"
 	      "  --store ADDRESS   object store of the new zone, e.g. s3://bucket/prefix;\n"
 	      "                    default localdisk\n"
 	      "  --endpoint, --region, --profile VALUE\n"
@@ -220,7 +225,7 @@ static void print_usage(FILE *out)
 	      "                    critical, high, normal, low, best_effort; default normal\n"
 	      "  --executor SUBJECT\n"
 	      "                    the only worker that may have it; of sched claim, who claims\n"
-	      "  --key KEY         the same task when it is submitted again\n"
+	      "  --once KEY        the same task when it is submitted again\n"
 	      "  --deadline TIME   seconds since 1970, when it is too late\n"
 	      "  --service SECONDS how long it is likely to take; default 30\n"
 	      "  --generation N    only if the agent has it\n"
@@ -258,9 +263,16 @@ int ctl_failed(const struct ctl *ctl)
 	return EXIT_FAILED;
 }
 
+int ctl_open(struct ctl *ctl)
+{
+	if (ctl->endpoint)
+		return nexus_connect_grpc(ctl->client, ctl->endpoint, ctl->ca, ctl->cert, ctl->key);
+	return nexus_connect(ctl->client, ctl->socket);
+}
+
 int ctl_connect(struct ctl *ctl)
 {
-	if (nexus_connect(ctl->client, ctl->socket))
+	if (ctl_open(ctl))
 		return ctl_failed(ctl);
 	return EXIT_OK;
 }

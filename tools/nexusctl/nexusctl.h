@@ -18,6 +18,9 @@ enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_WRONG = 3 };
 struct ctl {
 	struct nexus_client *client;
 	const char *socket;		/* NULL: the default */
+	const char *endpoint;		/* of gRPC instead, or NULL */
+	const char *late_endpoint;	/* the same, or a store's: behind the command */
+	const char *ca, *cert, *key;	/* files, of gRPC over TCP */
 	bool json;
 	bool prometheus;
 	bool all;
@@ -61,7 +64,7 @@ struct ctl {
 	const char *generation;
 	const char *priority;		/* of a task, as given, or NULL; and so the next four */
 	const char *executor;
-	const char *key;
+	const char *once;
 	const char *deadline;
 	const char *service;
 	struct nexus_option facts[OPTIONS_MAX];
@@ -73,6 +76,9 @@ struct ctl {
 };
 
 /* main.c */
+
+/** ctl_open() - connect to the helper, as the options say; nexus_connect() */
+int ctl_open(struct ctl *ctl);
 
 /**
  * ctl_connect() - connect to the helper, or say on stderr why not

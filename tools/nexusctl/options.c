@@ -61,7 +61,8 @@ enum { OPT_SOCKET = 256, OPT_JSON, OPT_PROMETHEUS, OPT_STORE, OPT_ENDPOINT,
        OPT_FILTER, OPT_COUNT, OPT_DATA, OPT_DURABLE, OPT_RAW,
        OPT_FACT, OPT_CONDITION, OPT_AT_LEAST, OPT_AFTER,
        OPT_OWNER, OPT_STATE, OPT_GENERATION,
-       OPT_PRIORITY, OPT_EXECUTOR, OPT_KEY, OPT_DEADLINE, OPT_SERVICE };
+       OPT_PRIORITY, OPT_EXECUTOR, OPT_ONCE, OPT_DEADLINE, OPT_SERVICE,
+       OPT_CA, OPT_CERT, OPT_KEY };
 
 static const struct option long_options[] = {
 	{ "socket", required_argument, NULL, OPT_SOCKET },
@@ -113,9 +114,12 @@ static const struct option long_options[] = {
 	{ "generation", required_argument, NULL, OPT_GENERATION },
 	{ "priority", required_argument, NULL, OPT_PRIORITY },
 	{ "executor", required_argument, NULL, OPT_EXECUTOR },
-	{ "key", required_argument, NULL, OPT_KEY },
+	{ "once", required_argument, NULL, OPT_ONCE },
 	{ "deadline", required_argument, NULL, OPT_DEADLINE },
 	{ "service", required_argument, NULL, OPT_SERVICE },
+	{ "ca", required_argument, NULL, OPT_CA },
+	{ "cert", required_argument, NULL, OPT_CERT },
+	{ "key", required_argument, NULL, OPT_KEY },
 	{ "help", no_argument, NULL, 'h' },
 	{ "version", no_argument, NULL, 'V' },
 	{ NULL, 0, NULL, 0 },
@@ -132,11 +136,24 @@ static int set_owner(struct ctl *ctl, enum nexus_quota_kind kind)
 	return EXIT_OK;
 }
 
+/* How many words there are in front of the command. */
+static int words_before(int argc, char **argv)
+{
+	int n;
+
+	while (getopt_long(argc, argv, "+:o:frhV", long_options, NULL) >= 0)
+		;
+	n = optind;
+	optind = 0;	/* from the beginning again */
+	return n;
+}
+
 int options_parse(struct ctl *ctl, int argc, char **argv, const char **word)
 {
-	int c, ret = EXIT_OK;
+	int c, before, ret = EXIT_OK;
 
 	opterr = 0;
+	before = words_before(argc, argv);
 	while (ret == EXIT_OK &&
 	       (c = getopt_long(argc, argv, ":o:frhV", long_options, NULL)) >= 0) {
 		switch (c) {
@@ -165,7 +182,19 @@ int options_parse(struct ctl *ctl, int argc, char **argv, const char **word)
 			ctl->store = optarg;
 			break;
 		case OPT_ENDPOINT:
-			ret = add_option(ctl, "endpoint", optarg);
+			if (optind <= before)
+				ctl->endpoint = optarg;
+			else
+				ctl->late_endpoint = optarg;
+			break;
+		case OPT_CA:
+			ctl->ca = optarg;
+			break;
+		case OPT_CERT:
+			ctl->cert = optarg;
+			break;
+		case OPT_KEY:
+			ctl->key = optarg;
 			break;
 		case OPT_REGION:
 			ret = add_option(ctl, "region", optarg);
@@ -281,8 +310,8 @@ int options_parse(struct ctl *ctl, int argc, char **argv, const char **word)
 		case OPT_EXECUTOR:
 			ctl->executor = optarg;
 			break;
-		case OPT_KEY:
-			ctl->key = optarg;
+		case OPT_ONCE:
+			ctl->once = optarg;
 			break;
 		case OPT_DEADLINE:
 			ctl->deadline = optarg;
@@ -316,8 +345,26 @@ int options_parse(struct ctl *ctl, int argc, char **argv, const char **word)
 	return ret == EXIT_OK ? -1 : ret;
 }
 
-int options_check(const struct ctl *ctl, const struct command *c)
+/* Behind zone create it is the store's, as it ever was. */
+static int place_endpoint(struct ctl *ctl, const struct command *c)
 {
+	if (ctl->late_endpoint && (c->takes & TAKES_STORE))
+		return add_option(ctl, "endpoint", ctl->late_endpoint);
+	if (ctl->late_endpoint)
+		ctl->endpoint = ctl->late_endpoint;
+	if (ctl->endpoint && ctl->socket)
+		return usage_error("only one of --endpoint and --socket", "");
+	if ((ctl->ca || ctl->cert || ctl->key) && !ctl->endpoint)
+		return usage_error("--ca, --cert and --key are only with --endpoint", "");
+	return EXIT_OK;
+}
+
+int options_check(struct ctl *ctl, const struct command *c)
+{
+	int ret = place_endpoint(ctl, c);
+
+	if (ret != EXIT_OK)
+		return ret;
 	if (ctl->n_args < c->min_args)
 		return usage_error("missing argument:", c->args);
 	if (c->max_args >= 0 && ctl->n_args > c->max_args)
@@ -385,9 +432,9 @@ int options_check(const struct ctl *ctl, const struct command *c)
 	    (ctl->in_state && !(c->takes & TAKES_IN_STATE)) ||
 	    (ctl->generation && !(c->takes & TAKES_GENERATION)))
 		return usage_error("--owner, --state and --generation are only for agents and tasks, not for", c->name);
-	if (((ctl->priority || ctl->key || ctl->deadline || ctl->service) && !(c->takes & TAKES_TASK)) ||
+	if (((ctl->priority || ctl->once || ctl->deadline || ctl->service) && !(c->takes & TAKES_TASK)) ||
 	    (ctl->executor && !(c->takes & TAKES_EXECUTOR)))
-		return usage_error("--priority, --executor, --key, --deadline and --service are only for sched submit (and --executor for sched claim), not for",
+		return usage_error("--priority, --executor, --once, --deadline and --service are only for sched submit (and --executor for sched claim), not for",
 				   c->name);
 	if (ctl->raw && !(c->takes & TAKES_RAW))
 		return usage_error("--raw is only for events replay and sched, not for", c->name);

@@ -79,6 +79,6 @@ int options_parse(struct ctl *ctl, int argc, char **argv, const char **word);
  *
  * Return: an exit code, said on stderr, or -1: go on.
  */
-int options_check(const struct ctl *ctl, const struct command *c);
+int options_check(struct ctl *ctl, const struct command *c);
 
 #endif /* NEXUSCTL_OPTIONS_H */

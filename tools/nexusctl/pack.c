@@ -15,7 +15,7 @@ static bool ask_helper(struct ctl *ctl)
 {
 	if (ctl->data_dir || ctl->config)
 		return false;
-	return !nexus_connect(ctl->client, ctl->socket);
+	return !ctl_open(ctl);
 }
 
 static struct offline zone_of(const struct ctl *ctl)

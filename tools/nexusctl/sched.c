@@ -218,8 +218,8 @@ int cmd_sched_submit(struct ctl *ctl)
 		req.owner = (char *)ctl->owner;
 	if (ctl->executor)
 		req.executor = (char *)ctl->executor;
-	if (ctl->key)
-		req.key = (char *)ctl->key;
+	if (ctl->once)
+		req.key = (char *)ctl->once;
 	ret = read_payload(ctl->data, &req.payload, &buf);
 	if (ret == EXIT_OK)
 		ret = submit(ctl, &req);

@@ -205,7 +205,7 @@ int cmd_status(struct ctl *ctl)
 	struct module_info module;
 	int err;
 
-	err = nexus_connect(ctl->client, ctl->socket);
+	err = ctl_open(ctl);
 	if (ctl->json)
 		json_open(&json, NULL, '{');
 	if (!err && ctl->json)
@@ -254,7 +254,7 @@ int cmd_version(struct ctl *ctl)
 	struct module_info module;
 	int err;
 
-	err = nexus_connect(ctl->client, ctl->socket);
+	err = ctl_open(ctl);
 	module_read(&module);
 	if (ctl->json) {
 		json_open(&json, NULL, '{');

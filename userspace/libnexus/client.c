@@ -21,15 +21,6 @@
 #define TIMEOUT_MS	30000
 #define DETAIL_NAME	"/nexus.control.v1.ErrorDetail"
 
-struct nexus_client {
-	int fd;
-	unsigned int timeout;
-	uint64_t deadline;		/* of the call at hand; 0: none */
-	uint32_t stream;
-	bool feeding;			/* nexus_feed_begin() was called */
-	char error[768];
-};
-
 int client_fail(struct nexus_client *client, int error, const char *fmt, ...)
 {
 	va_list ap;
@@ -51,8 +42,9 @@ NEXUS_EXPORT struct nexus_client *nexus_new(void)
 	return client;
 }
 
-static void hang_up(struct nexus_client *client)
+void client_hang_up(struct nexus_client *client)
 {
+	way_close(client);
 	if (client->fd >= 0)
 		close(client->fd);
 	client->fd = -1;
@@ -63,7 +55,7 @@ NEXUS_EXPORT void nexus_free(struct nexus_client *client)
 {
 	if (!client)
 		return;
-	hang_up(client);
+	client_hang_up(client);
 	free(client);
 }
 
@@ -108,7 +100,7 @@ NEXUS_EXPORT int nexus_connect(struct nexus_client *client, const char *path)
 	struct timeval limit;
 	int fd, err;
 
-	hang_up(client);
+	client_hang_up(client);
 	if (!path)
 		path = getenv("NEXUS_SOCKET");
 	if (!path || !*path)
@@ -151,6 +143,13 @@ static int lost(struct nexus_client *client)
 			   "the helper closed the connection; see its log (journalctl -u nexusd) and try again");
 }
 
+int client_late(struct nexus_client *client)
+{
+	return client_fail(client, -ETIMEDOUT,
+			   "the helper did not answer within %u ms; it may still be at work",
+			   client->timeout);
+}
+
 /* Wait until the socket is ready, or the time of the call is over. */
 static int wait_for(struct nexus_client *client, short events)
 {
@@ -168,11 +167,7 @@ static int wait_for(struct nexus_client *client, short events)
 	} while (n < 0 && errno == EINTR);
 	if (n < 0)
 		return client_fail(client, -errno, "poll: %s", strerror(errno));
-	if (n == 0)
-		return client_fail(client, -ETIMEDOUT,
-				   "the helper did not answer within %u ms; it may still be at work",
-				   client->timeout);
-	return 0;
+	return n ? 0 : client_late(client);
 }
 
 static int send_all(struct nexus_client *client, const uint8_t *data,
@@ -327,6 +322,12 @@ static int status_errno(const Google__Rpc__Status *status)
 	return err ? err : code_errno(status->code);
 }
 
+int client_status(struct nexus_client *client, const Google__Rpc__Status *status)
+{
+	return client_fail(client, -status_errno(status), "%s",
+			   status->message[0] ? status->message : "the call failed");
+}
+
 static int take_response(struct nexus_client *client, const uint8_t *data,
 			 size_t len, void **reply, size_t *reply_len)
 {
@@ -338,9 +339,7 @@ static int take_response(struct nexus_client *client, const uint8_t *data,
 		return client_fail(client, -EPROTO,
 				   "what answers is not nexusd (its message is no ttrpc.Response)");
 	if (msg->status && msg->status->code) {
-		err = client_fail(client, -status_errno(msg->status), "%s",
-				  msg->status->message[0] ?
-				  msg->status->message : "the call failed");
+		err = client_status(client, msg->status);
 		goto out;
 	}
 	if (reply_len)
@@ -360,7 +359,7 @@ out:
 /* Before a call. */
 static int begin(struct nexus_client *client)
 {
-	if (client->fd < 0)
+	if (client->fd < 0 && !client->way_conn)
 		return client_fail(client, -ENOTCONN, "not connected to the helper");
 	if (client->feeding)
 		return client_fail(client, -EBUSY, "a stream has the connection");
@@ -379,13 +378,15 @@ NEXUS_EXPORT int nexus_call(struct nexus_client *client, const char *service,
 	err = begin(client);
 	if (err)
 		return err;
+	if (client->way_conn)
+		return way_call(client, service, method, request, len, reply, reply_len);
 	err = send_request(client, 0, service, method, request, len);
 	if (err == -EMSGSIZE || err == -ENOMEM)
 		return err;
 	if (!err)
 		err = recv_frame(client, &hdr, &data);
 	if (err) {
-		hang_up(client);
+		client_hang_up(client);
 		return err;
 	}
 	client->stream += 2;
@@ -401,11 +402,13 @@ NEXUS_EXPORT int nexus_feed_begin(struct nexus_client *client, const char *servi
 
 	if (err)
 		return err;
+	if (client->way_conn)
+		return way_begin(client, service, method, request, len);
 	err = send_request(client, FRAME_REMOTE_CLOSED, service, method, request, len);
 	if (!err)
 		client->feeding = true;
 	else if (err != -EMSGSIZE && err != -ENOMEM)
-		hang_up(client);
+		client_hang_up(client);
 	return err;
 }
 
@@ -417,10 +420,12 @@ NEXUS_EXPORT int nexus_feed_next(struct nexus_client *client, void **message, si
 
 	if (!client->feeding)
 		return client_fail(client, -ENODATA, "no stream has begun");
+	if (client->way_conn)
+		return way_next(client, message, len);
 	client->deadline = client->timeout ? now_ms() + client->timeout : 0;
 	err = recv_frame(client, &hdr, &data);
 	if (err) {
-		hang_up(client);
+		client_hang_up(client);
 		return err;
 	}
 	if (hdr.type == FRAME_DATA && !(hdr.flags & FRAME_NO_DATA)) {

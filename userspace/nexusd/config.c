@@ -78,6 +78,14 @@ static const struct setting settings[] = {
 	{ "service_quarantine",	KIND_BOOL,	F(service_quarantine), 0, 0 },
 	{ "permissions_cache",	KIND_SIZE,	F(permissions_cache), 0, 1ull << 40 },
 	{ "permissions_closure", KIND_BOOL,	F(permissions_closure), 0, 0 },
+	{ "grpc_socket",	KIND_STRING,	F(grpc_socket), 1, S(grpc_socket) },
+	{ "grpc_listen",	KIND_STRING,	F(grpc_listen), 0, S(grpc_listen) },
+	{ "grpc_cert",		KIND_STRING,	F(grpc_cert), 0, S(grpc_cert) },
+	{ "grpc_key",		KIND_STRING,	F(grpc_key), 0, S(grpc_key) },
+	{ "grpc_ca",		KIND_STRING,	F(grpc_ca), 0, S(grpc_ca) },
+	{ "grpc_names",		KIND_STRING,	F(grpc_names), 0, S(grpc_names) },
+	{ "grpc_connections",	KIND_UINT,	F(grpc_connections), 1, 65536 },
+	{ "grpc_timeout",	KIND_UINT,	F(grpc_timeout), 1, 3600 },
 	{ "allow_any_host",	KIND_BOOL,	F(allow_any_host), 0, 0 },
 	{ "lock_memory",	KIND_BOOL,	F(lock_memory), 0, 0 },
 };
@@ -119,6 +127,9 @@ void config_defaults(struct config *cfg)
 	cfg->service_quarantine = true;
 	cfg->permissions_cache = 32u << 20;
 	cfg->permissions_closure = true;
+	strcpy(cfg->grpc_socket, "/run/nexusfs/grpc.sock");
+	cfg->grpc_connections = 4096;
+	cfg->grpc_timeout = 30;
 	cfg->fetch_limit = 64u << 20;
 	cfg->fetch_ahead = 4u << 20;
 }
@@ -399,6 +410,22 @@ int config_number(const struct config *cfg, const char *key, __u64 *value)
 	return -ENOENT;
 }
 
+const char *config_front(const struct config *cfg, const char *name, uint32_t *number)
+{
+	const struct setting *s;
+
+	*number = 0;
+	for (s = settings; s < settings + NSETTINGS; s++) {
+		if (strcmp(s->key, name) || (strncmp(name, "grpc_", 5) && strcmp(name, "group") &&
+					     strcmp(name, "service_timeout")))
+			continue;
+		if (s->kind == KIND_STRING)
+			return (const char *)cfg + s->offset;
+		*number = *(const u32 *)((const char *)cfg + s->offset);
+	}
+	return NULL;
+}
+
 int config_env(struct config *cfg, struct errline *err)
 {
 	char name[64];
@@ -457,10 +484,27 @@ static void embedded_defaults(struct config *cfg)
 		cfg->fold_size = 1u << 20;
 }
 
+/* Over TCP nobody is let in whose certificate cannot be checked. */
+static int check_grpc(const struct config *cfg, struct errline *err)
+{
+	const char *port = strrchr(cfg->grpc_listen, ':');
+
+	if (!cfg->grpc_listen[0])
+		return 0;
+	if (!port || port == cfg->grpc_listen || !port[1])
+		return err_set(err, -EINVAL, "grpc_listen is \"%s\"; it must be HOST:PORT",
+			       cfg->grpc_listen);
+	if (!cfg->grpc_cert[0] || !cfg->grpc_key[0] || !cfg->grpc_ca[0])
+		return err_set(err, -EINVAL, "grpc_listen needs grpc_cert, grpc_key and grpc_ca");
+	return 0;
+}
+
 int config_check(struct config *cfg, struct errline *err)
 {
 	int ret = profile_resolve(cfg->profile, &cfg->bricks, &cfg->set, err);
 
+	if (!ret)
+		ret = check_grpc(cfg, err);
 	if (ret)
 		return ret;
 	if (cfg->profile == PROFILE_EMBEDDED)

@@ -54,6 +54,14 @@ struct config {
 	char recordstore_at[PATH_MAX];	/* may hold a password: never shown */
 	char drivers_dir[PATH_MAX];	/* objects of drivers, a folder for each kind */
 	char services_dir[PATH_MAX];	/* objects of services */
+	char grpc_socket[108];		/* service rpc_grpc; "none": no socket */
+	char grpc_listen[128];		/* HOST:PORT of TCP, or "" */
+	char grpc_cert[PATH_MAX];
+	char grpc_key[PATH_MAX];
+	char grpc_ca[PATH_MAX];		/* of whoever may connect over TCP */
+	char grpc_names[PATH_MAX];	/* of certificates, who they are; or "" */
+	uint32_t grpc_connections;
+	uint32_t grpc_timeout;		/* seconds */
 	__u32 service_timeout;		/* seconds a call into one may take */
 	bool service_quarantine;	/* of those that take longer */
 	__u64 permissions_cache;	/* bytes; of service permissions */
@@ -81,6 +89,11 @@ int config_set(struct config *cfg, const char *key, const char *value,
 int config_number(const struct config *cfg, const char *key, __u64 *value);
 /* What only can be checked when everything is known; sets what depends on it. */
 int config_check(struct config *cfg, struct errline *err);
+/*
+ * A setting that services in front of the helper may know, by name (struct nexus_front):
+ * text, or NULL and *@number.
+ */
+const char *config_front(const struct config *cfg, const char *name, uint32_t *number);
 
 /* The driver that a word stands for, or NULL. */
 const char *config_cachestore(const char *name);

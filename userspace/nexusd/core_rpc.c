@@ -22,6 +22,11 @@ static int find(void *ctx, const char *service, const char *method, struct rpc_f
 	return ret;
 }
 
+static bool serves(void *ctx, const char *service)
+{
+	return service_rpc_serves(ctx, service);
+}
+
 static int answer(const struct nexus_rpc_call *call, struct rpc_reply *reply)
 {
 	uint8_t *at = rpc_reply_alloc(reply, call->answer_len);
@@ -47,8 +52,11 @@ static int call_service(void *ctx, const char *service, const char *method,
 	call->caller.uid = peer->uid;
 	call->caller.pid = peer->pid;
 	call->caller.admin = peer->may_change || peer->uid == 0;
-	snprintf(call->caller.subject, sizeof(call->caller.subject), "user:%u",
-		 (unsigned int)peer->uid);
+	if (peer->subject)
+		snprintf(call->caller.subject, sizeof(call->caller.subject), "%s", peer->subject);
+	else
+		snprintf(call->caller.subject, sizeof(call->caller.subject), "user:%u",
+			 (unsigned int)peer->uid);
 	call->stream = stream;
 	ret = service_rpc_call(ctx, service, method, &m, call, timeout_ms);
 	if (!ret && !stream)
@@ -74,6 +82,7 @@ static void drop(void *ctx, struct nexus_rpc_stream *stream)
 
 const struct rpc_loaded core_rpc = {
 	.find = find,
+	.serves = serves,
 	.call = call_service,
 	.stream_new = stream_new,
 	.stream_take = take,

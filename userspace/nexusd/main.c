@@ -21,6 +21,7 @@
 #include "control.h"
 #include "core.h"
 #include "core_rpc.h"
+#include "front.h"
 #include "helper.h"
 #include "notify.h"
 #include "rpc.h"
@@ -409,11 +410,34 @@ static int serve(struct helper *h, int ready, int sigfd)
 	return ret;
 }
 
+static const char *front_setting(void *ctx, const char *name, uint32_t *number)
+{
+	return config_front(ctx, name, number);
+}
+
+static struct fronts *make_fronts(struct helper *h, const struct rpc_service *services)
+{
+	const struct fronts_opts opts = {
+		.table = {
+			.services = services,
+			.loaded = &core_rpc,
+			.loaded_ctx = h->services,
+			.group = h->cfg.group,
+			.log = rpc_log,
+		},
+		.setting = front_setting,
+		.setting_ctx = &h->cfg,
+	};
+
+	return fronts_new(&opts);
+}
+
 static int run(struct helper *h, int ready, int sigfd)
 {
 	const struct rpc_service *services;
 	struct rpc_server_opts ropts = { .group = h->cfg.group, .log = rpc_log, .loaded = &core_rpc };
 	struct rpc_server *server;
+	struct fronts *fronts = NULL;
 	pthread_t thread;
 	int ret;
 
@@ -421,6 +445,12 @@ static int run(struct helper *h, int ready, int sigfd)
 	services = control_services(&core_ops, h);
 	if (!services)
 		return -ENOMEM;
+	fronts = make_fronts(h, services);
+	if (!fronts) {
+		ret = -ENOMEM;
+		goto free_services;
+	}
+	registry_set_front(h->services, fronts_handle(fronts));
 	make_socket_dir(h->cfg.socket);
 	server = rpc_server_new(h->cfg.socket, services, &ropts, &ret);
 	if (!server) {
@@ -446,6 +476,7 @@ static int run(struct helper *h, int ready, int sigfd)
 free_server:
 	rpc_server_free(server);
 free_services:
+	fronts_free(fronts);
 	control_services_free(services);
 	return ret;
 }

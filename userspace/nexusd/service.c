@@ -24,6 +24,11 @@ struct registry *registry_new(const struct registry_opts *opts)
 	return r;
 }
 
+void registry_set_front(struct registry *r, const struct nexus_front *front)
+{
+	r->opts.front = front;
+}
+
 static struct service *find(struct registry *r, const char *name)
 {
 	struct service *s;

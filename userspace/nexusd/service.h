@@ -38,6 +38,7 @@ struct recordstore;
  * @records: NULL, or the record store they may use; the caller's, to be freed
  *	after the registry
  * @cache: likewise the cache store
+ * @front: NULL, or what front ends get; likewise, but see registry_set_front()
  */
 struct registry_opts {
 	const char *dir;
@@ -50,6 +51,7 @@ struct registry_opts {
 	const void *setting_arg;
 	struct recordstore *records;
 	struct cachestore *cache;
+	const struct nexus_front *front;
 };
 
 /** struct service_caller - who wants a change, for the log */
@@ -59,6 +61,9 @@ struct service_caller {
 };
 
 struct registry *registry_new(const struct registry_opts *opts);
+
+/* What front ends get, which itself calls into the registry; before anything is loaded. */
+void registry_set_front(struct registry *r, const struct nexus_front *front);
 
 /*
  * Stops and unloads all, in the reverse of their start order, within timeout_ms

@@ -228,6 +228,18 @@ static int host_cache(struct nexus_service *me, struct nexus_cache **cache)
 	return 0;
 }
 
+static int host_front(struct nexus_service *me, const struct nexus_front **front)
+{
+	struct registry *r = me->r;
+
+	if (!may_use(me))
+		return -EAGAIN;
+	if (!r->opts.front)
+		return -EOPNOTSUPP;
+	*front = r->opts.front;
+	return 0;
+}
+
 const struct nexus_service_host service_host = {
 	.abi = NEXUS_SERVICE_ABI,
 	.trial = false,
@@ -245,4 +257,5 @@ const struct nexus_service_host service_host = {
 	.setting = host_setting,
 	.records = host_records,
 	.cache = host_cache,
+	.front = host_front,
 };

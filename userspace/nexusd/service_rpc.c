@@ -189,6 +189,21 @@ int service_rpc_find(struct registry *r, const char *service, const char *method
 	return m ? 0 : -ENOENT;
 }
 
+bool service_rpc_serves(struct registry *r, const char *service)
+{
+	const struct nexus_rpc_service *rpc;
+	bool found = false;
+	struct service *s;
+
+	pthread_mutex_lock(&r->lock);
+	for (s = r->services; s && !found; s = s->next)
+		for (rpc = s->cur && !s->stopping ? s->cur->object.desc->rpc : NULL;
+		     rpc && rpc->name && !found; rpc++)
+			found = !strcmp(rpc->name, service);
+	pthread_mutex_unlock(&r->lock);
+	return found;
+}
+
 /* ---- call ------------------------------------------------------------------------- */
 
 /* The arguments of a call, and what is the registry's of them behind. */

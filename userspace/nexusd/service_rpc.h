@@ -28,6 +28,9 @@ struct service_method {
 int service_rpc_find(struct registry *r, const char *service, const char *method,
 		     struct service_method *found);
 
+/* Whether something that is loaded has an RPC service of that name now. */
+bool service_rpc_serves(struct registry *r, const char *service);
+
 /* Arguments of a call, to be filled in; service_args_free().  NULL without memory. */
 struct nexus_rpc_call *service_rpc_new(const uint8_t *request, size_t len);
 

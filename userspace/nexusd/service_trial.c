@@ -112,6 +112,13 @@ static int no_records(struct nexus_service *me, struct nexus_records **records)
 	return -EAGAIN;
 }
 
+static int no_front(struct nexus_service *me, const struct nexus_front **front)
+{
+	(void)me;
+	(void)front;
+	return -EAGAIN;
+}
+
 static const struct nexus_service_host trial_host = {
 	.abi = NEXUS_SERVICE_ABI,
 	.trial = true,
@@ -125,6 +132,7 @@ static const struct nexus_service_host trial_host = {
 	.state_dir = no_state_dir,
 	.setting = no_setting,
 	.records = no_records,
+	.front = no_front,
 };
 
 static int try_it(struct object *o, const char *name, struct errline *err)

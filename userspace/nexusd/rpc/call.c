@@ -9,8 +9,6 @@
 #include "peer.h"
 #include "server.h"
 
-#define FIND_TRIES	3	/* of a method whose service is being replaced */
-
 void call_queue(struct rpc_conn *conn, struct rpc_out *out)
 {
 	struct rpc_server *server = conn->server;
@@ -38,38 +36,6 @@ void call_refuse(struct rpc_conn *conn, uint32_t stream, int code,
 		conn_close(conn);
 }
 
-/* On a worker: into a service, which may be replaced at any moment. */
-static void call_loaded(struct rpc_call *call, struct rpc_reply *reply)
-{
-	const struct rpc_server_opts *opts = &call->conn->server->opts;
-	uint64_t now = server_now();
-	uint32_t left = 0;
-	bool stream = call->feed;
-	int ret = 1, tries;
-
-	if (call->deadline)
-		left = call->deadline - now < UINT32_MAX ? call->deadline - now : UINT32_MAX;
-	if (call->deadline && !left)
-		left = 1;
-	for (tries = 0; ret == 1 && tries < FIND_TRIES; tries++) {
-		if (tries && (opts->loaded->find(opts->loaded_ctx, call->service, call->method,
-						 &call->found) || call->found.stream != stream))
-			break;
-		if (call->found.asks && !call->peer.may_change)
-			call->peer.may_change = peer_may_change(call->conn->fd, &call->peer,
-								opts->group);
-		ret = opts->loaded->call(opts->loaded_ctx, call->service, call->method,
-					 &call->found, &call->peer, call->payload.data,
-					 call->payload.len, left, call->feed, reply);
-	}
-	if (ret == 1)
-		rpc_reply_code(reply, RPC_UNIMPLEMENTED, "%s/%s is not there any more",
-			       call->service, call->method);
-	else if (ret && reply->code == RPC_OK)
-		rpc_reply_error(reply, ret, NULL);
-	call->opened = !ret && stream;
-}
-
 /* On a worker. */
 static void call_run(struct pool_job *job, bool cancelled)
 {
@@ -81,27 +47,12 @@ static void call_run(struct pool_job *job, bool cancelled)
 	if (cancelled) {
 		rpc_reply_code(&reply, RPC_UNAVAILABLE,
 			       "the helper is stopping; try again");
-	} else if (call->deadline && server_now() > call->deadline) {
-		rpc_reply_code(&reply, RPC_DEADLINE_EXCEEDED,
-			       "the call waited longer than its time limit");
-	} else if (call->is_loaded) {
-		call_loaded(call, &reply);
-		if (reply.code == RPC_PERMISSION_DENIED)
-			server_log(server, RPC_LOG_WARNING, "%s/%s was refused to uid %u, pid %d",
-				   call->service, call->method, (unsigned int)call->peer.uid,
-				   (int)call->peer.pid);
 	} else {
-		if (call->changes)
-			call->peer.may_change =
-				peer_may_change(call->conn->fd, &call->peer,
-						server->opts.group);
-		rpc_dispatch(server->services, &call->peer, call->service,
-			     call->method, call->payload.data,
-			     call->payload.len, &reply);
-		if (call->changes && !call->peer.may_change)
-			server_log(server, RPC_LOG_WARNING, "%s/%s was refused to uid %u, pid %d",
-				   call->service, call->method, (unsigned int)call->peer.uid,
-				   (int)call->peer.pid);
+		call->args.payload = call->payload.data;
+		call->args.len = call->payload.len;
+		call->args.fd = call->conn->fd;
+		call->args.feed = call->feed;
+		call->opened = rpc_table_call(&server->table, &call->args, &reply);
 	}
 	if (!call->opened)
 		call->out = response_build(call->stream, &reply);
@@ -116,45 +67,25 @@ static void call_run(struct pool_job *job, bool cancelled)
 			   strerror(errno));
 }
 
-/* Copy a name out of the request; false when it cannot be one. */
-static bool copy_name(char *to, const struct frame_span *from)
-{
-	if (from->len >= SERVER_NAME_MAX || !frame_utf8(from->data, from->len))
-		return false;
-	if (from->len)
-		memcpy(to, from->data, from->len);
-	to[from->len] = '\0';
-	return true;
-}
-
 /* Why a request is not one; NULL when it is. */
 static const char *call_parse(struct rpc_call *call, size_t len)
 {
-	const struct rpc_method *method;
-	const struct rpc_server_opts *opts = &call->conn->server->opts;
+	struct rpc_call_args *args = &call->args;
 	struct frame_request req;
 	uint64_t limit;
 
 	if (frame_parse_request(call->body, len, &req))
 		return "the message is no ttrpc.Request";
-	if (!copy_name(call->service, &req.service) ||
-	    !copy_name(call->method, &req.method))
+	if (!rpc_name_copy(args->service, req.service.data, req.service.len) ||
+	    !rpc_name_copy(args->method, req.method.data, req.method.len))
 		return "service or method is not a name";
 	call->payload = req.payload;
 	if (req.timeout_ns > 0) {
 		limit = (uint64_t)req.timeout_ns / 1000000;
-		call->deadline = server_now() + limit + 1;
+		args->deadline = server_now() + limit + 1;
 	}
-	method = rpc_find(call->conn->server->services, call->service,
-			  call->method, NULL);
-	if (method) {
-		call->changes = method->flags & RPC_METHOD_CHANGES;
-		call->job.is_long = method->flags & RPC_METHOD_LONG;
-	} else if (opts->loaded && !opts->loaded->find(opts->loaded_ctx, call->service,
-						       call->method, &call->found)) {
-		call->is_loaded = true;
-		call->job.is_long = true;
-	}
+	rpc_table_find(&call->conn->server->table, args->service, args->method, &args->entry);
+	call->job.is_long = args->entry.is_long;
 	return NULL;
 }
 
@@ -164,7 +95,7 @@ static const char *call_stream(struct rpc_call *call, int *code)
 	const struct rpc_server_opts *opts = &call->conn->server->opts;
 	uint8_t flags = call->conn->frame.flags;
 
-	if (!call->is_loaded || !call->found.stream) {
+	if (!call->args.entry.is_loaded || !call->args.entry.found.stream) {
 		*code = RPC_UNIMPLEMENTED;
 		return flags & FRAME_REMOTE_OPEN ?
 			"the method takes no stream of messages" : NULL;
@@ -212,7 +143,7 @@ void call_begin(struct rpc_conn *conn)
 	wrong = call_parse(call, conn->body_have);
 	if (wrong)
 		goto refuse;
-	if (peer_read(conn->fd, &call->peer)) {
+	if (peer_read(conn->fd, &call->args.peer)) {
 		code = RPC_UNAUTHENTICATED;
 		wrong = "the kernel does not say who is calling";
 		goto refuse;
@@ -272,7 +203,7 @@ void call_finish(struct rpc_call *call)
 				server->opts.memory_max) {
 		server_log(server, RPC_LOG_WARNING,
 			   "a client of pid %d does not take its answers, connection closed",
-			   (int)call->peer.pid);
+			   (int)call->args.peer.pid);
 		free(call->out);
 		conn_close(conn);
 	} else {

@@ -192,6 +192,12 @@ void rpc_dispatch(const struct rpc_service *services,
 			       "unknown method %s/%s", service, method);
 		return;
 	}
+	if ((m->flags & RPC_METHOD_CHANGES) && !peer->may_change && peer->subject) {
+		rpc_reply_error(reply, -EPERM,
+				"%s/%s changes things: only root and members of group " RPC_GROUP
+				" may, and %.200s is neither", service, method, peer->subject);
+		return;
+	}
 	if ((m->flags & RPC_METHOD_CHANGES) && !peer->may_change) {
 		rpc_reply_error(reply, -EPERM,
 				"%s/%s changes things: only root and members of group " RPC_GROUP

@@ -27,6 +27,7 @@ int peer_read(int fd, struct rpc_peer *peer)
 	peer->gid = cred.gid;
 	peer->pid = cred.pid;
 	peer->may_change = false;
+	peer->subject = NULL;
 	return 0;
 }
 
@@ -135,6 +136,8 @@ bool peer_may_change(int fd, const struct rpc_peer *peer, const char *group)
 
 	if (peer->uid == 0)
 		return true;
+	if (peer->uid == RPC_NO_UID)
+		return false;
 	if (peer_group_id(group, &gid))
 		return false;
 	return peer->gid == gid || (fd >= 0 && in_peer_groups(fd, gid)) ||

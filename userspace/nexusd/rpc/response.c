@@ -53,32 +53,56 @@ static struct rpc_out *build_answer(uint32_t stream,
 	return out;
 }
 
+/* What is in a status, and all that it points to. */
+struct status {
+	Google__Rpc__Status msg;
+	Google__Protobuf__Any any, *details[1];
+	Nexus__Control__V1__ErrorDetail detail;
+	uint8_t packed[64];
+};
+
+static void fill_status(struct status *s, const struct rpc_reply *reply)
+{
+	const char *name = strerrorname_np(-reply->error);
+
+	google__rpc__status__init(&s->msg);
+	s->msg.code = reply->code;
+	s->msg.message = (char *)reply->message;
+	if (!reply->error)
+		return;
+	nexus__control__v1__error_detail__init(&s->detail);
+	s->detail.number = -reply->error;
+	s->detail.name = (char *)(name ? name : "");
+	google__protobuf__any__init(&s->any);
+	s->any.type_url = (char *)DETAIL_TYPE;
+	s->any.value.len = nexus__control__v1__error_detail__pack(&s->detail, s->packed);
+	s->any.value.data = s->packed;
+	s->details[0] = &s->any;
+	s->msg.n_details = 1;
+	s->msg.details = s->details;
+}
+
+uint8_t *rpc_status_pack(const struct rpc_reply *reply, size_t *len)
+{
+	struct status s;
+	uint8_t *buf;
+
+	fill_status(&s, reply);
+	buf = malloc(google__rpc__status__get_packed_size(&s.msg) + 1);
+	if (buf)
+		*len = google__rpc__status__pack(&s.msg, buf);
+	return buf;
+}
+
 static struct rpc_out *build_error(uint32_t stream,
 				   const struct rpc_reply *reply)
 {
-	Nexus__Control__V1__ErrorDetail detail =
-		NEXUS__CONTROL__V1__ERROR_DETAIL__INIT;
-	Google__Protobuf__Any any = GOOGLE__PROTOBUF__ANY__INIT;
-	Google__Protobuf__Any *details[] = { &any };
-	Google__Rpc__Status status = GOOGLE__RPC__STATUS__INIT;
 	Ttrpc__Response response = TTRPC__RESPONSE__INIT;
-	const char *name = strerrorname_np(-reply->error);
-	uint8_t packed[64];
+	struct status s;
 	struct rpc_out *out;
 
-	status.code = reply->code;
-	status.message = (char *)reply->message;
-	response.status = &status;
-	if (reply->error) {
-		detail.number = -reply->error;
-		detail.name = (char *)(name ? name : "");
-		any.type_url = (char *)DETAIL_TYPE;
-		any.value.len =
-			nexus__control__v1__error_detail__pack(&detail, packed);
-		any.value.data = packed;
-		status.n_details = 1;
-		status.details = details;
-	}
+	fill_status(&s, reply);
+	response.status = &s.msg;
 	out = out_new(stream, FRAME_RESPONSE, 0, ttrpc__response__get_packed_size(&response));
 	if (out)
 		ttrpc__response__pack(&response, out->data + FRAME_HEADER_LEN);

@@ -16,13 +16,19 @@
 #define RPC_MESSAGE_MAX		(4u << 20)	/* of ttrpc */
 #define RPC_REPLY_MAX		(RPC_MESSAGE_MAX - 16)	/* less its envelope */
 #define RPC_GROUP		"nexusfs"
+#define RPC_NO_UID		((uid_t)-1)
 
-/** struct rpc_peer - who makes a call */
+/**
+ * struct rpc_peer - who makes a call; zero what is not known
+ *
+ * With uid RPC_NO_UID it is no user of this machine, and may change nothing.
+ */
 struct rpc_peer {
 	uid_t uid;
 	gid_t gid;
 	pid_t pid;
 	bool may_change;	/* uid 0 or a member of the group */
+	const char *subject;	/* NULL: "user:" and the uid */
 };
 
 struct rpc_reply;
@@ -189,6 +195,7 @@ struct stream_msg;
 /**
  * struct rpc_loaded - the part of the dispatch table that changes at run time
  * @find: 0, or -ENOENT; never waits
+ * @serves: whether there is an RPC service of that name; never waits
  * @call: make a call, or begin a stream; who may is decided there
  *	@timeout_ms: 0: none
  *	@stream: from @stream_new when the method has one, else NULL
@@ -199,6 +206,7 @@ struct stream_msg;
 struct rpc_loaded {
 	int (*find)(void *ctx, const char *service, const char *method,
 		    struct rpc_found *found);
+	bool (*serves)(void *ctx, const char *service);
 	int (*call)(void *ctx, const char *service, const char *method,
 		    const struct rpc_found *found, const struct rpc_peer *peer,
 		    const uint8_t *payload, size_t len, uint32_t timeout_ms,

@@ -100,7 +100,6 @@ struct rpc_server *rpc_server_new(const char *path,
 	server = calloc(1, sizeof(*server));
 	if (!server)
 		goto fail;
-	server->services = services;
 	if (opts)
 		server->opts = *opts;
 	set_defaults(&server->opts);
@@ -113,6 +112,14 @@ struct rpc_server *rpc_server_new(const char *path,
 	if (!server->path || !server->group)
 		goto fail;
 	server->opts.group = server->group;
+	server->table = (struct rpc_table){
+		.services = services,
+		.loaded = server->opts.loaded,
+		.loaded_ctx = server->opts.loaded_ctx,
+		.group = server->group,
+		.log = server->opts.log,
+		.log_ctx = server->opts.log_ctx,
+	};
 	fit_open_files(server);
 
 	server->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

@@ -14,11 +14,11 @@
 #include "frame.h"
 #include "pool.h"
 #include "rpc.h"
+#include "table.h"
 
 #define CONN_CALLS_MAX		8		/* at once, per connection */
 #define CONN_OUT_MAX		(64u << 10)	/* then no more is read */
 #define CONN_STREAMS_MAX	64		/* open, per connection */
-#define SERVER_NAME_MAX		128		/* service, method */
 
 /** struct rpc_out - a frame on its way to the client */
 struct rpc_out {
@@ -65,18 +65,12 @@ struct rpc_call {
 	struct rpc_call *next;		/* in the list of finished calls */
 	struct rpc_conn *conn;
 	uint32_t stream;
-	struct rpc_peer peer;
-	char service[SERVER_NAME_MAX];
-	char method[SERVER_NAME_MAX];
-	bool changes;
-	uint64_t deadline;		/* ms; 0: none */
+	struct rpc_call_args args;
 	uint8_t *body;
 	size_t body_cap;
 	struct frame_span payload;
 	struct rpc_out *out;		/* NULL: no memory for it */
 
-	bool is_loaded;			/* of a service that comes and goes */
-	struct rpc_found found;
 	struct nexus_rpc_stream *feed;	/* of a method with a stream, else NULL */
 	bool opened;			/* the feed has begun */
 	bool linked;			/* it is in rpc_conn.open; epoll thread */
@@ -86,7 +80,7 @@ struct rpc_call {
 };
 
 struct rpc_server {
-	const struct rpc_service *services;
+	struct rpc_table table;
 	struct rpc_server_opts opts;
 	char *path;
 	char *group;

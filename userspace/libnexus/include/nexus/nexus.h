@@ -50,6 +50,20 @@ void nexus_free(struct nexus_client *client);
 int nexus_connect(struct nexus_client *client, const char *path);
 
 /**
+ * nexus_connect_grpc() - connect to the helper's service rpc_grpc instead
+ * @client: the client
+ * @endpoint: "unix:PATH", or "HOST:PORT" of TCP with TLS
+ * @ca: file with the certificates of who may say who the helper is; NULL with "unix:"
+ * @cert: file with one's own certificate, likewise
+ * @key: file with its key, likewise
+ *
+ * Everything else is as after nexus_connect().  An object of the package nexusfs-grpc is
+ * loaded for it; without, -ELIBACC.
+ */
+int nexus_connect_grpc(struct nexus_client *client, const char *endpoint, const char *ca,
+		       const char *cert, const char *key);
+
+/**
  * nexus_set_timeout() - how long a call may take
  * @client: the client
  * @ms: milliseconds, 0 for no limit; 30,000 in a new client
