@@ -20,7 +20,10 @@
 #define PEM_MAX		(1 << 20)
 #define MESSAGE_MAX	(4 << 20)
 
-enum { TAG_BEGUN = 1, TAG_MESSAGE, TAG_STATUS, TAG_STATE };
+enum { TAG_BEGUN, TAG_MESSAGE, TAG_STATUS, TAG_STATE, TAGS };
+
+/* What the library hands back when it has done something is an address. */
+static char tags[TAGS];
 
 struct conn {
 	grpc_channel *channel;
@@ -97,7 +100,7 @@ static int await_ready(struct conn *c, unsigned int timeout_ms)
 			return 0;
 		if (state == GRPC_CHANNEL_TRANSIENT_FAILURE || state == GRPC_CHANNEL_SHUTDOWN)
 			return -ECONNREFUSED;
-		grpc_channel_watch_connectivity_state(c->channel, state, end, c->cq, (void *)TAG_STATE);
+		grpc_channel_watch_connectivity_state(c->channel, state, end, c->cq, &tags[TAG_STATE]);
 		if (!grpc_completion_queue_next(c->cq, gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL).success)
 			return -ETIMEDOUT;
 	}
@@ -175,14 +178,14 @@ static bool step(struct conn *c, gpr_timespec end)
 	if (ev.type != GRPC_OP_COMPLETE)
 		return false;
 	c->pending--;
-	c->got_message |= ev.tag == (void *)TAG_MESSAGE;
-	c->got_status |= ev.tag == (void *)TAG_STATUS;
+	c->got_message |= ev.tag == &tags[TAG_MESSAGE];
+	c->got_status |= ev.tag == &tags[TAG_STATUS];
 	return true;
 }
 
 static void start(struct conn *c, const grpc_op *ops, size_t n, int tag)
 {
-	if (grpc_call_start_batch(c->call, ops, n, (void *)(intptr_t)tag, NULL) == GRPC_CALL_OK)
+	if (grpc_call_start_batch(c->call, ops, n, &tags[tag], NULL) == GRPC_CALL_OK)
 		c->pending++;
 	else
 		c->failed = true;

@@ -140,8 +140,8 @@ static int rpc_delete_matching(void *self, void *args)
 /* ---- who may call what ---------------------------------------------------------------- */
 
 #define METHOD(name_, who_, lower) { \
-	.name = name_, \
-	.who = who_, \
+	.name = (name_), \
+	.who = (who_), \
 	.request = &nexus__cache__v1__##lower##_request__descriptor, \
 	.response = &nexus__cache__v1__##lower##_response__descriptor, \
 	.call = rpc_##lower, \

@@ -23,7 +23,7 @@
 
 #define STACK_SIZE	(1u << 20)	/* as the registry's threads have */
 #define GRPC_LIBRARY	"libgrpc.so.29"
-#define FD_SPARE	512u
+#define FD_SPARE	512ul
 #define LAYOUT		1u	/* changes with server.h, and with what the fields mean */
 #define LOG_NOTHING	((gpr_log_severity)(GPR_LOG_SEVERITY_ERROR + 1))
 
