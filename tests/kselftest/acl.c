@@ -181,7 +181,7 @@ TEST_F(dir, times)
 	OK(nx_put("f", "x"));
 	for (i = 0; i < 4; i++) {
 		OK(stat("f", &before));
-		usleep(20000);
+		nx_tick();
 		switch (i) {
 		case 0:
 			OK(set_acl("f", ACCESS, "u::rw- u:65531:r-- g::r-- m::r-- o::r--"));

@@ -17,11 +17,6 @@ static bool same(struct timespec a, struct timespec b)
 }
 
 /* Long enough for the clock of file times to move on. */
-static void tick(void)
-{
-	usleep(20000);
-}
-
 TEST_F(dir, chmod_all_bits)
 {
 	int mode;
@@ -192,7 +187,7 @@ TEST_F(dir, utimensat)
 
 	OK(nx_put("f", "x"));
 	before = get("f");
-	tick();
+	nx_tick();
 	OK(utimensat(AT_FDCWD, "f", set, 0));
 	after = get("f");
 	EXPECT_TRUE(same(set[0], after.st_atim));
@@ -212,7 +207,7 @@ TEST_F(dir, utimensat)
 	EXPECT_EQ(5, get("f").st_mtim.tv_sec);
 	/* None: nothing at all. */
 	before = get("f");
-	tick();
+	nx_tick();
 	set[0].tv_nsec = UTIME_OMIT;
 	OK(utimensat(AT_FDCWD, "f", set, 0));
 	after = get("f");
@@ -268,7 +263,7 @@ TEST_F(dir, birth_time)
 	clock_gettime(CLOCK_REALTIME, &now);
 	EXPECT_GE(now.tv_sec, first.stx_btime.tv_sec);
 	EXPECT_LT(now.tv_sec - 60, first.stx_btime.tv_sec);
-	tick();
+	nx_tick();
 	OK(nx_put("f", "more"));
 	OK(chmod("f", 0600));
 	OK(utimensat(AT_FDCWD, "f", set, 0));
@@ -299,41 +294,41 @@ TEST_F(dir, times_of_file_operations)
 
 	OK(nx_put("f", "text"));
 	st = get("f");
-	tick();
+	nx_tick();
 	GET(fd, open("f", O_RDWR));
 	EXPECT_EQ(0, moved(&st, "f"));
 	EXPECT_EQ(4, pwrite(fd, "more", 4, 0));
 	EXPECT_EQ(M | C, moved(&st, "f"));
 	/* relatime: a read counts when the file changed since the last. */
 	st = get("f");
-	tick();
+	nx_tick();
 	EXPECT_EQ(4, pread(fd, c, 4, 0));
 	EXPECT_EQ(0, moved(&st, "f") & (M | C));
 	st = get("f");
-	tick();
+	nx_tick();
 	EXPECT_EQ(0, pwrite(fd, "", 0, 0));
 	EXPECT_EQ(0, pread(fd, c, 0, 0));
 	EXPECT_EQ(0, moved(&st, "f"));
 	OK(fchmod(fd, 0600));
 	EXPECT_EQ(C, moved(&st, "f"));
 	st = get("f");
-	tick();
+	nx_tick();
 	OK(ftruncate(fd, 100));
 	EXPECT_EQ(M | C, moved(&st, "f"));
 	st = get("f");
-	tick();
+	nx_tick();
 	OK(ftruncate(fd, 1));
 	EXPECT_EQ(M | C, moved(&st, "f"));
 	st = get("f");
-	tick();
+	nx_tick();
 	OK(link("f", "g"));
 	EXPECT_EQ(C, moved(&st, "f"));
 	st = get("f");
-	tick();
+	nx_tick();
 	OK(unlink("g"));
 	EXPECT_EQ(C, moved(&st, "f"));
 	st = get("f");
-	tick();
+	nx_tick();
 	OK(fsync(fd));
 	OK(close(fd));
 	EXPECT_EQ(0, moved(&st, "f"));
@@ -350,11 +345,11 @@ TEST_F(dir, times_of_directory_operations)
 
 	OK(mkdir("d", 0755));
 	st = get("d");
-	tick();
+	nx_tick();
 	OK(nx_put("d/f", "x"));
 	EXPECT_EQ(M | C, moved(&st, "d"));
 	st = get("d");
-	tick();
+	nx_tick();
 	OK(nx_put("d/f", "again"));
 	EXPECT_EQ(0, moved(&st, "d"));
 	FAILS(EEXIST, mkdir("d/f", 0755));
@@ -363,7 +358,7 @@ TEST_F(dir, times_of_directory_operations)
 	OK(mkdir("d/s", 0755));
 	EXPECT_EQ(M | C, moved(&st, "d"));
 	st = get("d");
-	tick();
+	nx_tick();
 	FAILS(ENOTEMPTY, rmdir("d"));
 	OK(nx_put("d/s/x", "x"));
 	EXPECT_EQ(0, moved(&st, "d"));
@@ -371,15 +366,15 @@ TEST_F(dir, times_of_directory_operations)
 	OK(rmdir("d/s"));
 	EXPECT_EQ(M | C, moved(&st, "d"));
 	st = get("d");
-	tick();
+	nx_tick();
 	OK(symlink("x", "d/l"));
 	EXPECT_EQ(M | C, moved(&st, "d"));
 	st = get("d");
-	tick();
+	nx_tick();
 	OK(mknod("d/p", S_IFIFO | 0644, 0));
 	EXPECT_EQ(M | C, moved(&st, "d"));
 	st = get("d");
-	tick();
+	nx_tick();
 	OK(rename("d/l", "d/m"));
 	EXPECT_EQ(M | C, moved(&st, "d"));
 	st = get("d");
@@ -398,7 +393,7 @@ TEST_F(dir, mapped_write_moves_times)
 	map = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	ASSERT_NE(MAP_FAILED, map);
 	st = get("f");
-	tick();
+	nx_tick();
 	map[0] = 'x';
 	OK(msync(map, 4096, MS_SYNC));
 	EXPECT_EQ(M | C, moved(&st, "f"));

@@ -270,7 +270,7 @@ TEST_F(share, times_and_rights)
 	GET(b, make("b", 5 * BS, 2));
 	OK(fchmod(b, 06755));
 	OK(fstat(b, &st));
-	usleep(20000);
+	nx_tick();
 	/* Without the right to keep them the bits go, as by a write. */
 	if (!fork()) {
 		HOLDS(!nx_drop_user());
@@ -284,7 +284,7 @@ TEST_F(share, times_and_rights)
 		    after.st_mtim.tv_nsec != st.st_mtim.tv_nsec);
 	EXPECT_EQ(5 * BS, after.st_size);
 	st = after;
-	usleep(20000);
+	nx_tick();
 	EXPECT_EQ(0, dedupe(a, 0, b, 0, BS));
 	OK(fstat(b, &after));
 	EXPECT_EQ(st.st_mtim.tv_nsec, after.st_mtim.tv_nsec);

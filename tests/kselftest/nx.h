@@ -209,6 +209,22 @@ static inline const char *nx_get(const char *path)
 	return text;
 }
 
+/*
+ * What changes now has other times than what changed before.  They are of the clock of
+ * the last timer interrupt, and where a processor is not let run, any sleep can end
+ * before the next.
+ */
+static inline void nx_tick(void)
+{
+	struct timespec before, now;
+
+	clock_gettime(CLOCK_REALTIME_COARSE, &before);
+	do {
+		usleep(4000);
+		clock_gettime(CLOCK_REALTIME_COARSE, &now);
+	} while (now.tv_sec == before.tv_sec && now.tv_nsec == before.tv_nsec);
+}
+
 /* Until a process sleeps in a system call: what waits for another does so. */
 static inline void nx_until_asleep(pid_t pid)
 {

@@ -352,7 +352,7 @@ TEST_F(dir, times)
 	OK(stat("p", &p));
 	OK(stat("q", &q));
 	OK(stat("p/f", &f));
-	usleep(20000);
+	nx_tick();
 	OK(rename("p/f", "q/f"));
 	OK(stat("p", &after));
 	EXPECT_NE(p.st_mtim.tv_nsec, after.st_mtim.tv_nsec);

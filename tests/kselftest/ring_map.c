@@ -354,7 +354,8 @@ TEST_F(dir, one_sleep_for_a_message_that_fills_it)
 		ASSERT_EQ(1000, nexus_ring_map_recv(p.rx, got, sizeof(got), FOREVER));
 		nx_until_asleep(pid);
 	}
-	ASSERT_EQ(20, switches(pid) - before);
+	/* Less when the other side came between its looking asleep and its sleeping. */
+	ASSERT_GE(20, switches(pid) - before);
 	nexus_ring_map_close(p.rx);
 	ASSERT_EQ(0, nx_reap());
 }
