@@ -52,12 +52,12 @@ def channel(args):
 
 
 class Client:
-    """Methods by their full name: no generated stubs are needed."""
+    """Methods by their full name: nothing is generated."""
 
     def __init__(self, chan, messages, timeout):
         self.chan, self.messages, self.timeout = chan, messages, timeout
 
-    def _stub(self, kind, package, method, request, response):
+    def _method(self, kind, package, method, request, response):
         return getattr(self.chan, kind)(
             f"/{package}.{method}",
             request_serializer=self.messages[f"{package}.{request}"].SerializeToString,
@@ -65,13 +65,13 @@ class Client:
 
     def call(self, package, method, name, **fields):
         """nexus.control.v1, Zones/List, ZonesList: its answer, a message"""
-        stub = self._stub("unary_unary", package, method, name + "Request", name + "Response")
-        return stub(self.messages[f"{package}.{name}Request"](**fields), timeout=self.timeout)
+        call = self._method("unary_unary", package, method, name + "Request", name + "Response")
+        return call(self.messages[f"{package}.{name}Request"](**fields), timeout=self.timeout)
 
     def stream(self, package, method, name, **fields):
         """The same of a method that answers with a stream: its messages as they come"""
-        stub = self._stub("unary_stream", package, method, name + "Request", name + "Response")
-        return stub(self.messages[f"{package}.{name}Request"](**fields))
+        call = self._method("unary_stream", package, method, name + "Request", name + "Response")
+        return call(self.messages[f"{package}.{name}Request"](**fields))
 
     def errno(self, error):
         """The name of the errno behind an error, if there is one."""

@@ -8,7 +8,8 @@
 #include "call.h"
 
 #define M(name)	Nexus__AgentRegistry__V1__##name
-#define SERVICE	"nexus.agent_registry.v1.Agents"
+
+static const struct call_target target = { "nexus.agent_registry.v1.Agents", "agent_registry" };
 
 static const char *const states[] = { "", "unknown", "connected", "idle", "suspended" };
 
@@ -28,32 +29,6 @@ static bool parse_state(const char *text, M(AgentState) *state)
 			break;
 	*state = (M(AgentState))i;
 	return i < STATES;
-}
-
-static int wrong(const char *what, const char *arg)
-{
-	fprintf(stderr, "nexusctl: %s, not %s; see: nexusctl help\n", what, arg);
-	return EXIT_USAGE;
-}
-
-/* NULL, and said so, when it failed; else for release(). */
-static void *call(struct ctl *ctl, const char *method, const ProtobufCMessage *req,
-		  const ProtobufCMessageDescriptor *desc)
-{
-	ProtobufCMessage *msg = NULL;
-	int ret;
-
-	if (ctl_connect(ctl))
-		return NULL;
-	ret = call_service(ctl, SERVICE, method, req, desc, &msg);
-	if (ret)
-		call_failed(ctl, "agent_registry", ret);
-	return msg;
-}
-
-static void release(void *msg)
-{
-	protobuf_c_message_free_unpacked(msg, NULL);
 }
 
 /* ---- one agent ----------------------------------------------------------------------- */
@@ -96,7 +71,7 @@ static void agent_text(const M(Agent) *a)
 /* What @method answers to, which is an agent. */
 static int print_agent(struct ctl *ctl, const char *method, const ProtobufCMessage *req)
 {
-	M(AgentResponse) *resp = call(ctl, method, req,
+	M(AgentResponse) *resp = call(ctl, &target, method, req,
 				      &nexus__agent_registry__v1__agent_response__descriptor);
 	struct json json = { .out = stdout };
 
@@ -163,7 +138,7 @@ int cmd_agent_beat(struct ctl *ctl)
 	req.id = ctl->args[0];
 	if (!parse_number(ctl->args[1], 1, UINT64_MAX, &req.generation))
 		return wrong("a generation is a number from 1 on", ctl->args[1]);
-	resp = call(ctl, "Heartbeat", &req.base,
+	resp = call(ctl, &target, "Heartbeat", &req.base,
 		    &nexus__agent_registry__v1__heartbeat_response__descriptor);
 	if (!resp)
 		return EXIT_FAILED;
@@ -186,7 +161,7 @@ int cmd_agent_remove(struct ctl *ctl)
 	req.id = ctl->args[0];
 	if (!read_generation(ctl, &req.generation))
 		return wrong("--generation: a number from 1 on", ctl->generation);
-	resp = call(ctl, "Remove", &req.base,
+	resp = call(ctl, &target, "Remove", &req.base,
 		    &nexus__agent_registry__v1__remove_response__descriptor);
 	if (!resp)
 		return EXIT_FAILED;
@@ -245,7 +220,7 @@ int cmd_agent_list(struct ctl *ctl)
 		req.owner = (char *)ctl->owner;
 	if (ctl->after)
 		req.after = (char *)ctl->after;
-	resp = call(ctl, "List", &req.base, &nexus__agent_registry__v1__list_response__descriptor);
+	resp = call(ctl, &target, "List", &req.base, &nexus__agent_registry__v1__list_response__descriptor);
 	if (!resp)
 		return EXIT_FAILED;
 	print_list(ctl, resp);
@@ -259,7 +234,7 @@ int cmd_agent_state(struct ctl *ctl)
 	struct json json = { .out = stdout };
 	M(StateResponse) *resp;
 
-	resp = call(ctl, "State", &req.base, &nexus__agent_registry__v1__state_response__descriptor);
+	resp = call(ctl, &target, "State", &req.base, &nexus__agent_registry__v1__state_response__descriptor);
 	if (!resp)
 		return EXIT_FAILED;
 	if (ctl->json) {

@@ -9,8 +9,9 @@
 #include "call.h"
 #include "nexus-proto.h"
 
-#define CACHE	"nexus.cache.v1.Cache"
 #define PARTS	(NEXUS_CACHE_PARTS_MAX - 1)
+
+static const struct call_target target = { "nexus.cache.v1.Cache", "cache" };
 
 static ProtobufCBinaryData bytes_of(const char *text)
 {
@@ -31,43 +32,26 @@ static bool take_key(const struct ctl *ctl, size_t n, ProtobufCBinaryData key[PA
 	return true;
 }
 
-static int call(struct ctl *ctl, const char *method, const ProtobufCMessage *req,
-		const ProtobufCMessageDescriptor *desc, ProtobufCMessage **answer)
-{
-	int ret;
-
-	if (ctl_connect(ctl))
-		return EXIT_FAILED;
-	ret = call_service(ctl, CACHE, method, req, desc, answer);
-	if (ret == -ENOENT) {
-		fputs("nexusctl: there is no value under this key\n", stderr);
-		return EXIT_FAILED;
-	}
-	return ret ? call_failed(ctl, "cache", ret) : EXIT_OK;
-}
-
 /* The value as it is, and nothing else. */
 int cmd_cache_get(struct ctl *ctl)
 {
 	Nexus__Cache__V1__GetRequest req = NEXUS__CACHE__V1__GET_REQUEST__INIT;
-	const Nexus__Cache__V1__GetResponse *msg;
+	Nexus__Cache__V1__GetResponse *msg;
 	ProtobufCBinaryData key[PARTS];
-	ProtobufCMessage *answer;
-	int ret;
+	int ret = EXIT_OK;
 
 	if (!take_key(ctl, (size_t)ctl->n_args, key))
 		return EXIT_USAGE;
 	req.n_key = (size_t)ctl->n_args;
 	req.key = key;
-	ret = call(ctl, "Get", &req.base, &nexus__cache__v1__get_response__descriptor, &answer);
-	if (ret)
-		return ret;
-	msg = (const void *)answer;
+	msg = call(ctl, &target, "Get", &req.base, &nexus__cache__v1__get_response__descriptor);
+	if (!msg)
+		return EXIT_FAILED;
 	if (fwrite(msg->value.data, 1, msg->value.len, stdout) != msg->value.len || fflush(stdout)) {
 		fprintf(stderr, "nexusctl: standard output: %s\n", strerror(errno));
 		ret = EXIT_FAILED;
 	}
-	protobuf_c_message_free_unpacked(answer, NULL);
+	release(msg);
 	return ret;
 }
 
@@ -75,9 +59,8 @@ int cmd_cache_set(struct ctl *ctl)
 {
 	Nexus__Cache__V1__SetRequest req = NEXUS__CACHE__V1__SET_REQUEST__INIT;
 	ProtobufCBinaryData key[PARTS];
-	ProtobufCMessage *answer;
 	uint64_t seconds = 0;
-	int ret;
+	void *answer;
 
 	if (ctl->lease_ttl && !parse_number(ctl->lease_ttl, 1, NEXUS_CACHE_TTL_MAX / 1000, &seconds)) {
 		fprintf(stderr, "nexusctl: --ttl: 1 to %llu seconds are wanted, not %s\n",
@@ -90,27 +73,28 @@ int cmd_cache_set(struct ctl *ctl)
 	req.key = key;
 	req.value = bytes_of(ctl->args[ctl->n_args - 1]);
 	req.ttl_ms = seconds * 1000;
-	ret = call(ctl, "Set", &req.base, &nexus__cache__v1__set_response__descriptor, &answer);
-	if (!ret)
-		protobuf_c_message_free_unpacked(answer, NULL);
-	return ret;
+	answer = call(ctl, &target, "Set", &req.base, &nexus__cache__v1__set_response__descriptor);
+	if (!answer)
+		return EXIT_FAILED;
+	release(answer);
+	return EXIT_OK;
 }
 
 int cmd_cache_delete(struct ctl *ctl)
 {
 	Nexus__Cache__V1__DeleteRequest req = NEXUS__CACHE__V1__DELETE_REQUEST__INIT;
 	ProtobufCBinaryData key[PARTS];
-	ProtobufCMessage *answer;
-	int ret;
+	void *answer;
 
 	if (!take_key(ctl, (size_t)ctl->n_args, key))
 		return EXIT_USAGE;
 	req.n_key = (size_t)ctl->n_args;
 	req.key = key;
-	ret = call(ctl, "Delete", &req.base, &nexus__cache__v1__delete_response__descriptor, &answer);
-	if (!ret)
-		protobuf_c_message_free_unpacked(answer, NULL);
-	return ret;
+	answer = call(ctl, &target, "Delete", &req.base, &nexus__cache__v1__delete_response__descriptor);
+	if (!answer)
+		return EXIT_FAILED;
+	release(answer);
+	return EXIT_OK;
 }
 
 /* Every word is a glob, and "..." at the end stands for any more parts. */
@@ -120,10 +104,8 @@ int cmd_cache_clear(struct ctl *ctl)
 	Nexus__Cache__V1__Part parts[PARTS], *pattern[PARTS];
 	ProtobufCBinaryData key[PARTS];
 	size_t i, n = (size_t)ctl->n_args;
+	Nexus__Cache__V1__DeleteMatchingResponse *answer;
 	struct json json = { .out = stdout };
-	ProtobufCMessage *answer;
-	uint64_t deleted;
-	int ret;
 
 	if (n > 1 && !strcmp(ctl->args[n - 1], "...")) {
 		req.below = true;
@@ -139,34 +121,30 @@ int cmd_cache_clear(struct ctl *ctl)
 	}
 	req.n_pattern = n;
 	req.pattern = pattern;
-	ret = call(ctl, "DeleteMatching", &req.base,
-		   &nexus__cache__v1__delete_matching_response__descriptor, &answer);
-	if (ret)
-		return ret;
-	deleted = ((const Nexus__Cache__V1__DeleteMatchingResponse *)answer)->deleted;
+	answer = call(ctl, &target, "DeleteMatching", &req.base,
+		      &nexus__cache__v1__delete_matching_response__descriptor);
+	if (!answer)
+		return EXIT_FAILED;
 	if (ctl->json) {
 		json_open(&json, NULL, '{');
-		json_number(&json, "deleted", deleted);
+		json_number(&json, "deleted", answer->deleted);
 		json_close(&json, '}');
 	} else {
-		printf("%" PRIu64 " deleted\n", deleted);
+		printf("%" PRIu64 " deleted\n", answer->deleted);
 	}
-	protobuf_c_message_free_unpacked(answer, NULL);
+	release(answer);
 	return EXIT_OK;
 }
 
 int cmd_cache_state(struct ctl *ctl)
 {
 	Nexus__Cache__V1__StateRequest req = NEXUS__CACHE__V1__STATE_REQUEST__INIT;
-	const Nexus__Cache__V1__StateResponse *st;
+	Nexus__Cache__V1__StateResponse *st;
 	struct json json = { .out = stdout };
-	ProtobufCMessage *answer;
-	int ret;
 
-	ret = call(ctl, "State", &req.base, &nexus__cache__v1__state_response__descriptor, &answer);
-	if (ret)
-		return ret;
-	st = (const void *)answer;
+	st = call(ctl, &target, "State", &req.base, &nexus__cache__v1__state_response__descriptor);
+	if (!st)
+		return EXIT_FAILED;
 	if (ctl->json) {
 		json_open(&json, NULL, '{');
 		json_number(&json, "hits", st->hits);
@@ -184,6 +162,6 @@ int cmd_cache_state(struct ctl *ctl)
 		printf("here:  %" PRIu64 " values in %" PRIu64 " bytes, %" PRIu64 " evicted, %"
 		       PRIu64 " expired\n", st->entries, st->bytes, st->evicted, st->expired);
 	}
-	protobuf_c_message_free_unpacked(answer, NULL);
+	release(st);
 	return EXIT_OK;
 }

@@ -36,6 +36,31 @@ int call_service(struct ctl *ctl, const char *service, const char *method,
 	return *answer ? 0 : -EBADMSG;
 }
 
+void *call(struct ctl *ctl, const struct call_target *to, const char *method,
+	   const ProtobufCMessage *req, const ProtobufCMessageDescriptor *desc)
+{
+	ProtobufCMessage *msg = NULL;
+	int ret;
+
+	if (ctl_connect(ctl))
+		return NULL;
+	ret = call_service(ctl, to->service, method, req, desc, &msg);
+	if (ret)
+		call_failed(ctl, to->name, ret);
+	return msg;
+}
+
+void release(void *msg)
+{
+	protobuf_c_message_free_unpacked(msg, NULL);
+}
+
+int wrong(const char *what, const char *arg)
+{
+	fprintf(stderr, "nexusctl: %s, not %s; see: nexusctl help\n", what, arg);
+	return EXIT_USAGE;
+}
+
 int call_failed(const struct ctl *ctl, const char *name, int err)
 {
 	switch (err) {

@@ -25,6 +25,31 @@ int call_service(struct ctl *ctl, const char *service, const char *method,
 		 const ProtobufCMessage *req, const ProtobufCMessageDescriptor *desc,
 		 ProtobufCMessage **answer);
 
+/** struct call_target - a service, as RPC calls it and as nexusctl service does */
+struct call_target {
+	const char *service;
+	const char *name;
+};
+
+/**
+ * call() - connect and call a method; what fails is said on stderr
+ * @ctl: the run
+ * @to: whose method
+ * @method: its name
+ * @req: what is asked
+ * @desc: of the answer
+ *
+ * Return: the answer, for release(), or NULL.
+ */
+void *call(struct ctl *ctl, const struct call_target *to, const char *method,
+	   const ProtobufCMessage *req, const ProtobufCMessageDescriptor *desc);
+
+/** release() - free an answer */
+void release(void *msg);
+
+/** wrong() - say what is expected and what was given; EXIT_USAGE */
+int wrong(const char *what, const char *arg);
+
 /**
  * call_failed() - say on stderr why a call failed; the service may not be loaded
  * @ctl: the run

@@ -11,18 +11,14 @@
 
 #define M(name)	Nexus__Permissions__V1__##name
 
+static const struct call_target target = { "nexus.permissions.v1.Permissions", "permissions" };
+
 /* Who or what is meant: TYPE:ID, and of a userset its relation. */
 struct who {
 	char *type, *id, *relation;
 };
 
 static char nothing[] = "";
-
-static int wrong(const char *what, const char *arg)
-{
-	fprintf(stderr, "nexusctl: %s %s; see: nexusctl help\n", what, arg);
-	return EXIT_USAGE;
-}
 
 /* The first ':' ends the type.  @userset: the last '#' begins the relation, empty for none. */
 static bool read_who(char *text, bool userset, struct who *w)
@@ -41,28 +37,6 @@ static bool read_who(char *text, bool userset, struct who *w)
 		w->relation = hash + 1;
 	}
 	return true;
-}
-
-/* ---- calls ---------------------------------------------------------------------- */
-
-/* NULL, and said so, when it failed; else to be freed by protobuf_c_message_free_unpacked(). */
-static void *call(struct ctl *ctl, const char *method, const ProtobufCMessage *req,
-		  const ProtobufCMessageDescriptor *desc)
-{
-	ProtobufCMessage *msg = NULL;
-	int ret;
-
-	if (ctl_connect(ctl))
-		return NULL;
-	ret = call_service(ctl, "nexus.permissions.v1.Permissions", method, req, desc, &msg);
-	if (ret)
-		call_failed(ctl, "permissions", ret);
-	return msg;
-}
-
-static void release(void *msg)
-{
-	protobuf_c_message_free_unpacked(msg, NULL);
 }
 
 /* ---- how a read is asked for ---------------------------------------------------- */
@@ -211,7 +185,7 @@ static bool read_tuple(struct ctl *ctl, M(Tuple) *t)
 	return true;
 }
 
-#define TUPLE	"TYPE:ID RELATION TYPE:ID[#RELATION] is wanted, not"
+#define TUPLE	"TYPE:ID RELATION TYPE:ID[#RELATION] is wanted"
 
 int cmd_rebac_check(struct ctl *ctl)
 {
@@ -238,7 +212,7 @@ int cmd_rebac_check(struct ctl *ctl)
 	req.questions = &questions;
 	req.n_questions = 1;
 	req.read = read_options(ctl, &reading);
-	resp = call(ctl, "Check", &req.base, &nexus__permissions__v1__check_response__descriptor);
+	resp = call(ctl, &target, "Check", &req.base, &nexus__permissions__v1__check_response__descriptor);
 	if (!resp || !resp->n_answers) {
 		release(resp);
 		return EXIT_FAILED;
@@ -260,7 +234,7 @@ int cmd_rebac_explain(struct ctl *ctl)
 		return wrong(TUPLE, ctl->args[0]);
 	req.question = &tuple;
 	req.read = read_options(ctl, &reading);
-	resp = call(ctl, "Explain", &req.base, &nexus__permissions__v1__explain_response__descriptor);
+	resp = call(ctl, &target, "Explain", &req.base, &nexus__permissions__v1__explain_response__descriptor);
 	if (resp && resp->answer)
 		ret = print_answer(ctl, resp->answer, resp->token, resp->lines, resp->n_lines,
 				   resp->cut);
@@ -282,7 +256,7 @@ static int write_one(struct ctl *ctl, M(UpdateKind) kind, const char *done)
 	if (!read_tuple(ctl, &tuple))
 		return wrong(TUPLE, ctl->args[0]);
 	if (ctl->lease_ttl && !parse_number(ctl->lease_ttl, 1, 1ull << 32, &seconds))
-		return wrong("--ttl: seconds are wanted, not", ctl->lease_ttl);
+		return wrong("--ttl: seconds are wanted", ctl->lease_ttl);
 	update.kind = kind;
 	update.tuple = &tuple;
 	if (seconds)
@@ -291,7 +265,7 @@ static int write_one(struct ctl *ctl, M(UpdateKind) kind, const char *done)
 		update.condition = (char *)ctl->condition;
 	req.updates = &updates;
 	req.n_updates = 1;
-	resp = call(ctl, "Write", &req.base, &nexus__permissions__v1__write_response__descriptor);
+	resp = call(ctl, &target, "Write", &req.base, &nexus__permissions__v1__write_response__descriptor);
 	if (!resp)
 		return EXIT_FAILED;
 	if (ctl->json) {
@@ -353,15 +327,15 @@ int cmd_rebac_expand(struct ctl *ctl)
 	size_t i;
 
 	if (!read_who(ctl->args[0], false, &object))
-		return wrong("TYPE:ID is wanted, not", ctl->args[0]);
+		return wrong("TYPE:ID is wanted", ctl->args[0]);
 	if (!read_limit(ctl, &req.max))
-		return wrong("--limit: 1 to 1000, not", ctl->lease_limit);
+		return wrong("--limit: 1 to 1000", ctl->lease_limit);
 	question.object_type = object.type;
 	question.object_id = object.id;
 	question.relation = ctl->args[1];
 	req.question = &question;
 	req.read = read_options(ctl, &reading);
-	resp = call(ctl, "Expand", &req.base, &nexus__permissions__v1__expand_response__descriptor);
+	resp = call(ctl, &target, "Expand", &req.base, &nexus__permissions__v1__expand_response__descriptor);
 	if (!resp)
 		return EXIT_FAILED;
 	if (ctl->json) {
@@ -425,10 +399,10 @@ int cmd_rebac_list(struct ctl *ctl)
 	char *hash;
 
 	if (!read_who(ctl->args[objects ? 2 : 0], objects, &who))
-		return wrong("TYPE RELATION TYPE:ID or TYPE:ID RELATION TYPE is wanted, not",
+		return wrong("TYPE RELATION TYPE:ID or TYPE:ID RELATION TYPE is wanted",
 			     ctl->args[0]);
 	if (!read_limit(ctl, &req.max))
-		return wrong("--limit: 1 to 1000, not", ctl->lease_limit);
+		return wrong("--limit: 1 to 1000", ctl->lease_limit);
 	tuple.relation = ctl->args[1];
 	if (objects) {
 		tuple.object_type = ctl->args[0];
@@ -449,7 +423,7 @@ int cmd_rebac_list(struct ctl *ctl)
 	if (ctl->after)
 		req.after = (char *)ctl->after;
 	req.read = read_options(ctl, &reading);
-	resp = call(ctl, objects ? "ListObjects" : "ListSubjects", &req.base,
+	resp = call(ctl, &target, objects ? "ListObjects" : "ListSubjects", &req.base,
 		    &nexus__permissions__v1__list_response__descriptor);
 	if (!resp)
 		return EXIT_FAILED;
@@ -463,7 +437,7 @@ int cmd_rebac_list(struct ctl *ctl)
 static int get_policy(struct ctl *ctl)
 {
 	M(GetPolicyRequest) req = NEXUS__PERMISSIONS__V1__GET_POLICY_REQUEST__INIT;
-	M(GetPolicyResponse) *resp = call(ctl, "GetPolicy", &req.base,
+	M(GetPolicyResponse) *resp = call(ctl, &target, "GetPolicy", &req.base,
 					  &nexus__permissions__v1__get_policy_response__descriptor);
 
 	if (!resp)
@@ -500,7 +474,7 @@ int cmd_rebac_policy(struct ctl *ctl)
 	if (!len)
 		return EXIT_FAILED;
 	req.text = text;
-	resp = call(ctl, "SetPolicy", &req.base,
+	resp = call(ctl, &target, "SetPolicy", &req.base,
 		    &nexus__permissions__v1__set_policy_response__descriptor);
 	if (!resp)
 		return EXIT_FAILED;
@@ -544,7 +518,7 @@ static void print_state(const struct ctl *ctl, const M(StateResponse) *s)
 int cmd_rebac_state(struct ctl *ctl)
 {
 	M(StateRequest) req = NEXUS__PERMISSIONS__V1__STATE_REQUEST__INIT;
-	M(StateResponse) *resp = call(ctl, "State", &req.base,
+	M(StateResponse) *resp = call(ctl, &target, "State", &req.base,
 				      &nexus__permissions__v1__state_response__descriptor);
 
 	if (!resp)

@@ -11,7 +11,8 @@
 #include "call.h"
 
 #define M(name)	Nexus__Scheduler__V1__##name
-#define SERVICE	"nexus.scheduler.v1.Tasks"
+
+static const struct call_target target = { "nexus.scheduler.v1.Tasks", "scheduler" };
 
 static const char *const priorities[] = { "", "critical", "high", "normal", "low", "best_effort" };
 static const char *const states[] = { "", "queued", "running", "completed", "failed", "cancelled" };
@@ -29,32 +30,6 @@ static bool parse_word(const char *const *words, const char *text, unsigned int 
 		if (!strcmp(text, words[*n]))
 			return true;
 	return false;
-}
-
-static int wrong(const char *what, const char *arg)
-{
-	fprintf(stderr, "nexusctl: %s, not %s; see: nexusctl help\n", what, arg);
-	return EXIT_USAGE;
-}
-
-/* NULL, and said so, when it failed; else for release(). */
-static void *call(struct ctl *ctl, const char *method, const ProtobufCMessage *req,
-		  const ProtobufCMessageDescriptor *desc)
-{
-	ProtobufCMessage *msg = NULL;
-	int ret;
-
-	if (ctl_connect(ctl))
-		return NULL;
-	ret = call_service(ctl, SERVICE, method, req, desc, &msg);
-	if (ret)
-		call_failed(ctl, "scheduler", ret);
-	return msg;
-}
-
-static void release(void *msg)
-{
-	protobuf_c_message_free_unpacked(msg, NULL);
 }
 
 /* Seconds, as ms. */
@@ -137,7 +112,7 @@ static void task_text(const M(Task) *t)
 /* What @method answers to, which is a task. */
 static int print_task(struct ctl *ctl, const char *method, const ProtobufCMessage *req)
 {
-	M(TaskResponse) *resp = call(ctl, method, req,
+	M(TaskResponse) *resp = call(ctl, &target, method, req,
 				     &nexus__scheduler__v1__task_response__descriptor);
 	struct json json = { .out = stdout };
 
@@ -179,7 +154,7 @@ static int read_payload(const char *data, ProtobufCBinaryData *out, char **buf)
 
 static int submit(struct ctl *ctl, const M(SubmitRequest) *req)
 {
-	M(SubmitResponse) *resp = call(ctl, "Submit", &req->base,
+	M(SubmitResponse) *resp = call(ctl, &target, "Submit", &req->base,
 				       &nexus__scheduler__v1__submit_response__descriptor);
 	struct json json = { .out = stdout };
 
@@ -264,7 +239,7 @@ int cmd_sched_renew(struct ctl *ctl)
 		return wrong("numbers of a task and a claim are wanted", ctl->args[1]);
 	if (!read_seconds(ctl->lease_ttl, 3600, &req.lease_ms))
 		return wrong("--ttl: 1 to 3600 seconds", ctl->lease_ttl);
-	resp = call(ctl, "Renew", &req.base, &nexus__scheduler__v1__renew_response__descriptor);
+	resp = call(ctl, &target, "Renew", &req.base, &nexus__scheduler__v1__renew_response__descriptor);
 	if (!resp)
 		return EXIT_FAILED;
 	if (ctl->json) {
@@ -287,7 +262,7 @@ static int finish(struct ctl *ctl, bool failed, const char *error)
 		return wrong("numbers of a task and a claim are wanted", ctl->args[1]);
 	req.failed = failed;
 	req.error = (char *)error;
-	resp = call(ctl, "Finish", &req.base, &nexus__scheduler__v1__finish_response__descriptor);
+	resp = call(ctl, &target, "Finish", &req.base, &nexus__scheduler__v1__finish_response__descriptor);
 	if (!resp)
 		return EXIT_FAILED;
 	puts(ctl->json ? "{}" : failed ? "failed" : "completed");
@@ -317,7 +292,7 @@ int cmd_sched_cancel(struct ctl *ctl)
 		return wrong("the number of a task is wanted", ctl->args[0]);
 	if (ctl->owner)
 		req.owner = (char *)ctl->owner;
-	resp = call(ctl, "Cancel", &req.base, &nexus__scheduler__v1__cancel_response__descriptor);
+	resp = call(ctl, &target, "Cancel", &req.base, &nexus__scheduler__v1__cancel_response__descriptor);
 	if (!resp)
 		return EXIT_FAILED;
 	if (ctl->json) {
@@ -376,7 +351,7 @@ int cmd_sched_list(struct ctl *ctl)
 	req.state = (M(TaskState))state;
 	if (ctl->owner)
 		req.owner = (char *)ctl->owner;
-	resp = call(ctl, "List", &req.base, &nexus__scheduler__v1__list_response__descriptor);
+	resp = call(ctl, &target, "List", &req.base, &nexus__scheduler__v1__list_response__descriptor);
 	if (!resp)
 		return EXIT_FAILED;
 	print_list(ctl, resp);
@@ -391,7 +366,7 @@ int cmd_sched_state(struct ctl *ctl)
 	M(StateResponse) *resp;
 	size_t i;
 
-	resp = call(ctl, "State", &req.base, &nexus__scheduler__v1__state_response__descriptor);
+	resp = call(ctl, &target, "State", &req.base, &nexus__scheduler__v1__state_response__descriptor);
 	if (!resp)
 		return EXIT_FAILED;
 	if (!ctl->json) {

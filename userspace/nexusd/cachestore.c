@@ -2,9 +2,9 @@
 /*
  * The cache store: which one it is.
  *
- * Nothing that was set in the local store is seen when the server is back, nor the other way
- * round: it is emptied whenever it takes over, and a store on a server is empty for
- * everybody when a helper opens it.
+ * Nothing that was set in the local store is seen when the server is back, nor when it
+ * takes over again: it is emptied when the server is back.  And a store on a server is
+ * empty for everybody when a helper opens it.
  */
 #include "cachestore_impl.h"
 
@@ -19,10 +19,11 @@
 
 #define TRIES	3u	/* of a call whose server is lost under it */
 
-static const struct object_kind object_driver = {
+static const struct object_kind object_driver_kind = {
 	.noun = "cachestore driver",
 	.setting = "drivers_dir",
 	.symbol = NEXUS_CACHE_DRIVER_SYMBOL,
+	.abi = NEXUS_CACHE_DRIVER_ABI,
 };
 
 /* ---- how it is ---------------------------------------------------------------------- */
@@ -120,7 +121,6 @@ void cache_inst_leave(struct cachestore *s, struct cache_inst *inst)
 	pthread_rwlock_wrlock(&s->place);
 	change = s->inst == inst;
 	if (change) {
-		s->local->ops->clear(s->local);
 		s->inst = NULL;
 		pthread_mutex_lock(&s->lock);
 		memcpy(words, inst->fault.text, sizeof(words));
@@ -182,22 +182,13 @@ bool cache_use_end(struct cachestore *s, struct cache_use *u, int *ret)
 
 static int load_driver(struct cachestore *s, struct errline *err)
 {
-	const struct nexus_cache_driver *driver;
 	int ret;
 
 	if (s->driver)
 		return 0;
-	ret = object_read(&s->object, &object_driver, s->dir, s->driver_name, s->opts.owner, err);
+	ret = object_driver(&s->object, &object_driver_kind, s->dir, s->driver_name, s->opts.owner, err);
 	if (!ret)
-		ret = object_link(&s->object, &object_driver, s->driver_name, err);
-	driver = s->object.symbol;
-	if (!ret && (driver->abi != NEXUS_CACHE_DRIVER_ABI || strcmp(driver->name, s->driver_name)))
-		ret = err_set(err, -EPROTO, "%s.so has ABI version %u, this helper has %u; build it anew",
-			      s->driver_name, driver->abi, NEXUS_CACHE_DRIVER_ABI);
-	if (ret)
-		object_close(&s->object);
-	else
-		s->driver = driver;
+		s->driver = s->object.symbol;
 	return ret;
 }
 

@@ -388,41 +388,53 @@ int config_set(struct config *cfg, const char *key, const char *value,
 	return err_set(err, -EINVAL, "%s: there is no setting \"%s\"", where, key);
 }
 
-int config_number(const struct config *cfg, const char *key, __u64 *value)
+static const struct setting *find_setting(const char *key)
 {
 	const struct setting *s;
-	const void *field;
 
-	for (s = settings; s < settings + NSETTINGS; s++) {
-		if (strcmp(s->key, key))
-			continue;
-		field = (const char *)cfg + s->offset;
-		if (s->kind == KIND_SIZE)
-			*value = *(const u64 *)field;
-		else if (s->kind == KIND_UINT)
-			*value = *(const u32 *)field;
-		else if (s->kind == KIND_BOOL)
-			*value = *(const bool *)field;
-		else
-			return -ENOENT;
+	for (s = settings; s < settings + NSETTINGS; s++)
+		if (!strcmp(s->key, key))
+			return s;
+	return NULL;
+}
+
+int config_number(const struct config *cfg, const char *key, __u64 *value)
+{
+	const struct setting *s = find_setting(key);
+	const void *field = s ? (const char *)cfg + s->offset : NULL;
+
+	switch (s ? s->kind : KIND_STRING) {
+	case KIND_SIZE:
+		*value = *(const u64 *)field;
 		return 0;
+	case KIND_UINT:
+		*value = *(const u32 *)field;
+		return 0;
+	case KIND_BOOL:
+		*value = *(const bool *)field;
+		return 0;
+	default:
+		return -ENOENT;
 	}
-	return -ENOENT;
+}
+
+static bool for_fronts(const char *key)
+{
+	return !strncmp(key, "grpc_", 5) || !strcmp(key, "group") || !strcmp(key, "service_timeout");
 }
 
 const char *config_front(const struct config *cfg, const char *name, uint32_t *number)
 {
-	const struct setting *s;
+	const struct setting *s = for_fronts(name) ? find_setting(name) : NULL;
+	__u64 value;
 
 	*number = 0;
-	for (s = settings; s < settings + NSETTINGS; s++) {
-		if (strcmp(s->key, name) || (strncmp(name, "grpc_", 5) && strcmp(name, "group") &&
-					     strcmp(name, "service_timeout")))
-			continue;
-		if (s->kind == KIND_STRING)
-			return (const char *)cfg + s->offset;
-		*number = *(const u32 *)((const char *)cfg + s->offset);
-	}
+	if (!s)
+		return NULL;
+	if (s->kind == KIND_STRING)
+		return (const char *)cfg + s->offset;
+	if (!config_number(cfg, name, &value))
+		*number = (uint32_t)value;
 	return NULL;
 }
 

@@ -32,10 +32,11 @@ struct handle {
 	char service[NEXUS_SERVICE_NAME_MAX];
 };
 
-static const struct object_kind object_driver = {
+static const struct object_kind object_driver_kind = {
 	.noun = "recordstore driver",
 	.setting = "drivers_dir",
 	.symbol = NEXUS_RECORD_DRIVER_SYMBOL,
+	.abi = NEXUS_RECORD_DRIVER_ABI,
 };
 
 static struct handle *to_handle(struct nexus_records *records)
@@ -166,22 +167,13 @@ void recordstore_put(struct nexus_records *records)
 
 static int link_driver(struct recordstore *s, struct errline *err)
 {
-	const struct nexus_record_driver *driver;
 	int ret;
 
 	if (s->driver)
 		return 0;
-	ret = object_read(&s->object, &object_driver, s->dir, s->driver_name, s->opts.owner, err);
+	ret = object_driver(&s->object, &object_driver_kind, s->dir, s->driver_name, s->opts.owner, err);
 	if (!ret)
-		ret = object_link(&s->object, &object_driver, s->driver_name, err);
-	driver = s->object.symbol;
-	if (!ret && (driver->abi != NEXUS_RECORD_DRIVER_ABI || strcmp(driver->name, s->driver_name)))
-		ret = err_set(err, -EPROTO, "%s.so has ABI version %u, this helper has %u; build it anew",
-			      s->driver_name, driver->abi, NEXUS_RECORD_DRIVER_ABI);
-	if (ret)
-		object_close(&s->object);
-	else
-		s->driver = driver;
+		s->driver = s->object.symbol;
 	return ret;
 }
 

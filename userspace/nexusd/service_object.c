@@ -339,6 +339,26 @@ int object_link(struct object *o, const struct object_kind *kind, const char *na
 	return 0;
 }
 
+int object_driver(struct object *o, const struct object_kind *kind, const char *dir,
+		  const char *name, uint32_t owner, struct errline *err)
+{
+	const struct {
+		uint32_t abi;
+		const char *name;
+	} *head;
+	int ret = object_read(o, kind, dir, name, owner, err);
+
+	if (!ret)
+		ret = object_link(o, kind, name, err);
+	head = o->symbol;
+	if (!ret && (head->abi != kind->abi || strcmp(head->name, name)))
+		ret = err_set(err, -EPROTO, "%s.so has ABI version %u, this helper has %u; build it anew",
+			      name, head->abi, kind->abi);
+	if (ret)
+		object_close(o);
+	return ret;
+}
+
 int object_map(struct object *o, const char *name, struct errline *err)
 {
 	int ret = object_link(o, &object_service, name, err);

@@ -29,6 +29,7 @@ struct object_kind {
 	const char *noun;
 	const char *setting;		/* of its folder */
 	const char *symbol;		/* it must have */
+	uint32_t abi;			/* of a driver */
 };
 
 extern const struct object_kind object_service;
@@ -45,7 +46,13 @@ int object_read(struct object *o, const struct object_kind *kind, const char *di
 /* Maps it, which runs its constructors, and finds its symbol. */
 int object_link(struct object *o, const struct object_kind *kind, const char *name,
 		struct errline *err);
-/* The same for a service, and checks the descriptor. */
+/*
+ * Both, for a driver, whose symbol begins with the version of its ABI and a pointer to its
+ * name, which are checked.  Nothing is left of it after an error.
+ */
+int object_driver(struct object *o, const struct object_kind *kind, const char *dir,
+		  const char *name, uint32_t owner, struct errline *err);
+/* object_link() for a service, and checks the descriptor. */
 int object_map(struct object *o, const char *name, struct errline *err);
 /* Unmaps and closes; false when something keeps it mapped. */
 bool object_close(struct object *o);

@@ -73,10 +73,15 @@ static enum cachestore_state how(char *error)
 	return info.state;
 }
 
+#define PATIENCE_MS	60000	/* of a test that would hang otherwise */
+
 static void until(enum cachestore_state state)
 {
-	while (how(NULL) != state)
+	int i;
+
+	for (i = 0; i < PATIENCE_MS && how(NULL) != state; i++)
 		poll(NULL, 0, 1);
+	assert_int_equal(how(NULL), state);
 }
 
 static struct nexus_cache_key key_of(const char *name, struct nexus_cache_part *part)

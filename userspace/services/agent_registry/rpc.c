@@ -6,31 +6,27 @@
 #include "rpc.h"
 
 #include <errno.h>
-#include <stdio.h>
-#include <string.h>
 
+#include "method.h"
 #include "nexus-proto.h"
 
 #define M(name)	Nexus__AgentRegistry__V1__##name
 
-/* A method's arguments and messages: all is freed with @args. */
-struct method {
-	struct agent_registry *s;
-	struct nexus_rpc_call *call;
-	void *args;
-	const char *busy;	/* what EBUSY means */
-};
+/* What its states have to do with EBUSY. */
+#define NO_WAY		"there is no way from the agent's state to that one"
+#define NOT_CONNECTED	"the agent is not connected"
 
 static int begin(struct method *m, void *self, void *call, size_t size)
 {
-	m->s = self;
-	m->call = call;
-	m->busy = "there is no way from the agent's state to that one";
-	m->args = m->s->host->args_new(size);
-	return m->args ? 0 : -ENOMEM;
+	return method_begin(m, ((struct agent_registry *)self)->host, call, size);
 }
 
-static const char *words(const struct method *m, int ret)
+static struct agents *agents_of(void *self)
+{
+	return &((struct agent_registry *)self)->agents;
+}
+
+static const char *words(int ret, const char *busy)
 {
 	switch (ret) {
 	case -EKEYEXPIRED:
@@ -38,7 +34,7 @@ static const char *words(const struct method *m, int ret)
 	case -EACCES:
 		return "neither the agent nor its owner";
 	case -EBUSY:
-		return m->busy;
+		return busy;
 	case -EDQUOT:
 		return "the owner has as many agents as it may";
 	case -ENOSPC:
@@ -54,18 +50,7 @@ static const char *words(const struct method *m, int ret)
 
 static int end(const struct method *m, int ret)
 {
-	if (words(m, ret))
-		snprintf(m->call->error, sizeof(m->call->error), "%s", words(m, ret));
-	m->s->host->args_free(m->args);
-	return ret;
-}
-
-/* Who acts; an administrator that says nobody may do everything. */
-static const char *acting(const struct method *m, const char *as)
-{
-	if (as[0])
-		return as;
-	return m->call->caller.admin ? NULL : m->call->caller.subject;
+	return method_end(m, ret, words(ret, NO_WAY));
 }
 
 /* ---- answers ---------------------------------------------------------------------- */
@@ -93,7 +78,7 @@ static int answer_agent(const struct method *m, const struct nexus_agent *agent)
 
 	say_agent(agent, &msg);
 	resp.agent = &msg;
-	return nexus_rpc_answer(m->s->host, m->call, &resp.base);
+	return nexus_rpc_answer(m->host, m->call, &resp.base);
 }
 
 /* ---- methods ---------------------------------------------------------------------- */
@@ -110,11 +95,11 @@ static int rpc_add(void *self, void *call)
 	a = m.args;
 	req = (const void *)m.call->msg;
 	a->id = req->id;
-	a->owner = req->owner[0] ? req->owner : m.call->caller.subject;
+	a->owner = method_subject(&m, req->owner);
 	a->zone = req->zone;
 	a->name = req->name;
 	a->metadata = req->metadata;
-	ret = agents_add(&m.s->agents, a);
+	ret = agents_add(agents_of(self), a);
 	return end(&m, ret ? ret : answer_agent(&m, &a->agent));
 }
 
@@ -129,9 +114,9 @@ static int rpc_get(void *self, void *call)
 		return ret;
 	a = m.args;
 	req = (const void *)m.call->msg;
-	a->as = acting(&m, req->as);
+	a->as = method_as(&m, req->as);
 	a->id = req->id;
-	ret = agents_get(&m.s->agents, a);
+	ret = agents_get(agents_of(self), a);
 	return end(&m, ret ? ret : answer_agent(&m, &a->agent));
 }
 
@@ -146,11 +131,11 @@ static int rpc_transition(void *self, void *call)
 		return ret;
 	a = m.args;
 	req = (const void *)m.call->msg;
-	a->as = acting(&m, req->as);
+	a->as = method_as(&m, req->as);
 	a->id = req->id;
 	a->target = (uint32_t)req->target;
 	a->generation = req->generation;
-	ret = agents_transition(&m.s->agents, a);
+	ret = agents_transition(agents_of(self), a);
 	return end(&m, ret ? ret : answer_agent(&m, &a->agent));
 }
 
@@ -166,13 +151,14 @@ static int rpc_heartbeat(void *self, void *call)
 		return ret;
 	a = m.args;
 	req = (const void *)m.call->msg;
-	a->as = acting(&m, req->as);
+	a->as = method_as(&m, req->as);
 	a->id = req->id;
 	a->generation = req->generation;
-	m.busy = "the agent is not connected";
-	ret = agents_heartbeat(&m.s->agents, a);
+	ret = agents_heartbeat(agents_of(self), a);
 	resp.state = (M(AgentState))a->state;
-	return end(&m, ret ? ret : nexus_rpc_answer(m.s->host, m.call, &resp.base));
+	if (!ret)
+		ret = nexus_rpc_answer(m.host, m.call, &resp.base);
+	return method_end(&m, ret, words(ret, NOT_CONNECTED));
 }
 
 static int rpc_remove(void *self, void *call)
@@ -186,20 +172,19 @@ static int rpc_remove(void *self, void *call)
 		return ret;
 	a = m.args;
 	req = (const void *)m.call->msg;
-	a->as = acting(&m, req->as);
+	a->as = method_as(&m, req->as);
 	a->id = req->id;
 	a->generation = req->generation;
-	return end(&m, agents_remove(&m.s->agents, a));
+	return end(&m, agents_remove(agents_of(self), a));
 }
 
 static int answer_list(const struct method *m, const struct nexus_agent_list_args *a)
 {
 	M(ListResponse) resp = NEXUS__AGENT_REGISTRY__V1__LIST_RESPONSE__INIT;
-	const struct nexus_service_host *host = m->s->host;
-	M(Agent) *msgs = host->args_more(m->args, (a->count + 1) * sizeof(*msgs));
+	M(Agent) *msgs = method_room(m, a->count, sizeof(*msgs));
 	uint32_t i;
 
-	resp.agents = host->args_more(m->args, (a->count + 1) * sizeof(*resp.agents));
+	resp.agents = method_room(m, a->count, sizeof(*resp.agents));
 	if (!msgs || !resp.agents)
 		return -ENOMEM;
 	for (i = 0; i < a->count; i++) {
@@ -208,7 +193,7 @@ static int answer_list(const struct method *m, const struct nexus_agent_list_arg
 	}
 	resp.n_agents = a->count;
 	resp.more = a->more;
-	return nexus_rpc_answer(host, m->call, &resp.base);
+	return nexus_rpc_answer(m->host, m->call, &resp.base);
 }
 
 static int rpc_list(void *self, void *call)
@@ -222,12 +207,12 @@ static int rpc_list(void *self, void *call)
 		return ret;
 	a = m.args;
 	req = (const void *)m.call->msg;
-	a->owner = req->owner[0] || m.call->caller.admin ? req->owner : m.call->caller.subject;
+	a->owner = m.call->caller.admin ? req->owner : method_subject(&m, req->owner);
 	a->zone = req->zone;
 	a->state = (uint32_t)req->state;
 	a->after = req->after;
 	a->max = req->max;
-	ret = agents_list(&m.s->agents, a);
+	ret = agents_list(agents_of(self), a);
 	return end(&m, ret ? ret : answer_list(&m, a));
 }
 

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "cache.h"
-#include "feeder.h"
+#include "method.h"
 #include "nexus/cache/v1/cache.pb-c.h"
 
 #define PARTS	(NEXUS_CACHE_PARTS_MAX - 1)	/* one is the service's name */
@@ -13,6 +13,8 @@
 static int explain(struct nexus_rpc_call *call, int ret)
 {
 	switch (ret) {
+	case -ENOENT:
+		return refuse(call, ret, "there is no value under this key");
 	case -ENAMETOOLONG:
 		return refuse(call, ret, "a key has at most %u parts, and %u bytes with what is between them",
 			      PARTS, NEXUS_CACHE_KEY_MAX);

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "bus.h"
+#include "method.h"
 #include "nexus/event_bus/v1/event_bus.pb-c.h"
 
 #define FETCH_EVENTS	64u

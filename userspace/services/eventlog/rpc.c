@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "method.h"
 #include "nexus/eventlog/v1/eventlog.pb-c.h"
 #include "service.h"
 

@@ -3,8 +3,6 @@
 
 #include <errno.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -265,15 +263,5 @@ int feeder_send(struct feeder_flow *flow, const ProtobufCMessage *msg)
 	flow->full = ret == -EAGAIN;
 	pthread_mutex_unlock(&feeder->lock);
 	free(data);
-	return ret;
-}
-
-int refuse(struct nexus_rpc_call *call, int ret, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(call->error, sizeof(call->error), fmt, ap);
-	va_end(ap);
 	return ret;
 }

@@ -97,12 +97,4 @@ unsigned int feeder_count(struct feeder *feeder);
  */
 int feeder_send(struct feeder_flow *flow, const struct ProtobufCMessage *msg);
 
-/**
- * refuse() - end a call with an error, and one line for the user
- *
- * Return: @ret.
- */
-int refuse(struct nexus_rpc_call *call, int ret, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
-
 #endif /* SERVICES_FEEDER_H */

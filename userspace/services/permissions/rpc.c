@@ -5,29 +5,21 @@
  */
 #include "rpc.h"
 
-#include <stdio.h>
+#include <string.h>
 
+#include "method.h"
 #include "nexus-proto.h"
 
 #define M(name)	Nexus__Permissions__V1__##name
 
-/* A method's arguments and messages: all is freed with @args. */
-struct method {
-	const struct nexus_service_host *host;
-	struct base *base;
-	struct nexus_rpc_call *call;
-	void *args;
-};
-
 static int begin(struct method *m, void *self, void *call, size_t size)
 {
-	struct permissions *p = self;
+	return method_begin(m, ((struct permissions *)self)->host, call, size);
+}
 
-	m->host = p->host;
-	m->base = &p->base;
-	m->call = call;
-	m->args = p->host->args_new(size);
-	return m->args ? 0 : -ENOMEM;
+static struct base *base_of(void *self)
+{
+	return &((struct permissions *)self)->base;
 }
 
 static int end(const struct method *m, int ret)
@@ -36,15 +28,7 @@ static int end(const struct method *m, int ret)
 		ret == -ESTALE ? "the store has not come as far as the token" :
 		ret == -ENOENT ? "the policy has no such type or relation" : NULL;
 
-	if (words && !m->call->error[0])
-		snprintf(m->call->error, sizeof(m->call->error), "%s", words);
-	m->host->args_free(m->args);
-	return ret;
-}
-
-static void *room(const struct method *m, size_t n, size_t size)
-{
-	return m->host->args_more(m->args, n ? n * size : 1);
+	return method_end(m, ret, words);
 }
 
 static char empty[] = "";
@@ -81,7 +65,7 @@ static int read_read(const struct method *m, const M(Read) *from, struct nexus_p
 		return -EINVAL;
 	strcpy(to->token, from->token);
 	to->freshness = (u32)from->freshness;
-	facts = room(m, from->n_facts, sizeof(*facts));
+	facts = method_room(m, from->n_facts, sizeof(*facts));
 	if (!facts)
 		return -ENOMEM;
 	for (i = 0; i < from->n_facts; i++) {
@@ -110,7 +94,7 @@ static int say_why(const struct method *m, u32 why, size_t *n, char ***names)
 {
 	size_t i;
 
-	*names = room(m, REASONS, sizeof(**names));
+	*names = method_room(m, REASONS, sizeof(**names));
 	if (!*names)
 		return -ENOMEM;
 	*n = 0;
@@ -148,7 +132,7 @@ static int read_subject(const struct method *m, const char *subject, const char 
 	colon = strchr(subject, ':');
 	if (!colon)
 		return -EINVAL;
-	copy = room(m, strlen(subject) + 1, 1);
+	copy = method_room(m, strlen(subject) + 1, 1);
 	if (!copy)
 		return -ENOMEM;
 	strcpy(copy, subject);
@@ -170,7 +154,7 @@ static int read_questions(const struct method *m, const M(CheckRequest) *req,
 	ret = read_subject(m, req->subject, &subject.subject_type, &subject.subject_id);
 	if (ret)
 		return ret;
-	t = room(m, req->n_questions, sizeof(*t));
+	t = method_room(m, req->n_questions, sizeof(*t));
 	if (!t)
 		return -ENOMEM;
 	for (i = 0; i < req->n_questions; i++) {
@@ -187,11 +171,11 @@ static int read_questions(const struct method *m, const M(CheckRequest) *req,
 static int say_answers(const struct method *m, struct nexus_permission_check_args *a)
 {
 	M(CheckResponse) resp = NEXUS__PERMISSIONS__V1__CHECK_RESPONSE__INIT;
-	M(Answer) *answers = room(m, a->count, sizeof(*answers));
+	M(Answer) *answers = method_room(m, a->count, sizeof(*answers));
 	int ret = 0;
 	u32 i;
 
-	resp.answers = room(m, a->count, sizeof(*resp.answers));
+	resp.answers = method_room(m, a->count, sizeof(*resp.answers));
 	if (!answers || !resp.answers)
 		return -ENOMEM;
 	for (i = 0; i < a->count && !ret; i++) {
@@ -214,7 +198,7 @@ static int rpc_check(void *self, void *call)
 	a = m.args;
 	ret = read_questions(&m, (const void *)m.call->msg, a);
 	if (!ret)
-		ret = base_check(m.base, a);
+		ret = base_check(base_of(self), a);
 	return end(&m, ret ? ret : say_answers(&m, a));
 }
 
@@ -230,8 +214,8 @@ static int read_write(const struct method *m, const M(WriteRequest) *req,
 	if (req->n_preconditions > NEXUS_PERMISSION_BATCH_MAX ||
 	    req->n_updates > NEXUS_PERMISSION_BATCH_MAX)
 		return -EMSGSIZE;
-	p = room(m, req->n_preconditions, sizeof(*p));
-	u = room(m, req->n_updates, sizeof(*u));
+	p = method_room(m, req->n_preconditions, sizeof(*p));
+	u = method_room(m, req->n_updates, sizeof(*u));
 	if (!p || !u)
 		return -ENOMEM;
 	for (i = 0; i < req->n_preconditions; i++) {
@@ -263,9 +247,9 @@ static int rpc_write(void *self, void *call)
 	a = m.args;
 	ret = read_write(&m, (const void *)m.call->msg, a);
 	if (!ret) {
-		ret = base_write(m.base, a);
+		ret = base_write(base_of(self), a);
 		if (ret && a->error[0])
-			snprintf(m.call->error, sizeof(m.call->error), "%u: %.200s", a->failed,
+			refuse(m.call, ret, "%u: %.200s", a->failed,
 				 a->error);
 	}
 	resp.changed = a->changed;
@@ -287,7 +271,7 @@ static int rpc_delete(void *self, void *call)
 	req = (const void *)m.call->msg;
 	read_tuple(req->match, &a->match);
 	a->max = req->max;
-	ret = base_delete(m.base, a);
+	ret = base_delete(base_of(self), a);
 	resp.deleted = a->deleted;
 	resp.more = a->more;
 	resp.token = a->token;
@@ -312,7 +296,7 @@ static int rpc_explain(void *self, void *call)
 	read_tuple(req->question, &a->question);
 	ret = read_read(&m, req->read, &a->read);
 	if (!ret)
-		ret = base_explain(m.base, a);
+		ret = base_explain(base_of(self), a);
 	if (!ret)
 		ret = say_answer(&m, &a->answer, &answer);
 	resp.answer = &answer;
@@ -326,11 +310,11 @@ static int rpc_explain(void *self, void *call)
 static int say_branches(const struct method *m, struct nexus_permission_expand_args *a)
 {
 	M(ExpandResponse) resp = NEXUS__PERMISSIONS__V1__EXPAND_RESPONSE__INIT;
-	M(Branch) *branches = room(m, a->nbranches, sizeof(*branches));
+	M(Branch) *branches = method_room(m, a->nbranches, sizeof(*branches));
 	int ret;
 	u32 i;
 
-	resp.branches = room(m, a->nbranches, sizeof(*resp.branches));
+	resp.branches = method_room(m, a->nbranches, sizeof(*resp.branches));
 	if (!branches || !resp.branches)
 		return -ENOMEM;
 	for (i = 0; i < a->nbranches; i++) {
@@ -370,7 +354,7 @@ static int rpc_expand(void *self, void *call)
 	a->max = req->max;
 	ret = read_read(&m, req->read, &a->read);
 	if (!ret)
-		ret = base_expand(m.base, a);
+		ret = base_expand(base_of(self), a);
 	return end(&m, ret ? ret : say_branches(&m, a));
 }
 
@@ -379,11 +363,11 @@ static int rpc_expand(void *self, void *call)
 static int say_items(const struct method *m, struct nexus_permission_list_args *a)
 {
 	M(ListResponse) resp = NEXUS__PERMISSIONS__V1__LIST_RESPONSE__INIT;
-	M(ListItem) *items = room(m, a->nitems, sizeof(*items));
+	M(ListItem) *items = method_room(m, a->nitems, sizeof(*items));
 	int ret;
 	u32 i;
 
-	resp.items = room(m, a->nitems, sizeof(*resp.items));
+	resp.items = method_room(m, a->nitems, sizeof(*resp.items));
 	if (!items || !resp.items)
 		return -ENOMEM;
 	for (i = 0; i < a->nitems; i++) {
@@ -415,7 +399,7 @@ static int list(void *self, void *call, int (*op)(struct base *, struct nexus_pe
 	a->max = req->max;
 	ret = read_read(&m, req->read, &a->read);
 	if (!ret)
-		ret = op(m.base, a);
+		ret = op(base_of(self), a);
 	return end(&m, ret ? ret : say_items(&m, a));
 }
 
@@ -445,9 +429,9 @@ static int rpc_set_policy(void *self, void *call)
 	req = (const void *)m.call->msg;
 	a->text = req->text;
 	a->len = (u32)strlen(req->text);
-	ret = base_policy_set(m.base, a);
+	ret = base_policy_set(base_of(self), a);
 	if (ret)
-		snprintf(m.call->error, sizeof(m.call->error), "%.250s", a->error);
+		refuse(m.call, ret, "%.250s", a->error);
 	resp.token = a->token;
 	return end(&m, ret ? ret : nexus_rpc_answer(m.host, m.call, &resp.base));
 }
@@ -462,7 +446,7 @@ static int rpc_get_policy(void *self, void *call)
 	if (ret)
 		return ret;
 	a = m.args;
-	ret = base_policy_get(m.base, a);
+	ret = base_policy_get(base_of(self), a);
 	resp.text = text(a->text);
 	resp.token = a->token;
 	return end(&m, ret ? ret : nexus_rpc_answer(m.host, m.call, &resp.base));
@@ -480,7 +464,7 @@ static int rpc_state(void *self, void *call)
 	if (ret)
 		return ret;
 	a = m.args;
-	ret = base_state(m.base, a);
+	ret = base_state(base_of(self), a);
 	resp.limit = a->limit;
 	resp.bytes = a->bytes;
 	resp.entries = a->entries;

@@ -6,34 +6,25 @@
 #include "rpc.h"
 
 #include <errno.h>
-#include <stdio.h>
-#include <string.h>
 
+#include "method.h"
 #include "nexus-proto.h"
 
 #define M(name)	Nexus__Scheduler__V1__##name
 
-/* A method's arguments and messages: all is freed with @args. */
-struct method {
-	struct scheduler *s;
-	struct nexus_rpc_call *call;
-	void *args;
-	const char *fault;	/* in words, for EINVAL */
-	const char *none;	/* likewise for ENOENT */
-};
-
 static int begin(struct method *m, void *self, void *call, size_t size)
 {
-	*m = (struct method){ .s = self, .call = call, .none = "there is no such task" };
-	m->args = m->s->host->args_new(size);
-	return m->args ? 0 : -ENOMEM;
+	return method_begin(m, ((struct scheduler *)self)->host, call, size);
 }
 
-static const char *words(const struct method *m, int ret)
+static struct tasks *tasks_of(void *self)
+{
+	return &((struct scheduler *)self)->tasks;
+}
+
+static const char *words(int ret)
 {
 	switch (ret) {
-	case -EINVAL:
-		return m->fault;
 	case -EKEYEXPIRED:
 		return "the claim is over, or another's";
 	case -EACCES:
@@ -47,7 +38,7 @@ static const char *words(const struct method *m, int ret)
 	case -EBUSY:
 		return "the task has ended";
 	case -ENOENT:
-		return m->none;
+		return "there is no such task";
 	default:
 		return NULL;
 	}
@@ -55,17 +46,12 @@ static const char *words(const struct method *m, int ret)
 
 static int end(const struct method *m, int ret)
 {
-	if (words(m, ret))
-		snprintf(m->call->error, sizeof(m->call->error), "%s", words(m, ret));
-	m->s->host->args_free(m->args);
-	return ret;
+	return method_end(m, ret, words(ret));
 }
 
-/* Who acts; an administrator that says nobody may do everything. */
-static const char *acting(const struct method *m, const char *as)
+/* The only one an operation acts as. */
+static const char *bound(const struct method *m)
 {
-	if (as[0])
-		return as;
 	return m->call->caller.admin ? NULL : m->call->caller.subject;
 }
 
@@ -102,7 +88,7 @@ static int answer_task(const struct method *m, const struct nexus_task *task)
 
 	say_task(task, &msg);
 	resp.task = &msg;
-	return nexus_rpc_answer(m->s->host, m->call, &resp.base);
+	return nexus_rpc_answer(m->host, m->call, &resp.base);
 }
 
 /* ---- methods ---------------------------------------------------------------------- */
@@ -119,19 +105,20 @@ static int rpc_submit(void *self, void *call)
 		return ret;
 	a = m.args;
 	req = (const void *)m.call->msg;
-	a->as = m.call->caller.admin ? NULL : m.call->caller.subject;
+	a->as = bound(&m);
 	a->task = (struct nexus_task){
-		.owner = req->owner[0] ? req->owner : m.call->caller.subject, .type = req->type,
+		.owner = method_subject(&m, req->owner), .type = req->type,
 		.executor = req->executor, .key = req->key, .payload = req->payload.data,
 		.payload_len = req->payload.len > UINT32_MAX ? UINT32_MAX : (uint32_t)req->payload.len,
 		.priority = req->priority ? (uint32_t)req->priority - 1 : NEXUS_TASK_NORMAL,
 		.boost = req->boost, .service_ms = req->service_ms, .deadline_ms = req->deadline_ms,
 	};
-	ret = tasks_submit(&m.s->tasks, a);
-	m.fault = a->fault;
+	ret = tasks_submit(tasks_of(self), a);
 	resp.id = a->id;
 	resp.existed = a->existed;
-	return end(&m, ret ? ret : nexus_rpc_answer(m.s->host, m.call, &resp.base));
+	if (!ret)
+		ret = nexus_rpc_answer(m.host, m.call, &resp.base);
+	return method_end(&m, ret, ret == -EINVAL ? a->fault : words(ret));
 }
 
 static int rpc_claim(void *self, void *call)
@@ -145,13 +132,14 @@ static int rpc_claim(void *self, void *call)
 		return ret;
 	a = m.args;
 	req = (const void *)m.call->msg;
-	a->worker = req->worker[0] ? req->worker : m.call->caller.subject;
-	a->as = m.call->caller.admin ? NULL : m.call->caller.subject;
+	a->worker = method_subject(&m, req->worker);
+	a->as = bound(&m);
 	a->type = req->type;
 	a->lease_ms = req->lease_ms;
-	ret = tasks_claim(&m.s->tasks, a);
-	m.none = "there is no task now";
-	return end(&m, ret ? ret : answer_task(&m, &a->task));
+	ret = tasks_claim(tasks_of(self), a);
+	if (!ret)
+		ret = answer_task(&m, &a->task);
+	return method_end(&m, ret, ret == -ENOENT ? "there is no task now" : words(ret));
 }
 
 static int rpc_renew(void *self, void *call)
@@ -166,13 +154,13 @@ static int rpc_renew(void *self, void *call)
 		return ret;
 	a = m.args;
 	req = (const void *)m.call->msg;
-	a->as = acting(&m, req->as);
+	a->as = method_as(&m, req->as);
 	a->id = req->id;
 	a->claim = req->claim;
 	a->lease_ms = req->lease_ms;
-	ret = tasks_renew(&m.s->tasks, a);
+	ret = tasks_renew(tasks_of(self), a);
 	resp.lease_ms = a->until_ms;
-	return end(&m, ret ? ret : nexus_rpc_answer(m.s->host, m.call, &resp.base));
+	return end(&m, ret ? ret : nexus_rpc_answer(m.host, m.call, &resp.base));
 }
 
 static int rpc_finish(void *self, void *call)
@@ -186,12 +174,12 @@ static int rpc_finish(void *self, void *call)
 		return ret;
 	a = m.args;
 	req = (const void *)m.call->msg;
-	a->as = acting(&m, req->as);
+	a->as = method_as(&m, req->as);
 	a->id = req->id;
 	a->claim = req->claim;
 	a->failed = req->failed;
 	a->error = req->error;
-	return end(&m, tasks_finish(&m.s->tasks, a));
+	return end(&m, tasks_finish(tasks_of(self), a));
 }
 
 static int rpc_cancel(void *self, void *call)
@@ -206,12 +194,12 @@ static int rpc_cancel(void *self, void *call)
 		return ret;
 	a = m.args;
 	req = (const void *)m.call->msg;
-	a->as = m.call->caller.admin ? NULL : m.call->caller.subject;
+	a->as = bound(&m);
 	a->id = req->id;
-	a->owner = req->owner[0] ? req->owner : m.call->caller.subject;
-	ret = tasks_cancel(&m.s->tasks, a);
+	a->owner = method_subject(&m, req->owner);
+	ret = tasks_cancel(tasks_of(self), a);
 	resp.count = a->count;
-	return end(&m, ret ? ret : nexus_rpc_answer(m.s->host, m.call, &resp.base));
+	return end(&m, ret ? ret : nexus_rpc_answer(m.host, m.call, &resp.base));
 }
 
 static int rpc_get(void *self, void *call)
@@ -225,20 +213,19 @@ static int rpc_get(void *self, void *call)
 		return ret;
 	a = m.args;
 	req = (const void *)m.call->msg;
-	a->as = acting(&m, req->as);
+	a->as = method_as(&m, req->as);
 	a->id = req->id;
-	ret = tasks_get(&m.s->tasks, a);
+	ret = tasks_get(tasks_of(self), a);
 	return end(&m, ret ? ret : answer_task(&m, &a->task));
 }
 
 static int answer_list(const struct method *m, const struct nexus_task_list_args *a)
 {
 	M(ListResponse) resp = NEXUS__SCHEDULER__V1__LIST_RESPONSE__INIT;
-	const struct nexus_service_host *host = m->s->host;
-	M(Task) *msgs = host->args_more(m->args, (a->count + 1) * sizeof(*msgs));
+	M(Task) *msgs = method_room(m, a->count, sizeof(*msgs));
 	uint32_t i;
 
-	resp.tasks = host->args_more(m->args, (a->count + 1) * sizeof(*resp.tasks));
+	resp.tasks = method_room(m, a->count, sizeof(*resp.tasks));
 	if (!msgs || !resp.tasks)
 		return -ENOMEM;
 	for (i = 0; i < a->count; i++) {
@@ -247,7 +234,7 @@ static int answer_list(const struct method *m, const struct nexus_task_list_args
 	}
 	resp.n_tasks = a->count;
 	resp.more = a->more;
-	return nexus_rpc_answer(host, m->call, &resp.base);
+	return nexus_rpc_answer(m->host, m->call, &resp.base);
 }
 
 static int rpc_list(void *self, void *call)
@@ -261,11 +248,11 @@ static int rpc_list(void *self, void *call)
 		return ret;
 	a = m.args;
 	req = (const void *)m.call->msg;
-	a->owner = req->owner[0] || m.call->caller.admin ? req->owner : m.call->caller.subject;
+	a->owner = m.call->caller.admin ? req->owner : method_subject(&m, req->owner);
 	a->state = (uint32_t)req->state;
 	a->after = req->after;
 	a->max = req->max;
-	ret = tasks_list(&m.s->tasks, a);
+	ret = tasks_list(tasks_of(self), a);
 	return end(&m, ret ? ret : answer_list(&m, a));
 }
 
