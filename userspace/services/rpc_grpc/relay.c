@@ -186,7 +186,7 @@ static bool forward(struct end *e)
 		return give(e->other, buffer, (size_t)n);
 	e->eof = true;
 	shutdown(e->other->fd, SHUT_WR);
-	return !e->other->eof;
+	return true;
 }
 
 void relay_event(struct grpc_front *f, struct watch *watched, uint32_t events)
