@@ -14,7 +14,8 @@ trap '[ -z "$pid" ] || kill -9 $pid 2>/dev/null; rm -rf "$dir"' EXIT
 ok() { n=$((n + 1)); echo "ok $n - $1"; }
 not_ok() { n=$((n + 1)); echo "not ok $n - $1"; sed 's/^/# /' "$dir/out"; }
 
-# ended NAME STATUS WORDS COMMAND...: exits so, and says that in one line.
+# ended NAME STATUS WORDS COMMAND...: exits so, and says that in one line, or with status 0
+# and no words says nothing.
 ended() {
 	local name=$1 status=$2 words=$3
 	shift 3
@@ -23,6 +24,8 @@ ended() {
 	if [ $got != "$status" ]; then
 		echo "exit $got, wanted $status" >> "$dir/out"
 		return 1
+	elif [ "$status$words" = 0 ]; then
+		[ ! -s "$dir/out" ] || { echo "nothing was to be said" >> "$dir/out" && return 1; }
 	# A check has a line for each problem and one for the sum.
 	elif [[ $status != [034] && ! ($1 == "$fsck" && $status == [15]) ]] && [ "$(wc -l < "$dir/out")" != 1 ]; then
 		echo "not one line" >> "$dir/out"
