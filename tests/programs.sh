@@ -11,7 +11,7 @@ passed=0 failed=0 skipped=0
 logs=build/check/${0##*/}
 programs_at_once=$(nproc)
 program_limit=900	# seconds
-program_names=()
+program_names=() program_pids=()
 rm -rf "$logs"
 mkdir -p "$logs"
 
@@ -54,23 +54,33 @@ program_run() {
 	echo "$ok $bad $skip" > "$log.count"
 }
 
+# How many still run; the part may have other jobs.
+programs_running() {
+	local pid n=0
+	for pid in "${program_pids[@]}"; do
+		! kill -0 "$pid" 2> /dev/null || n=$((n + 1))
+	done
+	echo $n
+}
+
 program() {
-	while [ "$(jobs -rp | wc -l)" -ge "$programs_at_once" ]; do
-		wait -n
+	while [ "$(programs_running)" -ge "$programs_at_once" ]; do
+		sleep 0.1
 	done
 	program_names+=("$1")
 	program_run "$@" &
+	program_pids+=($!)
 }
 
 programs_end() {
 	local name ok bad skip
-	wait
+	[ ${#program_pids[@]} = 0 ] || wait "${program_pids[@]}"
 	for name in "${program_names[@]}"; do
 		ok=0 bad=1 skip=0	# there is no such file only if its process died
 		read -r ok bad skip < "$logs/$name.log.count" || echo "not ok - $name: no result"
 		passed=$((passed + ok)) failed=$((failed + bad)) skipped=$((skipped + skip))
 	done
-	program_names=()
+	program_names=() program_pids=()
 }
 
 part_end() {
