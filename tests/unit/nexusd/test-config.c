@@ -146,6 +146,8 @@ static void test_numbers(void **state)
 
 	(void)state;
 	config_defaults(&cfg);
+	assert_int_equal(config_number(&cfg, "namespace_cache", &n), 0);
+	assert_int_equal(n, 16u << 20);
 	assert_int_equal(config_number(&cfg, "permissions_cache", &n), 0);
 	assert_int_equal(n, 32u << 20);
 	assert_int_equal(config_set(&cfg, "permissions_cache", "5G", "test", &err), 0);
