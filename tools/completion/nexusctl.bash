@@ -112,7 +112,7 @@ _nexusctl() {
 	events) choices='publish tail replay state truncate' ;;
 	'events publish '*) choices='write delete rename metadata dir_create dir_delete conflict copy mount unmount --data --durable --socket --json' ;;
 	'events publish') choices="$(_nexusctl_zones) --data --durable --socket --json" ;;
-	'events tail') choices='--from --filter --count --socket --json' ;;
+	'events tail') choices='--from --filter --count --wait --socket --json' ;;
 	'events replay') choices='--from --filter --count --raw --socket --json' ;;
 	'pack list' | 'pack verify') choices="$(_nexusctl_zones) --data-dir --config --wait --socket --json" ;;
 	quota) choices='list get set clear' ;;

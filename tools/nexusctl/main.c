@@ -205,7 +205,7 @@ static void print_usage(FILE *out)
 	      "                    default as in the helper's settings\n"
 	      "  --config FILE     these settings\n"
 	      "  --wait SECONDS    how long to wait for a helper that still writes what was\n"
-	      "                    unmounted; default 60\n"
+	      "                    unmounted, or (events tail) for the next one; default 60\n"
 	      "  --user, --group, --project[=NAME|ID], --zone\n"
 	      "                    whose quota; without a name (quota list, set --grace)\n"
 	      "                    everybody's of the kind\n"

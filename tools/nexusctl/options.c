@@ -373,8 +373,9 @@ int options_check(struct ctl *ctl, const struct command *c)
 	if ((ctl->store || ctl->n_options) && !(c->takes & TAKES_STORE))
 		return usage_error("a store's settings are only for zone create, not for",
 				   c->name);
-	if ((ctl->data_dir || ctl->config || ctl->wait) && !(c->takes & TAKES_DATA))
-		return usage_error("--data-dir, --config and --wait are only for what needs no helper, not for",
+	if (((ctl->data_dir || ctl->config) && !(c->takes & TAKES_DATA)) ||
+	    (ctl->wait && !(c->takes & (TAKES_DATA | TAKES_FILTER))))
+		return usage_error("--data-dir, --config and --wait are only for what needs no helper (and --wait for events tail), not for",
 				   c->name);
 	if (ctl->wait && !offline_wait_ms(ctl->wait, NULL))
 		return usage_error("--wait: 0 to 86400 seconds, not", ctl->wait);
