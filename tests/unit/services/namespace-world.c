@@ -10,6 +10,7 @@ static const char zones_policy[] =
 	"  file:\n"
 	"    relations:\n"
 	"      banned: { this: [user] }\n"
+	"      note: { this: [user] }\n"
 	"      viewer: { this: [user, \"user:*\", group#member] }\n"
 	"    permissions: { read: { exclusion: [viewer, banned] } }\n";
 

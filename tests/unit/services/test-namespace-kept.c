@@ -62,9 +62,9 @@ static void test_time(void **state)
 	sees("user:u", "/t", NEXUS_NAMESPACE_GRANT);
 	assert_int_equal(last.read.valid_until_ms, now + 1000);
 	/* As found, as kept by the permissions, and as kept here. */
-	put("group:z#member@user:z");
+	put("file:main:/n#note@user:z");
 	sees("user:u", "/t", NEXUS_NAMESPACE_GRANT);
-	put("group:z#member@user:y");
+	put("file:main:/n#note@user:y");
 	sees("user:u", "/t", NEXUS_NAMESPACE_GRANT);
 	assert_int_equal(last.read.valid_until_ms, now + 1000);
 	generation = last.read.generation;
