@@ -176,4 +176,42 @@ test_installed() {
 	works
 }
 
+# The others that are installed: one call of each while the zone is in use.
+test_each() {
+	need
+	local installed=/usr/local/lib/nexusfs/services copy name
+	[ -e $installed/namespace.so ] || skip "needs make install, or tools/vm/run"
+	rm -f $services/*
+	for name in cache agent_registry scheduler permissions namespace; do
+		install -m 644 $installed/$name.so $services/
+	done
+	cp -a /usr/include/linux "$dir/services-tree" &
+	copy=$!
+	service load cache agent_registry scheduler permissions namespace
+	[ "$(mapped)" = 5 ]
+	nexusctl cache set greeting hello
+	[ "$(nexusctl cache get greeting)" = hello ]
+	nexusctl agent add guest root > /dev/null
+	nexusctl agent set guest connected > /dev/null
+	nexusctl agent list | grep -q "^guest  *connected"
+	nexusctl agent remove guest
+	nexusctl sched submit index --data work
+	nexusctl sched claim index --json | grep -q '"base64": "d29yaw=="'
+	nexusctl rebac policy - <<- 'END'
+		types: {user: {}, file: {relations: {viewer: {this: [user]}}, permissions: {read: [viewer]}}}
+	END
+	nexusctl rebac write "file:root:/services-tree" viewer user:1000
+	nexusctl namespace check root:/services-tree/fs.h --owner user:1000
+	fails nexusctl namespace check root:/services-file --owner user:1000
+	nexusctl rebac delete "file:root:/services-tree" viewer user:1000
+	fails nexusctl namespace check root:/services-tree/fs.h --owner user:1000
+	wait $copy
+	diff -r --no-dereference /usr/include/linux "$dir/services-tree"
+	rm -r "$dir/services-tree"
+	fails service unload permissions
+	service unload namespace permissions scheduler agent_registry cache
+	[ "$(mapped)" = 0 ]
+	works
+}
+
 tap_main "$@"

@@ -66,7 +66,7 @@ _nexusctl() {
 
 	local choices
 	case "${words[*]}" in
-	'') choices='status boot profile zone pack scrub service agent cache events rebac sched quota pipe stream lock lease dump load stats version help --socket --endpoint --ca --cert --key --json --help --version' ;;
+	'') choices='status boot profile zone pack scrub service agent cache events rebac namespace sched quota pipe stream lock lease dump load stats version help --socket --endpoint --ca --cert --key --json --help --version' ;;
 	profile) choices='show' ;;
 	'profile show') choices='none embedded lite full cloud --socket --json' ;;
 	zone) choices='create list info upgrade' ;;
@@ -90,6 +90,10 @@ _nexusctl() {
 	'rebac check'* | 'rebac explain'*) choices='--fact --at-least --socket --json' ;;
 	'rebac expand'*) choices='--limit --fact --at-least --socket --json' ;;
 	'rebac list'*) choices='--limit --after --fact --at-least --socket --json' ;;
+	namespace) choices='check explain filter list state' ;;
+	'namespace filter' | 'namespace list') choices="$(_nexusctl_zones) --owner --socket --json" ;;
+	'namespace list '*) choices='--owner --limit --after --socket --json' ;;
+	'namespace check'* | 'namespace explain'* | 'namespace filter '*) choices='--owner --socket --json' ;;
 	sched) choices='submit claim renew done fail cancel get list state' ;;
 	'sched submit'*) choices='--data --priority --owner --executor --once --deadline --service --socket --json' ;;
 	'sched claim'*) choices='--executor --ttl --raw --socket --json' ;;
@@ -108,7 +112,7 @@ _nexusctl() {
 	events) choices='publish tail replay state truncate' ;;
 	'events publish '*) choices='write delete rename metadata dir_create dir_delete conflict copy mount unmount --data --durable --socket --json' ;;
 	'events publish') choices="$(_nexusctl_zones) --data --durable --socket --json" ;;
-	'events tail') choices='--from --filter --count --socket --json' ;;
+	'events tail') choices='--from --filter --count --wait --socket --json' ;;
 	'events replay') choices='--from --filter --count --raw --socket --json' ;;
 	'pack list' | 'pack verify') choices="$(_nexusctl_zones) --data-dir --config --wait --socket --json" ;;
 	quota) choices='list get set clear' ;;

@@ -134,6 +134,12 @@ static void state_json(const Nexus__Eventlog__V1__StateResponse *log,
 	json_number(&json, "damaged", log->damaged);
 	json_bool(&json, "failed", log->failed);
 	json_number(&json, "readers", log->readers);
+	json_number(&json, "max_bytes", log->max_bytes);
+	json_number(&json, "max_age_ms", log->max_age_ms);
+	json_number(&json, "removed_files", log->removed_files);
+	json_number(&json, "removed_bytes", log->removed_bytes);
+	json_number(&json, "removed_before", log->removed_before);
+	json_bool(&json, "removing_failed", log->removing_failed);
 	json_close(&json, '}');
 	if (bus) {
 		json_open(&json, "bus", '{');
@@ -159,6 +165,11 @@ static void state_text(const Nexus__Eventlog__V1__StateResponse *log,
 		printf("log:       %" PRIu64 " to %" PRIu64 ", on disk up to %" PRIu64 "\n", log->first,
 		       log->last, log->synced);
 	printf("files:     %" PRIu64 ", %" PRIu64 " bytes\n", log->files, log->bytes);
+	if (log->removed_files)
+		printf("removed:   %" PRIu64 " files, %" PRIu64 " bytes, all before %" PRIu64 "\n",
+		       log->removed_files, log->removed_bytes, log->removed_before);
+	if (log->removing_failed)
+		printf("failed:    what is too old or too much cannot be removed; see the log\n");
 	if (log->cut)
 		printf("cut off:   %" PRIu64 " bytes that a crash had left\n", log->cut);
 	if (log->damaged)

@@ -7,9 +7,13 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "events.h"
+#include "offline.h"
+
+#define WAIT_MS	60000u	/* for the next helper, unless --wait says something else */
 
 /* ---- what comes, as text or JSON ---------------------------------------------------- */
 
@@ -119,10 +123,27 @@ static void event_text(const Nexus__EventBus__V1__Event *e)
 	putchar('\n');
 }
 
-/* Where to go on, if the stream breaks: behind all that was told. */
+/**
+ * struct feed - a stream under way
+ * @next: where to go on, if it breaks: behind all that was told; 0: nothing was
+ * @tail: what was asked for, if it is to go on by itself; else NULL
+ * @wait_ms: how long that is tried
+ * @deadline: of a try, 0: the stream is whole; @why: what broke it
+ * @said: that it is waited for
+ * @done: all that was asked for has come
+ */
 struct feed {
 	struct ctl *ctl;
+	const char *service, *method;
+	const ProtobufCMessage *req;
+	const ProtobufCMessageDescriptor *desc;
+	int (*print)(struct feed *f, const ProtobufCMessage *msg);
 	uint64_t next;
+	Nexus__EventBus__V1__TailRequest *tail;
+	unsigned int wait_ms;
+	int64_t deadline;
+	char why[256];
+	bool said, done;
 };
 
 static int print_event(struct feed *f, const ProtobufCMessage *message)
@@ -150,6 +171,8 @@ static int print_event(struct feed *f, const ProtobufCMessage *message)
 	else
 		event_text(msg->event);
 	f->next = msg->event->seq + 1;
+	if (f->tail && f->tail->count && !--f->tail->count)
+		f->done = true;
 	return ret;
 }
 
@@ -212,62 +235,138 @@ static void *watch_stdout(void *arg)
 	return NULL;
 }
 
-static int broken(const struct ctl *ctl, const char *service, const struct feed *f, int err)
+static int broken(const struct feed *f, int err)
 {
 	/* Of one that was refused nothing is to go on with. */
-	if (err == -EOPNOTSUPP || !f->next)
-		return events_failed(ctl, service, err);
-	fprintf(stderr, "nexusctl: %s (to go on: --from %" PRIu64 ")\n", nexus_error(ctl->client),
-		f->next);
+	if (!f->next || (err == -EOPNOTSUPP && !f->deadline))
+		return events_failed(f->ctl, f->service, err);
+	fprintf(stderr, "nexusctl: %s (to go on: --from %" PRIu64 ")\n",
+		f->deadline ? f->why : nexus_error(f->ctl->client), f->next);
 	return EXIT_FAILED;
 }
 
-static int print_all(struct feed *f, const char *service, const ProtobufCMessageDescriptor *desc,
-		     int (*print)(struct feed *f, const ProtobufCMessage *msg))
-{
-	ProtobufCMessage *msg;
-	void *message;
-	size_t len;
-	int ret;
+/* ---- going on by itself: after a swap, or with the next helper ------------------------ */
 
-	for (;;) {
-		ret = nexus_feed_next(f->ctl->client, &message, &len);
-		if (ret <= 0)
-			return ret ? broken(f->ctl, service, f, ret) : EXIT_OK;
-		msg = protobuf_c_message_unpack(desc, NULL, len, message);
-		free(message);
-		if (!msg)
-			return events_failed(f->ctl, service, -EBADMSG);
-		ret = print(f, msg);
-		protobuf_c_message_free_unpacked(msg, NULL);
-		if (ret == EXIT_OK && fflush(stdout)) {
-			fprintf(stderr, "nexusctl: standard output: %s\n", strerror(errno));
-			ret = EXIT_FAILED;
-		}
-		if (ret != EXIT_OK)
-			return ret;
-	}
+#define TRY_MS	200
+
+static int64_t mono_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000LL + ts.tv_nsec / 1000000;
 }
 
-static int stream(struct ctl *ctl, const char *service, const char *method,
-		  const ProtobufCMessage *req, const ProtobufCMessageDescriptor *desc,
-		  int (*print)(struct feed *f, const ProtobufCMessage *msg))
+/* What passes when the next build or the next helper is there; before, it has no bus. */
+static bool passes(const struct feed *f, int err)
 {
-	struct feed f = { .ctl = ctl };
+	switch (err) {
+	case -ESHUTDOWN:
+	case -EAGAIN:
+	case -ECONNRESET:
+	case -ECONNREFUSED:
+	case -ENOTCONN:
+	case -EPIPE:
+	case -EHOSTDOWN:
+	case -EHOSTUNREACH:
+		return true;
+	case -ENOENT:
+	case -EACCES:
+	case -EOPNOTSUPP:
+		return f->deadline != 0;
+	}
+	return false;
+}
+
+/* Whether to begin the stream anew.  The first try is at once: a swap is over by then. */
+static bool again(struct feed *f, int err)
+{
+	const struct timespec pause = { 0, TRY_MS * 1000000L };
+
+	if (!f->tail || !f->next || !passes(f, err))
+		return false;
+	if (!f->deadline) {
+		snprintf(f->why, sizeof(f->why), "%s", nexus_error(f->ctl->client));
+		f->deadline = mono_ms() + f->wait_ms;
+		f->said = false;
+		return f->wait_ms != 0;
+	}
+	if (mono_ms() >= f->deadline)
+		return false;
+	if (!f->said)
+		fprintf(stderr, "nexusctl: %s; it is waited for, to go on from event %" PRIu64 "\n",
+			f->why, f->next);
+	f->said = true;
+	nanosleep(&pause, NULL);
+	return true;
+}
+
+/* ---- messages ------------------------------------------------------------------------- */
+
+static int begin_feed(struct feed *f)
+{
 	size_t len = 0;
 	void *buf;
+	int ret = ctl_open(f->ctl);
+
+	if (ret)
+		return ret;
+	if (f->tail && f->next)
+		f->tail->from = f->next;
+	buf = call_pack(f->req, &len);
+	if (!buf)
+		return -ENOMEM;
+	ret = nexus_feed_begin(f->ctl->client, f->service, f->method, buf, len);
+	free(buf);
+	return ret;
+}
+
+static int print_message(struct feed *f, void *message, size_t len)
+{
+	ProtobufCMessage *msg = protobuf_c_message_unpack(f->desc, NULL, len, message);
+	int ret;
+
+	free(message);
+	if (!msg)
+		return events_failed(f->ctl, f->service, -EBADMSG);
+	f->deadline = 0;
+	ret = f->print(f, msg);
+	protobuf_c_message_free_unpacked(msg, NULL);
+	if (ret == EXIT_OK && fflush(stdout)) {
+		fprintf(stderr, "nexusctl: standard output: %s\n", strerror(errno));
+		ret = EXIT_FAILED;
+	}
+	return ret;
+}
+
+static int stream(struct feed *f)
+{
+	bool begun = false;
+	size_t len = 0;
+	void *message;
 	int ret;
 
 	/* It may be long until something happens. */
-	nexus_set_timeout(ctl->client, 0);
-	if (ctl_connect(ctl))
+	nexus_set_timeout(f->ctl->client, 0);
+	if (ctl_connect(f->ctl))
 		return EXIT_FAILED;
-	buf = call_pack(req, &len);
-	if (!buf)
-		return no_memory();
-	ret = nexus_feed_begin(ctl->client, service, method, buf, len);
-	free(buf);
-	return ret ? events_failed(ctl, service, ret) : print_all(&f, service, desc, print);
+	for (;;) {
+		ret = begun ? nexus_feed_next(f->ctl->client, &message, &len) : begin_feed(f);
+		if (ret < 0) {
+			if (f->done)
+				return EXIT_OK;
+			if (!again(f, ret))
+				return broken(f, ret);
+			begun = false;
+			continue;
+		}
+		if (begun && !ret)
+			return EXIT_OK;
+		ret = begun ? print_message(f, message, len) : EXIT_OK;
+		if (ret != EXIT_OK)
+			return ret;
+		begun = true;
+	}
 }
 
 /* --from and --count, as both have them. */
@@ -284,6 +383,11 @@ static int tail(struct ctl *ctl, bool follow)
 {
 	Nexus__EventBus__V1__TailRequest req = NEXUS__EVENT_BUS__V1__TAIL_REQUEST__INIT;
 	Nexus__EventBus__V1__Pattern pattern[FILTERS_MAX], *patterns[FILTERS_MAX];
+	struct feed f = {
+		.ctl = ctl, .service = BUS, .method = "Tail", .req = &req.base,
+		.desc = &nexus__event_bus__v1__tail_response__descriptor, .print = print_event,
+		.tail = follow ? &req : NULL, .wait_ms = WAIT_MS,
+	};
 	pthread_t watch;
 	int ret;
 	size_t i;
@@ -304,8 +408,9 @@ static int tail(struct ctl *ctl, bool follow)
 	/* One that ends by itself is not ended by who has read enough. */
 	if (follow && !ctl->count && pthread_create(&watch, NULL, watch_stdout, NULL))
 		return no_memory();
-	return stream(ctl, BUS, "Tail", &req.base, &nexus__event_bus__v1__tail_response__descriptor,
-		      print_event);
+	if (ctl->wait)
+		offline_wait_ms(ctl->wait, &f.wait_ms);
+	return stream(&f);
 }
 
 int cmd_events_tail(struct ctl *ctl)
@@ -316,8 +421,14 @@ int cmd_events_tail(struct ctl *ctl)
 int cmd_events_replay(struct ctl *ctl)
 {
 	Nexus__Eventlog__V1__ReplayRequest req = NEXUS__EVENTLOG__V1__REPLAY_REQUEST__INIT;
+	struct feed f = {
+		.ctl = ctl, .service = LOG, .method = "Replay", .req = &req.base,
+		.desc = &nexus__eventlog__v1__replay_response__descriptor, .print = print_record,
+	};
 	int ret;
 
+	if (ctl->wait)
+		return events_usage("--wait is only for", "events tail");
 	if (!ctl->raw)
 		return tail(ctl, false);
 	if (ctl->n_filters)
@@ -325,6 +436,5 @@ int cmd_events_replay(struct ctl *ctl)
 	ret = parse_range(ctl, &req.from, &req.count);
 	if (ret != EXIT_OK)
 		return ret;
-	return stream(ctl, LOG, "Replay", &req.base,
-		      &nexus__eventlog__v1__replay_response__descriptor, print_record);
+	return stream(&f);
 }

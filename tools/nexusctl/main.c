@@ -129,6 +129,15 @@ static const struct command commands[] = {
 	  "objects it has, or subjects", 3, 3, TAKES_FACTS | TAKES_LIMIT | TAKES_AFTER,
 	  cmd_rebac_list },
 	{ "rebac", "state", "", "what is kept between questions", 0, 0, 0, cmd_rebac_state },
+	{ "namespace", "check", "ZONE:/PATH [--owner SUBJECT]", "may it be seen?", 1, 1,
+	  TAKES_SUBJECT, cmd_namespace_check },
+	{ "namespace", "explain", "ZONE:/PATH [--owner SUBJECT]", "and why?", 1, 1, TAKES_SUBJECT,
+	  cmd_namespace_explain },
+	{ "namespace", "filter", "ZONE PATH... [--owner SUBJECT]", "those that may be seen", 2, 1001,
+	  TAKES_SUBJECT, cmd_namespace_filter },
+	{ "namespace", "list", "[ZONE] [--owner SUBJECT] [--limit N] [--after ENTRY]",
+	  "what a subject sees", 0, 1, TAKES_SUBJECT | TAKES_LIMIT | TAKES_AFTER, cmd_namespace_list },
+	{ "namespace", "state", "", "what is kept of it", 0, 0, 0, cmd_namespace_state },
 	{ "agent", "add", "ID [ZONE] [--owner SUBJECT] [--name NAME] ...", "register an agent", 1, 2,
 	  TAKES_SUBJECT | TAKES_NAME | TAKES_TEXT, cmd_agent_add },
 	{ "agent", "get", "ID", "one agent", 1, 1, 0, cmd_agent_get },
@@ -196,7 +205,7 @@ static void print_usage(FILE *out)
 	      "                    default as in the helper's settings\n"
 	      "  --config FILE     these settings\n"
 	      "  --wait SECONDS    how long to wait for a helper that still writes what was\n"
-	      "                    unmounted; default 60\n"
+	      "                    unmounted, or (events tail) for the next one; default 60\n"
 	      "  --user, --group, --project[=NAME|ID], --zone\n"
 	      "                    whose quota; without a name (quota list, set --grace)\n"
 	      "                    everybody's of the kind\n"
@@ -218,7 +227,7 @@ static void print_usage(FILE *out)
 	      "  --condition TEXT  the tuple holds only where this does\n"
 	      "  --at-least TOKEN  of a state that has at least what this one has\n"
 	      "  --after ID        go on behind this one\n"
-	      "  --owner SUBJECT   whose agent or task, TYPE:ID; default user:UID\n"
+	      "  --owner SUBJECT   whose agent or task, or who sees, TYPE:ID; default user:UID\n"
 	      "  --state STATE     only agents in it: unknown, connected, idle, suspended; or tasks:\n"
 	      "                    queued, running, completed, failed, cancelled\n"
 	      "  --priority PRIORITY\n"
@@ -246,7 +255,7 @@ static void print_usage(FILE *out)
 	      "                    known of an agent; or of a task, as of an event\n"
 	      "  --durable         wait until the event is on disk\n"
 	      "\nexit status: 0 done, 1 failed, 2 wrong usage, 3 pack verify or a scrub\n"
-	      "found something wrong, or rebac check says no; see nexusctl(1)\n",
+	      "found something wrong, or rebac or namespace check says no; see nexusctl(1)\n",
 	      out);
 }
 

@@ -59,7 +59,7 @@ struct ctl {
 	const char *condition;		/* rebac, as given, or NULL */
 	const char *at_least;
 	const char *after;
-	const char *owner;		/* of agents and tasks, as given, or NULL */
+	const char *owner;		/* of agents, tasks and views, as given, or NULL */
 	const char *in_state;		/* of those in a list */
 	const char *generation;
 	const char *priority;		/* of a task, as given, or NULL; and so the next four */
@@ -194,6 +194,11 @@ int cmd_lease_list(struct ctl *ctl);
 int cmd_lease_release(struct ctl *ctl);
 int cmd_lease_run(struct ctl *ctl);
 int cmd_lock(struct ctl *ctl);
+int cmd_namespace_check(struct ctl *ctl);
+int cmd_namespace_explain(struct ctl *ctl);
+int cmd_namespace_filter(struct ctl *ctl);
+int cmd_namespace_list(struct ctl *ctl);
+int cmd_namespace_state(struct ctl *ctl);
 int cmd_pack_compact(struct ctl *ctl);
 int cmd_pack_evict(struct ctl *ctl);
 int cmd_pack_list(struct ctl *ctl);

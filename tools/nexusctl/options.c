@@ -373,8 +373,9 @@ int options_check(struct ctl *ctl, const struct command *c)
 	if ((ctl->store || ctl->n_options) && !(c->takes & TAKES_STORE))
 		return usage_error("a store's settings are only for zone create, not for",
 				   c->name);
-	if ((ctl->data_dir || ctl->config || ctl->wait) && !(c->takes & TAKES_DATA))
-		return usage_error("--data-dir, --config and --wait are only for what needs no helper, not for",
+	if (((ctl->data_dir || ctl->config) && !(c->takes & TAKES_DATA)) ||
+	    (ctl->wait && !(c->takes & (TAKES_DATA | TAKES_FILTER))))
+		return usage_error("--data-dir, --config and --wait are only for what needs no helper (and --wait for events tail), not for",
 				   c->name);
 	if (ctl->wait && !offline_wait_ms(ctl->wait, NULL))
 		return usage_error("--wait: 0 to 86400 seconds, not", ctl->wait);
@@ -412,7 +413,7 @@ int options_check(struct ctl *ctl, const struct command *c)
 	if (ctl->condition && !(c->takes & TAKES_CONDITION))
 		return usage_error("--condition is only for rebac write, not for", c->name);
 	if (ctl->after && !(c->takes & TAKES_AFTER))
-		return usage_error("--after is only for rebac list, agent list and sched list, not for", c->name);
+		return usage_error("--after is only for the lists of rebac, namespace, agent and sched, not for", c->name);
 	if ((ctl->persist || ctl->max_bytes || ctl->max_age) && !(c->takes & TAKES_STREAM))
 		return usage_error("--persist, --max-bytes and --max-age are only for stream create, not for",
 				   c->name);
@@ -431,7 +432,7 @@ int options_check(struct ctl *ctl, const struct command *c)
 	if ((ctl->owner && !(c->takes & TAKES_SUBJECT)) ||
 	    (ctl->in_state && !(c->takes & TAKES_IN_STATE)) ||
 	    (ctl->generation && !(c->takes & TAKES_GENERATION)))
-		return usage_error("--owner, --state and --generation are only for agents and tasks, not for", c->name);
+		return usage_error("--owner, --state and --generation are only for agents and tasks (and --owner for namespace), not for", c->name);
 	if (((ctl->priority || ctl->once || ctl->deadline || ctl->service) && !(c->takes & TAKES_TASK)) ||
 	    (ctl->executor && !(c->takes & TAKES_EXECUTOR)))
 		return usage_error("--priority, --executor, --once, --deadline and --service are only for sched submit (and --executor for sched claim), not for",

@@ -76,6 +76,9 @@ static const struct setting settings[] = {
 	{ "services_dir",	KIND_STRING,	F(services_dir), 1, S(services_dir) },
 	{ "service_timeout",	KIND_UINT,	F(service_timeout), 1, 3600 },
 	{ "service_quarantine",	KIND_BOOL,	F(service_quarantine), 0, 0 },
+	{ "eventlog_max_bytes",	KIND_SIZE,	F(eventlog_max_bytes), 0, 1ull << 50 },
+	{ "eventlog_max_age",	KIND_UINT,	F(eventlog_max_age), 0, 3153600000u },
+	{ "namespace_cache",	KIND_SIZE,	F(namespace_cache), 0, 1ull << 40 },
 	{ "permissions_cache",	KIND_SIZE,	F(permissions_cache), 0, 1ull << 40 },
 	{ "permissions_closure", KIND_BOOL,	F(permissions_closure), 0, 0 },
 	{ "grpc_socket",	KIND_STRING,	F(grpc_socket), 1, S(grpc_socket) },
@@ -125,6 +128,7 @@ void config_defaults(struct config *cfg)
 	strcpy(cfg->services_dir, NEXUS_SERVICES_DIR);
 	cfg->service_timeout = 10;
 	cfg->service_quarantine = true;
+	cfg->namespace_cache = 16u << 20;
 	cfg->permissions_cache = 32u << 20;
 	cfg->permissions_closure = true;
 	strcpy(cfg->grpc_socket, "/run/nexusfs/grpc.sock");

@@ -64,6 +64,9 @@ struct config {
 	uint32_t grpc_timeout;		/* seconds */
 	__u32 service_timeout;		/* seconds a call into one may take */
 	bool service_quarantine;	/* of those that take longer */
+	__u64 eventlog_max_bytes;	/* of service eventlog; 0: any */
+	__u32 eventlog_max_age;		/* likewise, seconds */
+	__u64 namespace_cache;		/* bytes; of service namespace */
 	__u64 permissions_cache;	/* bytes; of service permissions */
 	bool permissions_closure;	/* likewise */
 	bool allow_any_host;

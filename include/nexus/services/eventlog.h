@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Protocol nexus.eventlog, version 1: a durable log of records in one order.
+ * Protocol nexus.eventlog, version 2: a durable log of records in one order.
  *
  * Each record has a sequence number, from 1 on; they go up, and none is ever given
  * twice: not after a truncation, not after a restart, not after a crash that took
@@ -13,7 +13,7 @@
 #include <nexus/service.h>
 
 #define NEXUS_EVENTLOG			"nexus.eventlog"
-#define NEXUS_EVENTLOG_VERSION		1
+#define NEXUS_EVENTLOG_VERSION		2
 
 #define NEXUS_EVENTLOG_ZONE_MAX		255u
 #define NEXUS_EVENTLOG_DATA_MAX		(10u << 20)	/* of one record */
@@ -131,13 +131,30 @@ struct nexus_eventlog_state {
 	bool failed;
 };
 
-/** struct nexus_eventlog_ops - the operations */
+/**
+ * struct nexus_eventlog_retention - of retention: what goes by itself
+ * @max_bytes: of all files, though the one that is written stays; 0: any
+ * @max_age_ms: how long a record stays at least; 0: for ever
+ * @files: were removed by it, since the service was loaded
+ * @bytes: likewise
+ * @before: no record below is there because of it; 0: none is gone
+ * @failing: the last time something could not be removed
+ */
+struct nexus_eventlog_retention {
+	uint64_t max_bytes, max_age_ms;
+	uint64_t files, bytes;
+	uint64_t before;
+	bool failing;
+};
+
+/** struct nexus_eventlog_ops - the operations; the last one since version 2 */
 struct nexus_eventlog_ops {
 	nexus_op append;	/* struct nexus_eventlog_append_args */
 	nexus_op read;		/* struct nexus_eventlog_read_args */
 	nexus_op sync;		/* NULL: all that was appended before is durable then */
 	nexus_op truncate;	/* struct nexus_eventlog_truncate_args */
 	nexus_op state;		/* struct nexus_eventlog_state */
+	nexus_op retention;	/* struct nexus_eventlog_retention */
 };
 
 #endif /* NEXUS_SERVICES_EVENTLOG_H */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Protocol nexus.permissions, version 2: relationships, and who may do what
+ * Protocol nexus.permissions, version 3: relationships, and who may do what
  * because of them.
  *
  * A tuple says that a subject has a relation to an object.  A policy says which
@@ -13,7 +13,7 @@
 #include <nexus/service.h>
 
 #define NEXUS_PERMISSIONS		"nexus.permissions"
-#define NEXUS_PERMISSIONS_VERSION	2
+#define NEXUS_PERMISSIONS_VERSION	3
 
 #define NEXUS_PERMISSION_NAME_MAX	63u	/* bytes of a type or relation */
 #define NEXUS_PERMISSION_ID_MAX		500u	/* bytes of an id */
@@ -321,7 +321,26 @@ struct nexus_permission_state {
 	uint64_t closures, closures_refused, closure_hits;
 };
 
-/** struct nexus_permissions_ops - the operations; the last one since version 2 */
+/**
+ * struct nexus_permission_objects_args - of objects: list_objects for whoever keeps what
+ * it is told
+ * @list: as of list_objects; the first, so that its memory is that of these arguments
+ * @valid_until_ms: set: no time in a tuple changes this piece before (Unix time)
+ */
+struct nexus_permission_objects_args {
+	struct nexus_permission_list_args list;
+	int64_t valid_until_ms;
+};
+
+/**
+ * struct nexus_permission_revision_args - of revision: is what was kept still true?
+ * @read: @read.at is set.  As long as it is the same text, nothing was written
+ */
+struct nexus_permission_revision_args {
+	struct nexus_permission_read read;
+};
+
+/** struct nexus_permissions_ops - the operations; since version 2 state, since 3 the last two */
 struct nexus_permissions_ops {
 	nexus_op check;		/* struct nexus_permission_check_args */
 	nexus_op write;		/* struct nexus_permission_write_args */
@@ -334,6 +353,8 @@ struct nexus_permissions_ops {
 	nexus_op policy_get;	/* struct nexus_permission_policy_args */
 	nexus_op clean;		/* struct nexus_permission_clean_args */
 	nexus_op state;		/* struct nexus_permission_state */
+	nexus_op objects;	/* struct nexus_permission_objects_args */
+	nexus_op revision;	/* struct nexus_permission_revision_args */
 };
 
 #endif /* NEXUS_SERVICES_PERMISSIONS_H */

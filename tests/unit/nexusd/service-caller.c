@@ -9,6 +9,8 @@
 #include "nexus-proto.h"
 
 struct harness *h;
+const char *world_group;
+void (*world_ending)(void);
 
 void begin_with(uint32_t service_timeout_ms, unsigned int frame_timeout_ms,
 		       const char *group)
@@ -19,6 +21,7 @@ void begin_with(uint32_t service_timeout_ms, unsigned int frame_timeout_ms,
 		.group = group,
 	};
 
+	world_group = group;
 	world_begin(false, service_timeout_ms);
 	opts.loaded_ctx = reg;
 	h = harness_start(&opts);
@@ -31,6 +34,8 @@ void begin(void)
 
 void end(void)
 {
+	if (world_ending)
+		world_ending();
 	assert_true(works(h));
 	harness_stop(h);
 	world_end();

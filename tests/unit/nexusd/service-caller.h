@@ -10,6 +10,8 @@
 #define ECHO	"nexus.echo.v1.Echo"
 
 extern struct harness *h;
+extern const char *world_group;		/* of begin_with() */
+extern void (*world_ending)(void);	/* what end() does first; NULL: nothing more */
 
 /* A world with a server in front; 0 and NULL: as they are by default. */
 void begin_with(uint32_t service_timeout_ms, unsigned int frame_timeout_ms, const char *group);

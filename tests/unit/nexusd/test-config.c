@@ -146,6 +146,13 @@ static void test_numbers(void **state)
 
 	(void)state;
 	config_defaults(&cfg);
+	assert_int_equal(config_number(&cfg, "eventlog_max_bytes", &n), 0);
+	assert_int_equal(n, 0);
+	assert_int_equal(config_set(&cfg, "eventlog_max_age", "86400", "test", &err), 0);
+	assert_int_equal(config_number(&cfg, "eventlog_max_age", &n), 0);
+	assert_int_equal(n, 86400);
+	assert_int_equal(config_number(&cfg, "namespace_cache", &n), 0);
+	assert_int_equal(n, 16u << 20);
 	assert_int_equal(config_number(&cfg, "permissions_cache", &n), 0);
 	assert_int_equal(n, 32u << 20);
 	assert_int_equal(config_set(&cfg, "permissions_cache", "5G", "test", &err), 0);

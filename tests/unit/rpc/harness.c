@@ -165,7 +165,7 @@ static bool recv_full(int fd, void *data, size_t len)
 	return true;
 }
 
-static void take_status(const Google__Rpc__Status *status,
+void raw_status(const Google__Rpc__Status *status,
 			struct answer *answer)
 {
 	Nexus__Control__V1__ErrorDetail *detail;
@@ -206,7 +206,7 @@ bool raw_answer(int fd, struct answer *answer)
 	assert_non_null(msg);
 	answer->stream = hdr.stream;
 	if (msg->status)
-		take_status(msg->status, answer);
+		raw_status(msg->status, answer);
 	answer->len = msg->payload.len;
 	answer->payload = msg->payload.data;
 	msg->payload.data = NULL;

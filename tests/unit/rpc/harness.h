@@ -5,6 +5,7 @@
 
 #include <pthread.h>
 
+#include "nexus-proto.h"
 #include "fake.h"
 #include "frame.h"
 #include "rpc.h"
@@ -60,6 +61,9 @@ struct answer {
 	uint8_t *payload;
 	size_t len;
 };
+
+/** raw_status() - what a status says, into the answer */
+void raw_status(const Google__Rpc__Status *status, struct answer *answer);
 
 /** raw_answer() - read the next response; false at the end of the stream */
 bool raw_answer(int fd, struct answer *answer);

@@ -43,13 +43,18 @@ static void load_way(void)
 
 void grpc_begin(const char *group, const struct grpc_numbers *numbers)
 {
+	begin_with(0, 0, group);
+	assert_int_equal(chmod(h->path, 0666), 0);
+	grpc_beside(group, numbers);
+}
+
+void grpc_beside(const char *group, const struct grpc_numbers *numbers)
+{
 	struct fronts_opts opts = { .setting = setting };
 
 	load_way();
 	set = numbers ? *numbers : (struct grpc_numbers){ 0 };
 	set_group = group;
-	begin_with(0, 0, group);
-	assert_int_equal(chmod(h->path, 0666), 0);
 	opts.table = (struct rpc_table){
 		.services = h->services, .loaded = &core_rpc, .loaded_ctx = reg, .group = group,
 	};
@@ -65,13 +70,18 @@ void grpc_begin(const char *group, const struct grpc_numbers *numbers)
 
 void grpc_end(void)
 {
+	grpc_beside_end();
+	end();
+}
+
+void grpc_beside_end(void)
+{
 	if (state_of("rpc_grpc", NULL))
 		assert_int_equal(unload("rpc_grpc"), 0);
 	assert_int_equal(access(grpc_path, F_OK), -1);
 	fronts_free(fronts);
 	fronts = NULL;
 	registry_set_front(reg, NULL);
-	end();
 }
 
 /* ---- outcomes --------------------------------------------------------------------- */

@@ -20,6 +20,9 @@ struct grpc_numbers {
 /* A control socket and rpc_grpc beside it, both for @group and for all to open. */
 void grpc_begin(const char *group, const struct grpc_numbers *numbers);
 void grpc_end(void);
+/* The same without the control socket, which is there. */
+void grpc_beside(const char *group, const struct grpc_numbers *numbers);
+void grpc_beside_end(void);
 
 /* What comes of a call, in bytes: a message, or the outcome. */
 struct outcome {

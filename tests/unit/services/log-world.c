@@ -47,6 +47,8 @@ int __wrap_fsync(int fd)
 
 struct elog elog;
 char said[512];
+uint64_t keep_bytes, keep_ms;
+int64_t (*log_now)(void);
 static bool is_open;
 
 static void hear(void *arg, enum nexus_service_level level, const char *line)
@@ -58,7 +60,10 @@ static void hear(void *arg, enum nexus_service_level level, const char *line)
 
 int try_open(struct elog *l, uint32_t segment_size)
 {
-	struct elog_opts opts = { .segment_size = segment_size, .reserve = 1000, .log = hear };
+	struct elog_opts opts = {
+		.segment_size = segment_size, .reserve = 1000, .log = hear,
+		.max_bytes = keep_bytes, .max_age_ms = keep_ms, .now_ms = log_now,
+	};
 	int fd = open(test_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	assert_true(fd >= 0);
@@ -164,5 +169,7 @@ int log_setup(void **state)
 {
 	atomic_store(&disk_left, INT64_MAX);
 	atomic_store(&sync_fails, false);
+	keep_bytes = keep_ms = 0;
+	log_now = NULL;
 	return test_setup(state);
 }

@@ -14,6 +14,9 @@ extern atomic_bool sync_fails;
 
 extern struct elog elog;
 extern char said[512];		/* its last line */
+/* What begin() opens it with. */
+extern uint64_t keep_bytes, keep_ms;
+extern int64_t (*log_now)(void);
 
 int log_setup(void **state);
 int try_open(struct elog *l, uint32_t segment_size);

@@ -14,6 +14,20 @@
 /* Whoever is in @group (NULL: as it is by default) is an administrator. */
 void events_begin(const char *group);
 
+/**
+ * struct other_way - another one than the control socket, for unary calls
+ * @begin: makes it be there, once
+ * @call: a call of the helper whose control socket is @socket; false: there was no answer
+ */
+struct other_way {
+	void (*begin)(void);
+	bool (*call)(const char *socket, const char *service, const char *method,
+		     const uint8_t *req, size_t len, struct answer *a);
+};
+
+/* over-grpc.c sets it before main(); NULL: the control socket. */
+extern const struct other_way *other_way;
+
 /* A unary call on a connection of its own; its code, which the test asserts. */
 int ask_msg(const char *service, const char *method, const ProtobufCMessage *req, struct answer *a);
 /* The same, and its message must have these words. */

@@ -373,11 +373,12 @@ static void test_who(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
+		/* The first: it forks. */
+		TEST_IN_WORLD(test_who),
 		TEST_IN_WORLD(test_life),
 		TEST_IN_WORLD(test_bad),
 		TEST_IN_WORLD(test_swap),
 		TEST_IN_WORLD(test_without_records),
-		TEST_IN_WORLD(test_who),
 	};
 
 	world_main(argc, argv);

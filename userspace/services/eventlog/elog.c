@@ -140,7 +140,7 @@ static void close_synced(struct elog *l)
  * Until @seq is on disk.  One syncs for all who wait meanwhile.  Lock held, left
  * while it does.
  */
-static int sync_to(struct elog *l, uint64_t seq)
+int elog_sync_to(struct elog *l, uint64_t seq)
 {
 	int fds[UNSYNCED_MAX + 1], ret;
 	uint64_t last;
@@ -200,7 +200,7 @@ static void *keep(void *arg)
 	pthread_mutex_lock(&l->lock);
 	while (!l->over) {
 		if (!l->failed && l->synced < sealed_last(l) && sealed_unsynced(l))
-			sync_to(l, sealed_last(l));
+			elog_sync_to(l, sealed_last(l));
 		else
 			pthread_cond_wait(&l->cond, &l->lock);
 	}
@@ -213,7 +213,7 @@ int elog_sync(struct elog *l)
 	int ret;
 
 	pthread_mutex_lock(&l->lock);
-	ret = sync_to(l, l->last);
+	ret = elog_sync_to(l, l->last);
 	pthread_mutex_unlock(&l->lock);
 	return ret;
 }
@@ -281,7 +281,9 @@ static int begin_segment(struct elog *l)
 		return ret ? ret : -ENOMEM;
 	}
 	seg->fd = fd;
+	seg->begun = elog_now(l);
 	l->active = true;
+	atomic_store(&l->rolled, true);
 	l->dir_dirty = true;
 	if (!l->syncing)
 		close_synced(l);
@@ -309,7 +311,7 @@ static int make_room(struct elog *l, size_t bytes, uint32_t count)
 	int ret;
 
 	while (!l->failed && sealed_unsynced(l) >= UNSYNCED_MAX) {
-		ret = sync_to(l, sealed_last(l));
+		ret = elog_sync_to(l, sealed_last(l));
 		if (ret)
 			return ret;
 	}
@@ -356,7 +358,8 @@ static int append_locked(struct elog *l, struct nexus_eventlog_append_args *a, u
 	a->last = l->last = l->next - 1;
 	seg->last = l->last;
 	seg->bytes += bytes;
-	return a->durability == NEXUS_EVENTLOG_SYNC ? sync_to(l, a->last) : 0;
+	seg->written = elog_now(l);
+	return a->durability == NEXUS_EVENTLOG_SYNC ? elog_sync_to(l, a->last) : 0;
 }
 
 int elog_append(struct elog *l, struct nexus_eventlog_append_args *a)
@@ -478,7 +481,7 @@ int elog_close(struct elog *l)
 
 	end_keeper(l);
 	pthread_mutex_lock(&l->lock);
-	ret = sync_to(l, l->last);
+	ret = elog_sync_to(l, l->last);
 	if (!ret)
 		ret = elog_put_state(l, l->next, l->first, true);
 	pthread_mutex_unlock(&l->lock);

@@ -12,6 +12,7 @@
 #define EVENTLOG_ELOG_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include <nexus/services/eventlog.h>
 
@@ -25,6 +26,8 @@ struct elog_segment {
 	uint64_t first;		/* no record is below; its name */
 	uint64_t last;		/* 0: none */
 	uint64_t bytes;		/* that are valid, with its head */
+	int64_t begun;		/* Unix time in ms; of one that is written */
+	int64_t written;	/* likewise, the last time; or since the file was */
 	int fd;			/* not on disk yet, else -1 */
 	bool damaged;		/* found so, and reported */
 };
@@ -41,12 +44,25 @@ struct elog_cursor {
  * @segment_size: where a new one begins
  * @reserve: numbers at a time
  * @log: NULL, or for a line about what is wrong
+ * @max_bytes: elog_retain() leaves no more than that and what is written; 0: all
+ * @max_age_ms: nor what is older; 0: all
+ * @now_ms: Unix time; NULL: the system's
  */
 struct elog_opts {
 	uint32_t segment_size;
 	uint32_t reserve;
+	uint64_t max_bytes;
+	uint64_t max_age_ms;
+	int64_t (*now_ms)(void);
 	void (*log)(void *arg, enum nexus_service_level level, const char *line);
 	void *arg;
+};
+
+/* What elog_retain() has removed. */
+struct elog_retained {
+	uint64_t files, bytes;
+	uint64_t before;	/* nothing below is left */
+	bool by_bytes, by_age;
 };
 
 struct elog {
@@ -74,6 +90,9 @@ struct elog {
 	unsigned int cursor;	/* the next to be replaced */
 	pthread_t keeper;	/* syncs sealed segments, so that few are left to a sync */
 	bool keeping, over;
+	struct elog_retained retained;
+	int retain_error;	/* of the last time, for it is said once */
+	atomic_bool rolled;	/* a segment was begun */
 };
 
 /*
@@ -96,6 +115,12 @@ int elog_read(struct elog *l, struct nexus_eventlog_read_args *a,
 int elog_sync(struct elog *l);
 int elog_truncate(struct elog *l, struct nexus_eventlog_truncate_args *a);
 void elog_state(struct elog *l, struct nexus_eventlog_state *st);
+void elog_retention(struct elog *l, struct nexus_eventlog_retention *a);
+
+/* Removes what is too much or too old; by one thread at a time. */
+int elog_retain(struct elog *l);
+/* Is it time to do so, because of a new segment? */
+bool elog_due(struct elog *l);
 
 /* ---- between its files ------------------------------------------------------- */
 
@@ -114,6 +139,9 @@ void elog_say(struct elog *l, enum nexus_service_level level, const char *fmt, .
 	__attribute__((format(printf, 3, 4)));
 void elog_name(char name[ELOG_NAME_MAX], uint64_t first);
 int elog_write(int fd, const void *buf, size_t len, uint64_t offset);
+int64_t elog_now(const struct elog *l);
+/* Lock held, left while the disk is waited for. */
+int elog_sync_to(struct elog *l, uint64_t seq);
 /* Lock held. */
 int elog_put_state(struct elog *l, uint64_t reserved, uint64_t first, bool clean);
 struct elog_segment *elog_add(struct elog *l, uint64_t first);

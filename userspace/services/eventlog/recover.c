@@ -74,7 +74,7 @@ static int open_segment(struct elog *l, const struct elog_segment *seg, int flag
 	return fd < 0 ? -errno : fd;
 }
 
-static int read_head(struct elog *l, const struct elog_segment *seg, struct found *f)
+static int read_head(struct elog *l, struct elog_segment *seg, struct found *f)
 {
 	uint8_t buf[SEG_HEAD_SIZE];
 	int fd = open_segment(l, seg, O_RDONLY), ret = 0;
@@ -90,6 +90,7 @@ static int read_head(struct elog *l, const struct elog_segment *seg, struct foun
 	if (ret)
 		return ret;
 	f->size = (uint64_t)st.st_size;
+	seg->written = st.st_mtim.tv_sec * 1000LL + st.st_mtim.tv_nsec / 1000000;
 	f->head_ok = n == sizeof(buf) && !seg_head_get(buf, &f->head) &&
 		     f->head.first == seg->first && !memcmp(f->head.id, l->id, sizeof(l->id));
 	return 0;

@@ -35,6 +35,7 @@ static int rpc_state(void *self, void *args)
 {
 	Nexus__Eventlog__V1__StateResponse answer = NEXUS__EVENTLOG__V1__STATE_RESPONSE__INIT;
 	struct nexus_rpc_call *call = args;
+	struct nexus_eventlog_retention r;
 	struct nexus_eventlog_state st;
 	struct eventlog *e = self;
 	int ret = eventlog_opened(e);
@@ -42,6 +43,13 @@ static int rpc_state(void *self, void *args)
 	if (ret)
 		return ret;
 	elog_state(&e->log, &st);
+	elog_retention(&e->log, &r);
+	answer.max_bytes = r.max_bytes;
+	answer.max_age_ms = r.max_age_ms;
+	answer.removed_files = r.files;
+	answer.removed_bytes = r.bytes;
+	answer.removed_before = r.before;
+	answer.removing_failed = r.failing;
 	answer.first = st.first;
 	answer.last = st.last;
 	answer.next = st.next;

@@ -13,6 +13,7 @@
 #include "service.h"
 
 #define WAIT_STEPS	200	/* of 10 ms, for the build before to go */
+#define RETAIN_MS	10000u	/* and whenever a segment begins */
 
 static void say(void *arg, enum nexus_service_level level, const char *line)
 {
@@ -25,6 +26,7 @@ static int open_log(struct eventlog *e)
 {
 	struct elog_opts opts = {
 		.segment_size = ELOG_SEGMENT_SIZE, .reserve = ELOG_RESERVE, .log = say, .arg = e,
+		.max_bytes = e->max_bytes, .max_age_ms = e->max_age * 1000,
 	};
 	int fd = e->host->state_dir(e->me);
 	int ret;
@@ -61,6 +63,8 @@ int eventlog_append(struct eventlog *e, struct nexus_eventlog_append_args *a)
 	ret = elog_append(&e->log, a);
 	/* Of a failed sync the records may be there. */
 	feeder_wake_all(&e->feeder);
+	if (elog_due(&e->log))
+		ticker_kick(&e->ticker);
 	return ret;
 }
 
@@ -104,6 +108,30 @@ static int state(void *self, void *args)
 	return ret;
 }
 
+static int retention(void *self, void *args)
+{
+	struct eventlog *e = self;
+	int ret = eventlog_opened(e);
+
+	if (!ret)
+		elog_retention(&e->log, args);
+	return ret;
+}
+
+/* Readers that are behind what goes are told when they come to it. */
+static void retain(void *arg)
+{
+	struct eventlog *e = arg;
+	bool open;
+
+	pthread_mutex_lock(&e->opening);
+	open = e->open;
+	pthread_mutex_unlock(&e->opening);
+	/* A failure is in the log, and the next tick tries again. */
+	if (open)
+		(void)elog_retain(&e->log);
+}
+
 static int eventlog_init(const struct nexus_service_host *host, struct nexus_service *me,
 			 void **self)
 {
@@ -115,15 +143,26 @@ static int eventlog_init(const struct nexus_service_host *host, struct nexus_ser
 	e->me = me;
 	pthread_mutex_init(&e->opening, NULL);
 	feeder_init(&e->feeder, host, &eventlog_feeder_ops);
+	ticker_init(&e->ticker, RETAIN_MS, retain, e);
 	*self = e;
 	return 0;
 }
 
 static int eventlog_start(void *self)
 {
-	int ret = open_log(self);
+	struct eventlog *e = self;
+	int ret;
 
-	return ret == -EAGAIN ? 0 : ret;
+	/* Without these keys everything stays. */
+	(void)e->host->setting(e->me, "max_bytes", &e->max_bytes);
+	(void)e->host->setting(e->me, "max_age", &e->max_age);
+	ret = open_log(e);
+	if (ret && ret != -EAGAIN)
+		return ret;
+	ret = e->max_bytes || e->max_age ? ticker_start(&e->ticker) : 0;
+	if (ret && e->open)
+		elog_close(&e->log);
+	return ret;
 }
 
 static int eventlog_stop(void *self)
@@ -131,6 +170,7 @@ static int eventlog_stop(void *self)
 	struct eventlog *e = self;
 	int ret;
 
+	ticker_stop(&e->ticker);
 	feeder_end(&e->feeder);
 	ret = e->open ? elog_close(&e->log) : 0;
 	e->open = false;
@@ -141,6 +181,7 @@ static void eventlog_cleanup(void *self)
 {
 	struct eventlog *e = self;
 
+	ticker_destroy(&e->ticker);
 	feeder_destroy(&e->feeder);
 	pthread_mutex_destroy(&e->opening);
 	free(e);
@@ -152,6 +193,7 @@ static const struct nexus_eventlog_ops ops = {
 	.sync = sync_op,
 	.truncate = truncate_op,
 	.state = state,
+	.retention = retention,
 };
 
 static const struct nexus_protocol provides[] = {
@@ -162,7 +204,7 @@ static const struct nexus_protocol provides[] = {
 NEXUS_SERVICE = {
 	.abi = NEXUS_SERVICE_ABI,
 	.name = "eventlog",
-	.version = "1.0",
+	.version = "1.1",
 	.provides = provides,
 	.service_init = eventlog_init,
 	.service_start = eventlog_start,

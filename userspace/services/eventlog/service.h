@@ -5,6 +5,7 @@
 
 #include "elog.h"
 #include "feeder.h"
+#include "table.h"
 
 struct eventlog {
 	const struct nexus_service_host *host;
@@ -13,6 +14,8 @@ struct eventlog {
 	bool open;		/* opening; then never changed */
 	struct elog log;
 	struct feeder feeder;	/* to readers outside of the helper */
+	struct ticker ticker;	/* for what is too old or too much */
+	uint64_t max_bytes, max_age;	/* bytes, seconds; 0: any */
 };
 
 /* service.c */

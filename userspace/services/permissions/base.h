@@ -57,6 +57,8 @@ int base_policy_set(struct base *b, struct nexus_permission_policy_args *a);
 int base_policy_get(struct base *b, struct nexus_permission_policy_args *a);
 int base_clean(struct base *b, struct nexus_permission_clean_args *a);
 int base_state(struct base *b, struct nexus_permission_state *a);
+int base_objects_until(struct base *b, struct nexus_permission_objects_args *a);
+int base_revision(struct base *b, struct nexus_permission_revision_args *a);
 
 /* ---- for the files of it ---------------------------------------------- */
 

@@ -342,7 +342,8 @@ static int list_work(struct base_view *v, void *arg)
 	return ret;
 }
 
-static int list(struct base *b, struct nexus_permission_list_args *a, bool objects)
+static int list(struct base *b, struct nexus_permission_list_args *a, bool objects,
+		int64_t *valid_until)
 {
 	struct listing s = { .a = a, .objects = objects };
 	int ret;
@@ -357,15 +358,33 @@ static int list(struct base *b, struct nexus_permission_list_args *a, bool objec
 		return -ENOMEM;
 	ret = base_read(b, &a->read, list_work, &s);
 	free(s.l.found);
+	if (valid_until)
+		*valid_until = s.l.valid_until;
 	return ret;
 }
 
 int base_list_objects(struct base *b, struct nexus_permission_list_args *a)
 {
-	return list(b, a, true);
+	return list(b, a, true, NULL);
 }
 
 int base_list_subjects(struct base *b, struct nexus_permission_list_args *a)
 {
-	return list(b, a, false);
+	return list(b, a, false, NULL);
+}
+
+int base_objects_until(struct base *b, struct nexus_permission_objects_args *a)
+{
+	return list(b, &a->list, true, &a->valid_until_ms);
+}
+
+static int nothing_work(struct base_view *v, void *arg)
+{
+	(void)arg;
+	return v->policy ? 0 : -ENODATA;
+}
+
+int base_revision(struct base *b, struct nexus_permission_revision_args *a)
+{
+	return base_read(b, &a->read, nothing_work, NULL);
 }

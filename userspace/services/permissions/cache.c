@@ -402,6 +402,8 @@ static void fill_list(const struct entry *e, u32 after, struct rebac_listing *l)
 
 	l->n = l->why = 0;
 	l->more = false;
+	l->valid_from = e->from;
+	l->valid_until = e->until;
 	while (idset_next(&e->yes, id + 1, &id)) {
 		if (l->n == l->max) {
 			l->more = true;

@@ -22,6 +22,12 @@ OP(policy_set, nexus_permission_policy_args)
 OP(policy_get, nexus_permission_policy_args)
 OP(clean, nexus_permission_clean_args)
 OP(state, nexus_permission_state)
+OP(revision, nexus_permission_revision_args)
+
+static int objects(void *self, void *args)
+{
+	return base_objects_until(&((struct permissions *)self)->base, args);
+}
 
 #define CACHE_BYTES	(32u << 20)	/* unless the helper says something else */
 
@@ -106,6 +112,8 @@ static const struct nexus_permissions_ops ops = {
 	.policy_get = policy_get,
 	.clean = clean,
 	.state = state,
+	.objects = objects,
+	.revision = revision,
 };
 
 static const struct nexus_protocol provides[] = {
@@ -116,7 +124,7 @@ static const struct nexus_protocol provides[] = {
 NEXUS_SERVICE = {
 	.abi = NEXUS_SERVICE_ABI,
 	.name = "permissions",
-	.version = "1.1",
+	.version = "1.2",
 	.provides = provides,
 	.service_init = permissions_init,
 	.service_start = permissions_start,
