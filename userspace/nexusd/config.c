@@ -354,7 +354,7 @@ static const char *broken_rule(const struct config *cfg, const struct setting *s
 		return cfg->services_dir[0] == '/' ? NULL : "must begin with /";
 	case F(content):
 		return content_spec_ok(cfg->content) ? NULL :
-			"must be none, or test:/DIRECTORY for tests";
+			"must be none, s3://BUCKET/PREFIX, or test:/DIRECTORY for tests";
 	case F(segment_size):
 		return cfg->segment_size % NEXUS_BLOCK_SIZE ? "must be a multiple of 4096" : NULL;
 	case F(pack_size):

@@ -290,6 +290,67 @@ int store_list_zones(const struct config *cfg, char ***names, size_t *count)
 	return 0;
 }
 
+/* ---- content elsewhere ------------------------------------------------------ */
+
+int store_read_content(const char *dir, char spec[CONTENT_SPEC_MAX], struct errline *err)
+{
+	char path[PATH_MAX + 16];
+	ssize_t n;
+	int fd, ret;
+
+	snprintf(path, sizeof(path), "%s/" STORE_CONTENT, dir);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return err_set(err, -errno, "%s: %s", path, strerror(errno));
+	n = read(fd, spec, CONTENT_SPEC_MAX);
+	ret = n < 0 ? -errno : 0;
+	close(fd);
+	if (ret)
+		return err_set(err, ret, "%s: %s", path, strerror(-ret));
+	if (n && spec[n - 1] == '\n')
+		n--;
+	if (n >= (ssize_t)CONTENT_SPEC_MAX)
+		n = 0;
+	spec[n] = '\0';
+	return content_spec_ok(spec) && strlen(spec) == (size_t)n ? 0 :
+	       err_set(err, -EINVAL, "%s is damaged: it names nothing that holds content", path);
+}
+
+static void load_content(const char *spec)
+{
+	struct errline err = { "" };
+	int ret = content_load(spec, &err);
+
+	if (ret)
+		log_error("%s", err.msg[0] ? err.msg : strerror(-ret));
+}
+
+void store_load_content(const struct config *cfg)
+{
+	static const char *const secrets[] = {
+		"AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN",
+		"AWS_CONTAINER_AUTHORIZATION_TOKEN",
+	};
+	char spec[CONTENT_SPEC_MAX], dir[PATH_MAX];
+	char **names = NULL;
+	size_t n = 0, i;
+
+	content_set_dir(cfg->drivers_dir);
+	load_content(cfg->content);
+	/* What is not hidden now would have to be with threads around. */
+	for (i = 0; i < sizeof(secrets) / sizeof(secrets[0]); i++)
+		if (getenv(secrets[i]) && getenv(secrets[i])[0])
+			load_content("s3://any");
+	if (store_list_zones(cfg, &names, &n))
+		return;
+	for (i = 0; i < n; i++) {
+		if (!store_path(cfg, names[i], NULL, dir) && !store_read_content(dir, spec, NULL))
+			load_content(spec);
+		free(names[i]);
+	}
+	free(names);
+}
+
 /* ---- opening what is inside -------------------------------------------- */
 
 int store_open_index(const struct config *cfg, const char *dir, bool rdonly,
