@@ -345,6 +345,7 @@ const struct control_ops core_ops = {
 	.quota_get	= core_quota_get,
 	.quota_set	= core_quota_set,
 	.quota_grace	= core_quota_grace,
+	.uploads	= core_uploads,
 	.scrub		= core_scrub,
 	.service_list	= core_service_list,
 	.service_load	= core_service_load,

@@ -302,16 +302,14 @@ int store_read_content(const char *dir, char spec[CONTENT_SPEC_MAX], struct errl
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return err_set(err, -errno, "%s: %s", path, strerror(errno));
-	n = read(fd, spec, CONTENT_SPEC_MAX);
+	n = read(fd, spec, CONTENT_SPEC_MAX - 1);
 	ret = n < 0 ? -errno : 0;
 	close(fd);
-	if (ret)
+	if (n < 0)
 		return err_set(err, ret, "%s: %s", path, strerror(-ret));
-	if (n && spec[n - 1] == '\n')
-		n--;
-	if (n >= (ssize_t)CONTENT_SPEC_MAX)
-		n = 0;
 	spec[n] = '\0';
+	if (n && spec[n - 1] == '\n')
+		spec[--n] = '\0';
 	return content_spec_ok(spec) && strlen(spec) == (size_t)n ? 0 :
 	       err_set(err, -EINVAL, "%s is damaged: it names nothing that holds content", path);
 }
