@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "drivers/objectstore/s3/creds.h"
@@ -18,6 +19,7 @@
 #include "s3_where.h"
 
 #define NAME_MOST	200u
+#define LEFTOVER_AGE	3600	/* seconds; clocks differ */
 #define KEY_ROOM	256u	/* of "packs/..." and of names */
 
 #define PACKS		"packs/"
@@ -26,9 +28,13 @@
 struct s3_content {
 	struct content c;
 	pthread_mutex_t lock;
-	struct s3 *s3;			/* lock, for the provider's thread; else as it was opened */
+	struct s3 *s3;
+	bool over;			/* lock; for the provider's thread */
 	struct s3_provider *provider;
 	struct s3_fault fault;		/* lock; the last, as it was logged */
+	time_t opened;
+	bool swept;			/* lock; the sweeper was started */
+	pthread_t sweeper;
 };
 
 /* The symbol that the object has. */
@@ -85,7 +91,7 @@ static void creds_changed(void *ctx)
 	struct s3_content *s = ctx;
 
 	pthread_mutex_lock(&s->lock);
-	if (s->s3)
+	if (s->s3 && !s->over)
 		s3_wake(s->s3);
 	pthread_mutex_unlock(&s->lock);
 }
@@ -104,16 +110,44 @@ static int s3_begin(void (*log)(enum log_level level, const char *fmt, ...), str
 	return ret;
 }
 
+/* Parts of what was never finished, as when a helper dies, are paid for until somebody does this. */
+static void *sweep(void *arg)
+{
+	struct s3_content *s = arg;
+	struct s3_result result;
+	unsigned int n = 0;
+
+	int ret = s3_abort_leftovers(s->s3, PACKS, s->opened - LEFTOVER_AGE, &n, &result);
+
+	if (ret && ret != -ECANCELED && ret != -ESHUTDOWN)
+		say(LOG_L_WARNING, "content s3: unfinished uploads cannot be looked for: %s",
+		    result.fault.text);
+	if (n)
+		say(LOG_L_INFO, "content s3: %u unfinished uploads were aborted", n);
+	return NULL;
+}
+
+/* Something could be put. */
+static void begin_sweep(struct s3_content *s)
+{
+	pthread_mutex_lock(&s->lock);
+	if (!s->swept)
+		s->swept = !pthread_create(&s->sweeper, NULL, sweep, s);
+	pthread_mutex_unlock(&s->lock);
+}
+
 static void s3_content_close(struct content *c)
 {
 	struct s3_content *s = to_s3(c);
-	struct s3 *client;
 
 	pthread_mutex_lock(&s->lock);
-	client = s->s3;
-	s->s3 = NULL;
+	s->over = true;
 	pthread_mutex_unlock(&s->lock);
-	s3_close(client);
+	/* Which ends what the sweeper waits for. */
+	s3_end(s->s3);
+	if (s->swept)
+		pthread_join(s->sweeper, NULL);
+	s3_close(s->s3);
 	s3_creds_close(s->provider);
 	pthread_mutex_destroy(&s->lock);
 	free(s);
@@ -168,6 +202,7 @@ static int s3_content_open(const char *where, const __u8 zone[NEXUS_UUID_SIZE],
 		goto free;
 	s->c.ops = &nexus_content_driver;
 	s->c.stop = stop;
+	s->opened = time(NULL);
 	pthread_mutex_init(&s->lock, NULL);
 	ret = open_client(s, w, zone, &fault);
 	free(w);
@@ -264,6 +299,8 @@ static int s3_content_put(struct content *c, __u64 pack, int fd, __u64 bytes)
 	/* Who reads the file reads past the host's cache. */
 	if (call->fd >= 0 && !ret)
 		posix_fadvise(call->fd, 0, 0, POSIX_FADV_DONTNEED);
+	if (!ret)
+		begin_sweep(s);
 	return end_call(s, call, ret, 0);
 }
 

@@ -24,6 +24,21 @@
 
 /* ---- one pack ------------------------------------------------------------------- */
 
+/* The head says so as long as nobody counts: the table knows. */
+static bool has_away(struct zone *z, u64 pack)
+{
+	struct pack_image img;
+	bool away = false;
+	u32 i;
+
+	if (pack_image_open(z->os, pack, z->sb.uuid, false, &img))
+		return true;
+	for (i = img.first; i < img.blocks && !away; i++)
+		away = pack_line_away(&img.table[i], pack);
+	pack_image_close(&img);
+	return away;
+}
+
 /* The sealed pack's file, and whether some of it is elsewhere only. */
 static int open_file(struct zone *z, u64 pack, u64 *bytes, bool *away)
 {
@@ -40,7 +55,7 @@ static int open_file(struct zone *z, u64 pack, u64 *bytes, bool *away)
 		close(fd);
 		return ret;
 	}
-	*away = ret || le32_to_cpu(head.flags) & NEXUS_PACK_AWAY_FLAG;
+	*away = (ret || le32_to_cpu(head.flags) & NEXUS_PACK_AWAY_FLAG) && has_away(z, pack);
 	*bytes = (u64)blocks << NEXUS_BLOCK_SHIFT;
 	return fd;
 }
@@ -59,7 +74,7 @@ static int mark(struct upload *u, u64 pack, enum upload_mark what)
 static int put_pack(struct upload *u, u64 pack, u64 *bytes, bool *local)
 {
 	struct content *c = u->z->fetch->content;
-	bool away;
+	bool away = true;
 	u64 there;
 	int fd, ret;
 
