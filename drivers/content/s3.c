@@ -405,9 +405,9 @@ static int list_page(struct s3_content *s, struct s3_query *query, char **token,
 	int ret, end = 0;
 	size_t i;
 
+	*skip = false;
 	if (!call)
 		return -ENOMEM;
-	*skip = false;
 	query->token = *token;
 	ret = s3_call_wait(call, s3_list_start(s->s3, query, &call->list, s3_call_done, call),
 			   s->c.stop);

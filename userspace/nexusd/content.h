@@ -22,7 +22,7 @@
 #define CONTENT_OPS_VERSION	1u
 
 #define CONTENT_DRIVER_SYMBOL	"nexus_content_driver"	/* a struct content_ops */
-#define CONTENT_SPEC_MAX	1024u	/* with its NUL */
+#define CONTENT_SPEC_MAX	1024u	/* with its NUL; as STORE_CONTENT_MAX */
 #define CONTENT_ETAG_SIZE	128u	/* likewise */
 
 enum content_cond { CONTENT_ANY, CONTENT_ABSENT, CONTENT_MATCH };

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "content.h"
 #include "core_impl.h"
 #include "genl.h"
 #include "helper.h"

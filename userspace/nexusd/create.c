@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "content.h"
 #include "drivers/hostfile.h"
 #include "lib/apply.h"
 #include "lib/omap.h"

@@ -16,6 +16,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "content.h"
+
+_Static_assert(STORE_CONTENT_MAX == CONTENT_SPEC_MAX, "a line of the one is the other's");
+
 #ifndef FUSE_SUPER_MAGIC
 #define FUSE_SUPER_MAGIC	0x65735546
 #endif
@@ -292,7 +296,7 @@ int store_list_zones(const struct config *cfg, char ***names, size_t *count)
 
 /* ---- content elsewhere ------------------------------------------------------ */
 
-int store_read_content(const char *dir, char spec[CONTENT_SPEC_MAX], struct errline *err)
+int store_read_content(const char *dir, char spec[STORE_CONTENT_MAX], struct errline *err)
 {
 	char path[PATH_MAX + 16];
 	ssize_t n;
@@ -329,7 +333,7 @@ void store_load_content(const struct config *cfg)
 		"AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN",
 		"AWS_CONTAINER_AUTHORIZATION_TOKEN",
 	};
-	char spec[CONTENT_SPEC_MAX], dir[PATH_MAX];
+	char spec[STORE_CONTENT_MAX], dir[PATH_MAX];
 	char **names = NULL;
 	size_t n = 0, i;
 

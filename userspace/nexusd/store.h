@@ -16,7 +16,6 @@
 #include <limits.h>
 
 #include "config.h"
-#include "content.h"
 #include "super.h"
 
 #define STORE_LOCK	"LOCK"
@@ -25,6 +24,7 @@
 #define STORE_PACKS	"packs"
 #define STORE_SCRUB	"scrub"		/* where the regular check stands */
 #define STORE_CONTENT	"content"	/* a line, as the setting of that name */
+#define STORE_CONTENT_MAX	1024u	/* with its NUL */
 
 /* Makes DATA and DATA/zones, locks DATA for this process, clears leftovers. */
 int store_open_data(const struct config *cfg, int *lock_fd, struct errline *err);
@@ -56,7 +56,7 @@ int store_create_zone(const struct config *cfg, const struct store_create *sc,
 		      struct errline *err);
 
 /* What holds the content of the zone in @dir.  -ENOENT: as the helper's settings say. */
-int store_read_content(const char *dir, char spec[CONTENT_SPEC_MAX], struct errline *err);
+int store_read_content(const char *dir, char spec[STORE_CONTENT_MAX], struct errline *err);
 /* Loads the drivers of all that there is, as content_load(); what fails is logged. */
 void store_load_content(const struct config *cfg);
 
