@@ -116,6 +116,14 @@ else
 	bad=1
 fi
 expect "verify a zone that is not mounted" 1 "" "there is no zone nope" pack verify nope
+expect "uploads" 0 "^to put: .* 3 packs, 3145728 MiB, the oldest for 17 s" "" upload status packs
+expect "what uploads say is wrong" 0 "^error: .*pack 7 cannot be given to s3" "" upload status packs
+expect "what the store says" 0 "^store says: the bucket does not exist" "" upload status packs
+json "uploads as JSON" "d['packs'] == 3 and d['store']['circuit'] == 'half-open' and d['zone'] == 'packs'" upload status packs
+expect "flush, until nothing is left" 0 "" "" flush packs
+expect "uploads after that" 0 "^to put: .* 0 packs.*" "" upload status packs
+expect "uploads of a zone that is not mounted" 1 "" "zone nope is not mounted" upload status nope
+expect "flush of it" 1 "" "zone nope is not mounted" flush nope
 expect "scrub" 0 "^running: begun .*, 77 blocks read, 3 without a checksum, 0 problems" "" scrub start packs
 expect "scrub twice" 1 "" "being scrubbed already" scrub start packs
 expect "what scrubs found" 3 "^last: begun .*ended .*, 2 problems" "" scrub status packs

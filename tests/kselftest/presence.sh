@@ -297,10 +297,11 @@ test_compact() {
 test_refused() {
 	need
 	local list
+	# Before it is sealed: what is, is put by itself.
+	control refuse
 	fill $mnt/file 5 13
 	sync -f $mnt
 	mapfile -t list < <(sealed)
-	control refuse
 	fails nexusctl pack evict $zone "${list[@]}"
 	control corrupt
 	fails nexusctl pack evict $zone "${list[@]}"

@@ -218,6 +218,8 @@ int cmd_quota_clear(struct ctl *ctl);
 int cmd_scrub_start(struct ctl *ctl);
 int cmd_scrub_status(struct ctl *ctl);
 int cmd_scrub_stop(struct ctl *ctl);
+int cmd_upload_status(struct ctl *ctl);
+int cmd_flush(struct ctl *ctl);
 int cmd_rebac_check(struct ctl *ctl);
 int cmd_rebac_delete(struct ctl *ctl);
 int cmd_rebac_expand(struct ctl *ctl);

@@ -8,6 +8,7 @@
 
 #include "fetch.h"
 #include "scrub.h"
+#include "upload.h"
 
 #define FOLD_TRIES	3
 #define STOP_WAIT_MS	3000u	/* for the log to become durable */
@@ -16,6 +17,7 @@ void zone_stop(struct zone *z)
 {
 	atomic_store(&z->stopping, true);
 	zone_fetch_stop(z);
+	zone_upload_stop(z);
 	zone_scrub_stop(z);
 	zone_make_stop(z);
 	zone_apply_stop(z);

@@ -64,6 +64,8 @@ static const struct setting settings[] = {
 	{ "scrub_rate",		KIND_SIZE,	F(scrub_rate), 64u << 10, 1ull << 40 },
 	{ "compact_rate",	KIND_SIZE,	F(compact_rate), 0, 1ull << 40 },
 	{ "content",		KIND_STRING,	F(content), 1, S(content) },
+	{ "upload_delay",	KIND_UINT,	F(upload_delay), 1, 3600 },
+	{ "upload_parallel",	KIND_UINT,	F(upload_parallel), 1, 16 },
 	{ "fetch_limit",	KIND_SIZE,	F(fetch_limit), 1u << 20, 1ull << 40 },
 	{ "fetch_ahead",	KIND_SIZE,	F(fetch_ahead), 0, 1ull << 30 },
 	{ "recordstore",	KIND_RECORDSTORE, F(recordstore), 0, 0 },
@@ -134,6 +136,8 @@ void config_defaults(struct config *cfg)
 	strcpy(cfg->grpc_socket, "/run/nexusfs/grpc.sock");
 	cfg->grpc_connections = 4096;
 	cfg->grpc_timeout = 30;
+	cfg->upload_delay = 5;
+	cfg->upload_parallel = 2;
 	cfg->fetch_limit = 64u << 20;
 	cfg->fetch_ahead = 4u << 20;
 }
@@ -358,7 +362,7 @@ static const char *broken_rule(const struct config *cfg, const struct setting *s
 		return cfg->services_dir[0] == '/' ? NULL : "must begin with /";
 	case F(content):
 		return content_spec_ok(cfg->content) ? NULL :
-			"must be none, or test:/DIRECTORY for tests";
+			"must be none, s3://BUCKET/PREFIX, or test:/DIRECTORY for tests";
 	case F(segment_size):
 		return cfg->segment_size % NEXUS_BLOCK_SIZE ? "must be a multiple of 4096" : NULL;
 	case F(pack_size):

@@ -43,6 +43,8 @@ struct config {
 	__u32 scrub_interval;	/* seconds between the begins of two runs, 0: never */
 	__u64 scrub_rate;	/* bytes a second */
 	char content[PATH_MAX];		/* "none", or DRIVER:WHERE */
+	__u32 upload_delay;		/* seconds a sealed pack may be here alone */
+	__u32 upload_parallel;		/* packs of a zone put at once */
 	__u64 fetch_limit;		/* bytes of a zone in flight */
 	__u64 fetch_ahead;		/* bytes, of who reads on */
 	__u64 compact_rate;		/* bytes a second; 0: nothing unless asked for */

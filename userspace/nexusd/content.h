@@ -3,7 +3,7 @@
  * Where content is that is not here: what holds copies of sealed packs, each an object
  * of as many bytes as the pack's file.
  *
- * A driver is a table of functions.  Each may be called from several threads at once,
+ * A driver is a table of functions, built in or in an object of its own.  Each may be called from several threads at once,
  * returns 0 or a negative errno unless said otherwise, tries again itself where that
  * helps, and ends soon with -ESHUTDOWN once *stop is set.  What it gives is checked
  * by its caller: a driver that is wrong is an error, and no more.
@@ -20,6 +20,21 @@
 #include "log.h"
 
 #define CONTENT_OPS_VERSION	1u
+
+#define CONTENT_DRIVER_SYMBOL	"nexus_content_driver"	/* a struct content_ops */
+#define CONTENT_SPEC_MAX	1024u	/* with its NUL; as STORE_CONTENT_MAX */
+#define CONTENT_ETAG_SIZE	128u	/* likewise */
+
+enum content_cond { CONTENT_ANY, CONTENT_ABSENT, CONTENT_MATCH };
+
+/* How a driver does, for people. */
+struct content_state {
+	char circuit[16];		/* "closed": it is asked */
+	char error[256];		/* the last, "" if there was none */
+	__u64 requests, retries;
+	__u64 sent, received;		/* bytes */
+	__u64 memory, memory_peak;	/* bytes in flight */
+};
 
 /* First member of every driver's store. */
 struct content {
@@ -45,10 +60,41 @@ struct content_ops {
 	int (*put)(struct content *c, __u64 pack, int fd, __u64 bytes);
 	/* 0 also when there is none. */
 	int (*del)(struct content *c, __u64 pack);
+	/*
+	 * Objects beside the packs.  @name: [a-z0-9._-] parts with '/' between, at most
+	 * 200 bytes.  @etag: CONTENT_ETAG_SIZE bytes with NUL; in for CONTENT_MATCH, out
+	 * when not NULL.  put: all or nothing, durable; -EEXIST: ABSENT and there is one,
+	 * or MATCH and it is another.
+	 */
+	int (*put_named)(struct content *c, const char *name, const void *buf, size_t len,
+			 enum content_cond cond, char *etag);
+	/* As get; -ENOENT. */
+	ssize_t (*get_named)(struct content *c, const char *name, __u64 offset, void *buf,
+			     size_t len, char *etag);
+	/* As del. */
+	int (*del_named)(struct content *c, const char *name);
+	/* In the order of names, until @fn returns something else than 0, which is given. */
+	int (*list_named)(struct content *c, const char *prefix,
+			  int (*fn)(void *arg, const char *name, __u64 bytes), void *arg);
+
+	/* What follows may be NULL. */
+	/* Once in a process, before anything else; lines go to @log, which may be kept. */
+	int (*begin)(void (*log)(enum log_level level, const char *fmt, ...),
+		     struct errline *err);
+	/* Whether it can be read and written, for who makes a zone. */
+	int (*probe)(struct content *c, struct errline *err);
+	void (*state)(struct content *c, struct content_state *st);
 };
 
 extern const struct content_ops content_test;
 
+/* Where objects of drivers are that are not built in; before anything is opened. */
+void content_set_dir(const char *drivers_dir);
+/*
+ * Loads the driver that @spec needs, unless it is there.  One that reads secrets in the
+ * environment hides them, so if there are any it is loaded before there are threads.
+ */
+int content_load(const char *spec, struct errline *err);
 /*
  * Opens what the setting @spec names, NULL for "none".  Whether it is well-formed is
  * for content_spec_ok() to say, without opening anything.

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "content.h"
 #include "core_impl.h"
 #include "genl.h"
 #include "helper.h"
@@ -26,13 +27,29 @@ static int to_control(struct control_err *err, int ret, const struct errline *li
 
 /* ---- create ------------------------------------------------------------------ */
 
-static int set_option(struct store_create *sc, const struct control_option *opt,
+/* One more setting behind the address of a store. */
+static int add_setting(char spec[CONTENT_SPEC_MAX], const struct control_option *opt,
+		       struct control_err *err)
+{
+	size_t at = strlen(spec);
+
+	if (strpbrk(opt->key, ";=\n") || strpbrk(opt->value, ";\n"))
+		return control_err(err, -EINVAL, "option \"%s\" has one of ; = or the end of a line",
+				   opt->key);
+	if (snprintf(spec + at, CONTENT_SPEC_MAX - at, ";%s=%s", opt->key, opt->value) >=
+	    (int)(CONTENT_SPEC_MAX - at))
+		return control_err(err, -ENAMETOOLONG, "the store and its options are too long");
+	return 0;
+}
+
+/* @spec: of a store elsewhere, or NULL. */
+static int set_option(struct store_create *sc, const struct control_option *opt, char *spec,
 		      struct control_err *err)
 {
 	u64 value;
 
 	if (strcmp(opt->key, "segment_size") && strcmp(opt->key, "pack_size"))
-		return control_err(err, -EINVAL,
+		return spec ? add_setting(spec, opt, err) : control_err(err, -EINVAL,
 				   "there is no option \"%s\" of a localdisk zone; there are: segment_size, pack_size",
 				   opt->key);
 	if (config_parse_size(opt->value, &value))
@@ -58,16 +75,23 @@ static int core_zone_create(void *ctx, const char *name, const char *store,
 		.packs = ZONE_SPARE_PACKS,
 	};
 	struct errline line = { "" };
-	char buf[128];
+	char buf[128], spec[CONTENT_SPEC_MAX];
+	bool away = !strncmp(store, "s3:", 3);
 	size_t i;
 	int ret;
 
-	if (store[0] && strcmp(store, h->cfg.objectstore->name))
+	if (store[0] && strcmp(store, h->cfg.objectstore->name) && !away)
 		return control_err(err, -EOPNOTSUPP,
-				   "store \"%s\": this helper keeps zones in \"%s\" only",
+				   "store \"%s\": there are \"%s\" and s3://BUCKET/PREFIX",
 				   store, h->cfg.objectstore->name);
+	if (away && (strlen(store) >= sizeof(spec) || !content_spec_ok(store) || strchr(store, ';')))
+		return control_err(err, -EINVAL,
+				   "store \"%.200s\": it must be s3://BUCKET or s3://BUCKET/PREFIX",
+				   store);
+	snprintf(spec, sizeof(spec), "%s", away ? store : "");
+	sc.content = away ? spec : NULL;
 	for (i = 0; i < nopts; i++) {
-		ret = set_option(&sc, &opts[i], err);
+		ret = set_option(&sc, &opts[i], away ? spec : NULL, err);
 		if (ret)
 			return ret;
 	}
@@ -191,7 +215,7 @@ static int fill_closed(struct helper *h, const char *name, const char *dir,
 static int fill_zone(struct helper *h, const char *name, struct control_zone_info *info,
 		     struct errline *line)
 {
-	char dir[PATH_MAX];
+	char dir[PATH_MAX], spec[CONTENT_SPEC_MAX];
 	struct zone *z;
 	int fd, ret;
 
@@ -201,6 +225,9 @@ static int fill_zone(struct helper *h, const char *name, struct control_zone_inf
 	if (ret)
 		return ret;
 	snprintf(info->data_dir, sizeof(info->data_dir), "%s", dir);
+	/* Its address: the settings behind it are in the file. */
+	if (!store_read_content(dir, spec, NULL))
+		snprintf(info->store, sizeof(info->store), "%.*s", (int)strcspn(spec, ";"), spec);
 	z = helper_zone_by_name(h, name);
 	if (z) {
 		fill_open(info, z);
@@ -319,6 +346,7 @@ const struct control_ops core_ops = {
 	.quota_get	= core_quota_get,
 	.quota_set	= core_quota_set,
 	.quota_grace	= core_quota_grace,
+	.uploads	= core_uploads,
 	.scrub		= core_scrub,
 	.service_list	= core_service_list,
 	.service_load	= core_service_load,

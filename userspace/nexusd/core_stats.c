@@ -10,7 +10,7 @@
 
 #include "boot.h"
 #include "core_impl.h"
-#include "fetch.h"
+#include "upload.h"
 #include "genl.h"
 #include "helper.h"
 #include "cachestore.h"
@@ -85,7 +85,8 @@ static int services_stats(struct helper *h, control_stat_fn fn, void *arg)
 
 enum zone_stat {
 	ZS_TAIL, ZS_DURABLE, ZS_APPLIED, ZS_CHECKPOINT, ZS_MEMTABLE, ZS_RECORDS,
-	ZS_OVERRUNS, ZS_FETCHING, ZS_FETCHING_MAX, ZS_MAX
+	ZS_OVERRUNS, ZS_FETCHING, ZS_FETCHING_MAX,
+	ZS_UPLOAD_BYTES, ZS_UPLOAD_AGE, ZS_UPLOAD_FAILING, ZS_MAX
 };
 
 static const struct {
@@ -102,7 +103,20 @@ static const struct {
 	[ZS_OVERRUNS]	= { "nexus_zone_ring_overruns_total", "times records had left the ring", CONTROL_STAT_COUNTER },
 	[ZS_FETCHING]	= { "nexus_zone_fetching_bytes", "bytes being fetched", CONTROL_STAT_GAUGE },
 	[ZS_FETCHING_MAX] = { "nexus_zone_fetching_max_bytes", "the most at a time so far", CONTROL_STAT_GAUGE },
+	[ZS_UPLOAD_BYTES] = { "nexus_zone_upload_backlog_bytes", "sealed packs that are held nowhere else", CONTROL_STAT_GAUGE },
+	[ZS_UPLOAD_AGE]	= { "nexus_zone_upload_oldest_seconds", "since the first of them was found sealed", CONTROL_STAT_GAUGE },
+	[ZS_UPLOAD_FAILING] = { "nexus_zone_upload_failing", "1 while putting them fails", CONTROL_STAT_GAUGE },
 };
+
+static u64 upload_stat(struct zone *z, int which)
+{
+	struct upload_status st;
+
+	if (zone_upload_status(z, &st))
+		return 0;
+	return which == ZS_UPLOAD_BYTES ? st.bytes : which == ZS_UPLOAD_AGE ? st.oldest :
+	       st.error[0] != '\0';
+}
 
 static u64 zone_stat(struct zone *z, int which)
 {
@@ -125,6 +139,10 @@ static u64 zone_stat(struct zone *z, int which)
 	case ZS_FETCHING_MAX:
 		zone_fetch_bytes(z, &now, &max);
 		return which == ZS_FETCHING ? now : max;
+	case ZS_UPLOAD_BYTES:
+	case ZS_UPLOAD_AGE:
+	case ZS_UPLOAD_FAILING:
+		return upload_stat(z, which);
 	default:
 		return __atomic_load_n(&z->applier.overruns, __ATOMIC_RELAXED);
 	}

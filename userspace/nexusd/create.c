@@ -11,12 +11,15 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "content.h"
 #include "drivers/hostfile.h"
 #include "lib/apply.h"
 #include "lib/omap.h"
 #include "pack.h"
 #include "seglog.h"
 #include "store.h"
+
+#define PROBE_SETTINGS	";attempts=3;deadline=10"
 
 struct making {
 	const struct config *cfg;
@@ -135,6 +138,45 @@ static int make_skeleton(struct making *m, struct errline *err)
 	return 0;
 }
 
+static int write_content(struct making *m, struct errline *err)
+{
+	int fd = openat(m->dirfd, STORE_CONTENT, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	int ret = fd < 0 ? -errno : 0;
+
+	if (!ret && dprintf(fd, "%s\n", m->sc->content) < 0)
+		ret = -errno;
+	if (!ret && fsync(fd))
+		ret = -errno;
+	if (fd >= 0)
+		close(fd);
+	return ret ? err_set(err, ret, "%s/" STORE_CONTENT ": %s", m->dir, strerror(-ret)) : 0;
+}
+
+/* What shall hold the content does, or says why not. */
+static int make_content(struct making *m, struct errline *err)
+{
+	atomic_bool stop = false;
+	char spec[CONTENT_SPEC_MAX];
+	struct errline why = { "" };
+	struct content *c = NULL;
+	int ret, n;
+
+	if (!m->sc->content)
+		return 0;
+	/* Whoever waits is told soon. */
+	n = snprintf(spec, sizeof(spec), "%s" PROBE_SETTINGS, m->sc->content);
+	ret = n < (int)sizeof(spec) && content_spec_ok(spec) ? 0 : -EINVAL;
+	if (!ret)
+		ret = content_open(spec, m->sb.uuid, &stop, &c, &why);
+	if (!ret && c && c->ops->probe)
+		ret = c->ops->probe(c, &why);
+	content_close(c);
+	if (!ret)
+		return write_content(m, err);
+	return err_set(err, ret, "store %.*s: %.300s", (int)strcspn(m->sc->content, ";"),
+		       m->sc->content, why.msg[0] ? why.msg : strerror(-ret));
+}
+
 static int check_request(const struct config *cfg, const struct store_create *sc,
 			 struct errline *err)
 {
@@ -189,6 +231,8 @@ int store_create_zone(const struct config *cfg, const struct store_create *sc,
 	ret = make_skeleton(&m, err);
 	if (!ret)
 		ret = make_index(&m, err);
+	if (!ret)
+		ret = make_content(&m, err);
 	if (!ret)
 		ret = make_files(&m, err);
 	if (!ret)

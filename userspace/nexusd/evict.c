@@ -18,6 +18,7 @@
 #include "fetch.h"
 #include "space.h"
 #include "stats.h"
+#include "upload.h"
 
 /* Blocks that are alive and in the file; their bits go to s->gone. */
 static u32 choose(struct survey *s)
@@ -90,9 +91,23 @@ static int verify(struct content *c, struct survey *s, const char *zone)
 	return ret;
 }
 
-static int evict_surveyed(struct zone *z, struct survey *s, struct evict_done *done)
+/* It is with the driver, and right; nobody puts what is to go from here. */
+static int hand_over(struct zone *z, struct survey *s)
 {
 	struct content *c = z->fetch->content;
+	int ret = zone_upload_hold(z, s->img.pack);
+
+	if (ret)
+		return ret;
+	ret = put(c, s, z->name);
+	if (!ret)
+		ret = verify(c, s, z->name);
+	zone_upload_release(z, s->img.pack, !ret);
+	return ret;
+}
+
+static int evict_surveyed(struct zone *z, struct survey *s, struct evict_done *done)
+{
 	u64 blocks = 0;
 	int ret;
 
@@ -100,9 +115,7 @@ static int evict_surveyed(struct zone *z, struct survey *s, struct evict_done *d
 		return -ETXTBSY;
 	if (!choose(s))
 		return 0;
-	ret = put(c, s, z->name);
-	if (!ret)
-		ret = verify(c, s, z->name);
+	ret = hand_over(z, s);
 	if (ret)
 		return ret;
 	ret = zone_fetch_pause(z, s->img.pack, true);

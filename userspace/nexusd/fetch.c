@@ -26,6 +26,7 @@
 #include "presence.h"
 #include "space.h"
 #include "stats.h"
+#include "upload.h"
 
 #define PIECE_BYTES	((u64)FETCH_PIECE << NEXUS_BLOCK_SHIFT)
 #define SAY_NS		200000000ull	/* between two lines of the log */
@@ -486,12 +487,9 @@ void zone_fetch_resume(struct zone *z)
 
 void zone_fetch_forget(struct zone *z, u64 pack)
 {
-	struct content *c = z->fetch ? z->fetch->content : NULL;
-	int ret = c ? c->ops->del(c, pack) : 0;
-
-	if (ret)
-		log_warn("zone %s: pack %llu is gone, and its copy stays with %s: %s", z->name,
-			 pack, c->ops->name, strerror(-ret));
+	/* Nobody here waits for what holds its copy. */
+	if (z->upload)
+		zone_upload_forget(z, pack);
 }
 
 void zone_fetch_bytes(struct zone *z, u64 *now, u64 *max)
@@ -511,7 +509,9 @@ void zone_fetch_bytes(struct zone *z, u64 *now, u64 *max)
 int zone_fetch_start(struct zone *z)
 {
 	struct fetch *f = calloc(1, sizeof(*f));
+	char spec[CONTENT_SPEC_MAX];
 	struct errline err = { "" };
+	int ret;
 
 	if (!f)
 		return -ENOMEM;
@@ -519,7 +519,11 @@ int zone_fetch_start(struct zone *z)
 	pthread_mutex_init(&f->lock, NULL);
 	pthread_cond_init(&f->cond, NULL);
 	/* What is here can be read all the same. */
-	if (content_open(z->cfg->content, z->sb.uuid, &f->stop, &f->content, &err))
+	ret = store_read_content(z->dir, spec, &err);
+	if (!ret || ret == -ENOENT)
+		ret = content_open(ret ? z->cfg->content : spec, z->sb.uuid, &f->stop,
+				   &f->content, &err);
+	if (ret)
 		log_error("zone %s: %s; what is not here cannot be read", z->name, err.msg);
 	z->fetch = f;
 	return 0;

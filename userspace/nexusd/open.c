@@ -11,6 +11,7 @@
 
 #include "fetch.h"
 #include "scrub.h"
+#include "upload.h"
 
 #define LOCK_WAIT_MS	3000u	/* the kernel lets go of a file a little later */
 #define NO_SPACE_HINT	"; mount -o ro works without space"
@@ -301,6 +302,8 @@ static int start_threads(struct zone *z)
 	/* The others wake it. */
 	if (!ret && !z->rdonly)
 		ret = zone_space_start(z);
+	if (!ret && !z->rdonly)
+		zone_upload_start(z);
 	if (!ret && !z->rdonly)
 		ret = zone_fold_start(z);
 	if (!ret && !z->rdonly)

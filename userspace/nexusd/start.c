@@ -171,6 +171,8 @@ int start_build(struct helper *h, struct errline *err)
 	/* Before anything else of it is looked at: it may be another helper's. */
 	ret = open_data(h, err);
 	if (!ret)
+		store_load_content(&h->cfg);
+	if (!ret)
 		ret = make_plan(h);
 	if (!ret)
 		ret = make_recordstore(h);

@@ -37,6 +37,10 @@
 	X(fetch_shared,		"times a piece was waited for that somebody else was fetching") \
 	X(fetch_errors,		"times what was fetched was short, damaged or not to be had") \
 	X(evicted_bytes,	"bytes given back to the host that are held elsewhere") \
+	X(uploads,		"packs put to what holds copies of them") \
+	X(uploaded_bytes,	"bytes of them") \
+	X(upload_deletes,	"copies deleted of packs that are gone") \
+	X(upload_errors,	"times a pack could not be put, or a copy not deleted") \
 	X(service_loads,	"services loaded") \
 	X(service_unloads,	"services unloaded") \
 	X(service_swaps,	"services replaced by another build") \

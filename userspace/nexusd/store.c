@@ -16,6 +16,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "content.h"
+
+_Static_assert(STORE_CONTENT_MAX == CONTENT_SPEC_MAX, "a line of the one is the other's");
+
 #ifndef FUSE_SUPER_MAGIC
 #define FUSE_SUPER_MAGIC	0x65735546
 #endif
@@ -288,6 +292,65 @@ int store_list_zones(const struct config *cfg, char ***names, size_t *count)
 	*names = list;
 	*count = n;
 	return 0;
+}
+
+/* ---- content elsewhere ------------------------------------------------------ */
+
+int store_read_content(const char *dir, char spec[STORE_CONTENT_MAX], struct errline *err)
+{
+	char path[PATH_MAX + 16];
+	ssize_t n;
+	int fd, ret;
+
+	snprintf(path, sizeof(path), "%s/" STORE_CONTENT, dir);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return err_set(err, -errno, "%s: %s", path, strerror(errno));
+	n = read(fd, spec, CONTENT_SPEC_MAX - 1);
+	ret = n < 0 ? -errno : 0;
+	close(fd);
+	if (n < 0)
+		return err_set(err, ret, "%s: %s", path, strerror(-ret));
+	spec[n] = '\0';
+	if (n && spec[n - 1] == '\n')
+		spec[--n] = '\0';
+	return content_spec_ok(spec) && strlen(spec) == (size_t)n ? 0 :
+	       err_set(err, -EINVAL, "%s is damaged: it names nothing that holds content", path);
+}
+
+static void load_content(const char *spec)
+{
+	struct errline err = { "" };
+	int ret = content_load(spec, &err);
+
+	if (ret)
+		log_error("%s", err.msg[0] ? err.msg : strerror(-ret));
+}
+
+void store_load_content(const struct config *cfg)
+{
+	static const char *const secrets[] = {
+		"AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN",
+		"AWS_CONTAINER_AUTHORIZATION_TOKEN",
+	};
+	char spec[STORE_CONTENT_MAX], dir[PATH_MAX];
+	char **names = NULL;
+	size_t n = 0, i;
+
+	content_set_dir(cfg->drivers_dir);
+	load_content(cfg->content);
+	/* What is not hidden now would have to be with threads around. */
+	for (i = 0; i < sizeof(secrets) / sizeof(secrets[0]); i++)
+		if (getenv(secrets[i]) && getenv(secrets[i])[0])
+			load_content("s3://any");
+	if (store_list_zones(cfg, &names, &n))
+		return;
+	for (i = 0; i < n; i++) {
+		if (!store_path(cfg, names[i], NULL, dir) && !store_read_content(dir, spec, NULL))
+			load_content(spec);
+		free(names[i]);
+	}
+	free(names);
 }
 
 /* ---- opening what is inside -------------------------------------------- */

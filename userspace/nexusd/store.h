@@ -7,6 +7,8 @@
  *	log/NNNNNN.seg		segment files; the number is the file's, not the segment's
  *	packs/XX/ID.pack	packs
  *	applying		which record is being applied (poison.h)
+ *	content			what holds its content, unless the helper's settings say
+ *	uploads			which packs that has (upload.c)
  */
 #ifndef NEXUSD_STORE_H
 #define NEXUSD_STORE_H
@@ -21,6 +23,8 @@
 #define STORE_LOG	"log"
 #define STORE_PACKS	"packs"
 #define STORE_SCRUB	"scrub"		/* where the regular check stands */
+#define STORE_CONTENT	"content"	/* a line, as the setting of that name */
+#define STORE_CONTENT_MAX	1024u	/* with its NUL */
 
 /* Makes DATA and DATA/zones, locks DATA for this process, clears leftovers. */
 int store_open_data(const struct config *cfg, int *lock_fd, struct errline *err);
@@ -41,11 +45,20 @@ struct store_create {
 	u64 pack_size;
 	u32 segments;
 	u32 packs;
+	const char *content;		/* as the setting; NULL: the helper's */
 };
 
-/* Everything in a sibling directory, renamed at the end. */
+/*
+ * Everything in a sibling directory, renamed at the end.  What shall hold the content is
+ * asked before whether it can be read and written.
+ */
 int store_create_zone(const struct config *cfg, const struct store_create *sc,
 		      struct errline *err);
+
+/* What holds the content of the zone in @dir.  -ENOENT: as the helper's settings say. */
+int store_read_content(const char *dir, char spec[STORE_CONTENT_MAX], struct errline *err);
+/* Loads the drivers of all that there is, as content_load(); what fails is logged. */
+void store_load_content(const struct config *cfg);
 
 void store_remove_tree(const char *path);
 

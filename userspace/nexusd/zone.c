@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "fetch.h"
+#include "upload.h"
 
 #define REPORT_SPACE	(1u << 20)	/* bytes; less is not worth a report */
 
@@ -66,6 +67,7 @@ void zone_put(struct zone *z)
 	if (!z || atomic_fetch_sub(&z->refs, 1) != 1)
 		return;
 	zone_space_free(z);
+	zone_upload_free(z);
 	zone_fetch_free(z);
 	chan_unmap_ring(&z->ring);
 	applier_destroy(&z->applier);

@@ -277,10 +277,8 @@ int s3_open(const struct s3_settings *settings, struct s3_provider *provider, st
 	return 0;
 }
 
-void s3_close(struct s3 *s3)
+void s3_end(struct s3 *s3)
 {
-	size_t i;
-
 	if (!s3)
 		return;
 	pthread_mutex_lock(&s3->lock);
@@ -289,7 +287,17 @@ void s3_close(struct s3 *s3)
 	if (s3->running) {
 		curl_multi_wakeup(s3->multi);
 		pthread_join(s3->thread, NULL);
+		s3->running = false;
 	}
+}
+
+void s3_close(struct s3 *s3)
+{
+	size_t i;
+
+	if (!s3)
+		return;
+	s3_end(s3);
 	pthread_mutex_lock(&s3->lock);
 	s3->quit = true;
 	pthread_cond_broadcast(&s3->work);

@@ -117,6 +117,14 @@ int s3_open(const struct s3_settings *settings, struct s3_provider *provider, st
  */
 void s3_close(struct s3 *s3);
 
+/**
+ * s3_end() - the first half of it: every request ends, and others are refused
+ *
+ * So that threads that wait for requests come to their end, before what they use is freed.
+ * NULL is allowed.
+ */
+void s3_end(struct s3 *s3);
+
 /** s3_wake() - there may be new credentials: to be called by the provider's "changed" */
 void s3_wake(struct s3 *s3);
 

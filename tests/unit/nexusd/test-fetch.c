@@ -3,24 +3,8 @@
  * Content elsewhere: what is evicted is held and right, what is fetched is checked, in
  * bounds and once, and a death at any point shows neither zeros nor wrong bytes.
  */
-#include <sys/stat.h>
-
-#include "fetch.h"
-#include "presence.h"
-#include "space.h"
+#include "made.h"
 #include "stats.h"
-#include "util.h"
-
-#define PACK_BLOCKS	1024u
-
-struct made {
-	struct config cfg;
-	struct fake k;
-	struct gen g;
-	struct zone *z;
-	u64 pack;		/* sealed */
-	u32 live;
-};
 
 /* fdatasync() of whoever fetches, who then must not say that anything is here. */
 static atomic_bool fetch_fails;
@@ -36,148 +20,14 @@ int __wrap_fdatasync(int fd)
 	return __real_fdatasync(fd);
 }
 
-static void control(const char *text)
-{
-	char path[PATH_MAX], tmp[PATH_MAX];
-	FILE *f;
-
-	snprintf(path, sizeof(path), "%s/elsewhere/control", test_dir);
-	snprintf(tmp, sizeof(tmp), "%s/elsewhere/control.new", test_dir);
-	f = fopen(tmp, "w");
-	assert_non_null(f);
-	fputs(text, f);
-	assert_int_equal(fclose(f), 0);
-	assert_int_equal(rename(tmp, path), 0);
-}
-
 static u64 counter(enum stats_counter c)
 {
 	return atomic_load(&stats_values[c]);
 }
 
-static void append(struct made *m, struct logw *w, struct nexus_rec_head *rec)
-{
-	if (rec)
-		append_both(&m->k, w, rec);
-}
-
-static void open_zone(struct made *m)
-{
-	m->z = fake_open(&m->k, &m->cfg, 1u << 20);
-	assert_int_equal(zone_fetch_start(m->z), 0);
-	assert_non_null(m->z->fetch->content);
-	assert_int_equal(zone_space_start(m->z), 0);
-}
-
-static u32 plain;	/* as in struct gen */
-
-/* A pack of which a good part is alive, sealed in the index on disk. */
-static void make(struct made *m)
-{
-	struct nexus_rec_pack rec;
-	char path[PATH_MAX];
-	struct survey s;
-	struct logw w;
-	u64 lines;
-	u32 i;
-
-	memset(m, 0, sizeof(*m));
-	test_config(&m->cfg, &nexus_ms_lmdb);
-	m->cfg.compact_rate = 0;
-	m->cfg.pack_size = PACK_BLOCKS << NEXUS_BLOCK_SHIFT;
-	m->cfg.fetch_limit = 2u << 20;
-	snprintf(path, sizeof(path), "%s/elsewhere", test_dir);
-	assert_int_equal(mkdir(path, 0700), 0);
-	snprintf(m->cfg.content, sizeof(m->cfg.content), "test:%.200s", path);
-	test_zone(&m->cfg);
-	m->z = fake_open(&m->k, &m->cfg, 1u << 20);
-	m->pack = m->k.last_pack;
-	gen_init(&m->g, 100, m->pack, PACK_BLOCKS);
-	m->g.os = m->z->os;
-	m->g.plain = plain;
-	log_of(m->z, &w);
-	for (i = 0; i < GEN_FILES; i++)
-		append(m, &w, gen_create(&m->g));
-	while (m->g.next_block + 8 <= PACK_BLOCKS) {
-		struct gen_file *f = &m->g.file[rnd(GEN_FILES)];
-
-		append(m, &w, f->ino ? gen_extent(&m->g, f) : NULL);
-	}
-	memset(&rec, 0, sizeof(rec));
-	nexus_rec_init(&rec.head, sizeof(rec), NEXUS_REC_PACK, 0, (struct nexus_time){ 1, 0 });
-	rec.pack = cpu_to_le64(m->pack);
-	rec.state = cpu_to_le32(NEXUS_PACK_SEALED);
-	rec.used = cpu_to_le32(m->g.next_block);
-	append(m, &w, &rec.head);
-	logw_batch(&w);
-	logw_free(&w);
-	power_cut(&m->k, m->z);
-	m->z = fake_open(&m->k, &m->cfg, 1u << 20);
-	assert_int_equal(replay_tables(&m->z->replay, m->z->sb.uuid, &lines), 0);
-	assert_int_equal(zone_fetch_start(m->z), 0);
-	assert_int_equal(zone_space_start(m->z), 0);
-	assert_int_equal(survey_begin(&s, m->z, &m->z->space->index, m->pack), 0);
-	m->live = s.nlive;
-	survey_end(&s);
-	assert_true(m->live > 200);
-}
-
-static void done(struct made *m)
-{
-	power_cut(&m->k, m->z);
-}
-
-static void evict(struct made *m)
-{
-	struct evict_done d = { 0 };
-
-	assert_int_equal(zone_evict(m->z, m->pack, &d), 0);
-	assert_int_equal(d.packs, 1);
-}
-
-/*
- * Each live block is away, or in the file and right: *away of them.  Never here and
- * something else, which is what a reader would be shown.
- */
-static void sound(struct made *m, u32 *away)
-{
-	u8 *data = NULL;
-	struct survey s;
-	u32 i;
-
-	*away = 0;
-	assert_int_equal(posix_memalign((void **)&data, NEXUS_BLOCK_SIZE, NEXUS_BLOCK_SIZE), 0);
-	assert_int_equal(survey_begin(&s, m->z, &m->z->space->index, m->pack), 0);
-	assert_int_equal(s.nlive, m->live);
-	for (i = s.img.first; i < s.img.blocks; i++) {
-		if (!bit_get(s.live, i))
-			continue;
-		if (pack_line_away(&s.img.table[i], m->pack)) {
-			++*away;
-			continue;
-		}
-		assert_int_equal(pread(s.img.fd, data, NEXUS_BLOCK_SIZE,
-				       (off_t)i << NEXUS_BLOCK_SHIFT), NEXUS_BLOCK_SIZE);
-		if (!pack_line_plain(&s.img.table[i], m->pack))
-			assert_int_equal(nexus_crc32c(0, data, NEXUS_BLOCK_SIZE),
-					 le32_to_cpu(s.img.table[i].crc));
-	}
-	assert_int_equal(s.naway, *away);
-	survey_end(&s);
-	free(data);
-}
-
-static u32 away(struct made *m)
-{
-	u32 n;
-
-	sound(m, &n);
-	return n;
-}
-
 static int fetch_all(struct made *m)
 {
-	return zone_fetch(m->z, m->pack, 0, PACK_BLOCKS);
+	return zone_fetch(m->z, m->pack, 0, MADE_BLOCKS);
 }
 
 /* There and back. */
@@ -188,13 +38,13 @@ static void test_round(void **state)
 	u64 bytes;
 
 	(void)state;
-	make(&m);
-	assert_int_equal(away(&m), 0);
-	evict(&m);
+	made_new(&m);
+	assert_int_equal(made_away(&m), 0);
+	made_evict(&m);
 	assert_int_equal(m.k.evicted, m.live);
-	assert_int_equal(away(&m), m.live);
+	assert_int_equal(made_away(&m), m.live);
 	assert_int_equal(fetch_all(&m), 0);
-	assert_int_equal(away(&m), 0);
+	assert_int_equal(made_away(&m), 0);
 	/* The kernel was told of all that is here, and of nothing else. */
 	assert_true(m.k.presented >= m.live);
 	/* Nothing is fetched that is here. */
@@ -207,10 +57,10 @@ static void test_round(void **state)
 	assert_int_equal(le32_to_cpu(img.head->absent), m.live);
 	assert_true(le32_to_cpu(img.head->flags) & NEXUS_PACK_AWAY_FLAG);
 	pack_image_close(&img);
-	assert_int_equal(zone_fetch(m.z, m.pack, PACK_BLOCKS * 2, 1), -EINVAL);
+	assert_int_equal(zone_fetch(m.z, m.pack, MADE_BLOCKS * 2, 1), -EINVAL);
 	assert_int_equal(zone_fetch(m.z, m.pack, UINT32_MAX, UINT32_MAX), -EINVAL);
 	assert_int_equal(zone_fetch(m.z, 999999, 20, 1), -ENOENT);
-	done(&m);
+	made_cut(&m);
 }
 
 /* What is wrong stays away, and what is good of it comes. */
@@ -223,20 +73,20 @@ static void test_wrong(void **state)
 	u32 i, n;
 
 	(void)state;
-	make(&m);
+	made_new(&m);
 	for (i = 0; i < sizeof(plans) / sizeof(plans[0]); i++) {
-		evict(&m);
-		control(plans[i]);
+		made_evict(&m);
+		made_control(plans[i]);
 		assert_int_equal(fetch_all(&m), -EIO);
-		n = away(&m);
+		n = made_away(&m);
 		assert_true(n > 0);
 		/* Again, with no better luck. */
 		assert_int_equal(fetch_all(&m), -EIO);
-		control("");
+		made_control("");
 		assert_int_equal(fetch_all(&m), 0);
-		assert_int_equal(away(&m), 0);
+		assert_int_equal(made_away(&m), 0);
 	}
-	done(&m);
+	made_cut(&m);
 }
 
 /* Nothing goes that is not held elsewhere, and right. */
@@ -248,25 +98,25 @@ static void test_evict_refused(void **state)
 	u32 i;
 
 	(void)state;
-	make(&m);
+	made_new(&m);
 	for (i = 0; i < sizeof(plans) / sizeof(plans[0]); i++) {
-		control(plans[i]);
+		made_control(plans[i]);
 		assert_true(zone_evict(m.z, m.pack, &d) < 0);
-		assert_int_equal(away(&m), 0);
+		assert_int_equal(made_away(&m), 0);
 		assert_int_equal(m.k.evicted, 0);
 	}
-	control("");
+	made_control("");
 	m.k.retire_error = -EBUSY;
 	assert_int_equal(zone_evict(m.z, m.pack, &d), -EBUSY);
-	assert_int_equal(away(&m), 0);
+	assert_int_equal(made_away(&m), 0);
 	m.k.retire_error = 0;
 	assert_int_equal(zone_evict(m.z, 999999, &d), -ENOENT);
 	assert_int_equal(d.blocks, 0);
-	evict(&m);
+	made_evict(&m);
 	/* Of what is away, the copy that is held is the only one. */
 	assert_int_equal(zone_evict(m.z, m.pack, &d), 0);
 	assert_int_equal(d.blocks, 0);
-	done(&m);
+	made_cut(&m);
 }
 
 /* What may change in place under the copy stays. */
@@ -276,14 +126,14 @@ static void test_evict_plain(void **state)
 	struct made m;
 
 	(void)state;
-	plain = 9;
-	make(&m);
-	plain = 0;
+	made_plain = 9;
+	made_new(&m);
+	made_plain = 0;
 	assert_int_equal(zone_evict(m.z, m.pack, &d), -ETXTBSY);
 	assert_int_equal(d.blocks, 0);
-	assert_int_equal(away(&m), 0);
+	assert_int_equal(made_away(&m), 0);
 	assert_int_equal(m.k.evicted, 0);
-	done(&m);
+	made_cut(&m);
 }
 
 struct reader {
@@ -306,7 +156,7 @@ static void read_all(struct made *m, struct reader *r, u32 n)
 	u32 i;
 
 	for (i = 0; i < n; i++) {
-		r[i] = (struct reader){ .m = m, .block = i * 37 % PACK_BLOCKS };
+		r[i] = (struct reader){ .m = m, .block = i * 37 % MADE_BLOCKS };
 		assert_int_equal(pthread_create(&r[i].thread, NULL, reader_main, &r[i]), 0);
 	}
 }
@@ -329,19 +179,19 @@ static void test_bounds(void **state)
 	struct made m;
 
 	(void)state;
-	make(&m);
-	evict(&m);
+	made_new(&m);
+	made_evict(&m);
 	before = counter(STATS_fetches);
-	control("delay 100\n");
+	made_control("delay 100\n");
 	read_all(&m, r, 32);
 	join_all(r, 32, 0);
-	assert_int_equal(away(&m), 0);
-	assert_int_equal(counter(STATS_fetches) - before, PACK_BLOCKS / FETCH_PIECE);
+	assert_int_equal(made_away(&m), 0);
+	assert_int_equal(counter(STATS_fetches) - before, MADE_BLOCKS / FETCH_PIECE);
 	assert_true(counter(STATS_fetch_shared) > 0);
 	zone_fetch_bytes(m.z, &now, &max);
 	assert_int_equal(now, 0);
 	assert_int_equal(max, m.cfg.fetch_limit);
-	done(&m);
+	made_cut(&m);
 }
 
 /* Who waits for what is held back does not keep a zone from ending. */
@@ -352,17 +202,17 @@ static void test_stop(void **state)
 	u64 now = 0, max;
 
 	(void)state;
-	make(&m);
-	evict(&m);
-	control("hold\n");
+	made_new(&m);
+	made_evict(&m);
+	made_control("hold\n");
 	read_all(&m, r, 8);
 	while (!now)
 		zone_fetch_bytes(m.z, &now, &max);
 	zone_fetch_stop(m.z);
 	join_all(r, 8, -ESHUTDOWN);
 	assert_int_equal(fetch_all(&m), -ESHUTDOWN);
-	assert_int_equal(away(&m), m.live);
-	done(&m);
+	assert_int_equal(made_away(&m), m.live);
+	made_cut(&m);
 }
 
 /*
@@ -377,17 +227,17 @@ static void test_evict_beside(void **state)
 	u32 i;
 
 	(void)state;
-	make(&m);
+	made_new(&m);
 	for (i = 0; i < 10; i++) {
-		evict(&m);
+		made_evict(&m);
 		read_all(&m, r, 16);
 		assert_int_equal(zone_evict(m.z, m.pack, &d), 0);
-		away(&m);
+		made_away(&m);
 		join_all(r, 16, 0);
 		assert_int_equal(fetch_all(&m), 0);
-		assert_int_equal(away(&m), 0);
+		assert_int_equal(made_away(&m), 0);
 	}
-	done(&m);
+	made_cut(&m);
 }
 
 /*
@@ -400,8 +250,8 @@ static void test_death(void **state)
 	struct made m;
 
 	(void)state;
-	make(&m);
-	evict(&m);
+	made_new(&m);
+	made_evict(&m);
 	/* After the lines, before the kernel: it is told by the next who asks. */
 	m.k.present_error = -EIO;
 	assert_int_equal(fetch_all(&m), -EIO);
@@ -409,24 +259,24 @@ static void test_death(void **state)
 	m.k.presented = 0;
 	assert_int_equal(fetch_all(&m), 0);
 	assert_true(m.k.presented >= m.live);
-	assert_int_equal(away(&m), 0);
-	done(&m);
-	open_zone(&m);
-	assert_int_equal(away(&m), 0);
-	evict(&m);
-	done(&m);
-	open_zone(&m);
+	assert_int_equal(made_away(&m), 0);
+	made_cut(&m);
+	made_open(&m);
+	assert_int_equal(made_away(&m), 0);
+	made_evict(&m);
+	made_cut(&m);
+	made_open(&m);
 	/* After the mark, before the punch: away, however much of it is in the file. */
-	assert_int_equal(away(&m), m.live);
+	assert_int_equal(made_away(&m), m.live);
 	assert_int_equal(zone_fetch(m.z, m.pack, 300, 1), 0);
-	assert_true(away(&m) < m.live);
-	done(&m);
-	open_zone(&m);
-	assert_true(away(&m) > 0);
+	assert_true(made_away(&m) < m.live);
+	made_cut(&m);
+	made_open(&m);
+	assert_true(made_away(&m) > 0);
 	assert_int_equal(fetch_all(&m), 0);
-	assert_int_equal(away(&m), 0);
+	assert_int_equal(made_away(&m), 0);
 	assert_int_equal(zone_evict(m.z, m.pack, &d), 0);
-	done(&m);
+	made_cut(&m);
 }
 
 /* Data comes before lines: where it cannot be written, nothing is said to be here. */
@@ -436,17 +286,17 @@ static void test_order(void **state)
 	u64 told;
 
 	(void)state;
-	make(&m);
-	evict(&m);
+	made_new(&m);
+	made_evict(&m);
 	told = m.k.presented;
 	atomic_store(&fetch_fails, true);
 	assert_int_equal(fetch_all(&m), -EIO);
 	atomic_store(&fetch_fails, false);
-	assert_int_equal(away(&m), m.live);
+	assert_int_equal(made_away(&m), m.live);
 	assert_int_equal(m.k.presented, told);
 	assert_int_equal(fetch_all(&m), 0);
-	assert_int_equal(away(&m), 0);
-	done(&m);
+	assert_int_equal(made_away(&m), 0);
+	made_cut(&m);
 }
 
 /* Dead blocks are punched beside those that are away, which stay so. */
@@ -456,18 +306,18 @@ static void test_punch(void **state)
 	struct made m;
 
 	(void)state;
-	make(&m);
-	evict(&m);
+	made_new(&m);
+	made_evict(&m);
 	assert_int_equal(survey_begin(&s, m.z, &m.z->space->index, m.pack), 0);
 	m.z->unclean = true;
 	assert_int_equal(zone_fetch(m.z, m.pack, 300, 1), 0);
 	/* With lines from before the fetch. */
 	assert_int_equal(space_punch(m.z->space, &s), 0);
 	survey_end(&s);
-	assert_true(away(&m) < m.live);
+	assert_true(made_away(&m) < m.live);
 	assert_int_equal(fetch_all(&m), 0);
-	assert_int_equal(away(&m), 0);
-	done(&m);
+	assert_int_equal(made_away(&m), 0);
+	made_cut(&m);
 }
 
 /* Compaction fetches what it moves. */
@@ -480,9 +330,9 @@ static void test_compact(void **state)
 	struct made m;
 
 	(void)state;
-	make(&m);
+	made_new(&m);
 	pack = m.pack;
-	evict(&m);
+	made_evict(&m);
 	assert_int_equal(zone_compact_step(m.z, &pack, 1, false, &after, &d), 0);
 	assert_int_equal(d.moved, m.live);
 	assert_int_equal(d.skipped, 0);
@@ -495,8 +345,8 @@ static void test_compact(void **state)
 	assert_int_equal(s.nlive, m.live);
 	assert_int_equal(s.nabsent, 0);
 	survey_end(&s);
-	assert_int_equal(away(&m), 0);
-	done(&m);
+	assert_int_equal(made_away(&m), 0);
+	made_cut(&m);
 }
 
 /* Settings: only what is asked for by name, and with a place. */

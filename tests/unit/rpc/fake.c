@@ -294,6 +294,29 @@ static int pack_evict(void *ctx, const char *zone, uint64_t pack, uint64_t *bloc
 	return pack == 7 ? control_err(err, -EUCLEAN, "pack 7 is not held") : 0;
 }
 
+/* Each flush leaves one pack less, and one less is to be deleted. */
+static int uploads(void *ctx, const char *zone, bool flush, struct control_uploads *out,
+		   struct control_err *err)
+{
+	struct fake_core *fake = ctx;
+	int ret = packs_of(zone, err);
+	uint64_t n;
+
+	if (ret)
+		return ret;
+	atomic_fetch_add(&fake->calls, 1);
+	n = flush ? atomic_fetch_add(&fake->flushes, 1) + 1 : atomic_load(&fake->flushes);
+	*out = (struct control_uploads){
+		.packs = n < 3 ? 3 - n : 0, .bytes = (3ull - n) << 40, .oldest = 17,
+		.deletes = n < 4 ? 4 - n : 0, .busy = 2, .put_packs = n, .put_bytes = n << 26,
+		.error = "pack 7 cannot be given to s3", .error_at = 1700000000,
+		.circuit = "half-open", .store_error = "the bucket does not exist",
+		.requests = 100, .retries = 9, .sent = 1ull << 41, .received = 5,
+		.memory = 6, .memory_peak = 7,
+	};
+	return 0;
+}
+
 /* Each call is there in what it tells: runs begun, and stopped. */
 static int scrub(void *ctx, const char *zone, enum control_scrub_do what,
 		 struct control_scrub *out, struct control_err *err)
@@ -510,6 +533,7 @@ const struct control_ops fake_ops = {
 	.pack_verify = pack_verify,
 	.pack_compact = pack_compact,
 	.pack_evict = pack_evict,
+	.uploads = uploads,
 	.scrub = scrub,
 	.service_load = service_load,
 	.service_unload = service_unload,

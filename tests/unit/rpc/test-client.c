@@ -254,6 +254,38 @@ static void packs(void **state)
 	assert_int_equal(nexus_health(b->client, NULL), 0);
 }
 
+static void uploads(void **state)
+{
+	struct both *b = *state;
+	struct nexus_uploads u;
+
+	assert_int_equal(nexus_uploads(b->client, "packs", &u), 0);
+	assert_int_equal(u.packs, 3);
+	assert_int_equal(u.bytes, 3ull << 40);
+	assert_int_equal(u.oldest, 17);
+	assert_int_equal(u.deletes, 4);
+	assert_int_equal(u.busy, 2);
+	assert_string_equal(u.error, "pack 7 cannot be given to s3");
+	assert_int_equal(u.error_at, 1700000000);
+	assert_string_equal(u.circuit, "half-open");
+	assert_string_equal(u.store_error, "the bucket does not exist");
+	assert_int_equal(u.requests, 100);
+	assert_int_equal(u.retries, 9);
+	assert_int_equal(u.sent, 1ull << 41);
+	assert_int_equal(u.received, 5);
+	assert_int_equal(u.memory, 6);
+	assert_int_equal(u.memory_peak, 7);
+	assert_int_equal(nexus_uploads_flush(b->client, "packs", &u), 0);
+	assert_int_equal(u.packs, 2);
+	assert_int_equal(u.put_packs, 1);
+	assert_int_equal(u.put_bytes, 1u << 26);
+	assert_int_equal(nexus_uploads(b->client, "packs", &u), 0);
+	assert_int_equal(u.packs, 2);
+	assert_int_equal(nexus_uploads(b->client, "idle", &u), -ENXIO);
+	assert_int_equal(nexus_uploads_flush(b->client, "idle", &u), -ENXIO);
+	assert_int_equal(nexus_uploads(b->client, "\xff", &u), -EILSEQ);
+}
+
 static int next_quota(void *arg, const struct nexus_quota *q)
 {
 	uint32_t *n = arg;
@@ -570,6 +602,7 @@ int main(void)
 		TEST(packs),
 		TEST(quotas),
 		TEST(scrub),
+		TEST(uploads),
 		TEST(services),
 		TEST(errors_keep_their_errno),
 		TEST(the_rest),

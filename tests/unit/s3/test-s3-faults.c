@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The S3 client behind a proxy that does to answers what networks do: tests/unit/s3/fault-proxy. */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -20,28 +18,7 @@
 #define MANY	1000000u
 
 static struct world_client client;
-static int control = -1;
 static unsigned char data[SIZE], buf[SIZE];
-
-static unsigned int tell(const char *line)
-{
-	char answer[64];
-	ssize_t n;
-
-	assert_int_equal(write(control, line, strlen(line)), (ssize_t)strlen(line));
-	n = read(control, answer, sizeof(answer) - 1);
-	assert_true(n > 0);
-	answer[n] = '\0';
-	return (unsigned int)strtoul(answer, NULL, 10);
-}
-
-static void fault(const char *what, unsigned int count, const char *filter)
-{
-	char line[256];
-
-	snprintf(line, sizeof(line), "%s %u %s\n", what, count, filter);
-	tell(line);
-}
 
 static struct s3_settings through_proxy(void)
 {
@@ -64,7 +41,7 @@ static int open_client(void **state)
 
 	(void)state;
 	client = world_open(&set);
-	fault("none", 0, "");
+	world_fault("none", 0, "");
 	return 0;
 }
 
@@ -80,21 +57,8 @@ static int close_client(void **state)
 
 static int begin(void **state)
 {
-	struct sockaddr_in address = { .sin_family = AF_INET };
-
-	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	address.sin_port = htons((uint16_t)atoi(world_env("NEXUS_S3_PROXY_CONTROL")));
-	control = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (connect(control, (struct sockaddr *)&address, sizeof(address)))
-		return -1;
 	world_fill(data, sizeof(data), 9);
 	return world_begin(state);
-}
-
-static int end(void **state)
-{
-	close(control);
-	return world_end(state);
 }
 
 enum op { GET, PUT, HEAD, LIST, DELETE };
@@ -198,20 +162,20 @@ static void one_fault(const struct row *row)
 	struct s3_result result;
 	int ret;
 
-	fault(row->fault, 2, filters[row->op]);
+	world_fault(row->fault, 2, filters[row->op]);
 	ret = run(row->op, &result);
 	if (ret != (row->once ? row->error : 0))
 		fprintf(stderr, "# %s twice: %s\n", row->fault, result.fault.text);
 	assert_int_equal(ret, row->once ? row->error : 0);
-	assert_int_equal(tell("hits\n"), row->once ? 1 : 2);
-	fault(row->fault, MANY, filters[row->op]);
+	assert_int_equal(world_tell("hits\n"), row->once ? 1 : 2);
+	world_fault(row->fault, MANY, filters[row->op]);
 	ret = run(row->op, &result);
 	if (ret != row->error)
 		fprintf(stderr, "# %s: %d %s\n", row->fault, ret, result.fault.text);
 	assert_int_equal(ret, row->error);
 	assert_int_equal(result.attempts, row->once ? 1 : 4);
 	assert_true(result.fault.text[0]);
-	fault("none", 0, "");
+	world_fault("none", 0, "");
 }
 
 static void every_fault(void **state)
@@ -239,14 +203,14 @@ static void twice(void **state)
 		world_put(client.s3, key, text, 10, 0);
 	}
 	for (j = 0; j < 2; j++) {
-		fault(faults[j], MANY, "GET ");
+		world_fault(faults[j], MANY, "GET ");
 		for (i = 0; i < 30; i++) {
 			snprintf(key, sizeof(key), "twice-%u", i);
 			snprintf(text, sizeof(text), "content-%02u", i);
 			world_expect(client.s3, key, text, 10);
 		}
 	}
-	fault("twice-late", MANY, "HEAD ");
+	world_fault("twice-late", MANY, "HEAD ");
 	for (i = 0; i < 10; i++) {
 		assert_int_equal(s3_head(client.s3, "twice-1", &result), 0);
 		assert_int_equal(s3_head(client.s3, "twice-none", &result), -ENOENT);
@@ -268,13 +232,13 @@ static void lost_answer(void **state)
 		put.key = key;
 		put.absent = true;
 		put.if_match = NULL;
-		fault(faults[i], 1, "PUT ");
+		world_fault(faults[i], 1, "PUT ");
 		assert_int_equal(s3_put(client.s3, &put, &result), 0);
-		assert_int_equal(tell("hits\n"), 1);
+		assert_int_equal(world_tell("hits\n"), 1);
 		assert_true(result.etag[0]);
 		world_expect(client.s3, key, "mine", 4);
 		/* Somebody else's stays, whatever is lost. */
-		fault(faults[i], 1, "PUT ");
+		world_fault(faults[i], 1, "PUT ");
 		put.data = "not!";
 		assert_int_equal(s3_put(client.s3, &put, &result), -EEXIST);
 		world_expect(client.s3, key, "mine", 4);
@@ -284,7 +248,7 @@ static void lost_answer(void **state)
 		put.absent = false;
 		put.if_match = etag;
 		put.data = "next";
-		fault(faults[i], 1, "PUT ");
+		world_fault(faults[i], 1, "PUT ");
 		if (s3_put(client.s3, &put, &result))
 			fprintf(stderr, "# %s: %s\n", faults[i], result.fault.text);
 		assert_int_equal(result.error, 0);
@@ -306,16 +270,16 @@ static void uploads(void **state)
 	(void)state;
 	world_fill(big, len, 10);
 	/* Any of its steps loses its answer once. */
-	fault("drop-answer", 1, "?uploads");
+	world_fault("drop-answer", 1, "?uploads");
 	assert_int_equal(s3_upload(client.s3, &put, &result), 0);
-	fault("reset", 2, "partNumber=2");
+	world_fault("reset", 2, "partNumber=2");
 	assert_int_equal(s3_upload(client.s3, &put, &result), 0);
-	fault("drop-answer", 1, "POST /");
+	world_fault("drop-answer", 1, "POST /");
 	assert_int_equal(s3_upload(client.s3, &put, &result), 0);
-	assert_int_equal(tell("hits\n"), 1);
-	fault("lost-500", 1, "?uploadId=");
+	assert_int_equal(world_tell("hits\n"), 1);
+	world_fault("lost-500", 1, "?uploadId=");
 	assert_int_equal(s3_upload(client.s3, &put, &result), 0);
-	assert_int_equal(tell("hits\n"), 1);
+	assert_int_equal(world_tell("hits\n"), 1);
 	assert_int_equal(s3_read(client.s3, &get, &result), 0);
 	assert_memory_equal(back, big, len);
 	/* The one that was begun and whose answer was lost is left over; nothing else is. */
@@ -323,14 +287,14 @@ static void uploads(void **state)
 	assert_int_equal(aborted, 2);
 	/* One of three parts fails for good: nothing stays. */
 	put.key = "upload-fails";
-	fault("status:500:InternalError", MANY, "partNumber=2");
+	world_fault("status:500:InternalError", MANY, "partNumber=2");
 	assert_int_equal(s3_upload(client.s3, &put, &result), -EIO);
-	assert_int_equal(tell("hits\n"), 4);
+	assert_int_equal(world_tell("hits\n"), 4);
 	assert_int_equal(s3_head(client.s3, "upload-fails", &result), -ENOENT);
 	assert_int_equal(s3_abort_leftovers(client.s3, NULL, time(NULL) + 3600, &aborted, &result), 0);
 	assert_int_equal(aborted, 0);
 	/* A range of a read: damage of the whole is found, and read once more. */
-	fault("clip", 1, "GET ");
+	world_fault("clip", 1, "GET ");
 	assert_int_equal(s3_read(client.s3, &get, &result), 0);
 	assert_memory_equal(back, big, len);
 	free(big);
@@ -343,11 +307,11 @@ static void the_clock(void **state)
 
 	(void)state;
 	world_put(client.s3, "object", data, SIZE, 0);
-	fault("skew:700", 1, "GET ");
+	world_fault("skew:700", 1, "GET ");
 	assert_int_equal(run(GET, &result), 0);
 	assert_int_equal(result.attempts, 2);
 	/* A server that never agrees does not keep anybody. */
-	fault("skew:90000", MANY, "GET ");
+	world_fault("skew:90000", MANY, "GET ");
 	assert_int_equal(run(GET, &result), -ETIME);
 	assert_int_equal(result.attempts, 2);
 }
@@ -363,11 +327,11 @@ static void less(void **state)
 	(void)state;
 	world_put(client.s3, "object", data, SIZE, 0);
 	/* Retry-After is kept to, in whole seconds. */
-	fault("status:503:SlowDown:1", 1, "GET ");
+	world_fault("status:503:SlowDown:1", 1, "GET ");
 	i = (unsigned int)time(NULL);
 	assert_int_equal(run(GET, &result), 0);
 	assert_true((unsigned int)time(NULL) > i);
-	fault("status:503:SlowDown", 8, "PUT ");
+	world_fault("status:503:SlowDown", 8, "PUT ");
 	for (i = 0; i < 100; i++) {
 		struct s3_put put = { .key = key, .data = data, .len = 1000, .fd = -1 };
 
@@ -394,17 +358,17 @@ static void breaker(void **state)
 	set.open_ms = 300;
 	set.attempts = 1000;
 	broken = world_open(&set);
-	fault("drop-request", MANY, "HEAD ");
+	world_fault("drop-request", MANY, "HEAD ");
 	for (i = 0; i < 50; i++)
 		assert_int_equal(s3_head_start(broken.s3, "never-there", world_counted, &count), 0);
 	do {
 		usleep(1000);
 		s3_stats(broken.s3, &stats);
 	} while (stats.opened < 3);
-	hits = tell("hits\n");
+	hits = world_tell("hits\n");
 	/* Those that were under way when it opened, and a probe for each opening after. */
 	assert_in_range(hits, 5, 16 + 5 + 3);
-	fault("none", 0, "");
+	world_fault("none", 0, "");
 	world_wait(&count, 50);
 	assert_int_equal(count.error, -ENOENT);
 	s3_stats(broken.s3, &stats);
@@ -413,13 +377,13 @@ static void breaker(void **state)
 	set.open_ms = 60000;
 	set.deadline_ms = 15000;
 	broken = world_open(&set);
-	fault("drop-request", MANY, "HEAD ");
+	world_fault("drop-request", MANY, "HEAD ");
 	memset(&count, 0, sizeof(count));
 	for (i = 0; i < 50; i++)
 		assert_int_equal(s3_head_start(broken.s3, "never-there", world_counted, &count), 0);
 	world_wait(&count, 50);
 	assert_int_equal(count.failed, 50);
-	assert_in_range(tell("hits\n"), 5, 16 + 5);
+	assert_in_range(world_tell("hits\n"), 5, 16 + 5);
 	world_close(&broken);
 }
 
@@ -432,5 +396,5 @@ int main(void)
 	};
 
 	cmocka_set_test_filter(getenv("NEXUS_TESTS"));
-	return cmocka_run_group_tests_name("s3-faults", tests, begin, end);
+	return cmocka_run_group_tests_name("s3-faults", tests, begin, world_end);
 }

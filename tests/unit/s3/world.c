@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <arpa/inet.h>
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -7,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -144,6 +146,40 @@ int world_end(void **state)
 	world_close(&client);
 	s3_creds_global_exit();
 	return ret;
+}
+
+static int connect_control(void)
+{
+	struct sockaddr_in address = { .sin_family = AF_INET };
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	address.sin_port = htons((uint16_t)atoi(world_env("NEXUS_S3_PROXY_CONTROL")));
+	assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	return fd;
+}
+
+unsigned int world_tell(const char *line)
+{
+	static int control = -1;
+	char answer[64];
+	ssize_t n;
+
+	if (control < 0)
+		control = connect_control();
+	assert_int_equal(write(control, line, strlen(line)), (ssize_t)strlen(line));
+	n = read(control, answer, sizeof(answer) - 1);
+	assert_true(n > 0);
+	answer[n] = '\0';
+	return (unsigned int)strtoul(answer, NULL, 10);
+}
+
+void world_fault(const char *what, unsigned int count, const char *filter)
+{
+	char line[256];
+
+	snprintf(line, sizeof(line), "%s %u %s\n", what, count, filter);
+	world_tell(line);
 }
 
 void world_fill(void *buf, size_t len, unsigned int seed)

@@ -36,6 +36,11 @@ void world_fill(void *buf, size_t len, unsigned int seed);
 void world_put(struct s3 *s3, const char *key, const void *data, size_t len, int error);
 void world_expect(struct s3 *s3, const char *key, const void *data, size_t len);
 
+/* A line to the proxy's control port (tests/unit/s3/fault-proxy), and the number it answers. */
+unsigned int world_tell(const char *line);
+/* @what happens to the next @count requests with @filter in their first line. */
+void world_fault(const char *what, unsigned int count, const char *filter);
+
 /** struct world_count - an s3_done_fn's context that counts */
 struct world_count {
 	atomic_uint ended, failed;

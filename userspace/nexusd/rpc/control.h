@@ -148,6 +148,23 @@ struct control_compact {
 	uint64_t done_packs, blocks, skipped;	/* out, of this call */
 };
 
+/** struct control_uploads - content that goes elsewhere */
+struct control_uploads {
+	uint64_t packs;			/* sealed and not held elsewhere */
+	uint64_t bytes;			/* of their files */
+	uint64_t oldest;		/* seconds since the first of them was found sealed */
+	uint64_t deletes;		/* copies of packs that are gone */
+	uint64_t busy;			/* being put or deleted now */
+	uint64_t put_packs, put_bytes;	/* since the zone was opened */
+	uint64_t error_at;		/* seconds since 1970 */
+	char error[256];		/* "": it worked since */
+	char circuit[16];		/* of the driver: "closed": the store is asked; "": it has none */
+	char store_error[256];		/* what it says of the error */
+	uint64_t requests, retries;
+	uint64_t sent, received;	/* bytes */
+	uint64_t memory, memory_peak;	/* bytes in flight */
+};
+
 /** struct control_scrub_run - a run; times are seconds since 1970, 0: never */
 struct control_scrub_run {
 	uint64_t begun, ended;
@@ -369,6 +386,9 @@ typedef int (*control_problem_fn)(void *arg,
  *	too old for it.
  * @pack_evict: give the space of one pack's content back to the host, for it is held
  *	elsewhere; *@blocks of it; -ENXIO likewise; -EOPNOTSUPP when nothing holds any.
+ * @uploads: how far the content of a zone is with what holds copies of it; @flush: look
+ *	for more first, and wait a second at most; -ENXIO likewise; -EOPNOTSUPP when nothing
+ *	holds any.
  * @scrub: look at the regular check of a zone, begin or end a run, and fill
  *	the struct; -ENXIO likewise, -EALREADY when there is one or none.
  * @quota_list: call @fn for every id of @kind from @from on, as zone_list does.
@@ -410,6 +430,8 @@ struct control_ops {
 			    struct control_err *err);
 	int (*pack_evict)(void *ctx, const char *zone, uint64_t pack,
 			  uint64_t *blocks, struct control_err *err);
+	int (*uploads)(void *ctx, const char *zone, bool flush,
+		       struct control_uploads *uploads, struct control_err *err);
 	int (*scrub)(void *ctx, const char *zone, enum control_scrub_do what,
 		     struct control_scrub *scrub, struct control_err *err);
 	int (*quota_list)(void *ctx, const char *zone, uint32_t kind,

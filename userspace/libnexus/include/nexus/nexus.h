@@ -319,6 +319,41 @@ int nexus_pack_compact(struct nexus_client *client, const char *zone,
 int nexus_pack_evict(struct nexus_client *client, const char *zone, uint64_t pack,
 		     uint64_t *blocks);
 
+/** struct nexus_uploads - content that goes elsewhere */
+struct nexus_uploads {
+	uint64_t packs;			/* sealed and not held elsewhere */
+	uint64_t bytes;			/* of their files */
+	uint64_t oldest;		/* seconds since the first of them was found sealed */
+	uint64_t deletes;		/* copies of packs that are gone */
+	uint64_t busy;			/* being put or deleted now */
+	uint64_t put_packs, put_bytes;	/* since the zone was opened */
+	uint64_t error_at;		/* seconds since 1970 */
+	char error[256];		/* "": it worked since */
+	char circuit[16];		/* of the driver: "closed": the store is asked; "": it has none */
+	char store_error[256];		/* what it says of the error */
+	uint64_t requests, retries;
+	uint64_t sent, received;	/* bytes */
+	uint64_t memory, memory_peak;	/* bytes in flight */
+};
+
+/**
+ * nexus_uploads() - how far the content of a zone is with what holds copies of it
+ * @client: the client
+ * @zone: its name; -ENXIO when it is not mounted, -EOPNOTSUPP when its content is held
+ *	nowhere else, or it is mounted read-only
+ * @uploads: filled in
+ */
+int nexus_uploads(struct nexus_client *client, const char *zone,
+		  struct nexus_uploads *uploads);
+/**
+ * nexus_uploads_flush() - look for sealed packs now, and wait a second at most until all is
+ * held and what is gone is deleted; for root and group nexusfs
+ *
+ * To be called again while @uploads has packs or deletes.
+ */
+int nexus_uploads_flush(struct nexus_client *client, const char *zone,
+			struct nexus_uploads *uploads);
+
 /** struct nexus_scrub_run - a run; times are seconds since 1970, 0: never */
 struct nexus_scrub_run {
 	uint64_t begun;

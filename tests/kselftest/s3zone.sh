@@ -1,0 +1,122 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# A zone whose content is in a real S3 server outside of the guest: written, put by
+# itself, evicted, read back; the helper killed meanwhile; and stores that cannot be used.
+#
+# $NEXUS_OUT/s3 says where it is: a line of endpoint, bucket, access key, secret key.
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
+# shellcheck source-path=SCRIPTDIR
+. "$here/tap.sh"
+# shellcheck source-path=SCRIPTDIR
+. "$here/supervised.sh"
+zone=s3zone
+mnt=/mnt/s3zone
+kinds="$here/presence.py"
+
+need() {
+	need_helper
+	[ -s "${NEXUS_OUT:-/}/s3" ] || skip "needs a server"
+	read -r endpoint bucket access secret < "$NEXUS_OUT/s3"
+	store=s3://$bucket/zones
+	if [ ! -e /root/.aws/credentials ]; then
+		mkdir -p /root/.aws
+		(umask 077; printf '[default]\naws_access_key_id = %s\naws_secret_access_key = %s\n' \
+			"$access" "$secret" > /root/.aws/credentials)
+	fi
+	mkdir -p $mnt
+	[ -e /var/lib/nexusfs/zones/$zone ] ||
+		nexusctl zone create $zone --store "$store" --endpoint "$endpoint" --option pack_size=4M
+	mountpoint -q $mnt || mount -t nexusfs $zone $mnt
+	rm -rf ${mnt:?}/*
+}
+
+tap_cleanup() { umount $mnt 2> /dev/null || true; }
+
+packs_of() {
+	nexusctl pack list --json $zone | python3 -c 'import json, sys
+for p in json.load(sys.stdin):
+    if p["state"] == "sealed" and p["live"]:
+        print(p["pack"])'
+}
+
+elsewhere() { nexusctl pack verify --json $zone | python3 -c 'import json, sys
+print(json.load(sys.stdin)["away"])'; }
+counter() { nexusctl stats | awk -v n="nexus_helper_$1_total" '$1 == n { print $2 }'; }
+left() { nexusctl upload status --json $zone | python3 -c 'import json, sys
+u = json.load(sys.stdin)
+print(u["packs"] + u["deletes"])'; }
+nothing_left() { [ "$(left)" = 0 ] && [ "$(counter uploads)" -gt "$1" ]; }
+
+evict_all() {
+	local list
+	mapfile -t list < <(packs_of)
+	[ ${#list[@]} -gt 0 ]
+	nexusctl pack evict $zone "${list[@]}"
+	echo 3 > /proc/sys/vm/drop_caches
+}
+
+test_refused() {
+	need
+	fails nexusctl zone create no --store "s3://${bucket}-none/x" --endpoint "$endpoint" 2> "$tap_tmp/why"
+	grep -q 'the bucket does not exist' "$tap_tmp/why"
+	printf '[wrong]\naws_access_key_id = %s\naws_secret_access_key = wrong\n' "$access" >> /root/.aws/credentials
+	fails nexusctl zone create no --store "$store" --endpoint "$endpoint" --profile wrong 2> "$tap_tmp/why"
+	grep -q 'the secret key is wrong' "$tap_tmp/why"
+	fails grep wrong$ "$tap_tmp/why"
+	fails nexusctl zone create no --store "$store" --endpoint http://127.0.0.1:1 2> "$tap_tmp/why"
+	fails nexusctl zone create no --store "$store" --option colour=red 2> "$tap_tmp/why"
+	grep -q 'no setting "colour"' "$tap_tmp/why"
+	[ ! -e /var/lib/nexusfs/zones/no ]
+	nexusctl zone info $zone | grep -q "^store: *$store$"
+}
+
+# Without being asked; and all of it comes back.
+test_put() {
+	need
+	local puts
+	puts=$(counter uploads)
+	python3 "$kinds" fill $mnt/file 14 1
+	cp -r /usr/lib/python3/dist-packages/apt $mnt/tree
+	sync -f $mnt
+	until_true 120 nothing_left "$puts"
+	nexusctl upload status $zone | grep -q '^circuit: *closed$'
+	evict_all
+	[ "$(elsewhere)" -gt 2500 ]
+	python3 "$kinds" read $mnt/file 14 1
+	diff -r /usr/lib/python3/dist-packages/apt $mnt/tree
+}
+
+test_flush() {
+	need
+	python3 "$kinds" fill $mnt/file 9 2
+	sync -f $mnt
+	nexusctl flush $zone
+	[ "$(left)" = 0 ]
+	evict_all
+	umount $mnt
+	mount -t nexusfs $zone $mnt
+	python3 "$kinds" read $mnt/file 9 2
+}
+
+# Whoever comes after it goes on, and the files are there meanwhile.
+test_killed() {
+	need
+	python3 "$kinds" fill $mnt/file 20 3
+	sync -f $mnt
+	kill_helper
+	until_true 60 nexusctl status
+	python3 "$kinds" read $mnt/file 20 3
+	nexusctl flush $zone &
+	sleep 0.3
+	kill_helper
+	wait || true
+	until_true 60 nexusctl status
+	nexusctl flush $zone
+	[ "$(left)" = 0 ]
+	evict_all
+	python3 "$kinds" read $mnt/file 20 3
+	nexusctl pack verify $zone
+}
+
+tap_main "$@"

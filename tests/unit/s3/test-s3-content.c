@@ -1,0 +1,481 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * A zone whose content is in a real S3 server: put in the background, evicted, fetched
+ * again and compared, through a proxy that does to answers what networks do, and when the
+ * helper is killed meanwhile.  And what a store says that cannot be used.
+ */
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+
+#include "tests/unit/nexusd/made.h"
+#include "stats.h"
+#include "upload.h"
+#include "world.h"
+
+#define FLUSH_MS	100000u	/* nobody waits for so long but who fails */
+
+static u64 counter(enum stats_counter c)
+{
+	return atomic_load(&stats_values[c]);
+}
+
+/* Of the bucket of this process; fast to give up and to come back. */
+static void spec(char *text, size_t len, const char *endpoint, const char *more)
+{
+	const struct s3_settings set = world_settings();
+
+	snprintf(text, len, "s3://%s/a//b/;endpoint=%s;attempts=2;deadline=5%s", set.bucket,
+		 endpoint, more);
+}
+
+static char secret[128];	/* loading the driver hides it, and others want it, too */
+
+static int load(void)
+{
+	struct errline err = { "" };
+	int ret;
+
+	content_set_dir(NEXUS_BUILT_DRIVERS);
+	ret = content_load("s3://any", &err);
+	if (ret)
+		fprintf(stderr, "# %s\n", err.msg);
+	return ret;
+}
+
+static int begin(void **state)
+{
+	int ret;
+
+	snprintf(secret, sizeof(secret), "%s", world_env("AWS_SECRET_ACCESS_KEY"));
+	ret = load();
+	setenv("AWS_SECRET_ACCESS_KEY", secret, 1);
+	return ret ? ret : world_begin(state);
+}
+
+static int begin_test(void **state)
+{
+	world_fault("none", 0, "");
+	return test_setup(state);
+}
+
+/* ---- the driver alone ----------------------------------------------------------- */
+
+static const u8 uuid[NEXUS_UUID_SIZE] = { 0xde, 0xad, 0xbe, 0xef, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12 };
+static atomic_bool stop;
+
+static struct content *open_driver(const char *endpoint)
+{
+	struct errline err = { "" };
+	char text[CONTENT_SPEC_MAX];
+	struct content *c;
+	int ret;
+
+	spec(text, sizeof(text), endpoint, "");
+	atomic_store(&stop, false);
+	ret = content_open(text, uuid, &stop, &c, &err);
+	if (ret)
+		print_message("%s\n", err.msg);
+	assert_int_equal(ret, 0);
+	return c;
+}
+
+struct names {
+	char all[512];
+	u32 n;
+};
+
+static int add_name(void *arg, const char *name, __u64 bytes)
+{
+	struct names *names = arg;
+	size_t at = strlen(names->all);
+
+	snprintf(names->all + at, sizeof(names->all) - at, "%s %llu,", name,
+		 (unsigned long long)bytes);
+	return ++names->n == 5 ? -ECANCELED : 0;
+}
+
+/* As anybody else sees it. */
+static void test_names(void **state)
+{
+	struct content *c = open_driver(world_env("NEXUS_S3_ENDPOINT"));
+	struct s3_settings set = world_settings();
+	struct world_client other = world_open(&set);
+	int fd = open(test_dir, O_TMPFILE | O_RDWR, 0600);
+	u8 data[3 * 4096], got[4096];
+	__u64 bytes;
+
+	(void)state;
+	world_fill(data, sizeof(data), 1);
+	assert_int_equal(pwrite(fd, data, sizeof(data), 0), sizeof(data));
+	assert_int_equal(c->ops->head(c, 0x12ab, &bytes), -ENOENT);
+	assert_int_equal(c->ops->get(c, 0x12ab, 0, got, 10), -ENOENT);
+	assert_int_equal(c->ops->put(c, 0x12ab, fd, sizeof(data)), 0);
+	assert_int_equal(c->ops->head(c, 0x12ab, &bytes), 0);
+	assert_int_equal(bytes, sizeof(data));
+	world_expect(other.s3, "a//b/deadbeef-0102-0304-0506-0708090a0b0c/packs/00000000000012ab",
+		     data, sizeof(data));
+	assert_int_equal(c->ops->get(c, 0x12ab, 8000, got, sizeof(got)), 4096);
+	assert_memory_equal(got, data + 8000, 4096);
+	assert_int_equal(c->ops->get(c, 0x12ab, 12000, got, sizeof(got)), 288);
+	assert_int_equal(c->ops->get(c, 0x12ab, 1 << 20, got, sizeof(got)), 0);
+	assert_int_equal(c->ops->del(c, 0x12ab), 0);
+	assert_int_equal(c->ops->del(c, 0x12ab), 0);
+	assert_int_equal(c->ops->head(c, 0x12ab, &bytes), -ENOENT);
+	close(fd);
+	content_close(c);
+	world_close(&other);
+}
+
+static void test_named(void **state)
+{
+	struct content *c = open_driver(world_env("NEXUS_S3_ENDPOINT"));
+	char tag[CONTENT_ETAG_SIZE], old[CONTENT_ETAG_SIZE], again[CONTENT_ETAG_SIZE], got[64];
+	static const char *const bad[] = { "", "/a", "a/", "a//b", "A", "a b", "packs/1", "ö" };
+	struct names names = { "", 0 };
+	char name[256];
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_int_equal(c->ops->put_named(c, bad[i], "x", 1, CONTENT_ANY, NULL), -EINVAL);
+	memset(name, 'a', 201);
+	name[201] = '\0';
+	assert_int_equal(c->ops->put_named(c, name, "x", 1, CONTENT_ANY, NULL), -EINVAL);
+	assert_int_equal(c->ops->get_named(c, "owner", 0, got, sizeof(got), NULL), -ENOENT);
+	assert_int_equal(c->ops->put_named(c, "owner", "first", 5, CONTENT_ABSENT, tag), 0);
+	assert_int_equal(c->ops->put_named(c, "owner", "second", 6, CONTENT_ABSENT, NULL), -EEXIST);
+	assert_int_equal(c->ops->get_named(c, "owner", 0, got, sizeof(got), again), 5);
+	assert_memory_equal(got, "first", 5);
+	assert_string_equal(again, tag);
+	memcpy(old, tag, sizeof(old));
+	assert_int_equal(c->ops->put_named(c, "owner", "third", 5, CONTENT_MATCH, tag), 0);
+	assert_string_not_equal(tag, old);
+	assert_int_equal(c->ops->put_named(c, "owner", "fourth", 6, CONTENT_MATCH, old), -EEXIST);
+	assert_int_equal(c->ops->get_named(c, "owner", 2, got, 2, NULL), 2);
+	assert_memory_equal(got, "ir", 2);
+	assert_int_equal(c->ops->put_named(c, "owner", "", 0, CONTENT_ANY, NULL), 0);
+	assert_int_equal(c->ops->get_named(c, "owner", 0, got, sizeof(got), NULL), 0);
+	assert_int_equal(c->ops->put_named(c, "log/2", "22", 2, CONTENT_ANY, NULL), 0);
+	assert_int_equal(c->ops->put_named(c, "log/10", "1010", 4, CONTENT_ANY, NULL), 0);
+	assert_int_equal(c->ops->put_named(c, "zone", "z", 1, CONTENT_ANY, NULL), 0);
+	/* Packs are no names. */
+	i = (size_t)open(test_dir, O_TMPFILE | O_RDWR, 0600);
+	for (int pack = 1; pack < 4; pack++)
+		assert_int_equal(c->ops->put(c, (u64)pack, (int)i, 0), 0);
+	close((int)i);
+	assert_int_equal(c->ops->list_named(c, "", add_name, &names), 0);
+	assert_string_equal(names.all, "log/10 4,log/2 2,owner 0,zone 1,");
+	names = (struct names){ "", 0 };
+	assert_int_equal(c->ops->list_named(c, "log/", add_name, &names), 0);
+	assert_string_equal(names.all, "log/10 4,log/2 2,");
+	names = (struct names){ "", 4 };
+	assert_int_equal(c->ops->list_named(c, "o", add_name, &names), -ECANCELED);
+	assert_int_equal(c->ops->del_named(c, "owner"), 0);
+	assert_int_equal(c->ops->del_named(c, "owner"), 0);
+	assert_int_equal(c->ops->put_named(c, "owner", "x", 1, CONTENT_MATCH, tag), -EEXIST);
+	content_close(c);
+}
+
+static void *stopper(void *arg)
+{
+	usleep(200000);
+	atomic_store(&stop, true);
+	return arg;
+}
+
+/* Who waits for a store that says nothing is let go when the zone ends. */
+static void test_stop(void **state)
+{
+	struct content *c = open_driver(world_env("NEXUS_S3_PROXY_ENDPOINT"));
+	pthread_t thread;
+	u8 got[100];
+
+	(void)state;
+	world_fault("hang", 1000, "");
+	pthread_create(&thread, NULL, stopper, NULL);
+	assert_int_equal(c->ops->get(c, 1, 0, got, sizeof(got)), -ESHUTDOWN);
+	pthread_join(thread, NULL);
+	content_close(c);
+	world_fault("none", 0, "");
+}
+
+/* What is said of a store that cannot be used, by who makes a zone. */
+static void test_probe(void **state)
+{
+	static const struct {
+		const char *fault;
+		int error;
+		const char *words;
+	} cases[] = {
+		{ "status:403:AccessDenied", -EACCES, "AccessDenied" },
+		{ "status:404:NoSuchBucket", -ENODEV, "the bucket does not exist" },
+		{ "status:301:PermanentRedirect", -EREMOTE, "in another region" },
+		{ "status:403:SignatureDoesNotMatch", -EKEYREJECTED, "the secret key is wrong" },
+		{ "status:403:InvalidAccessKeyId", -EKEYREJECTED, "does not know the access key" },
+		{ "status:400:ExpiredToken", -EKEYEXPIRED, "have expired" },
+		{ "status:403:RequestTimeTooSkewed", -ETIME, "clock" },
+	};
+	char text[CONTENT_SPEC_MAX];
+	struct errline err;
+	struct content *c = open_driver(world_env("NEXUS_S3_PROXY_ENDPOINT"));
+	size_t i;
+
+	(void)state;
+	assert_int_equal(c->ops->probe(c, &err), 0);
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		world_fault(cases[i].fault, 100, "");
+		err.msg[0] = '\0';
+		assert_int_equal(c->ops->probe(c, &err), cases[i].error);
+		if (!strstr(err.msg, cases[i].words))
+			fail_msg("%s: %s", cases[i].fault, err.msg);
+	}
+	/* It may be listed, and not be written. */
+	world_fault("status:403:AccessDenied", 100, "PUT");
+	assert_int_equal(c->ops->probe(c, &err), -EACCES);
+	assert_non_null(strstr(err.msg, "nothing can be written there"));
+	world_fault("none", 0, "");
+	content_close(c);
+	/* Nobody there; a certificate of nobody. */
+	c = open_driver("http://127.0.0.1:1");
+	assert_int_equal(c->ops->probe(c, &err), -ECONNREFUSED);
+	content_close(c);
+	c = open_driver(world_env("NEXUS_S3_TLS_ENDPOINT"));
+	assert_int_equal(c->ops->probe(c, &err), -EPERM);
+	assert_non_null(strstr(err.msg, "certificate"));
+	content_close(c);
+	spec(text, sizeof(text), world_env("NEXUS_S3_ENDPOINT"), ";profile=nobody");
+	assert_true(content_open(text, uuid, &stop, &c, &err) < 0);
+	assert_non_null(strstr(err.msg, "nobody"));
+}
+
+/* Settings that make no sense. */
+static void test_settings(void **state)
+{
+	static const char *const bad[] = {
+		"s3://b;endpoint", "s3://b;colour=red", "s3://b;part=1", "s3://b;part=5G5",
+		"s3://b;style=none", "s3://b;sse=x", "s3://b;requester_pays=1", "s3://b;=x",
+		"s3://b//c", "s3://b;memory=99999999999999999999", "s3://b;concurrency=0",
+		"s3://b;endpoint=ftp://x",
+	};
+	struct errline err;
+	struct content *c;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		err.msg[0] = '\0';
+		if (content_open(bad[i], uuid, &stop, &c, &err) != -EINVAL || !err.msg[0])
+			fail_msg("%s: %s", bad[i], err.msg);
+	}
+	assert_false(content_spec_ok("s3:b"));
+	assert_false(content_spec_ok("s3://"));
+	assert_false(content_spec_ok("s3:///b"));
+	assert_false(content_spec_ok("s3://;x=y"));
+	assert_false(content_spec_ok("s3://b\nx"));
+	assert_true(content_spec_ok("s3://b"));
+}
+
+/* ---- a zone ------------------------------------------------------------------------- */
+
+static void begin_zone(struct made *m, const char *endpoint)
+{
+	made_new(m);
+	made_cut(m);
+	m->cfg.upload_delay = 1;
+	m->cfg.upload_parallel = 2;
+	spec(m->cfg.content, sizeof(m->cfg.content), endpoint, "");
+	made_open(m);
+}
+
+static void flush(struct made *m)
+{
+	struct upload_status st;
+
+	assert_int_equal(zone_upload_flush(m->z, FLUSH_MS, &st), 0);
+	if (st.packs)
+		print_message("%s; %s\n", st.error, st.driver.error);
+	assert_int_equal(st.packs, 0);
+	assert_string_equal(st.error, "");
+}
+
+/* All of it goes, and comes back as it was. */
+static void there_and_back(struct made *m)
+{
+	made_evict(m);
+	assert_int_equal(made_away(m), m->live);
+	assert_int_equal(zone_fetch(m->z, m->pack, 0, MADE_BLOCKS), 0);
+	assert_int_equal(made_away(m), 0);
+}
+
+static void test_round(void **state)
+{
+	u64 before = counter(STATS_uploads);
+	struct upload_status st;
+	struct made m;
+
+	(void)state;
+	begin_zone(&m, world_env("NEXUS_S3_ENDPOINT"));
+	zone_upload_start(m.z);
+	flush(&m);
+	assert_int_equal(counter(STATS_uploads) - before, 1);
+	assert_int_equal(zone_upload_status(m.z, &st), 0);
+	assert_string_equal(st.driver.circuit, "closed");
+	assert_true(st.driver.sent >= m.z->sb.pack_size);
+	there_and_back(&m);
+	made_cut(&m);
+}
+
+/* Whatever happens to what is put: it is there in the end, with nobody's help. */
+static void test_faults(void **state)
+{
+	static const char *const faults[] = {
+		"drop-request", "drop-answer", "reset", "truncate", "corrupt", "corrupt-request",
+		"lost-500", "status:500:InternalError", "status:503:SlowDown",
+		"status:403:AccessDenied", "status:404:NoSuchBucket", "status:400:ExpiredToken",
+		"garbage", "twice",
+	};
+	char path[PATH_MAX + 16];
+	struct made m;
+	size_t i;
+
+	(void)state;
+	begin_zone(&m, world_env("NEXUS_S3_PROXY_ENDPOINT"));
+	for (i = 0; i < sizeof(faults) / sizeof(faults[0]); i++) {
+		struct content *c = m.z->fetch->content;
+
+		snprintf(path, sizeof(path), "%s/" UPLOAD_FILE, m.z->dir);
+		unlink(path);
+		assert_int_equal(c->ops->del(c, m.pack), 0);
+		/* More often than one put tries. */
+		world_fault(faults[i], 3, "PUT");
+		zone_upload_start(m.z);
+		flush(&m);
+		assert_true(world_tell("hits\n") > 0);
+		world_fault("none", 0, "");
+		there_and_back(&m);
+		made_cut(&m);
+		made_open(&m);
+	}
+	made_cut(&m);
+}
+
+/* What is read wrong is not shown to anybody, and is right as soon as it can be. */
+static void test_read_faults(void **state)
+{
+	static const char *const faults[] = {
+		"drop-answer", "truncate", "corrupt", "clip", "status:500:InternalError",
+		"status:403:AccessDenied", "status:404:NoSuchKey",
+	};
+	struct made m;
+	u32 away;
+	size_t i;
+
+	(void)state;
+	begin_zone(&m, world_env("NEXUS_S3_PROXY_ENDPOINT"));
+	zone_upload_start(m.z);
+	flush(&m);
+	for (i = 0; i < sizeof(faults) / sizeof(faults[0]); i++) {
+		made_evict(&m);
+		world_fault(faults[i], 1000000, "GET");
+		assert_true(zone_fetch(m.z, m.pack, 0, MADE_BLOCKS) < 0);
+		made_sound(&m, &away);
+		assert_true(away > 0);
+		world_fault("none", 0, "");
+		assert_int_equal(zone_fetch(m.z, m.pack, 0, MADE_BLOCKS), 0);
+		assert_int_equal(made_away(&m), 0);
+	}
+	made_cut(&m);
+}
+
+/* A helper of its own, which puts what there is until it is killed. */
+static int be_killed(char **argv)
+{
+	struct made m = { .z = NULL };
+
+	alarm(60);
+	snprintf(test_dir, sizeof(test_dir), "%s", argv[1]);
+	test_config(&m.cfg, &nexus_ms_lmdb);
+	m.cfg.pack_size = MADE_BLOCKS << NEXUS_BLOCK_SHIFT;
+	m.cfg.upload_delay = 1;
+	m.cfg.upload_parallel = 2;
+	snprintf(m.cfg.content, sizeof(m.cfg.content), "%s", argv[2]);
+	if (load())
+		return 1;
+	made_open(&m);
+	zone_upload_start(m.z);
+	for (;;)
+		pause();
+}
+
+static void begin_killed(const struct made *m, pid_t *pid)
+{
+	*pid = fork();
+	assert_true(*pid >= 0);
+	if (*pid)
+		return;
+	/* Secrets are not there after a fork. */
+	setenv("AWS_SECRET_ACCESS_KEY", secret, 1);
+	execl("/proc/self/exe", "test-s3-content", test_dir, m->cfg.content, NULL);
+	_exit(1);
+}
+
+/* A helper that is killed while it puts, anywhere: the next one goes on. */
+static void test_killed(void **state)
+{
+	/* Before the server has it, while it is asked, and when it has it and nobody knows. */
+	static const char *const moments[][2] = {
+		{ "hang", "PUT" }, { "hang", "HEAD" }, { "hang", "PUT" }, { "delay:1000000", "PUT" },
+	};
+	u64 before = counter(STATS_uploads);
+	struct made m;
+	u32 i;
+
+	(void)state;
+	begin_zone(&m, world_env("NEXUS_S3_PROXY_ENDPOINT"));
+	made_cut(&m);
+	for (i = 0; i < sizeof(moments) / sizeof(moments[0]); i++) {
+		int status;
+		pid_t pid;
+
+		world_fault(moments[i][0], 1000, moments[i][1]);
+		begin_killed(&m, &pid);
+		while (!world_tell("hits\n") && !waitpid(pid, &status, WNOHANG))
+			usleep(1000);
+		usleep(100000u * i);
+		kill(pid, SIGKILL);
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+	}
+	world_fault("none", 0, "");
+	made_open(&m);
+	zone_upload_start(m.z);
+	flush(&m);
+	assert_int_equal(counter(STATS_uploads), before);
+	there_and_back(&m);
+	made_cut(&m);
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_settings, begin_test, test_teardown),
+		cmocka_unit_test_setup_teardown(test_names, begin_test, test_teardown),
+		cmocka_unit_test_setup_teardown(test_named, begin_test, test_teardown),
+		cmocka_unit_test_setup_teardown(test_stop, begin_test, test_teardown),
+		cmocka_unit_test_setup_teardown(test_probe, begin_test, test_teardown),
+		cmocka_unit_test_setup_teardown(test_round, begin_test, test_teardown),
+		cmocka_unit_test_setup_teardown(test_faults, begin_test, test_teardown),
+		cmocka_unit_test_setup_teardown(test_read_faults, begin_test, test_teardown),
+		cmocka_unit_test_setup_teardown(test_killed, begin_test, test_teardown),
+	};
+	const char *only = getenv("NEXUS_TESTS");
+
+	if (argc == 3)
+		return be_killed(argv);
+	if (only)
+		cmocka_set_test_filter(only);
+	return cmocka_run_group_tests_name("s3-content", tests, begin, world_end);
+}

@@ -1,0 +1,471 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The threads that put packs and delete copies.  Each does what comes next; now and
+ * then one of them looks for what is sealed by now.
+ *
+ * After a failure of what holds the copies nothing goes there for a while, and then one
+ * pack, until that works.
+ */
+#include "upload.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "pack.h"
+#include "space.h"
+#include "stats.h"
+
+#define PAUSE_NS	1000000000ull	/* after the first failure; then twice as long */
+#define PAUSE_MAX_NS	30000000000ull
+#define LOCAL_PAUSE_NS	60000000000ull	/* before a pack is read again that cannot be */
+
+/* ---- one pack ------------------------------------------------------------------- */
+
+/* The head says so as long as nobody counts: the table knows. */
+static bool has_away(struct zone *z, u64 pack)
+{
+	struct pack_image img;
+	bool away = false;
+	u32 i;
+
+	if (pack_image_open(z->os, pack, z->sb.uuid, false, &img))
+		return true;
+	for (i = img.first; i < img.blocks && !away; i++)
+		away = pack_line_away(&img.table[i], pack);
+	pack_image_close(&img);
+	return away;
+}
+
+/* The sealed pack's file, and whether some of it is elsewhere only. */
+static int open_file(struct zone *z, u64 pack, u64 *bytes, bool *away)
+{
+	struct nexus_pack_head head;
+	int fd, ret;
+	u32 blocks;
+
+	fd = z->os->drv->open_pack(z->os, pack, false, &blocks);
+	if (fd < 0)
+		return fd;
+	/* A damaged head is for scrub to say; the blocks have checksums of their own. */
+	ret = pack_read_head(fd, z->sb.uuid, pack, blocks, &head);
+	if (ret && ret != -EUCLEAN) {
+		close(fd);
+		return ret;
+	}
+	*away = (ret || le32_to_cpu(head.flags) & NEXUS_PACK_AWAY_FLAG) && has_away(z, pack);
+	*bytes = (u64)blocks << NEXUS_BLOCK_SHIFT;
+	return fd;
+}
+
+static int mark(struct upload *u, u64 pack, enum upload_mark what)
+{
+	int ret;
+
+	pthread_mutex_lock(&u->mark_lock);
+	ret = uploadmarks_set(&u->marks, pack, what);
+	pthread_mutex_unlock(&u->mark_lock);
+	return ret;
+}
+
+/* *local: what is wrong is here. */
+static int put_pack(struct upload *u, u64 pack, u64 *bytes, bool *local)
+{
+	struct content *c = u->z->fetch->content;
+	bool away = true;
+	u64 there;
+	int fd, ret;
+
+	*local = true;
+	fd = open_file(u->z, pack, bytes, &away);
+	/* Gone since it was found: its copy goes, too. */
+	if (fd == -ENOENT)
+		return 0;
+	if (fd < 0)
+		return fd;
+	ret = mark(u, pack, MARK_BEGUN);
+	if (ret)
+		goto out;
+	*local = false;
+	ret = c->ops->head(c, pack, &there);
+	if (!ret && there == *bytes)
+		goto held;
+	if (ret && ret != -ENOENT)
+		goto out;
+	/* The file has holes, which are not to become the only copy. */
+	if (away) {
+		*local = true;
+		ret = -ENODATA;
+		goto out;
+	}
+	ret = c->ops->put(c, pack, fd, *bytes);
+	if (ret)
+		goto out;
+	stats_inc(uploads);
+	stats_add(uploaded_bytes, *bytes);
+held:
+	ret = mark(u, pack, MARK_HELD);
+out:
+	close(fd);
+	return ret;
+}
+
+static int delete_copy(struct upload *u, u64 pack)
+{
+	struct content *c = u->z->fetch->content;
+	int ret = c->ops->del(c, pack);
+
+	if (!ret)
+		stats_inc(upload_deletes);
+	return ret ? ret : mark(u, pack, MARK_GONE);
+}
+
+/* ---- how it went ------------------------------------------------------------------ */
+
+static u64 pause_after(unsigned int failures)
+{
+	u64 ns = PAUSE_NS;
+
+	while (--failures && ns < PAUSE_MAX_NS)
+		ns *= 2;
+	return NEXUS_MIN(ns, PAUSE_MAX_NS);
+}
+
+/* lock held. */
+static void note_failure(struct upload *u, struct upload_item *item, int ret, bool local)
+{
+	u64 now = space_clock();
+	const char *name = u->z->fetch->content->ops->name;
+	bool first = !u->error[0];
+
+	stats_inc(upload_errors);
+	if (local) {
+		item->not_before = now + LOCAL_PAUSE_NS;
+	} else {
+		u->failures++;
+		u->not_before = now + pause_after(u->failures);
+	}
+	snprintf(u->error, sizeof(u->error), "pack %llu cannot be %s %s: %s", item->pack,
+		 item->del ? "deleted from" : "given to", name, strerror(-ret));
+	u->error_at = time(NULL);
+	if (first || local)
+		log_error("zone %s: %s; it is tried again", u->z->name, u->error);
+}
+
+/* lock held. */
+static void note_success(struct upload *u, u64 bytes)
+{
+	if (u->failures)
+		log_info("zone %s: content can be given to %s again", u->z->name,
+			 u->z->fetch->content->ops->name);
+	u->failures = 0;
+	u->not_before = 0;
+	u->error[0] = '\0';
+	if (bytes) {
+		u->put_packs++;
+		u->put_bytes += bytes;
+	}
+}
+
+/* lock held. */
+static void end_item(struct upload *u, u64 pack, int ret, u64 bytes, bool local)
+{
+	struct upload_item *item = upload_find(u, pack);
+
+	item->busy = false;
+	u->busy--;
+	if (!ret)
+		note_success(u, bytes);
+	else if (ret != -ESHUTDOWN && !item->then_del)
+		note_failure(u, item, ret, local);
+	if (item->then_del)
+		*item = (struct upload_item){ .pack = pack, .del = true, .since = item->since };
+	else if (!ret)
+		upload_remove(u, pack);
+	pthread_cond_broadcast(&u->cond);
+}
+
+/* ---- the threads -------------------------------------------------------------------- */
+
+/* lock held, and given up meanwhile. */
+static void do_item(struct upload *u, const struct upload_item *item)
+{
+	bool del = item->del, local = false;
+	u64 pack = item->pack, bytes = 0;
+	int ret;
+
+	pthread_mutex_unlock(&u->lock);
+	ret = del ? delete_copy(u, pack) : put_pack(u, pack, &bytes, &local);
+	pthread_mutex_lock(&u->lock);
+	end_item(u, pack, ret, bytes, local);
+}
+
+static u64 scan_period(const struct upload *u)
+{
+	return (u64)u->z->cfg->upload_delay * 1000000000ull / 2;
+}
+
+/* lock held, and given up meanwhile. */
+static void do_scan(struct upload *u)
+{
+	int ret;
+
+	u->scanning = true;
+	u->scan_now = false;
+	pthread_mutex_unlock(&u->lock);
+	ret = upload_scan(u);
+	if (ret)
+		log_warn("zone %s: what is to be given away is looked for again: %s",
+			 u->z->name, strerror(-ret));
+	pthread_mutex_lock(&u->lock);
+	u->scanning = false;
+	u->scans += !ret;
+	u->scan_at = space_clock() + scan_period(u);
+	pthread_cond_broadcast(&u->cond);
+}
+
+/* lock held. */
+static void wait_until(struct upload *u, u64 ns)
+{
+	const struct timespec until = {
+		.tv_sec = (time_t)(ns / 1000000000ull), .tv_nsec = (long)(ns % 1000000000ull),
+	};
+
+	pthread_cond_timedwait(&u->cond, &u->lock, &until);
+}
+
+static void *upload_main(void *arg)
+{
+	struct upload *u = arg;
+	struct zone *z = u->z;
+
+	pthread_mutex_lock(&u->lock);
+	while (!atomic_load(&z->fetch->stop)) {
+		u64 now = space_clock(), until = now + scan_period(u);
+		struct upload_item *item;
+
+		if (!u->scanning && (u->scan_now || u->scan_at <= now)) {
+			do_scan(u);
+			continue;
+		}
+		if (!u->scanning)
+			until = NEXUS_MIN(until, u->scan_at);
+		item = upload_next(u, zone_durable(z), now, &until);
+		if (item)
+			do_item(u, item);
+		else
+			wait_until(u, until);
+	}
+	pthread_mutex_unlock(&u->lock);
+	return NULL;
+}
+
+/* ---- for others ------------------------------------------------------------------------ */
+
+/* lock held. */
+static void fill_status(const struct upload *u, struct upload_status *st)
+{
+	u64 now = space_clock(), oldest = now;
+	size_t i;
+
+	memset(st, 0, sizeof(*st));
+	for (i = 0; i < u->nitems; i++) {
+		const struct upload_item *item = &u->items[i];
+
+		st->deletes += item->del;
+		if (item->del)
+			continue;
+		st->packs++;
+		oldest = NEXUS_MIN(oldest, item->since);
+	}
+	st->bytes = st->packs * u->z->sb.pack_size;
+	st->oldest = (now - oldest) / 1000000000ull;
+	st->put_packs = u->put_packs;
+	st->put_bytes = u->put_bytes;
+	st->busy = u->busy;
+	st->error_at = u->error[0] ? (u64)u->error_at : 0;
+	memcpy(st->error, u->error, sizeof(st->error));
+}
+
+static void ask_driver(struct zone *z, struct upload_status *st)
+{
+	struct content *c = z->fetch->content;
+
+	if (c->ops->state)
+		c->ops->state(c, &st->driver);
+}
+
+int zone_upload_status(struct zone *z, struct upload_status *st)
+{
+	struct upload *u = z->upload;
+
+	if (!u)
+		return -EOPNOTSUPP;
+	pthread_mutex_lock(&u->lock);
+	fill_status(u, st);
+	pthread_mutex_unlock(&u->lock);
+	ask_driver(z, st);
+	return 0;
+}
+
+int zone_upload_flush(struct zone *z, unsigned int wait_ms, struct upload_status *st)
+{
+	u64 until = space_clock() + (u64)wait_ms * 1000000ull;
+	struct upload *u = z->upload;
+	u64 scans;
+	int ret;
+
+	if (!u)
+		return -EOPNOTSUPP;
+	pthread_mutex_lock(&u->lock);
+	/* One that is under way may have begun too early. */
+	scans = u->scans + u->scanning + 1;
+	u->scan_now = true;
+	pthread_cond_broadcast(&u->cond);
+	while ((u->scans < scans || u->nitems) && !atomic_load(&z->fetch->stop) &&
+	       space_clock() < until)
+		wait_until(u, until);
+	fill_status(u, st);
+	/* Not looked for yet is not nothing. */
+	if (u->scans < scans && !st->packs)
+		st->packs = 1;
+	ret = atomic_load(&z->fetch->stop) ? -ESHUTDOWN : 0;
+	pthread_mutex_unlock(&u->lock);
+	ask_driver(z, st);
+	return ret;
+}
+
+void zone_upload_forget(struct zone *z, u64 pack)
+{
+	struct upload *u = z->upload;
+	struct upload_item *item;
+
+	pthread_mutex_lock(&u->lock);
+	item = upload_add(u, pack);
+	if (item && item->busy && !item->del)
+		item->then_del = true;
+	else if (item && !item->busy)
+		*item = (struct upload_item){ .pack = pack, .del = true, .since = space_clock() };
+	pthread_cond_signal(&u->cond);
+	pthread_mutex_unlock(&u->lock);
+	if (!item)
+		log_warn("zone %s: pack %llu is gone, and its copy goes after the next mount",
+			 z->name, pack);
+}
+
+int zone_upload_hold(struct zone *z, u64 pack)
+{
+	struct upload *u = z->upload;
+	struct upload_item *item;
+	int ret = 0;
+
+	if (!u)
+		return 0;
+	pthread_mutex_lock(&u->lock);
+	u->held = pack;
+	while ((item = upload_find(u, pack)) && item->busy && !atomic_load(&z->fetch->stop))
+		pthread_cond_wait(&u->cond, &u->lock);
+	if (item && item->busy)
+		ret = -ESHUTDOWN;
+	if (ret)
+		u->held = 0;
+	pthread_mutex_unlock(&u->lock);
+	if (ret)
+		return ret;
+	pthread_mutex_lock(&u->mark_lock);
+	if (uploadmarks_get(&u->marks, pack) == MARK_NONE)
+		ret = uploadmarks_set(&u->marks, pack, MARK_BEGUN);
+	pthread_mutex_unlock(&u->mark_lock);
+	if (ret)
+		zone_upload_release(z, pack, false);
+	return ret;
+}
+
+void zone_upload_release(struct zone *z, u64 pack, bool held)
+{
+	struct upload *u = z->upload;
+	struct upload_item *item;
+
+	if (!u)
+		return;
+	if (held && !mark(u, pack, MARK_HELD)) {
+		pthread_mutex_lock(&u->lock);
+		item = upload_find(u, pack);
+		if (item && !item->del)
+			upload_remove(u, pack);
+		pthread_mutex_unlock(&u->lock);
+	}
+	pthread_mutex_lock(&u->lock);
+	u->held = 0;
+	pthread_cond_broadcast(&u->cond);
+	pthread_mutex_unlock(&u->lock);
+}
+
+/* ---- life ------------------------------------------------------------------------------- */
+
+void zone_upload_free(struct zone *z)
+{
+	struct upload *u = z->upload;
+
+	if (!u)
+		return;
+	uploadmarks_close(&u->marks);
+	pthread_mutex_destroy(&u->mark_lock);
+	pthread_mutex_destroy(&u->lock);
+	pthread_cond_destroy(&u->cond);
+	free(u->items);
+	free(u);
+	z->upload = NULL;
+}
+
+static int start(struct upload *u)
+{
+	struct zone *z = u->z;
+	unsigned int n = NEXUS_MIN(z->cfg->upload_parallel, UPLOAD_THREADS_MAX);
+	int ret = uploadmarks_open(&u->marks, z->dir);
+
+	while (!ret && u->nthreads < n) {
+		ret = -pthread_create(&u->threads[u->nthreads], NULL, upload_main, u);
+		u->nthreads += !ret;
+	}
+	return u->nthreads ? 0 : ret;
+}
+
+void zone_upload_start(struct zone *z)
+{
+	struct upload *u;
+	int ret;
+
+	if (!z->fetch->content)
+		return;
+	u = calloc(1, sizeof(*u));
+	if (!u) {
+		log_error("zone %s: no memory to give its content away", z->name);
+		return;
+	}
+	u->z = z;
+	zone_cond_init(&u->cond);
+	pthread_mutex_init(&u->lock, NULL);
+	pthread_mutex_init(&u->mark_lock, NULL);
+	z->upload = u;
+	ret = start(u);
+	if (!ret)
+		return;
+	log_error("zone %s: its content cannot be given away: %s", z->name, strerror(-ret));
+	zone_upload_free(z);
+}
+
+void zone_upload_stop(struct zone *z)
+{
+	struct upload *u = z->upload;
+
+	if (!u)
+		return;
+	pthread_mutex_lock(&u->lock);
+	pthread_cond_broadcast(&u->cond);
+	pthread_mutex_unlock(&u->lock);
+	while (u->nthreads)
+		pthread_join(u->threads[--u->nthreads], NULL);
+}

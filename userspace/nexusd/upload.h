@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Sealed packs go to what holds copies of them, in the background; and what is held of
+ * packs that are gone is deleted.
+ *
+ * What there is to do follows from the index and from the file "uploads" (uploadmark.h),
+ * so nothing is lost with the helper.  Nobody waits for any of it who does not ask.
+ * Locks: upload.lock and upload.mark_lock are leaves, neither is taken under the other.
+ */
+#ifndef NEXUSD_UPLOAD_H
+#define NEXUSD_UPLOAD_H
+
+#include "fetch.h"
+#include "uploadmark.h"
+
+#define UPLOAD_THREADS_MAX	16u
+
+struct upload_item {
+	u64 pack;
+	u64 since;		/* ns, when it was found sealed, or is gone */
+	u64 lsn;		/* not before the log is durable up to here */
+	u64 not_before;		/* ns, after something of it has failed here */
+	bool del;		/* its copy is to go */
+	bool busy;
+	bool then_del;		/* busy being put: and gone meanwhile */
+};
+
+struct upload {
+	struct zone *z;
+	pthread_t threads[UPLOAD_THREADS_MAX];
+	unsigned int nthreads;
+
+	pthread_mutex_t lock;
+	pthread_cond_t cond;
+	struct upload_item *items;	/* lock; in the order of packs */
+	size_t nitems, cap;		/* lock */
+	unsigned int busy;		/* lock; of items */
+	u64 held;			/* lock; pack that somebody else gives away; 0: none */
+	bool scanning;			/* lock */
+	bool scan_now;			/* lock; whatever the clock says */
+	u64 scans;			/* lock; that came to their end */
+	u64 scan_at;			/* lock; ns */
+	unsigned int failures;		/* lock; in a row */
+	u64 not_before;			/* lock; ns */
+	char error[256];		/* lock; the last, "" once it works again */
+	time_t error_at;		/* lock */
+	u64 put_packs, put_bytes;	/* lock; since the zone was opened */
+
+	u64 scanned_lsn;		/* who scans */
+	bool looked_back;		/* who scans: what is gone since the last time is found */
+
+	pthread_mutex_t mark_lock;
+	struct uploadmarks marks;	/* mark_lock */
+};
+
+/* How far it is. */
+struct upload_status {
+	u64 packs;		/* sealed and not held elsewhere */
+	u64 bytes;		/* of their files */
+	u64 oldest;		/* seconds since the first of them was found sealed */
+	u64 deletes;		/* copies of packs that are gone */
+	u64 put_packs, put_bytes;
+	u64 busy;		/* being put or deleted now */
+	u64 error_at;		/* seconds since 1970 */
+	char error[256];	/* "": none since it worked */
+	struct content_state driver;
+};
+
+/* Where content is held elsewhere.  When it fails nothing goes there, which is logged. */
+void zone_upload_start(struct zone *z);
+/* After zone_fetch_stop(); what is under way is given up. */
+void zone_upload_stop(struct zone *z);
+void zone_upload_free(struct zone *z);
+
+/* -EOPNOTSUPP: there is nothing that would hold its content, or the zone is read-only. */
+int zone_upload_status(struct zone *z, struct upload_status *st);
+/*
+ * Looks for sealed packs now, and waits up to @wait_ms until all are held and what is gone is
+ * deleted.  As zone_upload_status(), with what is left; -ESHUTDOWN.
+ */
+int zone_upload_flush(struct zone *z, unsigned int wait_ms, struct upload_status *st);
+/* The pack is gone for good: its copy goes when there is time. */
+void zone_upload_forget(struct zone *z, u64 pack);
+/*
+ * The pack is not put from here on, until zone_upload_release(), for somebody else
+ * does, and then takes from its file what is held.  One at a time: space.work is held.
+ * @held: all of it is there now.
+ */
+int zone_upload_hold(struct zone *z, u64 pack);
+void zone_upload_release(struct zone *z, u64 pack, bool held);
+
+/* upload_queue.c, for upload.c; lock held */
+struct upload_item *upload_find(struct upload *u, u64 pack);
+/* There already, or new and empty.  NULL: no memory. */
+struct upload_item *upload_add(struct upload *u, u64 pack);
+void upload_remove(struct upload *u, u64 pack);
+/* The one to do next, made busy, or NULL and *@until is when to look again at the latest. */
+struct upload_item *upload_next(struct upload *u, u64 durable, u64 now, u64 *until);
+
+/* upload_scan.c, without locks */
+/* Adds what is sealed and not held; at the first time what is held and gone, too. */
+int upload_scan(struct upload *u);
+
+#endif /* NEXUSD_UPLOAD_H */
