@@ -27,12 +27,21 @@ struct content {
 	const atomic_bool *stop;
 };
 
+/* When a named object is written: always; if there is none; if it is still the one of @etag. */
+enum content_cond { CONTENT_ANY, CONTENT_ABSENT, CONTENT_MATCH };
+
+#define CONTENT_ETAG_SIZE	128u
+#define CONTENT_NAME_MAX	200u
+
 struct content_ops {
 	unsigned int version;		/* CONTENT_OPS_VERSION it was written for */
 	const char *name;
-	/* @where: what follows "NAME:" in the setting; @zone: uuid, apart from others. */
-	int (*open)(const char *where, const __u8 zone[NEXUS_UUID_SIZE],
-		    const atomic_bool *stop, struct content **c, struct errline *err);
+	/*
+	 * @where: what follows "NAME:" in the setting; @zone: uuid, apart from others;
+	 * NULL: whichever zone's is there, and -ENOENT if there is none, to restore it.
+	 */
+	int (*open)(const char *where, const __u8 *zone, const atomic_bool *stop,
+		    struct content **c, struct errline *err);
 	void (*close)(struct content *c);
 	/* Bytes of the object, once it is whole; -ENOENT: there is none. */
 	int (*head)(struct content *c, __u64 pack, __u64 *bytes);
@@ -45,6 +54,22 @@ struct content_ops {
 	int (*put)(struct content *c, __u64 pack, int fd, __u64 bytes);
 	/* 0 also when there is none. */
 	int (*del)(struct content *c, __u64 pack);
+	/*
+	 * Objects beside the packs.  @name: [a-z0-9._-] parts with '/' between, at most
+	 * CONTENT_NAME_MAX bytes.  @etag: CONTENT_ETAG_SIZE bytes with NUL; in for
+	 * CONTENT_MATCH, out when not NULL.  put: all or nothing, durable; -EEXIST: ABSENT
+	 * and there is one, or MATCH and it is another, or there is none.
+	 */
+	int (*put_named)(struct content *c, const char *name, const void *buf, size_t len,
+			 enum content_cond cond, char *etag);
+	/* How many bytes from @offset on; -ENOENT. */
+	ssize_t (*get_named)(struct content *c, const char *name, __u64 offset, void *buf,
+			     size_t len, char *etag);
+	/* 0 also when there is none. */
+	int (*del_named)(struct content *c, const char *name);
+	/* In order of names; what @fn returns other than 0 ends it and is returned. */
+	int (*list_named)(struct content *c, const char *prefix,
+			  int (*fn)(void *arg, const char *name, __u64 bytes), void *arg);
 };
 
 extern const struct content_ops content_test;
@@ -53,9 +78,10 @@ extern const struct content_ops content_test;
  * Opens what the setting @spec names, NULL for "none".  Whether it is well-formed is
  * for content_spec_ok() to say, without opening anything.
  */
-int content_open(const char *spec, const __u8 zone[NEXUS_UUID_SIZE],
-		 const atomic_bool *stop, struct content **c, struct errline *err);
+int content_open(const char *spec, const __u8 *zone, const atomic_bool *stop,
+		 struct content **c, struct errline *err);
 void content_close(struct content *c);
 bool content_spec_ok(const char *spec);
+bool content_name_ok(const char *name);
 
 #endif /* NEXUSD_CONTENT_H */

@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "helper.h"
+#include "origin.h"
 #include "presence.h"
 #include "space.h"
 #include "stats.h"
@@ -487,8 +488,11 @@ void zone_fetch_resume(struct zone *z)
 void zone_fetch_forget(struct zone *z, u64 pack)
 {
 	struct content *c = z->fetch ? z->fetch->content : NULL;
-	int ret = c ? c->ops->del(c, pack) : 0;
+	int ret = 0;
 
+	/* As long as a checkpoint may name it, its copy stays. */
+	if (c && !origin_forget(z, pack))
+		ret = c->ops->del(c, pack);
 	if (ret)
 		log_warn("zone %s: pack %llu is gone, and its copy stays with %s: %s", z->name,
 			 pack, c->ops->name, strerror(-ret));

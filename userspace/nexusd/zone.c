@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "fetch.h"
+#include "origin.h"
 
 #define REPORT_SPACE	(1u << 20)	/* bytes; less is not worth a report */
 
@@ -67,6 +68,7 @@ void zone_put(struct zone *z)
 		return;
 	zone_space_free(z);
 	zone_fetch_free(z);
+	origin_free(z);
 	chan_unmap_ring(&z->ring);
 	applier_destroy(&z->applier);
 	memtable_destroy(&z->mt);

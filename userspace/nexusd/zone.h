@@ -30,6 +30,7 @@
 struct helper;
 struct space;
 struct fetch;
+struct origin;
 struct log_pack;
 
 /* What is to be cleaned up after the last incarnation; found before attach. */
@@ -109,6 +110,7 @@ struct zone {
 	struct space *space;		/* until the last reference goes; NULL: read-only */
 
 	struct fetch *fetch;		/* until the last reference goes; NULL: at rest */
+	struct origin *origin;		/* likewise; NULL: nothing of it is kept elsewhere */
 
 	pthread_mutex_t scrub_lock;	/* of the pointer; outside of scrub's own */
 	struct scrub *scrub;		/* scrub_lock; NULL: no thread */
