@@ -85,6 +85,7 @@ void origin_fence(struct origin *o, const char *why);
 struct open_pack {
 	u64 pack;
 	u32 blocks;
+	u64 *need;		/* bits: blocks that are in use */
 	struct nexus_pack_line *table;
 };
 

@@ -280,7 +280,7 @@ static int checkpoint_once(struct origin *o, struct errline *err)
 	pthread_mutex_unlock(&o->dead_lock);
 	ret = take_all(&t, o->z, &c);
 	if (ret && ret != -ESTALE)
-		err_set(err, ret, "the index cannot be read: %s", strerror(-ret));
+		err_set(err, ret, "what a checkpoint is made of cannot be read: %s", strerror(-ret));
 	if (!ret)
 		ret = put_packs(o, &t, err);
 	if (!ret)

@@ -40,8 +40,10 @@ void taking_end(struct taking *t)
 {
 	size_t i;
 
-	for (i = 0; i < t->nopen; i++)
+	for (i = 0; i < t->nopen; i++) {
 		free(t->open[i].table);
+		free(t->open[i].need);
+	}
 	free(t->open);
 	free(t->sealed);
 	free(t->block);
@@ -64,8 +66,41 @@ static int note_open(struct taking *t, u64 pack)
 	more[t->nopen] = (struct open_pack){
 		.pack = pack, .blocks = super_pack_blocks(&t->z->sb),
 	};
-	more[t->nopen].table = calloc(more[t->nopen].blocks, sizeof(struct nexus_pack_line));
-	return more[t->nopen++].table ? 0 : -ENOMEM;
+	more += t->nopen++;
+	more->table = calloc(more->blocks, sizeof(struct nexus_pack_line));
+	more->need = calloc(bit_words(more->blocks), sizeof(u64));
+	return more->table && more->need ? 0 : -ENOMEM;
+}
+
+static struct open_pack *find_open(struct taking *t, u64 pack)
+{
+	size_t i;
+
+	for (i = 0; i < t->nopen; i++)
+		if (t->open[i].pack == pack)
+			return &t->open[i];
+	return NULL;
+}
+
+/* The packs stand before the extents. */
+static int note_extent(struct taking *t, const void *val, size_t len)
+{
+	struct nexus_extent_val x;
+	struct open_pack *op;
+	u32 i, end;
+
+	if (len < sizeof(x))
+		return -EUCLEAN;
+	memcpy(&x, val, sizeof(x));
+	op = x.pack ? find_open(t, le64_to_cpu(x.pack)) : NULL;
+	if (!op)
+		return 0;
+	end = le32_to_cpu(x.block) + le32_to_cpu(x.nblocks);
+	if (end > op->blocks || le32_to_cpu(x.nblocks) > op->blocks)
+		return -EUCLEAN;
+	for (i = le32_to_cpu(x.block); i < end; i++)
+		bit_set(op->need, i);
+	return 0;
 }
 
 static int note_sealed(struct taking *t, u64 pack)
@@ -121,6 +156,8 @@ static int take_key(struct taking *t, const u8 *key, size_t klen, const u64 *val
 		ret = note_super(t, val, vlen);
 	else if (key[0] == NEXUS_KEY_PACK && klen == 9)
 		ret = note_pack(t, nexus_get_be64(key + 1), val, vlen);
+	else if (key[0] == NEXUS_KEY_EXTENT)
+		ret = note_extent(t, val, vlen);
 	stream_item(&t->out, NEXUS_ITEM_KEY, klen, 0, key, klen, val, vlen);
 	return ret ? ret : t->out.ret;
 }
@@ -182,16 +219,6 @@ int take_alloc(struct taking *t)
 }
 
 /* ---- blocks ---------------------------------------------------------------------- */
-
-static struct open_pack *find_open(struct taking *t, u64 pack)
-{
-	size_t i;
-
-	for (i = 0; i < t->nopen; i++)
-		if (t->open[i].pack == pack)
-			return &t->open[i];
-	return NULL;
-}
 
 /* True: it went into the stream. */
 static bool take_block(struct taking *t, u64 pack, u32 block, const struct nexus_pack_line *line)
@@ -294,20 +321,27 @@ static int note_batch(void *arg, const struct seg_batch *b)
 static int take_pack(struct taking *t, struct open_pack *op)
 {
 	struct pack_image img;
-	u32 i;
+	u32 i, missing = 0;
 	int ret = pack_image_open(t->z->os, op->pack, t->z->sb.uuid, false, &img);
 
 	if (ret)
-		return ret == -ENOENT ? 0 : ret;
+		return ret;
 	for (i = img.first; !t->out.ret && i < NEXUS_MIN(img.blocks, op->blocks); i++) {
 		struct nexus_pack_line *line = &op->table[i];
+		bool there;
 
 		if (pack_line_is(&img.table[i], op->pack) && img.table[i].ino)
 			*line = img.table[i];
-		if (line->ino && !pack_line_absent(line, op->pack))
+		there = line->ino && !pack_line_absent(line, op->pack) &&
 			take_block(t, op->pack, i, line);
+		missing += !there && bit_get(op->need, i);
 	}
 	pack_image_close(&img);
+	if (!t->out.ret && missing) {
+		log_error("zone %s: pack %llu: %u blocks that are in use are not here and right",
+			  t->z->name, op->pack, missing);
+		return -EUCLEAN;
+	}
 	return t->out.ret;
 }
 

@@ -145,24 +145,20 @@ static int make_sealed(struct rebuild *b, u64 pack)
 
 /* ---- the log ------------------------------------------------------------------------- */
 
-static int next_segment(struct rebuild *b, u64 number)
+static int next_segment(struct rebuild *b)
 {
 	char name[32], seg[16];
-	u64 *more;
 	int ret;
 
 	if (b->nsegments == SEGMENTS_MAX)
 		return -EUCLEAN;
-	more = realloc(b->segments, (b->nsegments + 1) * sizeof(*more));
-	if (!more)
-		return -ENOMEM;
-	b->segments = more;
 	seglog_name(seg, b->nsegments);
 	snprintf(name, sizeof(name), STORE_LOG "/%s", seg);
 	ret = hostfile_create(b->new->dirfd, name, b->sb.segment_size);
 	if (ret)
 		return ret;
-	b->segments[b->nsegments++] = number;
+	b->nsegments++;
+	b->seg_at = 0;
 	if (b->seg_fd >= 0)
 		close(b->seg_fd);
 	b->seg_fd = openat(b->new->dirfd, name, O_WRONLY | O_CLOEXEC);
@@ -179,31 +175,40 @@ static int close_log(struct rebuild *b)
 	return ret;
 }
 
-/* As it stood in its segment. */
+/*
+ * Segments begin with a batch, and what is with the store begins anywhere: so batches get
+ * other places, and are chained anew.
+ */
 static int add_batch(struct rebuild *b, const struct stream_item *it)
 {
-	struct nexus_batch_head head;
-	u64 number, at;
+	struct nexus_batch_head *head = (void *)it->data;
+	size_t size;
 	int ret;
 
-	memcpy(&head, it->data, sizeof(head));
-	number = le64_to_cpu(head.segment);
-	at = (u64)le32_to_cpu(head.block) << NEXUS_BLOCK_SHIFT;
 	if (nexus_batch_check(it->data, it->len, b->zone) ||
-	    it->len != sizeof(head) + le32_to_cpu(head.length) ||
-	    le64_to_cpu(head.incarnation) != b->sb.incarnation ||
-	    at + nexus_batch_size(le32_to_cpu(head.length)) > b->sb.segment_size)
+	    it->len != sizeof(*head) + le32_to_cpu(head->length) ||
+	    le64_to_cpu(head->incarnation) != b->sb.incarnation)
 		return -EUCLEAN;
-	if (!b->nsegments || b->segments[b->nsegments - 1] != number) {
-		ret = b->nsegments && b->segments[b->nsegments - 1] > number ? -EUCLEAN :
-									      close_log(b);
+	size = nexus_batch_size(le32_to_cpu(head->length));
+	if (!b->nsegments || b->seg_at + size > b->sb.segment_size) {
+		ret = close_log(b);
 		if (!ret)
-			ret = next_segment(b, number);
+			ret = next_segment(b);
 		if (ret)
 			return ret;
 	}
+	if (size > b->sb.segment_size)
+		return -EUCLEAN;
+	head->segment = cpu_to_le64(b->sb.next_segment + b->nsegments - 1);
+	head->block = cpu_to_le32((u32)(b->seg_at >> NEXUS_BLOCK_SHIFT));
+	head->prev_crc = cpu_to_le32(b->prev_crc);
+	b->prev_crc = nexus_batch_crc(head, it->data + sizeof(*head));
+	head->crc = cpu_to_le32(b->prev_crc);
+	if (pwrite(b->seg_fd, it->data, it->len, (off_t)b->seg_at) != (ssize_t)it->len)
+		return -EIO;
+	b->seg_at += size;
 	b->batches++;
-	return pwrite(b->seg_fd, it->data, it->len, (off_t)at) == (ssize_t)it->len ? 0 : -EIO;
+	return 0;
 }
 
 /* ---- streams --------------------------------------------------------------------------- */
@@ -387,7 +392,7 @@ int rebuild_end(struct rebuild *b, FILE *spool, struct errline *err)
 	if (!ret && !b->has_alloc)
 		ret = err_set(err, -EUCLEAN, "the checkpoint has no allocators");
 	while (!ret && b->nsegments < SEGMENTS_MIN)
-		ret = next_segment(b, 0);
+		ret = next_segment(b);
 	if (ret)
 		return ret;
 	b->al.next_pack += PACKS_APART;
@@ -406,5 +411,4 @@ void rebuild_free(struct rebuild *b)
 	if (b->os)
 		b->os->drv->close(b->os);
 	free(b->block);
-	free(b->segments);
 }

@@ -21,9 +21,10 @@ struct rebuild {
 	u64 npacks;
 	struct pack_image img;		/* that blocks go into; .pack 0: none */
 	u8 *block;			/* one, aligned */
-	u64 *segments;			/* numbers, in the order of files */
 	u32 nsegments;
 	int seg_fd;			/* of the last one; -1 */
+	u64 seg_at;			/* where in it the next batch goes; bytes */
+	u32 prev_crc;			/* of the batch before */
 	u64 batches;
 };
 
