@@ -91,7 +91,7 @@ struct open_pack {
 
 struct taking {
 	struct zone *z;
-	struct stream_out out;
+	struct origin_stream_out out;
 	struct seglog log;
 	u64 lsn, log_from, incarnation;	/* of the index that was taken */
 	u64 end;			/* of the log that was */

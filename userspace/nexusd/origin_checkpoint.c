@@ -243,7 +243,7 @@ static int take_all(struct taking *t, struct zone *z, struct seg_cursor *c)
 		ret = take_open(t);
 	if (!ret)
 		ret = take_alloc(t);
-	return ret ? ret : stream_end(&t->out);
+	return ret ? ret : origin_stream_end(&t->out);
 }
 
 static int put_checkpoint(struct origin *o, struct taking *t, u64 number, struct errline *err)
@@ -261,7 +261,7 @@ static int put_checkpoint(struct origin *o, struct taking *t, u64 number, struct
 
 	memcpy(p.zone, o->owner.zone, sizeof(p.zone));
 	origin_checkpoint_folder(p.epoch, number, folder);
-	ret = stream_put(&t->out, o->content, folder, &p, o->part_bytes, &cp.bytes, &cp.parts,
+	ret = origin_stream_put(&t->out, o->content, folder, &p, o->part_bytes, &cp.bytes, &cp.parts,
 			 &cp.crc);
 	if (ret)
 		return err_set(err, ret, "object %s%06x: %s", folder, cp.parts, strerror(-ret));
@@ -340,13 +340,13 @@ int origin_log(struct origin *o, struct errline *err)
 	if (!ret)
 		ret = take_alloc(&t);
 	if (!ret)
-		ret = stream_end(&t.out);
+		ret = origin_stream_end(&t.out);
 	p.end = t.end;
 	p.incarnation = t.incarnation;
 	memcpy(p.zone, o->owner.zone, sizeof(p.zone));
 	origin_log_folder(p.epoch, p.lsn, folder);
 	if (!ret)
-		ret = stream_put(&t.out, o->content, folder, &p, o->part_bytes, &bytes, &parts, &crc);
+		ret = origin_stream_put(&t.out, o->content, folder, &p, o->part_bytes, &bytes, &parts, &crc);
 	if (!ret) {
 		o->cursor = c;
 		o->end = t.end;

@@ -13,7 +13,7 @@
 
 #define ITEM_MAX	(NEXUS_BATCH_BYTES_MAX + NEXUS_BLOCK_SIZE)
 
-FILE *stream_spool(const char *dir)
+FILE *origin_stream_spool(const char *dir)
 {
 	int fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
 	FILE *file = fd < 0 ? NULL : fdopen(fd, "w+");
@@ -25,13 +25,13 @@ FILE *stream_spool(const char *dir)
 
 /* ---- out ---------------------------------------------------------------------- */
 
-static void write_out(struct stream_out *s, const void *buf, size_t len)
+static void write_out(struct origin_stream_out *s, const void *buf, size_t len)
 {
 	if (!s->ret && len && fwrite(buf, 1, len, s->spool) != len)
 		s->ret = errno ? -errno : -EIO;
 }
 
-void stream_item(struct stream_out *s, u32 type, u64 arg, u64 block, const void *a, size_t alen,
+void origin_stream_item(struct origin_stream_out *s, u32 type, u64 arg, u64 block, const void *a, size_t alen,
 		 const void *b, size_t blen)
 {
 	static const u8 zeros[8];
@@ -49,9 +49,9 @@ void stream_item(struct stream_out *s, u32 type, u64 arg, u64 block, const void 
 	s->items++;
 }
 
-int stream_end(struct stream_out *s)
+int origin_stream_end(struct origin_stream_out *s)
 {
-	stream_item(s, NEXUS_ITEM_END, s->items, 0, NULL, 0, NULL, 0);
+	origin_stream_item(s, NEXUS_ITEM_END, s->items, 0, NULL, 0, NULL, 0);
 	if (!s->ret && fflush(s->spool))
 		s->ret = -errno;
 	return s->ret;
@@ -62,7 +62,7 @@ static void part_name(const char *folder, u32 part, char name[ORIGIN_FOLDER + 16
 	snprintf(name, ORIGIN_FOLDER + 16, "%s%06x", folder, part);
 }
 
-int stream_put(struct stream_out *s, struct content *c, const char *folder,
+int origin_stream_put(struct origin_stream_out *s, struct content *c, const char *folder,
 	       struct origin_part *p, size_t part_bytes, u64 *bytes, u32 *parts, u32 *crc)
 {
 	off_t total = ftello(s->spool);
@@ -125,7 +125,7 @@ static bool same_stream(const struct origin_part *want, const struct origin_part
 	       (!part || (want->end == p->end && want->incarnation == p->incarnation));
 }
 
-int stream_get(struct content *c, const char *folder, struct origin_part *want, FILE *spool,
+int origin_stream_get(struct content *c, const char *folder, struct origin_part *want, FILE *spool,
 	       u64 *bytes, u32 *crc, struct errline *err)
 {
 	struct origin_part p = { .last = false };
@@ -163,7 +163,7 @@ int stream_get(struct content *c, const char *folder, struct origin_part *want, 
 				  ret == -EUCLEAN ? "it is damaged" : strerror(-ret));
 }
 
-static bool item_ok(const struct stream_item *it)
+static bool item_ok(const struct origin_stream_item *it)
 {
 	switch (it->type) {
 	case NEXUS_ITEM_KEY:
@@ -180,10 +180,10 @@ static bool item_ok(const struct stream_item *it)
 	}
 }
 
-int stream_each(FILE *spool, int (*fn)(void *arg, const struct stream_item *item), void *arg)
+int origin_stream_each(FILE *spool, int (*fn)(void *arg, const struct origin_stream_item *item), void *arg)
 {
 	struct nexus_origin_item raw;
-	struct stream_item it = { .data = malloc(ITEM_MAX) };
+	struct origin_stream_item it = { .data = malloc(ITEM_MAX) };
 	u64 count = 0;
 	int ret = it.data ? 0 : -ENOMEM;
 

@@ -14,23 +14,23 @@
 #define ORIGIN_PART	(8u << 20)	/* bytes of the parts that are written */
 
 /* A file in @dir that is gone when it is closed; NULL with errno. */
-FILE *stream_spool(const char *dir);
+FILE *origin_stream_spool(const char *dir);
 
-struct stream_out {
+struct origin_stream_out {
 	FILE *spool;
 	u64 items;
 	int ret;		/* the first error; nothing is written after it */
 };
 
-void stream_item(struct stream_out *s, u32 type, u64 arg, u64 block, const void *a, size_t alen,
+void origin_stream_item(struct origin_stream_out *s, u32 type, u64 arg, u64 block, const void *a, size_t alen,
 		 const void *b, size_t blen);
 /* The end of the stream; all of it is in the file.  0, or the first error. */
-int stream_end(struct stream_out *s);
+int origin_stream_end(struct origin_stream_out *s);
 /*
  * Puts the stream as FOLDER000000 and so on, in parts of at most @part_bytes; *@p says
  * what it is.  The last one is written last.
  */
-int stream_put(struct stream_out *s, struct content *c, const char *folder,
+int origin_stream_put(struct origin_stream_out *s, struct content *c, const char *folder,
 	       struct origin_part *p, size_t part_bytes, u64 *bytes, u32 *parts, u32 *crc);
 
 /*
@@ -38,10 +38,10 @@ int stream_put(struct stream_out *s, struct content *c, const char *folder,
  * its parts say.  -ENOENT: a part is missing; -EUCLEAN: damaged, or not what was wanted;
  * with a line that names the object.
  */
-int stream_get(struct content *c, const char *folder, struct origin_part *p, FILE *spool,
+int origin_stream_get(struct content *c, const char *folder, struct origin_part *p, FILE *spool,
 	       u64 *bytes, u32 *crc, struct errline *err);
 
-struct stream_item {
+struct origin_stream_item {
 	u32 type, len;
 	u64 arg, block;
 	u8 *data;		/* until the next one; aligned to 8 */
@@ -51,6 +51,6 @@ struct stream_item {
  * Calls @fn for each item of the file from its start, but for the end.  0; what @fn
  * returns; -EUCLEAN: not a stream.
  */
-int stream_each(FILE *spool, int (*fn)(void *arg, const struct stream_item *item), void *arg);
+int origin_stream_each(FILE *spool, int (*fn)(void *arg, const struct origin_stream_item *item), void *arg);
 
 #endif /* NEXUSD_ORIGIN_STREAM_H */

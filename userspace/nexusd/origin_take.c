@@ -24,7 +24,7 @@ int taking_begin(struct taking *t, struct zone *z)
 	memset(t, 0, sizeof(*t));
 	t->z = z;
 	t->log.dirfd = -1;
-	t->out.spool = stream_spool(z->dir);
+	t->out.spool = origin_stream_spool(z->dir);
 	if (!t->out.spool)
 		return -errno;
 	t->reader = pack_reader_new(z->os);
@@ -158,7 +158,7 @@ static int take_key(struct taking *t, const u8 *key, size_t klen, const u64 *val
 		ret = note_pack(t, nexus_get_be64(key + 1), val, vlen);
 	else if (key[0] == NEXUS_KEY_EXTENT)
 		ret = note_extent(t, val, vlen);
-	stream_item(&t->out, NEXUS_ITEM_KEY, klen, 0, key, klen, val, vlen);
+	origin_stream_item(&t->out, NEXUS_ITEM_KEY, klen, 0, key, klen, val, vlen);
 	return ret ? ret : t->out.ret;
 }
 
@@ -213,7 +213,7 @@ int take_alloc(struct taking *t)
 		return ret;
 	ret = drv->get(snap, &key, 1, &val, &vlen);
 	if (!ret)
-		stream_item(&t->out, NEXUS_ITEM_KEY, 1, 0, &key, 1, val, vlen);
+		origin_stream_item(&t->out, NEXUS_ITEM_KEY, 1, 0, &key, 1, val, vlen);
 	drv->end_read(snap);
 	return ret ? ret : t->out.ret;
 }
@@ -228,7 +228,7 @@ static bool take_block(struct taking *t, u64 pack, u32 block, const struct nexus
 	if (!pack_line_plain(line, pack) &&
 	    nexus_crc32c(0, t->block, NEXUS_BLOCK_SIZE) != le32_to_cpu(line->crc))
 		return false;
-	stream_item(&t->out, NEXUS_ITEM_BLOCK, pack, block, line, sizeof(*line), t->block,
+	origin_stream_item(&t->out, NEXUS_ITEM_BLOCK, pack, block, line, sizeof(*line), t->block,
 		    NEXUS_BLOCK_SIZE);
 	return true;
 }
@@ -264,7 +264,7 @@ static int take_batches(struct taking *t, struct seg_cursor *c, u64 target,
 		ret = 0;
 		if (b.end <= t->end)
 			continue;
-		stream_item(&t->out, NEXUS_ITEM_BATCH, 0, 0,
+		origin_stream_item(&t->out, NEXUS_ITEM_BATCH, 0, 0,
 			    b.records - sizeof(struct nexus_batch_head),
 			    sizeof(struct nexus_batch_head), b.records, b.length);
 		ret = pack_tables_add(*tab, b.records, b.length);

@@ -56,7 +56,7 @@ static int open_pack(struct rebuild *b, u64 pack)
 	return ret;
 }
 
-static int add_block(struct rebuild *b, const struct stream_item *it)
+static int add_block(struct rebuild *b, const struct origin_stream_item *it)
 {
 	struct nexus_pack_line line, *have;
 	int ret;
@@ -179,7 +179,7 @@ static int close_log(struct rebuild *b)
  * Segments begin with a batch, and what is with the store begins anywhere: so batches get
  * other places, and are chained anew.
  */
-static int add_batch(struct rebuild *b, const struct stream_item *it)
+static int add_batch(struct rebuild *b, const struct origin_stream_item *it)
 {
 	struct nexus_batch_head *head = (void *)it->data;
 	size_t size;
@@ -213,7 +213,7 @@ static int add_batch(struct rebuild *b, const struct stream_item *it)
 
 /* ---- streams --------------------------------------------------------------------------- */
 
-static int note_alloc(struct rebuild *b, const struct stream_item *it)
+static int note_alloc(struct rebuild *b, const struct origin_stream_item *it)
 {
 	struct nexus_alloc_val v;
 	u64 copy[32];
@@ -231,7 +231,7 @@ static int note_alloc(struct rebuild *b, const struct stream_item *it)
 	return 0;
 }
 
-static int add_item(void *arg, const struct stream_item *it)
+static int add_item(void *arg, const struct origin_stream_item *it)
 {
 	struct rebuild *b = arg;
 
@@ -247,7 +247,7 @@ static int add_item(void *arg, const struct stream_item *it)
 
 int rebuild_log(struct rebuild *b, FILE *spool, struct errline *err)
 {
-	int ret = stream_each(spool, add_item, b);
+	int ret = origin_stream_each(spool, add_item, b);
 
 	if (!ret)
 		ret = close_pack(b);
@@ -256,7 +256,7 @@ int rebuild_log(struct rebuild *b, FILE *spool, struct errline *err)
 		       ret == -EUCLEAN ? "it makes no sense" : strerror(-ret));
 }
 
-static int find_super(void *arg, const struct stream_item *it)
+static int find_super(void *arg, const struct origin_stream_item *it)
 {
 	struct rebuild *b = arg;
 
@@ -271,7 +271,7 @@ static int find_super(void *arg, const struct stream_item *it)
 }
 
 /* A pack of the index: all of it is with the store, or of what is open nothing. */
-static int find_pack(void *arg, const struct stream_item *it)
+static int find_pack(void *arg, const struct origin_stream_item *it)
 {
 	struct rebuild *b = arg;
 	struct nexus_pack_val v;
@@ -319,15 +319,15 @@ int rebuild_begin(struct rebuild *b, const struct config *cfg, const struct stor
 	};
 	if (posix_memalign((void **)&b->block, NEXUS_BLOCK_SIZE, NEXUS_BLOCK_SIZE))
 		return -ENOMEM;
-	ret = stream_each(spool, find_super, b);
+	ret = origin_stream_each(spool, find_super, b);
 	if (!ret)
 		ret = check_super(b);
 	if (!ret)
 		ret = store_open_packs(cfg, new->dir, &b->os, err);
 	if (!ret)
-		ret = stream_each(spool, find_pack, b);
+		ret = origin_stream_each(spool, find_pack, b);
 	if (!ret)
-		ret = stream_each(spool, add_item, b);
+		ret = origin_stream_each(spool, add_item, b);
 	if (!ret)
 		ret = close_pack(b);
 	return !ret || err->msg[0] ? ret : err_set(err, ret, "the checkpoint cannot be used: %s",
@@ -343,7 +343,7 @@ struct putting {
 	struct nexus_ms_batch *batch;
 };
 
-static int put_key(void *arg, const struct stream_item *it)
+static int put_key(void *arg, const struct origin_stream_item *it)
 {
 	struct putting *p = arg;
 
@@ -361,7 +361,7 @@ static int fill_index(struct nexus_metastore *ms, struct nexus_ms_batch *batch, 
 
 	p->ms = ms;
 	p->batch = batch;
-	ret = stream_each(p->spool, put_key, p);
+	ret = origin_stream_each(p->spool, put_key, p);
 	if (!ret)
 		ret = alloc_put(ms, batch, &p->b->al);
 	return ret ? ret : super_put(ms, batch, &p->b->sb);

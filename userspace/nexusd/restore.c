@@ -94,7 +94,7 @@ static int get_checkpoint(struct restoring *r, const struct origin_checkpoint *c
 
 	memcpy(p.zone, r->m.zone, sizeof(p.zone));
 	origin_checkpoint_folder(cp->epoch, cp->number, folder);
-	ret = stream_get(r->c, folder, &p, spool, &bytes, &crc, r->err);
+	ret = origin_stream_get(r->c, folder, &p, spool, &bytes, &crc, r->err);
 	if (ret)
 		return ret;
 	if (bytes != cp->bytes || crc != cp->crc || p.end != cp->end ||
@@ -113,7 +113,7 @@ static int pick_checkpoint(struct restoring *r, struct origin_checkpoint **cp, F
 
 	for (i = 0; i < r->m.count; i++) {
 		*cp = &r->m.checkpoint[i];
-		*spool = stream_spool(r->new.dir);
+		*spool = origin_stream_spool(r->new.dir);
 		if (!*spool)
 			return -errno;
 		ret = get_checkpoint(r, *cp, *spool);
@@ -134,7 +134,7 @@ static int pick_checkpoint(struct restoring *r, struct origin_checkpoint **cp, F
 static int add_log(struct restoring *r, const struct origin_checkpoint *cp, u64 *end)
 {
 	struct origin_part p = { .epoch = cp->epoch, .lsn = *end, .kind = NEXUS_STREAM_LOG };
-	FILE *spool = stream_spool(r->new.dir);
+	FILE *spool = origin_stream_spool(r->new.dir);
 	char folder[ORIGIN_FOLDER];
 	u64 bytes;
 	u32 crc;
@@ -144,7 +144,7 @@ static int add_log(struct restoring *r, const struct origin_checkpoint *cp, u64 
 		return -errno;
 	memcpy(p.zone, r->m.zone, sizeof(p.zone));
 	origin_log_folder(cp->epoch, *end, folder);
-	ret = stream_get(r->c, folder, &p, spool, &bytes, &crc, r->err);
+	ret = origin_stream_get(r->c, folder, &p, spool, &bytes, &crc, r->err);
 	if (!ret && (p.incarnation != cp->incarnation || p.end <= *end)) {
 		err_set(r->err, -EUCLEAN, "objects %s: of another incarnation", folder);
 		ret = -EUCLEAN;

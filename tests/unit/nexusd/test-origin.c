@@ -746,11 +746,11 @@ static void test_parsers(void **state)
 }
 
 struct lie {
-	struct stream_out out;
+	struct origin_stream_out out;
 	u32 at, kind, n;
 };
 
-static int copy_item(void *arg, const struct stream_item *it)
+static int copy_item(void *arg, const struct origin_stream_item *it)
 {
 	struct lie *lie = arg;
 	u32 type = it->type, len = it->len;
@@ -777,7 +777,7 @@ static int copy_item(void *arg, const struct stream_item *it)
 			return 0;
 		}
 	}
-	stream_item(&lie->out, type, args, block, it->data, len, NULL, 0);
+	origin_stream_item(&lie->out, type, args, block, it->data, len, NULL, 0);
 	return lie->out.ret;
 }
 
@@ -803,7 +803,7 @@ static void test_streams(void **state)
 		struct origin_checkpoint *cp;
 		struct origin_part p = { .kind = NEXUS_STREAM_CHECKPOINT };
 		struct lie lie = { .kind = rnd(6) };
-		FILE *spool = stream_spool(test_dir);
+		FILE *spool = origin_stream_spool(test_dir);
 		char folder[ORIGIN_FOLDER];
 		u64 bytes;
 		u32 crc, n;
@@ -815,15 +815,15 @@ static void test_streams(void **state)
 		p.epoch = cp->epoch;
 		p.lsn = cp->lsn;
 		origin_checkpoint_folder(cp->epoch, cp->number, folder);
-		assert_int_equal(stream_get(c, folder, &p, spool, &bytes, &crc, &err), 0);
-		lie.out.spool = stream_spool(test_dir);
+		assert_int_equal(origin_stream_get(c, folder, &p, spool, &bytes, &crc, &err), 0);
+		lie.out.spool = origin_stream_spool(test_dir);
 		lie.at = UINT32_MAX;
-		assert_int_equal(stream_each(spool, copy_item, &lie), 0);
+		assert_int_equal(origin_stream_each(spool, copy_item, &lie), 0);
 		n = lie.n;
 		rewind(lie.out.spool);
 		lie = (struct lie){ .kind = lie.kind, .at = rnd(n), .out.spool = lie.out.spool };
-		stream_each(spool, copy_item, &lie);
-		stream_end(&lie.out);
+		origin_stream_each(spool, copy_item, &lie);
+		origin_stream_end(&lie.out);
 		/* It becomes the newest; the true one stays the second. */
 		cp = &man.checkpoint[0];
 		cp->number = 1000 + i;
@@ -832,7 +832,7 @@ static void test_streams(void **state)
 		cp->end = p.end;
 		cp->incarnation = p.incarnation;
 		origin_checkpoint_folder(cp->epoch, cp->number, folder);
-		assert_int_equal(stream_put(&lie.out, c, folder, &p, 50000, &cp->bytes, &cp->parts,
+		assert_int_equal(origin_stream_put(&lie.out, c, folder, &p, 50000, &cp->bytes, &cp->parts,
 					    &cp->crc), 0);
 		origin_manifest_encode(&man, &out);
 		assert_int_equal(c->ops->put_named(c, "manifest", &out, sizeof(out), CONTENT_ANY, NULL), 0);
