@@ -22,7 +22,7 @@ need() {
 	control
 	if ! grep -qs "$away" $settings; then
 		mkdir -p /etc/nexusfs $away
-		printf 'content: test:%s\nfetch_limit: 4M\nfetch_ahead: 2M\n' $away > $settings
+		printf 'content: test:%s\ncheckpoint_interval: 0\nfetch_limit: 4M\nfetch_ahead: 2M\n' $away > $settings
 		kill_helper
 		until_true 60 nexusctl status
 	fi

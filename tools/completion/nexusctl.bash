@@ -69,10 +69,11 @@ _nexusctl() {
 	'') choices='status boot profile zone pack scrub service agent cache events rebac namespace sched quota pipe stream lock lease dump load stats version help --socket --endpoint --ca --cert --key --json --help --version' ;;
 	profile) choices='show' ;;
 	'profile show') choices='none embedded lite full cloud --socket --json' ;;
-	zone) choices='create list info upgrade' ;;
+	zone) choices='create list info upgrade restore' ;;
 	'zone create') choices='--store --option --endpoint --region --profile --socket --json' ;;
 	'zone create '*) choices='--store --option --endpoint --region --profile --socket --json' ;;
 	'zone info' | 'zone upgrade') choices="$(_nexusctl_zones) --socket --json" ;;
+	'zone restore'*) choices='--take-over --unfenced --data-dir --config --json' ;;
 	pack) choices='list verify compact evict' ;;
 	scrub) choices='status start stop' ;;
 	'scrub status' | 'scrub start' | 'scrub stop') choices="$(_nexusctl_zones) --socket --json" ;;

@@ -21,6 +21,8 @@ static const struct command commands[] = {
 	{ "zone", "info", "NAME", "one zone", 1, 1, 0, cmd_zone_info },
 	{ "zone", "upgrade", "NAME", "bring its on-disk format up to date",
 	  1, 1, 0, cmd_zone_upgrade },
+	{ "zone", "restore", "STORE NAME [--take-over] [--unfenced]",
+	  "make it again out of its content store", 2, 2, TAKES_DATA, cmd_zone_restore },
 	{ "pack", "list", "ZONE", "the files its content lies in", 1, 1,
 	  TAKES_DATA, cmd_pack_list },
 	{ "pack", "verify", "ZONE [PACK...]",
@@ -209,6 +211,8 @@ static void print_usage(FILE *out)
 	      "  --config FILE     these settings\n"
 	      "  --wait SECONDS    how long to wait for a helper that still writes what was\n"
 	      "                    unmounted, or (events tail) for the next one; default 60\n"
+	      "  --take-over       restore a zone that another machine owns, which ends there\n"
+	      "  --unfenced        also where the store has no conditional writes\n"
 	      "  --user, --group, --project[=NAME|ID], --zone\n"
 	      "                    whose quota; without a name (quota list, set --grace)\n"
 	      "                    everybody's of the kind\n"

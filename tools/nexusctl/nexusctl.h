@@ -28,6 +28,8 @@ struct ctl {
 	const char *data_dir;		/* of zones looked at without the helper */
 	const char *config;
 	const char *wait;		/* seconds, for a zone just unmounted */
+	bool take_over;			/* zone restore */
+	bool unfenced;
 	bool quota_given;		/* whose */
 	enum nexus_quota_kind quota_kind;
 	const char *quota_id;		/* name or number; NULL: the zone's */
@@ -252,5 +254,6 @@ int cmd_zone_create(struct ctl *ctl);
 int cmd_zone_list(struct ctl *ctl);
 int cmd_zone_info(struct ctl *ctl);
 int cmd_zone_upgrade(struct ctl *ctl);
+int cmd_zone_restore(struct ctl *ctl);
 
 #endif /* NEXUSCTL_H */

@@ -29,6 +29,20 @@ int offline_dump(struct offline *o, const char *path, uint64_t *keys);
 /* From @path; NULL: standard input. */
 int offline_load(struct offline *o, const char *path, uint64_t *keys);
 
+/* What came of a restore; as struct restored. */
+struct offline_restored {
+	uint64_t epoch;
+	uint64_t checkpoint;
+	uint64_t end;
+	uint64_t time_s;
+	uint64_t packs;
+	char note[512];
+};
+
+/* Makes zone @o->zone out of what @spec holds. */
+int offline_restore(struct offline *o, const char *spec, bool take_over, bool unfenced,
+		    struct offline_restored *done);
+
 /* A pack, as struct nexus_pack of libnexus. */
 struct offline_pack {
 	uint64_t pack;

@@ -4,6 +4,7 @@
 #define NEXUSCTL_OFFLINE_IMPL_H
 
 #include "atrest.h"
+#include "content.h"
 #include "offline.h"
 
 /* Opens and locks the zone, as atrest_open(). */

@@ -62,7 +62,7 @@ enum { OPT_SOCKET = 256, OPT_JSON, OPT_PROMETHEUS, OPT_STORE, OPT_ENDPOINT,
        OPT_FACT, OPT_CONDITION, OPT_AT_LEAST, OPT_AFTER,
        OPT_OWNER, OPT_STATE, OPT_GENERATION,
        OPT_PRIORITY, OPT_EXECUTOR, OPT_ONCE, OPT_DEADLINE, OPT_SERVICE,
-       OPT_CA, OPT_CERT, OPT_KEY };
+       OPT_CA, OPT_CERT, OPT_KEY, OPT_TAKE_OVER, OPT_UNFENCED };
 
 static const struct option long_options[] = {
 	{ "socket", required_argument, NULL, OPT_SOCKET },
@@ -76,6 +76,8 @@ static const struct option long_options[] = {
 	{ "data-dir", required_argument, NULL, OPT_DATA_DIR },
 	{ "config", required_argument, NULL, OPT_CONFIG },
 	{ "wait", required_argument, NULL, OPT_WAIT },
+	{ "take-over", no_argument, NULL, OPT_TAKE_OVER },
+	{ "unfenced", no_argument, NULL, OPT_UNFENCED },
 	{ "user", optional_argument, NULL, OPT_USER },
 	{ "group", optional_argument, NULL, OPT_GROUP },
 	{ "project", optional_argument, NULL, OPT_PROJECT },
@@ -283,6 +285,12 @@ int options_parse(struct ctl *ctl, int argc, char **argv, const char **word)
 		case OPT_RAW:
 			ctl->raw = true;
 			break;
+		case OPT_TAKE_OVER:
+			ctl->take_over = true;
+			break;
+		case OPT_UNFENCED:
+			ctl->unfenced = true;
+			break;
 		case OPT_FACT:
 			ret = add_fact(ctl, optarg);
 			break;
@@ -436,6 +444,9 @@ int options_check(struct ctl *ctl, const struct command *c)
 	if (((ctl->priority || ctl->once || ctl->deadline || ctl->service) && !(c->takes & TAKES_TASK)) ||
 	    (ctl->executor && !(c->takes & TAKES_EXECUTOR)))
 		return usage_error("--priority, --executor, --once, --deadline and --service are only for sched submit (and --executor for sched claim), not for",
+				   c->name);
+	if ((ctl->take_over || ctl->unfenced) && c->run != cmd_zone_restore)
+		return usage_error("--take-over and --unfenced are only for zone restore, not for",
 				   c->name);
 	if (ctl->raw && !(c->takes & TAKES_RAW))
 		return usage_error("--raw is only for events replay and sched, not for", c->name);

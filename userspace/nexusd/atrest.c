@@ -51,20 +51,27 @@ static int find_name(struct atrest *a, const char *arg, struct errline *err)
 	return config_set(&a->cfg, "data_dir", path, arg, err);
 }
 
-static int load_settings(struct atrest *a, const struct atrest_args *args,
-			 struct errline *err)
+int atrest_settings(struct config *cfg, const struct atrest_args *args, struct errline *err)
 {
 	const char *path = args->config ? args->config : CONFIG_PATH;
 	int ret;
 
-	config_defaults(&a->cfg);
-	ret = config_file(&a->cfg, path, err);
+	config_defaults(cfg);
+	ret = config_file(cfg, path, err);
 	if (ret == -ENOENT)
 		ret = args->config ? err_set(err, ret, "%s: no such file", path) : 0;
 	if (!ret)
-		ret = config_env(&a->cfg, err);
+		ret = config_env(cfg, err);
 	if (!ret && args->data_dir)
-		ret = config_set(&a->cfg, "data_dir", args->data_dir, "--data-dir", err);
+		ret = config_set(cfg, "data_dir", args->data_dir, "--data-dir", err);
+	return ret;
+}
+
+static int load_settings(struct atrest *a, const struct atrest_args *args,
+			 struct errline *err)
+{
+	int ret = atrest_settings(&a->cfg, args, err);
+
 	/* Where it lies does not matter for looking at it. */
 	a->cfg.allow_any_host = true;
 	return ret ? ret : find_name(a, args->zone, err);

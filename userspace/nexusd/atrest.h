@@ -26,6 +26,9 @@ struct atrest_args {
 /* How many seconds @text says, in *@ms unless that is NULL; false: 0 to 86400 was wanted. */
 bool atrest_wait_ms(const char *text, unsigned int *ms);
 
+/* The settings alone: of the file, the environment, and @args->data_dir. */
+int atrest_settings(struct config *cfg, const struct atrest_args *args, struct errline *err);
+
 struct atrest {
 	struct config cfg;
 	struct chan chan;

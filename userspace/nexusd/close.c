@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "fetch.h"
+#include "origin.h"
 #include "scrub.h"
 #include "upload.h"
 
@@ -18,6 +19,7 @@ void zone_stop(struct zone *z)
 	atomic_store(&z->stopping, true);
 	zone_fetch_stop(z);
 	zone_upload_stop(z);
+	origin_stop(z);
 	zone_scrub_stop(z);
 	zone_make_stop(z);
 	zone_apply_stop(z);
@@ -61,6 +63,7 @@ void zone_finish(struct zone *z)
 		log_error("zone %s: the index was not written: %s; the next mount applies the log again",
 			  z->name, strerror(-ret));
 	zone_report(z);
+	origin_end(z, !ret && whole);
 	if (!z->rdonly)
 		log_info("zone %s is unmounted%s: LSN %llu", z->name,
 			 !ret && whole ? " and clean" : "", atomic_load(&z->checkpoint));

@@ -68,6 +68,9 @@ static const struct setting settings[] = {
 	{ "upload_parallel",	KIND_UINT,	F(upload_parallel), 1, 16 },
 	{ "fetch_limit",	KIND_SIZE,	F(fetch_limit), 1u << 20, 1ull << 40 },
 	{ "fetch_ahead",	KIND_SIZE,	F(fetch_ahead), 0, 1ull << 30 },
+	{ "checkpoint_interval", KIND_UINT,	F(checkpoint_interval), 0, 30 * 86400 },
+	{ "log_upload_delay",	KIND_UINT,	F(log_upload_delay), 0, 3600 },
+	{ "content_unfenced",	KIND_BOOL,	F(content_unfenced), 0, 0 },
 	{ "recordstore",	KIND_RECORDSTORE, F(recordstore), 0, 0 },
 	{ "recordstore_at",	KIND_STRING,	F(recordstore_at), 1, S(recordstore_at) },
 	{ "cachestore",	KIND_CACHESTORE, F(cachestore), 0, 0 },
@@ -140,6 +143,8 @@ void config_defaults(struct config *cfg)
 	cfg->upload_parallel = 2;
 	cfg->fetch_limit = 64u << 20;
 	cfg->fetch_ahead = 4u << 20;
+	cfg->checkpoint_interval = 300;
+	cfg->log_upload_delay = 5;
 }
 
 const struct nexus_ms_driver *config_metastore(const char *name)

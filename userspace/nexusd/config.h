@@ -47,6 +47,9 @@ struct config {
 	__u32 upload_parallel;		/* packs of a zone put at once */
 	__u64 fetch_limit;		/* bytes of a zone in flight */
 	__u64 fetch_ahead;		/* bytes, of who reads on */
+	__u32 checkpoint_interval;	/* seconds between two; 0: none, and no log */
+	__u32 log_upload_delay;		/* seconds between two stretches of the log */
+	bool content_unfenced;		/* also without conditional writes */
 	__u64 compact_rate;		/* bytes a second; 0: nothing unless asked for */
 	const char *cachestore;		/* driver */
 	char cachestore_at[1024];

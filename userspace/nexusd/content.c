@@ -121,8 +121,17 @@ int content_load(const char *spec, struct errline *err)
 	return strcmp(spec, "none") ? get_driver(spec, &ops, &where, err) : 0;
 }
 
-int content_open(const char *spec, const __u8 zone[NEXUS_UUID_SIZE],
-		 const atomic_bool *stop, struct content **c, struct errline *err)
+bool content_name_ok(const char *name)
+{
+	size_t len = strlen(name);
+
+	return len && len <= CONTENT_NAME_MAX && name[0] != '/' && name[len - 1] != '/' &&
+	       !strstr(name, "//") &&
+	       strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789._-/") == len;
+}
+
+int content_open(const char *spec, const __u8 *zone, const atomic_bool *stop,
+		 struct content **c, struct errline *err)
 {
 	const struct content_ops *ops;
 	const char *where;

@@ -3,10 +3,11 @@
  * Where content is that is not here: what holds copies of sealed packs, each an object
  * of as many bytes as the pack's file.
  *
- * A driver is a table of functions, built in or in an object of its own.  Each may be called from several threads at once,
- * returns 0 or a negative errno unless said otherwise, tries again itself where that
- * helps, and ends soon with -ESHUTDOWN once *stop is set.  What it gives is checked
- * by its caller: a driver that is wrong is an error, and no more.
+ * A driver is a table of functions, built in or in an object of its own.  Each may be
+ * called from several threads at once, returns 0 or a negative errno unless said
+ * otherwise, tries again itself where that helps, and ends soon with -ESHUTDOWN once
+ * *stop is set.  What it gives is checked by its caller: a driver that is wrong is an
+ * error, and no more.
  */
 #ifndef NEXUSD_CONTENT_H
 #define NEXUSD_CONTENT_H
@@ -23,9 +24,6 @@
 
 #define CONTENT_DRIVER_SYMBOL	"nexus_content_driver"	/* a struct content_ops */
 #define CONTENT_SPEC_MAX	1024u	/* with its NUL; as STORE_CONTENT_MAX */
-#define CONTENT_ETAG_SIZE	128u	/* likewise */
-
-enum content_cond { CONTENT_ANY, CONTENT_ABSENT, CONTENT_MATCH };
 
 /* How a driver does, for people. */
 struct content_state {
@@ -42,12 +40,21 @@ struct content {
 	const atomic_bool *stop;
 };
 
+/* When a named object is written: always; if there is none; if it is still the one of @etag. */
+enum content_cond { CONTENT_ANY, CONTENT_ABSENT, CONTENT_MATCH };
+
+#define CONTENT_ETAG_SIZE	128u
+#define CONTENT_NAME_MAX	200u
+
 struct content_ops {
 	unsigned int version;		/* CONTENT_OPS_VERSION it was written for */
 	const char *name;
-	/* @where: what follows "NAME:" in the setting; @zone: uuid, apart from others. */
-	int (*open)(const char *where, const __u8 zone[NEXUS_UUID_SIZE],
-		    const atomic_bool *stop, struct content **c, struct errline *err);
+	/*
+	 * @where: what follows "NAME:" in the setting; @zone: uuid, apart from others;
+	 * NULL: whichever zone's is there, and -ENOENT if there is none, to restore it.
+	 */
+	int (*open)(const char *where, const __u8 *zone, const atomic_bool *stop,
+		    struct content **c, struct errline *err);
 	void (*close)(struct content *c);
 	/* Bytes of the object, once it is whole; -ENOENT: there is none. */
 	int (*head)(struct content *c, __u64 pack, __u64 *bytes);
@@ -62,18 +69,18 @@ struct content_ops {
 	int (*del)(struct content *c, __u64 pack);
 	/*
 	 * Objects beside the packs.  @name: [a-z0-9._-] parts with '/' between, at most
-	 * 200 bytes.  @etag: CONTENT_ETAG_SIZE bytes with NUL; in for CONTENT_MATCH, out
-	 * when not NULL.  put: all or nothing, durable; -EEXIST: ABSENT and there is one,
-	 * or MATCH and it is another.
+	 * CONTENT_NAME_MAX bytes.  @etag: CONTENT_ETAG_SIZE bytes with NUL; in for
+	 * CONTENT_MATCH, out when not NULL.  put: all or nothing, durable; -EEXIST: ABSENT
+	 * and there is one, or MATCH and it is another, or there is none.
 	 */
 	int (*put_named)(struct content *c, const char *name, const void *buf, size_t len,
 			 enum content_cond cond, char *etag);
-	/* As get; -ENOENT. */
+	/* How many bytes from @offset on; -ENOENT. */
 	ssize_t (*get_named)(struct content *c, const char *name, __u64 offset, void *buf,
 			     size_t len, char *etag);
-	/* As del. */
+	/* 0 also when there is none. */
 	int (*del_named)(struct content *c, const char *name);
-	/* In the order of names, until @fn returns something else than 0, which is given. */
+	/* In order of names; what @fn returns other than 0 ends it and is returned. */
 	int (*list_named)(struct content *c, const char *prefix,
 			  int (*fn)(void *arg, const char *name, __u64 bytes), void *arg);
 
@@ -99,9 +106,10 @@ int content_load(const char *spec, struct errline *err);
  * Opens what the setting @spec names, NULL for "none".  Whether it is well-formed is
  * for content_spec_ok() to say, without opening anything.
  */
-int content_open(const char *spec, const __u8 zone[NEXUS_UUID_SIZE],
-		 const atomic_bool *stop, struct content **c, struct errline *err);
+int content_open(const char *spec, const __u8 *zone, const atomic_bool *stop,
+		 struct content **c, struct errline *err);
 void content_close(struct content *c);
 bool content_spec_ok(const char *spec);
+bool content_name_ok(const char *name);
 
 #endif /* NEXUSD_CONTENT_H */

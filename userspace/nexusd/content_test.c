@@ -10,15 +10,19 @@
  *	corrupt [PACK BLOCK]	a byte of each get is wrong; or of that block
  *	fail			gets fail with EIO
  *	refuse			so do puts
+ *	unconditional		conditions of named objects are not looked at
+ *	cut WRITES		after so many, counted by who has it open, each fails
  *
- * It is read anew each time.  Used only where the setting "content" names it.
+ * It is read anew each time.  A named object is a file "@NAME", with '=' for '/'.  Used only where the setting "content" names it.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -34,11 +38,12 @@ struct test_content {
 	struct content c;
 	int dirfd;		/* of the zone */
 	int top;		/* where "control" is */
+	_Atomic u64 writes;	/* so far */
 };
 
 struct plan {
-	bool hold, corrupt, fail, refuse;
-	u64 delay_ms, limit, end;
+	bool hold, corrupt, fail, refuse, unconditional;
+	u64 delay_ms, limit, end, cut;
 	u64 pack, block;	/* corrupt: 0: any */
 };
 
@@ -52,6 +57,10 @@ static void parse_line(struct plan *p, const char *line)
 		p->fail = true;
 	else if (!strcmp(line, "refuse"))
 		p->refuse = true;
+	else if (!strcmp(line, "unconditional"))
+		p->unconditional = true;
+	else if (!strncmp(line, "cut ", 4))
+		p->cut = strtoull(line + 4, NULL, 10);
 	else if (!strncmp(line, "delay ", 6))
 		p->delay_ms = strtoull(line + 6, NULL, 10);
 	else if (!strncmp(line, "short ", 6))
@@ -71,7 +80,7 @@ static void read_plan(struct test_content *t, struct plan *p)
 	ssize_t n;
 	int fd;
 
-	*p = (struct plan){ .limit = UINT64_MAX, .end = UINT64_MAX };
+	*p = (struct plan){ .limit = UINT64_MAX, .end = UINT64_MAX, .cut = UINT64_MAX };
 	fd = openat(t->top, "control", O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return;
@@ -124,17 +133,45 @@ static void test_close(struct content *c)
 	free(t);
 }
 
-static int test_open(const char *where, const __u8 zone[NEXUS_UUID_SIZE],
-		     const atomic_bool *stop, struct content **c, struct errline *err)
+/* The one folder there is; -ENOENT; -ENOTUNIQ. */
+static int only_folder(const char *where, char name[2 * NEXUS_UUID_SIZE + 1])
 {
-	struct test_content *t = calloc(1, sizeof(*t));
+	struct dirent *de;
+	int n = 0;
+	DIR *dir = opendir(where);
+
+	if (!dir)
+		return -errno;
+	while ((de = readdir(dir))) {
+		if (strspn(de->d_name, "0123456789abcdef") != 2 * NEXUS_UUID_SIZE ||
+		    de->d_name[2 * NEXUS_UUID_SIZE])
+			continue;
+		memcpy(name, de->d_name, 2 * NEXUS_UUID_SIZE + 1);
+		n++;
+	}
+	closedir(dir);
+	return n == 1 ? 0 : n ? -ENOTUNIQ : -ENOENT;
+}
+
+static int test_open(const char *where, const __u8 *zone, const atomic_bool *stop,
+		     struct content **c, struct errline *err)
+{
+	struct test_content *t;
 	char name[2 * NEXUS_UUID_SIZE + 1];
 	size_t i;
 	int ret;
 
+	if (!zone) {
+		ret = only_folder(where, name);
+		if (ret)
+			return err_set(err, ret, ret == -ENOTUNIQ ?
+				       "content: %s holds several zones" :
+				       "content: %s holds no zone", where);
+	}
+	t = calloc(1, sizeof(*t));
 	if (!t)
 		return -ENOMEM;
-	for (i = 0; i < NEXUS_UUID_SIZE; i++)
+	for (i = 0; zone && i < NEXUS_UUID_SIZE; i++)
 		snprintf(name + 2 * i, 3, "%02x", zone[i]);
 	t->c.ops = &content_test;
 	t->c.stop = stop;
@@ -235,6 +272,15 @@ static int copy(int from, int to, u64 bytes, const atomic_bool *stop)
 	return ret;
 }
 
+/* A write: 0, or it is not to be done. */
+static int may_write(struct test_content *t, struct plan *p)
+{
+	read_plan(t, p);
+	if (atomic_load(t->c.stop))
+		return -ESHUTDOWN;
+	return p->refuse || atomic_fetch_add(&t->writes, 1) >= p->cut ? -EIO : 0;
+}
+
 static int test_put(struct content *c, __u64 pack, int fd, __u64 bytes)
 {
 	struct test_content *t = (struct test_content *)c;
@@ -242,9 +288,9 @@ static int test_put(struct content *c, __u64 pack, int fd, __u64 bytes)
 	struct plan p;
 	int to, ret;
 
-	read_plan(t, &p);
-	if (p.refuse)
-		return -EIO;
+	ret = may_write(t, &p);
+	if (ret)
+		return ret;
 	object_name(pack, name);
 	snprintf(tmp, sizeof(tmp), ".%s", name);
 	to = openat(t->dirfd, tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
@@ -266,10 +312,220 @@ static int test_put(struct content *c, __u64 pack, int fd, __u64 bytes)
 static int test_del(struct content *c, __u64 pack)
 {
 	struct test_content *t = (struct test_content *)c;
+	struct plan p;
 	char name[32];
+	int ret = may_write(t, &p);
 
+	if (ret)
+		return ret;
 	object_name(pack, name);
 	return unlinkat(t->dirfd, name, 0) && errno != ENOENT ? -errno : 0;
+}
+
+/* ---- named objects ------------------------------------------------------------- */
+
+static int file_name(const char *name, char file[CONTENT_NAME_MAX + 2])
+{
+	size_t i;
+
+	if (!content_name_ok(name))
+		return -EINVAL;
+	file[0] = '@';
+	for (i = 0; name[i]; i++)
+		file[i + 1] = name[i] == '/' ? '=' : name[i];
+	file[i + 1] = '\0';
+	return 0;
+}
+
+/* Of its content, as some servers make them: the same bytes are the same version. */
+static int etag_of(struct test_content *t, const char *file, char etag[CONTENT_ETAG_SIZE])
+{
+	u8 buf[4096];
+	u64 bytes = 0;
+	u32 crc = 0;
+	ssize_t n;
+	int fd = openat(t->dirfd, file, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	while ((n = read(fd, buf, sizeof(buf))) > 0) {
+		crc = nexus_crc32c(crc, buf, (size_t)n);
+		bytes += (u64)n;
+	}
+	close(fd);
+	if (n < 0)
+		return -EIO;
+	snprintf(etag, CONTENT_ETAG_SIZE, "%08x-%llx", crc, (unsigned long long)bytes);
+	return 0;
+}
+
+static int condition(struct test_content *t, const char *file, enum content_cond cond,
+		     const char *etag)
+{
+	char now[CONTENT_ETAG_SIZE];
+	int ret;
+
+	if (cond == CONTENT_ANY)
+		return 0;
+	ret = etag_of(t, file, now);
+	if (ret && ret != -ENOENT)
+		return ret;
+	if (cond == CONTENT_ABSENT)
+		return ret ? 0 : -EEXIST;
+	return ret || strcmp(now, etag) ? -EEXIST : 0;
+}
+
+static int write_file(struct test_content *t, const char *file, const void *buf, size_t len)
+{
+	char tmp[CONTENT_NAME_MAX + 3];
+	size_t done = 0;
+	ssize_t n = 0;
+	int fd, ret = 0;
+
+	snprintf(tmp, sizeof(tmp), ".%s", file);
+	fd = openat(t->dirfd, tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return -errno;
+	while (done < len && (n = write(fd, (const u8 *)buf + done, len - done)) > 0)
+		done += (size_t)n;
+	if (done < len)
+		ret = n < 0 ? -errno : -EIO;
+	if (!ret && fsync(fd))
+		ret = -errno;
+	close(fd);
+	if (!ret && renameat(t->dirfd, tmp, t->dirfd, file))
+		ret = -errno;
+	if (!ret && fsync(t->dirfd))
+		ret = -errno;
+	if (ret)
+		unlinkat(t->dirfd, tmp, 0);
+	return ret;
+}
+
+static int test_put_named(struct content *c, const char *name, const void *buf, size_t len,
+			  enum content_cond cond, char *etag)
+{
+	struct test_content *t = (struct test_content *)c;
+	char file[CONTENT_NAME_MAX + 2];
+	struct plan p;
+	int fd, ret = file_name(name, file);
+
+	if (!ret)
+		ret = may_write(t, &p);
+	if (ret)
+		return ret;
+	/* Looking and writing are one step among all who have it open. */
+	fd = openat(t->dirfd, ".lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return -errno;
+	ret = flock(fd, LOCK_EX) ? -errno : 0;
+	if (!ret)
+		ret = condition(t, file, p.unconditional ? CONTENT_ANY : cond, etag);
+	if (!ret)
+		ret = write_file(t, file, buf, len);
+	if (!ret && etag)
+		ret = etag_of(t, file, etag);
+	close(fd);
+	return ret;
+}
+
+static ssize_t test_get_named(struct content *c, const char *name, __u64 offset, void *buf,
+			      size_t len, char *etag)
+{
+	struct test_content *t = (struct test_content *)c;
+	char file[CONTENT_NAME_MAX + 2];
+	struct plan p;
+	ssize_t n;
+	int fd, ret = file_name(name, file);
+
+	read_plan(t, &p);
+	if (!ret && atomic_load(t->c.stop))
+		ret = -ESHUTDOWN;
+	if (!ret && p.fail)
+		ret = -EIO;
+	if (!ret && etag)
+		ret = etag_of(t, file, etag);
+	if (ret)
+		return ret;
+	fd = openat(t->dirfd, file, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	n = pread(fd, buf, len, (off_t)offset);
+	if (n < 0)
+		n = -errno;
+	close(fd);
+	return n;
+}
+
+static int test_del_named(struct content *c, const char *name)
+{
+	struct test_content *t = (struct test_content *)c;
+	char file[CONTENT_NAME_MAX + 2];
+	struct plan p;
+	int ret = file_name(name, file);
+
+	if (!ret)
+		ret = may_write(t, &p);
+	if (ret)
+		return ret;
+	return unlinkat(t->dirfd, file, 0) && errno != ENOENT ? -errno : 0;
+}
+
+static int by_name(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+struct names {
+	char **name;
+	size_t n;
+};
+
+static int add_name(struct names *l, const char *file)
+{
+	char **more = realloc(l->name, (l->n + 1) * sizeof(*more));
+	char *at;
+
+	if (!more)
+		return -ENOMEM;
+	l->name = more;
+	more[l->n] = strdup(file + 1);
+	if (!more[l->n])
+		return -ENOMEM;
+	for (at = more[l->n]; (at = strchr(at, '=')); at++)
+		*at = '/';
+	l->n++;
+	return 0;
+}
+
+static int test_list_named(struct content *c, const char *prefix,
+			   int (*fn)(void *arg, const char *name, __u64 bytes), void *arg)
+{
+	struct test_content *t = (struct test_content *)c;
+	char file[CONTENT_NAME_MAX + 2];
+	struct names l = { 0 };
+	struct dirent *de;
+	struct stat st;
+	size_t i;
+	int ret = 0, fd = openat(t->dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+
+	if (!dir)
+		return -errno;
+	while (!ret && (de = readdir(dir)))
+		if (de->d_name[0] == '@')
+			ret = add_name(&l, de->d_name);
+	closedir(dir);
+	if (l.n)
+		qsort(l.name, l.n, sizeof(*l.name), by_name);
+	for (i = 0; i < l.n; i++) {
+		if (!ret && !strncmp(l.name[i], prefix, strlen(prefix)) &&
+		    !file_name(l.name[i], file) && !fstatat(t->dirfd, file, &st, 0))
+			ret = fn(arg, l.name[i], (u64)st.st_size);
+		free(l.name[i]);
+	}
+	free(l.name);
+	return ret;
 }
 
 const struct content_ops content_test = {
@@ -281,4 +537,8 @@ const struct content_ops content_test = {
 	.get = test_get,
 	.put = test_put,
 	.del = test_del,
+	.put_named = test_put_named,
+	.get_named = test_get_named,
+	.del_named = test_del_named,
+	.list_named = test_list_named,
 };

@@ -24,8 +24,7 @@
 struct making {
 	const struct config *cfg;
 	const struct store_create *sc;
-	char dir[PATH_MAX];		/* of the half-made zone */
-	int dirfd;
+	struct store_new new;
 	struct super sb;
 	struct alloc al;
 	struct nexus_omap map;		/* the empty zone */
@@ -83,7 +82,7 @@ static int make_index(struct making *m, struct errline *err)
 				       (struct nexus_time){ now.tv_sec, (u32)now.tv_nsec });
 	if (ret)
 		return err_set(err, ret, "an empty zone cannot be made: %s", strerror(-ret));
-	snprintf(path, sizeof(path), "%s/" STORE_INDEX, m->dir);
+	snprintf(path, sizeof(path), "%s/" STORE_INDEX, m->new.dir);
 	ret = m->cfg->metastore->open(path, &opts, &ms, line, sizeof(line));
 	if (ret)
 		return err_set(err, ret, "the index: %s", line[0] ? line : strerror(-ret));
@@ -102,12 +101,12 @@ static int make_files(struct making *m, struct errline *err)
 	for (i = 0; i < m->sc->segments && !ret; i++) {
 		seglog_name(seg, i);
 		snprintf(name, sizeof(name), STORE_LOG "/%s", seg);
-		ret = hostfile_create(m->dirfd, name, m->sb.segment_size);
+		ret = hostfile_create(m->new.dirfd, name, m->sb.segment_size);
 	}
 	if (ret)
 		return err_set(err, ret, "a segment of %u bytes cannot be written: %s",
 			       m->sb.segment_size, strerror(-ret));
-	ret = store_open_packs(m->cfg, m->dir, &os, err);
+	ret = store_open_packs(m->cfg, m->new.dir, &os, err);
 	if (ret)
 		return ret;
 	for (i = 0; i < m->sc->packs && !ret; i++)
@@ -117,22 +116,22 @@ static int make_files(struct making *m, struct errline *err)
 			     m->sb.pack_size, strerror(-ret)) : 0;
 }
 
-static int make_skeleton(struct making *m, struct errline *err)
+static int make_skeleton(struct store_new *n, struct errline *err)
 {
 	static const char *const dirs[] = { STORE_INDEX, STORE_LOG, STORE_PACKS };
 	size_t i;
 	int fd, ret;
 
 	for (i = 0; i < sizeof(dirs) / sizeof(dirs[0]); i++) {
-		if (mkdirat(m->dirfd, dirs[i], 0700)) {
+		if (mkdirat(n->dirfd, dirs[i], 0700)) {
 			ret = -errno;
-			return err_set(err, ret, "%s/%s: %s", m->dir, dirs[i], strerror(-ret));
+			return err_set(err, ret, "%s/%s: %s", n->dir, dirs[i], strerror(-ret));
 		}
 	}
-	fd = openat(m->dirfd, STORE_LOCK, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	fd = openat(n->dirfd, STORE_LOCK, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (fd < 0) {
 		ret = -errno;
-		return err_set(err, ret, "%s/" STORE_LOCK ": %s", m->dir, strerror(-ret));
+		return err_set(err, ret, "%s/" STORE_LOCK ": %s", n->dir, strerror(-ret));
 	}
 	close(fd);
 	return 0;
@@ -140,7 +139,7 @@ static int make_skeleton(struct making *m, struct errline *err)
 
 static int write_content(struct making *m, struct errline *err)
 {
-	int fd = openat(m->dirfd, STORE_CONTENT, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	int fd = openat(m->new.dirfd, STORE_CONTENT, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	int ret = fd < 0 ? -errno : 0;
 
 	if (!ret && dprintf(fd, "%s\n", m->sc->content) < 0)
@@ -149,7 +148,7 @@ static int write_content(struct making *m, struct errline *err)
 		ret = -errno;
 	if (fd >= 0)
 		close(fd);
-	return ret ? err_set(err, ret, "%s/" STORE_CONTENT ": %s", m->dir, strerror(-ret)) : 0;
+	return ret ? err_set(err, ret, "%s/" STORE_CONTENT ": %s", m->new.dir, strerror(-ret)) : 0;
 }
 
 /* What shall hold the content does, or says why not. */
@@ -177,80 +176,95 @@ static int make_content(struct making *m, struct errline *err)
 		       m->sc->content, why.msg[0] ? why.msg : strerror(-ret));
 }
 
-static int check_request(const struct config *cfg, const struct store_create *sc,
-			 struct errline *err)
+static int check_name(const struct config *cfg, struct store_new *n, struct errline *err)
 {
 	struct stat st;
-	char path[PATH_MAX];
 
-	if (!nexus_label_ok(sc->name, strlen(sc->name)))
+	if (!nexus_label_ok(n->name, strlen(n->name)))
 		return err_set(err, -EINVAL,
 			       "\"%.70s\" is no zone name: 1 to 63 of a-z, 0-9 and -, not beginning with -",
-			       sc->name);
+			       n->name);
+	if (store_path(cfg, n->name, NULL, n->path) ||
+	    snprintf(n->dir, sizeof(n->dir), "%.3800s/zones/.new-%s", cfg->data_dir, n->name) < 0)
+		return err_set(err, -ENAMETOOLONG, "data_dir is too long");
+	if (!lstat(n->path, &st))
+		return err_set(err, -EEXIST, "zone %s exists", n->name);
+	return 0;
+}
+
+static int check_sizes(const struct store_create *sc, struct errline *err)
+{
 	if (sc->segment_size % NEXUS_BLOCK_SIZE || sc->segment_size < 2u << 20 ||
 	    sc->segment_size > 1u << 30)
 		return err_set(err, -EINVAL, "segment_size must be 2M to 1G");
 	if (sc->pack_size % NEXUS_BLOCK_SIZE || sc->pack_size < 1u << 20 ||
 	    sc->pack_size > 2ull << 30)
 		return err_set(err, -EINVAL, "pack_size must be 1M to 2G");
-	if (store_path(cfg, sc->name, NULL, path))
-		return err_set(err, -ENAMETOOLONG, "data_dir is too long");
-	if (!lstat(path, &st))
-		return err_set(err, -EEXIST, "zone %s exists", sc->name);
 	return 0;
+}
+
+int store_new_begin(struct store_new *n, const struct config *cfg, const char *name,
+		    struct errline *err)
+{
+	int ret;
+
+	n->name = name;
+	n->dirfd = -1;
+	n->dir[0] = '\0';
+	ret = check_name(cfg, n, err);
+	if (!ret && mkdir(n->dir, 0700)) {
+		ret = -errno;
+		err_set(err, ret, ret == -EEXIST ? "zone %s is being made by someone else" :
+			"%s cannot be made", ret == -EEXIST ? name : n->dir);
+	}
+	if (ret) {
+		n->dir[0] = '\0';
+		return ret;
+	}
+	ret = store_check_host(n->dir, cfg->allow_any_host, err);
+	if (ret)
+		return ret;
+	n->dirfd = open(n->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return n->dirfd < 0 ? -errno : make_skeleton(n, err);
+}
+
+int store_new_end(struct store_new *n, int ret, struct errline *err)
+{
+	if (!ret)
+		ret = hostfile_sync_dir(n->dirfd, STORE_INDEX);
+	if (!ret)
+		ret = hostfile_sync_dir(n->dirfd, ".");
+	if (!ret && renameat2(AT_FDCWD, n->dir, AT_FDCWD, n->path, RENAME_NOREPLACE)) {
+		ret = -errno;
+		if (ret == -EEXIST)
+			err_set(err, ret, "zone %s exists", n->name);
+	}
+	if (!ret)
+		ret = hostfile_sync_dir(n->dirfd, "..");
+	if (ret && n->dir[0])
+		store_remove_tree(n->dir);
+	if (n->dirfd >= 0)
+		close(n->dirfd);
+	return ret;
 }
 
 int store_create_zone(const struct config *cfg, const struct store_create *sc,
 		      struct errline *err)
 {
-	struct making m = { .cfg = cfg, .sc = sc, .dirfd = -1 };
-	char path[PATH_MAX];
-	int ret;
+	struct making m = { .cfg = cfg, .sc = sc };
+	int ret = check_sizes(sc, err);
 
-	ret = check_request(cfg, sc, err);
 	if (ret)
 		return ret;
-	store_path(cfg, sc->name, NULL, path);
-	if (snprintf(m.dir, sizeof(m.dir), "%.3800s/zones/.new-%s", cfg->data_dir, sc->name) < 0)
-		return -ENAMETOOLONG;
-	if (mkdir(m.dir, 0700)) {
-		ret = -errno;
-		return err_set(err, ret, ret == -EEXIST ?
-			       "zone %s is being made by someone else" :
-			       "%s cannot be made", ret == -EEXIST ? sc->name : m.dir);
-	}
 	nexus_omap_init(&m.map);
-	ret = store_check_host(m.dir, cfg->allow_any_host, err);
-	if (ret)
-		goto out;
-	m.dirfd = open(m.dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (m.dirfd < 0) {
-		ret = -errno;
-		goto out;
-	}
-	ret = make_skeleton(&m, err);
+	ret = store_new_begin(&m.new, cfg, sc->name, err);
 	if (!ret)
 		ret = make_index(&m, err);
 	if (!ret)
 		ret = make_content(&m, err);
 	if (!ret)
 		ret = make_files(&m, err);
-	if (!ret)
-		ret = hostfile_sync_dir(m.dirfd, STORE_INDEX);
-	if (!ret)
-		ret = hostfile_sync_dir(m.dirfd, ".");
-	if (!ret && renameat2(AT_FDCWD, m.dir, AT_FDCWD, path, RENAME_NOREPLACE)) {
-		ret = -errno;
-		if (ret == -EEXIST)
-			err_set(err, ret, "zone %s exists", sc->name);
-	}
-	if (!ret)
-		ret = hostfile_sync_dir(m.dirfd, "..");
-out:
+	ret = store_new_end(&m.new, ret, err);
 	nexus_omap_destroy(&m.map);
-	if (ret)
-		store_remove_tree(m.dir);
-	if (m.dirfd >= 0)
-		close(m.dirfd);
 	return ret;
 }

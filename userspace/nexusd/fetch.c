@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "helper.h"
+#include "origin.h"
 #include "presence.h"
 #include "space.h"
 #include "stats.h"
@@ -487,8 +488,8 @@ void zone_fetch_resume(struct zone *z)
 
 void zone_fetch_forget(struct zone *z, u64 pack)
 {
-	/* Nobody here waits for what holds its copy. */
-	if (z->upload)
+	/* As long as a checkpoint may name it, its copy stays; else nobody here waits for its end. */
+	if (z->upload && !origin_forget(z, pack))
 		zone_upload_forget(z, pack);
 }
 

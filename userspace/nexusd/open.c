@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "fetch.h"
+#include "origin.h"
 #include "scrub.h"
 #include "upload.h"
 
@@ -310,6 +311,8 @@ static int start_threads(struct zone *z)
 		ret = zone_make_start(z);
 	if (!ret && !z->rdonly)
 		ret = zone_scrub_start(z);
+	if (!ret)
+		ret = origin_start(z);
 	return ret;
 }
 
@@ -328,6 +331,8 @@ int zone_open(struct zone *z, bool rdonly, u64 ticket, struct errline *err)
 		ret = zone_load(z, rdonly, false, err);
 	if (!ret && !rdonly)
 		ret = refuse_damaged(z, err);
+	if (!ret)
+		ret = origin_open(z, false, err);
 	if (!ret)
 		ret = rdonly ? zone_rehome(z, false, err) : begin_incarnation(z, err);
 	if (!ret)
@@ -427,6 +432,9 @@ int zone_reattach(struct zone *z, const struct nexus_zone_next *zn, struct errli
 	z->next_segment_file = seglog_next_index(&z->foldlog);
 	if (!z->rdonly && zone_find_spares(z, zn->pack_max))
 		log_warn("zone %s: its packs cannot be listed", z->name);
+	ret = origin_open(z, true, err);
+	if (ret)
+		return ret;
 	ret = start_threads(z);
 	if (ret)
 		return err_set(err, ret, "threads cannot be started: %s", strerror(-ret));

@@ -61,6 +61,10 @@ size_t pack_tables_count(const struct pack_tables *t);
 int pack_tables_add(struct pack_tables *t, const u8 *records, size_t len);
 /* The CRC the collected lines give a block; false if they do not name it. */
 bool pack_tables_find(struct pack_tables *t, u64 pack, u32 block, u32 *crc);
+/* Each line, in order; what @fn returns other than 0 ends it and is returned. */
+int pack_tables_each(struct pack_tables *t,
+		     int (*fn)(void *arg, u64 pack, u32 block, const struct nexus_pack_line *line),
+		     void *arg);
 /* *written: lines that were missing. */
 int pack_tables_write(struct pack_tables *t, struct nexus_objectstore *os,
 		      const u8 *uuid, u64 *written);

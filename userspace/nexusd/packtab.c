@@ -241,6 +241,27 @@ bool pack_tables_find(struct pack_tables *t, u64 pack, u32 block, u32 *crc)
 	return true;
 }
 
+int pack_tables_each(struct pack_tables *t,
+		     int (*fn)(void *arg, u64 pack, u32 block, const struct nexus_pack_line *line),
+		     void *arg)
+{
+	struct nexus_pack_line line;
+	size_t i;
+	int ret = 0;
+
+	sort_lines(t);
+	for (i = 0; !ret && i < t->n; i++) {
+		const struct tab_line *l = &t->lines[i];
+
+		if (i && l->pack == l[-1].pack && l->block == l[-1].block)
+			continue;
+		memset(&line, 0, sizeof(line));
+		put_line(&line, l);
+		ret = fn(arg, l->pack, l->block, &line);
+	}
+	return ret;
+}
+
 int pack_tables_write(struct pack_tables *t, struct nexus_objectstore *os,
 		      const u8 *uuid, u64 *written)
 {

@@ -48,9 +48,22 @@ struct store_create {
 	const char *content;		/* as the setting; NULL: the helper's */
 };
 
+/* A zone being made: everything in a sibling directory, renamed at the end. */
+struct store_new {
+	const char *name;
+	char dir[PATH_MAX];		/* of the half-made zone */
+	char path[PATH_MAX];		/* where it will be */
+	int dirfd;
+};
+
+/* Its directory, with LOCK and what is to be filled.  store_new_end() is due in any case. */
+int store_new_begin(struct store_new *n, const struct config *cfg, const char *name,
+		    struct errline *err);
+/* With @ret 0 the zone is there, durably; else nothing is left of it.  @ret, or an error. */
+int store_new_end(struct store_new *n, int ret, struct errline *err);
+
 /*
- * Everything in a sibling directory, renamed at the end.  What shall hold the content is
- * asked before whether it can be read and written.
+ * What shall hold the content is asked before whether it can be read and written.
  */
 int store_create_zone(const struct config *cfg, const struct store_create *sc,
 		      struct errline *err);

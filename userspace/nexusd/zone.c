@@ -10,6 +10,7 @@
 
 #include "fetch.h"
 #include "upload.h"
+#include "origin.h"
 
 #define REPORT_SPACE	(1u << 20)	/* bytes; less is not worth a report */
 
@@ -69,6 +70,7 @@ void zone_put(struct zone *z)
 	zone_space_free(z);
 	zone_upload_free(z);
 	zone_fetch_free(z);
+	origin_free(z);
 	chan_unmap_ring(&z->ring);
 	applier_destroy(&z->applier);
 	memtable_destroy(&z->mt);

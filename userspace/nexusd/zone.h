@@ -31,6 +31,7 @@ struct helper;
 struct space;
 struct fetch;
 struct upload;
+struct origin;
 struct log_pack;
 
 /* What is to be cleaned up after the last incarnation; found before attach. */
@@ -111,6 +112,7 @@ struct zone {
 
 	struct fetch *fetch;		/* until the last reference goes; NULL: at rest */
 	struct upload *upload;		/* likewise; NULL: read-only, or nowhere to put it */
+	struct origin *origin;		/* likewise; NULL: nothing of it is kept elsewhere */
 
 	pthread_mutex_t scrub_lock;	/* of the pointer; outside of scrub's own */
 	struct scrub *scrub;		/* scrub_lock; NULL: no thread */

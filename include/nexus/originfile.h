@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/*
+ * What a zone keeps with its content store beside the packs, so that it can be made
+ * again where nothing of it is left: who owns it, which checkpoints there are, and
+ * streams of what is in them.  Shapes only; little-endian, as in format.h.
+ * Documentation/origin.md explains each.
+ */
+#ifndef NEXUS_ORIGINFILE_H
+#define NEXUS_ORIGINFILE_H
+
+#include <nexus/packfile.h>
+
+#define NEXUS_ORIGIN_VERSION	1u
+#define NEXUS_ORIGIN_TEXT	64u	/* bytes of a name, with NUL */
+
+#define NEXUS_OWNER_MAGIC	0x4e574f5358454eull	/* "NEXSOWN" */
+
+#define NEXUS_OWNER_HELD	1u
+#define NEXUS_OWNER_RELEASED	2u
+
+/* Object "owner". */
+struct nexus_origin_owner {
+	__le64	magic;
+	__le32	version;
+	__le32	crc;		/* CRC32C of this structure with crc 0 */
+	__u8	zone[NEXUS_UUID_SIZE];
+	__le64	epoch;		/* one more with each owner */
+	__le64	turn;		/* one more with each write: no two are the same bytes */
+	__le32	state;		/* NEXUS_OWNER_* */
+	__le32	reserved;
+	__le64	time_s;		/* when it was written, by the owner's clock */
+	__u8	token[NEXUS_UUID_SIZE];	/* of the owner's copy of the zone */
+	char	host[NEXUS_ORIGIN_TEXT];
+	char	machine[NEXUS_ORIGIN_TEXT];
+};
+
+#define NEXUS_MANIFEST_MAGIC	0x4e414d5358454eull	/* "NEXSMAN" */
+#define NEXUS_MANIFEST_MAX	2u
+
+/* One stream of objects; as in struct nexus_origin_part. */
+struct nexus_origin_checkpoint {
+	__le64	epoch;
+	__le64	number;		/* of the manifest it is first in */
+	__le64	lsn;		/* up to which its index holds the log */
+	__le64	end;		/* LSN up to which it holds the log itself */
+	__le64	incarnation;
+	__le64	time_s;
+	__le64	bytes;		/* of the stream */
+	__le32	parts;
+	__le32	crc;		/* CRC32C of the stream */
+};
+
+/* Object "manifest". */
+struct nexus_origin_manifest {
+	__le64	magic;
+	__le32	version;
+	__le32	crc;		/* CRC32C of this structure with crc 0 */
+	__u8	zone[NEXUS_UUID_SIZE];
+	__le64	epoch;		/* of who wrote it */
+	__le64	number;		/* one more with each */
+	__le32	count;		/* of checkpoints, the newest first */
+	__le32	reserved;
+	struct nexus_origin_checkpoint checkpoint[NEXUS_MANIFEST_MAX];
+};
+
+#define NEXUS_PART_MAGIC	0x5241505358454eull	/* "NEXSPAR" */
+#define NEXUS_PART_LAST		1u
+
+#define NEXUS_STREAM_CHECKPOINT	1u
+#define NEXUS_STREAM_LOG	2u
+
+/* Before each part of a stream. */
+struct nexus_origin_part {
+	__le64	magic;
+	__le32	version;
+	__le32	crc;		/* CRC32C of this structure with crc 0, and what follows */
+	__u8	zone[NEXUS_UUID_SIZE];
+	__le64	epoch;
+	__le64	lsn;		/* checkpoint: as there; log: where it begins */
+	__le64	end;		/* LSN up to which the stream holds the log */
+	__le64	incarnation;
+	__le32	kind;		/* NEXUS_STREAM_* */
+	__le32	part;		/* from 0 on */
+	__le32	flags;		/* NEXUS_PART_LAST */
+	__le32	bytes;		/* that follow */
+};
+
+#define NEXUS_ITEM_KEY		1u	/* a key of the index and its value */
+#define NEXUS_ITEM_BATCH	2u	/* a batch of the log, as in a segment */
+#define NEXUS_ITEM_BLOCK	3u	/* a block of a pack */
+#define NEXUS_ITEM_END		4u
+
+/* A stream is these, one behind the other; each begins at a multiple of 8. */
+struct nexus_origin_item {
+	__le32	type;		/* NEXUS_ITEM_* */
+	__le32	len;		/* bytes that follow, without padding */
+	__le64	arg;		/* KEY: bytes of the key; BLOCK: pack; END: items before it */
+	__le64	block;		/* BLOCK: where in the pack; else 0 */
+};
+
+NEXUS_STATIC_ASSERT(sizeof(struct nexus_origin_owner) == 208);
+NEXUS_STATIC_ASSERT(sizeof(struct nexus_origin_checkpoint) == 64);
+NEXUS_STATIC_ASSERT(sizeof(struct nexus_origin_manifest) == 184);
+NEXUS_STATIC_ASSERT(sizeof(struct nexus_origin_part) == 80);
+NEXUS_STATIC_ASSERT(sizeof(struct nexus_origin_item) == 24);
+
+#endif /* NEXUS_ORIGINFILE_H */

@@ -1,0 +1,328 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "origin.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static u64 now_s(void)
+{
+	return (u64)time(NULL);
+}
+
+static u64 now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (u64)ts.tv_sec * 1000 + (u64)ts.tv_nsec / 1000000;
+}
+
+void origin_fence(struct origin *o, const char *why)
+{
+	char reason[112];
+
+	if (atomic_exchange(&o->fenced, true))
+		return;
+	snprintf(reason, sizeof(reason), "taken over: %s", why);
+	zone_fail(o->z, -EROFS, 0, reason);
+}
+
+/* ---- opening --------------------------------------------------------------------- */
+
+static int read_manifest(struct origin *o, struct errline *err)
+{
+	u8 buf[sizeof(struct nexus_origin_manifest) + 1];
+	ssize_t n = o->content->ops->get_named(o->content, ORIGIN_MANIFEST, 0, buf, sizeof(buf),
+					       o->manifest_etag);
+	int ret = n < 0 ? (int)n : origin_manifest_parse(buf, (size_t)n, &o->manifest);
+
+	if (n < 0)
+		o->manifest_etag[0] = '\0';
+	if (n == -ENOENT)
+		return 0;
+	if (!ret && memcmp(o->manifest.zone, o->owner.zone, sizeof(o->owner.zone)))
+		ret = -EXDEV;
+	if (ret)
+		o->manifest.count = 0;
+	if (ret == -EUCLEAN) {
+		log_error("zone %s: object " ORIGIN_MANIFEST " is damaged; the next checkpoint makes another",
+			  o->z->name);
+		/* Above all numbers that were ever counted. */
+		o->number = now_s();
+		return 0;
+	}
+	if (ret)
+		return err_set(err, ret, "object " ORIGIN_MANIFEST ": %s", ret == -EXDEV ?
+			       "the content store is another zone's" : strerror(-ret));
+	o->number = o->manifest.number;
+	return 0;
+}
+
+static int take(struct origin *o, struct errline *err)
+{
+	int ret = read_manifest(o, err);
+
+	if (!ret && !o->owner.unfenced) {
+		ret = owner_probe(&o->owner);
+		if (ret == -EOPNOTSUPP)
+			return err_set(err, ret, "%s has no conditional writes: two machines could write to one zone; the setting content_unfenced allows it",
+				       o->content->ops->name);
+		if (ret)
+			return err_set(err, ret, "%s cannot be written to: %s",
+				       o->content->ops->name, strerror(-ret));
+	}
+	if (!ret)
+		ret = owner_take(&o->owner, o->manifest.count ? o->manifest.epoch : 0, false,
+				 now_s(), err);
+	o->owned = !ret;
+	return ret;
+}
+
+/* Nobody else, and nothing that time would not mend. */
+static bool may_wait(int ret)
+{
+	return ret != -EBUSY && ret != -EXDEV && ret != -EUCLEAN && ret != -EOPNOTSUPP &&
+	       ret != -EPROTONOSUPPORT && ret != -ENOMEM;
+}
+
+static struct origin *origin_new(struct zone *z, struct content *c)
+{
+	struct origin *o = calloc(1, sizeof(*o));
+
+	if (!o)
+		return NULL;
+	o->z = z;
+	o->content = c;
+	o->part_bytes = ORIGIN_PART;
+	o->owner.c = c;
+	o->owner.unfenced = z->cfg->content_unfenced;
+	memcpy(o->owner.zone, z->sb.uuid, sizeof(o->owner.zone));
+	pthread_mutex_init(&o->dead_lock, NULL);
+	pthread_mutex_init(&o->lock, NULL);
+	zone_cond_init(&o->cond);
+	return o;
+}
+
+int origin_open(struct zone *z, bool alive, struct errline *err)
+{
+	static const atomic_bool never;
+	struct content *c = NULL;
+	struct origin *o;
+	bool known;
+	int ret;
+
+	if (z->rdonly)
+		return 0;
+	ret = content_open(z->cfg->content, z->sb.uuid, &never, &c, err);
+	if (ret) {
+		log_error("zone %s: %s; nothing of it is kept there", z->name, err->msg);
+		err->msg[0] = '\0';
+		return 0;
+	}
+	if (!c || !c->ops->put_named) {
+		content_close(c);
+		return 0;
+	}
+	o = origin_new(z, c);
+	if (!o) {
+		content_close(c);
+		return -ENOMEM;
+	}
+	c->stop = &o->stop;
+	z->origin = o;
+	ret = owner_token(z->dir, o->owner.token, &known);
+	if (ret)
+		return err_set(err, ret, "%s/" OWNER_FILE ": %s", z->dir, strerror(-ret));
+	ret = take(o, err);
+	if (ret && may_wait(ret) && (known || alive)) {
+		/* It was ours when we last saw it. */
+		log_error("zone %s: %s; trying again", z->name, err->msg);
+		err->msg[0] = '\0';
+		return 0;
+	}
+	if (ret && alive) {
+		origin_fence(o, err->msg);
+		err->msg[0] = '\0';
+		return 0;
+	}
+	return ret;
+}
+
+/* ---- what is due ------------------------------------------------------------------ */
+
+/* The first error of a row is said. */
+static void note(struct origin *o, int ret, const struct errline *err)
+{
+	if (ret && ret != -ESHUTDOWN && !o->failed)
+		log_error("zone %s: %s; trying again", o->z->name, err->msg);
+	else if (!ret && o->failed)
+		log_info("zone %s: %s works again", o->z->name, o->content->ops->name);
+	if (ret != -ESHUTDOWN)
+		o->failed = ret != 0;
+}
+
+static int renew(struct origin *o, struct errline *err)
+{
+	int ret = o->owned ? owner_renew(&o->owner, now_s(), err) : take(o, err);
+
+	if (ret == -ESTALE || (ret && !o->owned && !may_wait(ret)))
+		origin_fence(o, err->msg);
+	return ret;
+}
+
+static bool log_due(const struct origin *o, u64 now)
+{
+	return o->end && now >= o->log_at && zone_durable(o->z) > o->end;
+}
+
+static int step_checkpoint(struct origin *o, u64 now, struct errline *err)
+{
+	int ret = origin_checkpoint(o, err);
+
+	o->checkpoint_at = now + (ret ? ORIGIN_RETRY_MS :
+				  (u64)o->z->cfg->checkpoint_interval * 1000);
+	return ret;
+}
+
+static int step_log(struct origin *o, u64 now, struct errline *err)
+{
+	int ret = origin_log(o, err);
+
+	o->log_at = now + (ret ? ORIGIN_RETRY_MS : (u64)o->z->cfg->log_upload_delay * 1000);
+	if (ret != -ESTALE)
+		return ret;
+	/* What is not there any more is in the index. */
+	o->end = 0;
+	o->checkpoint_at = now;
+	err->msg[0] = '\0';
+	return 0;
+}
+
+u64 origin_step(struct origin *o, u64 now)
+{
+	const struct config *cfg = o->z->cfg;
+	struct errline err = { "" };
+	int ret = 0;
+
+	if (atomic_load(&o->fenced))
+		return UINT64_MAX;
+	if (now >= o->renew_at) {
+		ret = renew(o, &err);
+		o->renew_at = now + ORIGIN_RENEW_MS;
+		note(o, ret, &err);
+	}
+	if (ret || !o->owned || !cfg->checkpoint_interval)
+		return o->renew_at;
+	if (log_due(o, now))
+		ret = step_log(o, now, &err);
+	if (!ret && now >= o->checkpoint_at)
+		ret = step_checkpoint(o, now, &err);
+	note(o, ret, &err);
+	now = NEXUS_MIN(o->renew_at, o->checkpoint_at);
+	return o->end ? NEXUS_MIN(now, o->log_at) : now;
+}
+
+/* ---- the thread ------------------------------------------------------------------- */
+
+#define LOOK_MS		1000u	/* at whether there is more log */
+
+static void *origin_main(void *arg)
+{
+	struct origin *o = arg;
+
+	pthread_mutex_lock(&o->lock);
+	while (!o->quit) {
+		struct timespec until;
+		u64 now = now_ms(), next;
+
+		pthread_mutex_unlock(&o->lock);
+		next = origin_step(o, now);
+		pthread_mutex_lock(&o->lock);
+		next = NEXUS_MAX(next, now + LOOK_MS);
+		until.tv_sec = (time_t)NEXUS_MIN(next / 1000, (u64)INT64_MAX / 1000000);
+		until.tv_nsec = (long)(next % 1000) * 1000000;
+		if (!o->quit)
+			pthread_cond_timedwait(&o->cond, &o->lock, &until);
+	}
+	pthread_mutex_unlock(&o->lock);
+	return NULL;
+}
+
+int origin_start(struct zone *z)
+{
+	struct origin *o = z->origin;
+	int ret;
+
+	if (!o || atomic_load(&o->fenced))
+		return 0;
+	o->renew_at = now_ms() + (o->owned ? ORIGIN_RENEW_MS : 0);
+	ret = pthread_create(&o->thread, NULL, origin_main, o);
+	if (ret)
+		return -ret;
+	o->running = true;
+	return 0;
+}
+
+void origin_stop(struct zone *z)
+{
+	struct origin *o = z->origin;
+
+	if (!o)
+		return;
+	atomic_store(&o->stop, true);
+	if (!o->running)
+		return;
+	pthread_mutex_lock(&o->lock);
+	o->quit = true;
+	pthread_cond_signal(&o->cond);
+	pthread_mutex_unlock(&o->lock);
+	pthread_join(o->thread, NULL);
+	o->running = false;
+}
+
+void origin_end(struct zone *z, bool whole)
+{
+	struct origin *o = z->origin;
+	struct errline err = { "" };
+	int ret = 0;
+
+	if (!o || atomic_load(&o->fenced) || !o->owned)
+		return;
+	atomic_store(&o->stop, false);
+	if (z->cfg->checkpoint_interval) {
+		ret = origin_checkpoint(o, &err);
+		if (!ret && !whole)
+			ret = err_set(&err, -EAGAIN, "its end was not in order");
+	}
+	/* Whoever restores it then is told that something may be missing. */
+	if (ret) {
+		log_error("zone %s: not all of it is with %s: %s; it stays the owner there", z->name,
+			  o->content->ops->name, err.msg);
+		return;
+	}
+	ret = owner_release(&o->owner, now_s(), &err);
+	if (ret)
+		log_error("zone %s: %s", z->name, err.msg);
+}
+
+void origin_free(struct zone *z)
+{
+	struct origin *o = z->origin;
+	struct origin_dead *d, *next;
+
+	if (!o)
+		return;
+	content_close(o->content);
+	for (d = o->dead; d; d = next) {
+		next = d->next;
+		free(d);
+	}
+	free(o->there);
+	pthread_cond_destroy(&o->cond);
+	pthread_mutex_destroy(&o->lock);
+	pthread_mutex_destroy(&o->dead_lock);
+	free(o);
+	z->origin = NULL;
+}

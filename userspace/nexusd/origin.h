@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A zone's origin: its content store as the place from where the zone can be made again.
+ * There are who owns it (owner.h), checkpoints of the index, and the log behind them.
+ *
+ * One thread for each zone that is open for writing.  Nobody waits for it.
+ */
+#ifndef NEXUSD_ORIGIN_H
+#define NEXUSD_ORIGIN_H
+
+#include "origin_stream.h"
+#include "owner.h"
+#include "zone.h"
+
+#define ORIGIN_RENEW_MS		20000u	/* between two looks at who owns the zone */
+#define ORIGIN_RETRY_MS		10000u	/* after an error */
+
+/* A pack that is no more, and may be in checkpoints up to one. */
+struct origin_dead {
+	struct origin_dead *next;
+	u64 pack;
+	u64 number;
+};
+
+struct origin {
+	struct zone *z;
+	struct content *content;
+	atomic_bool stop;
+	struct owner owner;
+	bool owned;			/* this helper took it */
+	atomic_bool fenced;		/* another has it */
+	struct origin_manifest manifest;	/* count 0: none */
+	char manifest_etag[CONTENT_ETAG_SIZE];	/* "": there is none */
+	u64 number;			/* of the last checkpoint that was begun; dead_lock */
+	u64 *there;			/* packs known to be with the store, in order */
+	size_t nthere;
+	struct seg_cursor cursor;	/* behind the last batch that is with the store */
+	u64 end;			/* LSN there; 0: a checkpoint comes first */
+	size_t part_bytes;		/* of parts that are written */
+	bool failed;			/* the last step; said once */
+
+	pthread_mutex_t dead_lock;
+	struct origin_dead *dead;	/* dead_lock */
+
+	pthread_t thread;
+	bool running;
+	pthread_mutex_t lock;
+	pthread_cond_t cond;
+	bool quit;			/* lock */
+	u64 renew_at, checkpoint_at, log_at;	/* ms, of the clock of origin_step() */
+};
+
+/*
+ * Before anything of a zone is changed, after it was loaded; z->origin stays NULL where
+ * there is no content store or it has no named objects.  An error refuses the zone, with a
+ * line.  @alive: it was taken over from a helper and cannot be refused: fails it instead.
+ */
+int origin_open(struct zone *z, bool alive, struct errline *err);
+int origin_start(struct zone *z);
+/* What is under way ends soon, unfinished. */
+void origin_stop(struct zone *z);
+/*
+ * After the last fold of a zone that was unmounted.  @whole: all of its log is in the index:
+ * a last checkpoint is made, and the store released if that went well.
+ */
+void origin_end(struct zone *z, bool whole);
+void origin_free(struct zone *z);
+
+/* A pack is gone for good.  False: its copy is to go at once. */
+bool origin_forget(struct zone *z, u64 pack);
+
+/*
+ * What is due at @now (ms, never going back): renewal, checkpoint, log.  When the next
+ * is.  For the thread, and for tests, which have none.
+ */
+u64 origin_step(struct origin *o, u64 now);
+/* A checkpoint of the index as it is on disk.  0, or an error with a line. */
+int origin_checkpoint(struct origin *o, struct errline *err);
+/* The log that is durable by now and not with the store.  -ESTALE: no longer here, whole. */
+int origin_log(struct origin *o, struct errline *err);
+/* Another owns the zone: it is read-only from now on, with that as the reason. */
+void origin_fence(struct origin *o, const char *why);
+
+/* origin_take.c: what a stream is made of */
+struct open_pack {
+	u64 pack;
+	u32 blocks;
+	u64 *need;		/* bits: blocks that are in use */
+	struct nexus_pack_line *table;
+};
+
+struct taking {
+	struct zone *z;
+	struct origin_stream_out out;
+	struct seglog log;
+	u64 lsn, log_from, incarnation;	/* of the index that was taken */
+	u64 end;			/* of the log that was */
+	bool bad;			/* a block was no longer what its record says */
+	u64 *sealed;			/* packs with anything alive, in order */
+	size_t nsealed;
+	struct open_pack *open;		/* others, in order */
+	size_t nopen;
+	struct pack_reader *reader;
+	u8 *block;
+};
+
+/* 0 or an error; taking_end() is due in any case. */
+int taking_begin(struct taking *t, struct zone *z);
+void taking_end(struct taking *t);
+/* All keys of the index on disk, of one moment. */
+int take_index(struct taking *t);
+/*
+ * Batches from @t->end on, which @c stands before, to where the log is durable, and the
+ * blocks they name.  -ESTALE: not there any more.
+ */
+int take_log(struct taking *t, struct seg_cursor *c);
+/* Blocks of the packs that are open in the index. */
+int take_open(struct taking *t);
+/* What was handed out by now: the last item. */
+int take_alloc(struct taking *t);
+
+#endif /* NEXUSD_ORIGIN_H */

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Who may write to a zone's content store: one copy of the zone, by the object "owner",
+ * which is only ever changed by conditional writes.  A copy is known by a token in a file
+ * beside its index.  The epoch is raised by each new owner.
+ */
+#ifndef NEXUSD_OWNER_H
+#define NEXUSD_OWNER_H
+
+#include "content.h"
+#include "origin_file.h"
+
+#define OWNER_FILE	"owner"		/* in the zone's directory: the token */
+
+struct owner {
+	struct content *c;
+	u8 zone[NEXUS_UUID_SIZE];
+	u8 token[NEXUS_UUID_SIZE];
+	bool unfenced;		/* the store has no conditions: written without */
+	u64 epoch, turn;
+	char etag[CONTENT_ETAG_SIZE];
+};
+
+/* Reads the token in @dir, or makes one, durably.  *known: it was there. */
+int owner_token(const char *dir, u8 token[NEXUS_UUID_SIZE], bool *known);
+/*
+ * Whether conditions are kept, tried on an object that goes again.  0; -EOPNOTSUPP: they
+ * are not; or the store's error.
+ */
+int owner_probe(struct owner *o);
+/*
+ * Becomes the owner: of what nobody owns, was released, is ours already, or with
+ * @take_over of anything.  @floor: an epoch that was used.  -EBUSY: another holds it, who
+ * is named; -EXDEV: it is another zone's; -EUCLEAN: the object is damaged; each with a line.
+ */
+int owner_take(struct owner *o, u64 floor, bool take_over, u64 now_s, struct errline *err);
+/* Still the owner, and says so.  -ESTALE: another is, who is named; or the store's error. */
+int owner_renew(struct owner *o, u64 now_s, struct errline *err);
+int owner_release(struct owner *o, u64 now_s, struct errline *err);
+
+#endif /* NEXUSD_OWNER_H */
