@@ -16,6 +16,7 @@
 
 #include "drivers/objectstore/s3/creds.h"
 #include "s3_call.h"
+#include "s3_find.h"
 #include "s3_where.h"
 
 #define NAME_MOST	200u
@@ -153,20 +154,58 @@ static void s3_content_close(struct content *c)
 	free(s);
 }
 
-static void zone_prefix(const struct s3_where *w, const __u8 zone[NEXUS_UUID_SIZE], char *text,
-			size_t len)
+/* @zone NULL: what is below the prefix of the setting. */
+static int open_client(struct s3_content *s, struct s3_where *w, const __u8 *zone,
+		       struct s3_fault *fault)
 {
-	int at = snprintf(text, len, "%s%s", w->prefix, w->prefix[0] ? "/" : "");
-	size_t i;
+	char prefix[KEY_ROOM + CONTENT_SPEC_MAX], text[S3_ZONE_TEXT] = "";
+	struct s3 *s3 = NULL;
+	int ret;
 
-	for (i = 0; i < NEXUS_UUID_SIZE; i++)
-		at += snprintf(text + at, len - (size_t)at, "%s%02x",
-			       i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", zone[i]);
-	snprintf(text + at, len - (size_t)at, "/");
+	if (zone)
+		s3_zone_text(zone, text);
+	snprintf(prefix, sizeof(prefix), "%s%s%s", w->prefix, w->prefix[0] ? "/" : "", text);
+	w->set.prefix = prefix;
+	w->set.note = note_line;
+	ret = s3_open(&w->set, s->provider, &s3, fault);
+	pthread_mutex_lock(&s->lock);
+	s->s3 = s3;
+	pthread_mutex_unlock(&s->lock);
+	return ret;
 }
 
-static int open_client(struct s3_content *s, struct s3_where *w, const __u8 zone[NEXUS_UUID_SIZE],
-		       struct s3_fault *fault)
+static void close_client(struct s3_content *s)
+{
+	struct s3 *s3;
+
+	pthread_mutex_lock(&s->lock);
+	s3 = s->s3;
+	s->s3 = NULL;
+	pthread_mutex_unlock(&s->lock);
+	s3_end(s3);
+	s3_close(s3);
+}
+
+/* The zone that the setting names, or else the only one there. */
+static int find_zone(struct s3_content *s, struct s3_where *w, __u8 zone[NEXUS_UUID_SIZE],
+		     struct errline *err)
+{
+	struct s3_fault fault = { "" };
+	int ret;
+
+	if (w->zone)
+		return s3_zone_parse(w->zone, zone);
+	ret = open_client(s, w, NULL, &fault);
+	if (ret)
+		snprintf(err->msg, sizeof(err->msg), "content s3: %.400s", fault.text);
+	else
+		ret = s3_find_zone(s->s3, s->c.stop, zone, err);
+	close_client(s);
+	return ret;
+}
+
+static int open_all(struct s3_content *s, struct s3_where *w, const __u8 *zone,
+		    struct errline *err)
 {
 	const struct s3_creds_settings creds = {
 		.profile = w->profile,
@@ -176,23 +215,28 @@ static int open_client(struct s3_content *s, struct s3_where *w, const __u8 zone
 		.note = note_creds,
 		.changed = creds_changed,
 	};
-	char prefix[KEY_ROOM + CONTENT_SPEC_MAX];
-	int ret = s3_creds_open(&creds, &s->provider, fault);
+	struct s3_fault fault = { "" };
+	__u8 found[NEXUS_UUID_SIZE];
+	int ret = s3_creds_open(&creds, &s->provider, &fault);
 
+	if (!ret && !zone) {
+		ret = find_zone(s, w, found, err);
+		if (ret)
+			return ret;
+		zone = found;
+	}
+	if (!ret)
+		ret = open_client(s, w, zone, &fault);
 	if (ret)
-		return ret;
-	zone_prefix(w, zone, prefix, sizeof(prefix));
-	w->set.prefix = prefix;
-	w->set.note = note_line;
-	return s3_open(&w->set, s->provider, &s->s3, fault);
+		snprintf(err->msg, sizeof(err->msg), "content s3: %.400s", fault.text);
+	return ret;
 }
 
-static int s3_content_open(const char *where, const __u8 zone[NEXUS_UUID_SIZE],
+static int s3_content_open(const char *where, const __u8 *zone,
 			   const atomic_bool *stop, struct content **c, struct errline *err)
 {
 	struct s3_content *s = calloc(1, sizeof(*s));
 	struct s3_where *w = malloc(sizeof(*w));
-	struct s3_fault fault = { "" };
 	int ret = -ENOMEM;
 
 	if (!s || !w)
@@ -204,10 +248,9 @@ static int s3_content_open(const char *where, const __u8 zone[NEXUS_UUID_SIZE],
 	s->c.stop = stop;
 	s->opened = time(NULL);
 	pthread_mutex_init(&s->lock, NULL);
-	ret = open_client(s, w, zone, &fault);
+	ret = open_all(s, w, zone, err);
 	free(w);
 	if (ret) {
-		snprintf(err->msg, sizeof(err->msg), "content s3: %.400s", fault.text);
 		s3_content_close(&s->c);
 		return ret;
 	}

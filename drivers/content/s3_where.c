@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "s3_where.h"
+#include "s3_find.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -60,6 +61,14 @@ static int set_payer(struct s3_where *w, const char *value, struct errline *err)
 	w->set.requester_pays = !strcmp(value, "yes");
 	return w->set.requester_pays || !strcmp(value, "no") ? 0 :
 	       bad(err, "requester_pays", value, "yes or no");
+}
+
+static int set_zone(struct s3_where *w, const char *value, struct errline *err)
+{
+	__u8 zone[NEXUS_UUID_SIZE];
+
+	w->zone = value;
+	return s3_zone_parse(value, zone) ? bad(err, "zone", value, "a uuid in lower case") : 0;
 }
 
 static int set_text(struct s3_where *w, const char *key, const char *value)
@@ -136,12 +145,14 @@ static int set(struct s3_where *w, const char *key, const char *value, struct er
 		return set_sse(w, value, err);
 	if (!strcmp(key, "requester_pays"))
 		return set_payer(w, value, err);
+	if (!strcmp(key, "zone"))
+		return set_zone(w, value, err);
 	ret = set_text(w, key, value);
 	if (ret == -ENOENT)
 		ret = set_number(w, key, value, err);
 	if (ret == -ENOENT) {
 		snprintf(err->msg, sizeof(err->msg),
-			 "content: there is no setting \"%.100s\" of a store in S3; there are: attempts, ca_file, concurrency, deadline, down, endpoint, memory, part, profile, proxy, region, requester_pays, sse, sse_key, storage_class, style, up",
+			 "content: there is no setting \"%.100s\" of a store in S3; there are: attempts, ca_file, concurrency, deadline, down, endpoint, memory, part, profile, proxy, region, requester_pays, sse, sse_key, storage_class, style, up, zone",
 			 key);
 		ret = -EINVAL;
 	}

@@ -56,7 +56,7 @@ _nexusctl() {
 		return
 		;;
 	--store)
-		mapfile -t COMPREPLY < <(compgen -W 'localdisk' -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W 'localdisk s3://' -- "$cur")
 		return
 		;;
 	--capacity | --mode | --filter | --count | --data | --option | -o | --endpoint | --region | --profile | --wait | --timeout | --fact | --condition | --at-least | --after | --owner | --generation | --executor | --once | --deadline | --service)
@@ -66,7 +66,7 @@ _nexusctl() {
 
 	local choices
 	case "${words[*]}" in
-	'') choices='status boot profile zone pack scrub service agent cache events rebac namespace sched quota pipe stream lock lease dump load stats version help --socket --endpoint --ca --cert --key --json --help --version' ;;
+	'') choices='status boot profile zone pack upload flush scrub service agent cache events rebac namespace sched quota pipe stream lock lease dump load stats version help --socket --endpoint --ca --cert --key --json --help --version' ;;
 	profile) choices='show' ;;
 	'profile show') choices='none embedded lite full cloud --socket --json' ;;
 	zone) choices='create list info upgrade restore' ;;
@@ -75,6 +75,8 @@ _nexusctl() {
 	'zone info' | 'zone upgrade') choices="$(_nexusctl_zones) --socket --json" ;;
 	'zone restore'*) choices='--take-over --unfenced --data-dir --config --json' ;;
 	pack) choices='list verify compact evict' ;;
+	upload) choices='status' ;;
+	'upload status' | flush) choices="$(_nexusctl_zones) --socket --json" ;;
 	scrub) choices='status start stop' ;;
 	'scrub status' | 'scrub start' | 'scrub stop') choices="$(_nexusctl_zones) --socket --json" ;;
 	'pack compact') choices="$(_nexusctl_zones) --all --socket --json" ;;
