@@ -4,6 +4,8 @@
  * the zone as it was at one batch of the log, not before what was with the store.  And who
  * may write there.
  */
+#include <sched.h>
+
 #include "fetch.h"
 #include "origin-world.h"
 
@@ -267,6 +269,44 @@ static void test_overtaken(void **state)
 	forget(&m);
 }
 
+/* The thread does it by itself, beside the others, and stops in the middle. */
+static void test_thread(void **state)
+{
+	struct restored done;
+	struct errline err;
+	struct world m;
+	struct origin *o;
+	u64 number = 0;
+	u32 i;
+
+	(void)state;
+	make(&m);
+	m.cfg.log_upload_delay = 0;
+	own(&m);
+	o = m.z->origin;
+	assert_int_equal(zone_fetch_start(m.z), 0);
+	assert_int_equal(origin_start(m.z), 0);
+	for (i = 0; i < ROUNDS; i++) {
+		write_some(&m);
+		fold(&m);
+		zone_fetch_forget(m.z, 1000 + i);
+	}
+	while (!number) {
+		pthread_mutex_lock(&o->dead_lock);
+		number = o->number;
+		pthread_mutex_unlock(&o->dead_lock);
+		sched_yield();
+	}
+	origin_stop(m.z);
+	assert_int_equal(zone_fold(m.z, 0, true), 0);
+	origin_end(m.z, true);
+	m.acked = m.at[m.n - 1].lsn;
+	lose(&m);
+	assert_int_equal(restore_as(&m, "z", false, &done, &err), 0);
+	check_restored(&m, &done);
+	forget(&m);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -278,6 +318,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_unfenced, test_setup, test_teardown),
 		cmocka_unit_test_setup_teardown(test_cleaned, test_setup, test_teardown),
 		cmocka_unit_test_setup_teardown(test_overtaken, test_setup, test_teardown),
+		cmocka_unit_test_setup_teardown(test_thread, test_setup, test_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
