@@ -281,6 +281,21 @@ static int may_write(struct test_content *t, struct plan *p)
 	return p->refuse || atomic_fetch_add(&t->writes, 1) >= p->cut ? -EIO : 0;
 }
 
+/* @fd, which was written as @tmp if @ret says so, is @name from now on; or nothing is left. */
+static int keep(struct test_content *t, int fd, const char *tmp, const char *name, int ret)
+{
+	if (!ret && fsync(fd))
+		ret = -errno;
+	close(fd);
+	if (!ret && renameat(t->dirfd, tmp, t->dirfd, name))
+		ret = -errno;
+	if (!ret && fsync(t->dirfd))
+		ret = -errno;
+	if (ret)
+		unlinkat(t->dirfd, tmp, 0);
+	return ret;
+}
+
 static int test_put(struct content *c, __u64 pack, int fd, __u64 bytes)
 {
 	struct test_content *t = (struct test_content *)c;
@@ -297,16 +312,7 @@ static int test_put(struct content *c, __u64 pack, int fd, __u64 bytes)
 	if (to < 0)
 		return -errno;
 	ret = copy(fd, to, bytes, t->c.stop);
-	if (!ret && fsync(to))
-		ret = -errno;
-	close(to);
-	if (!ret && renameat(t->dirfd, tmp, t->dirfd, name))
-		ret = -errno;
-	if (!ret && fsync(t->dirfd))
-		ret = -errno;
-	if (ret)
-		unlinkat(t->dirfd, tmp, 0);
-	return ret;
+	return keep(t, to, tmp, name, ret);
 }
 
 static int test_del(struct content *c, __u64 pack)
@@ -390,16 +396,7 @@ static int write_file(struct test_content *t, const char *file, const void *buf,
 		done += (size_t)n;
 	if (done < len)
 		ret = n < 0 ? -errno : -EIO;
-	if (!ret && fsync(fd))
-		ret = -errno;
-	close(fd);
-	if (!ret && renameat(t->dirfd, tmp, t->dirfd, file))
-		ret = -errno;
-	if (!ret && fsync(t->dirfd))
-		ret = -errno;
-	if (ret)
-		unlinkat(t->dirfd, tmp, 0);
-	return ret;
+	return keep(t, fd, tmp, file, ret);
 }
 
 static int test_put_named(struct content *c, const char *name, const void *buf, size_t len,

@@ -31,6 +31,13 @@ void origin_fence(struct origin *o, const char *why)
 
 /* ---- opening --------------------------------------------------------------------- */
 
+static void set_number(struct origin *o, u64 number)
+{
+	pthread_mutex_lock(&o->dead_lock);
+	o->number = number;
+	pthread_mutex_unlock(&o->dead_lock);
+}
+
 static int read_manifest(struct origin *o, struct errline *err)
 {
 	u8 buf[sizeof(struct nexus_origin_manifest) + 1];
@@ -50,13 +57,13 @@ static int read_manifest(struct origin *o, struct errline *err)
 		log_error("zone %s: object " ORIGIN_MANIFEST " is damaged; the next checkpoint makes another",
 			  o->z->name);
 		/* Above all numbers that were ever counted. */
-		o->number = now_s();
+		set_number(o, now_s());
 		return 0;
 	}
 	if (ret)
 		return err_set(err, ret, "object " ORIGIN_MANIFEST ": %s", ret == -EXDEV ?
 			       "the content store is another zone's" : strerror(-ret));
-	o->number = o->manifest.number;
+	set_number(o, o->manifest.number);
 	return 0;
 }
 

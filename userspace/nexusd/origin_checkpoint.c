@@ -163,17 +163,22 @@ bool origin_forget(struct zone *z, u64 pack)
 {
 	struct origin *o = z->origin;
 	struct origin_dead *d;
+	bool named;
 
-	if (!o || !o->manifest.count)
+	if (!o)
 		return false;
 	d = malloc(sizeof(*d));
 	if (!d)
 		return true;
 	pthread_mutex_lock(&o->dead_lock);
 	*d = (struct origin_dead){ o->dead, pack, o->number };
-	o->dead = d;
+	named = o->number != 0;
+	if (named)
+		o->dead = d;
 	pthread_mutex_unlock(&o->dead_lock);
-	return true;
+	if (!named)
+		free(d);
+	return named;
 }
 
 /* ---- the manifest ------------------------------------------------------------------ */
