@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "content.h"
 #include "restore.h"
 
 /*
@@ -42,6 +43,7 @@ int offline_restore(struct offline *o, const char *spec, bool take_over, bool un
 		ret = lock_data(cfg, &lock, &err);
 	if (!ret) {
 		cfg->content_unfenced |= unfenced;
+		content_set_dir(cfg->drivers_dir);
 		ret = zone_restore(cfg, &ra, &r, &err);
 	}
 	if (lock >= 0)

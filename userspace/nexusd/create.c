@@ -137,20 +137,6 @@ static int make_skeleton(struct store_new *n, struct errline *err)
 	return 0;
 }
 
-static int write_content(struct making *m, struct errline *err)
-{
-	int fd = openat(m->new.dirfd, STORE_CONTENT, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	int ret = fd < 0 ? -errno : 0;
-
-	if (!ret && dprintf(fd, "%s\n", m->sc->content) < 0)
-		ret = -errno;
-	if (!ret && fsync(fd))
-		ret = -errno;
-	if (fd >= 0)
-		close(fd);
-	return ret ? err_set(err, ret, "%s/" STORE_CONTENT ": %s", m->new.dir, strerror(-ret)) : 0;
-}
-
 /* What shall hold the content does, or says why not. */
 static int make_content(struct making *m, struct errline *err)
 {
@@ -171,7 +157,7 @@ static int make_content(struct making *m, struct errline *err)
 		ret = c->ops->probe(c, &why);
 	content_close(c);
 	if (!ret)
-		return write_content(m, err);
+		return store_write_content(m->new.dirfd, m->sc->content);
 	return err_set(err, ret, "store %.*s: %.300s", (int)strcspn(m->sc->content, ";"),
 		       m->sc->content, why.msg[0] ? why.msg : strerror(-ret));
 }

@@ -510,7 +510,6 @@ void zone_fetch_bytes(struct zone *z, u64 *now, u64 *max)
 int zone_fetch_start(struct zone *z)
 {
 	struct fetch *f = calloc(1, sizeof(*f));
-	char spec[CONTENT_SPEC_MAX];
 	struct errline err = { "" };
 	int ret;
 
@@ -520,10 +519,7 @@ int zone_fetch_start(struct zone *z)
 	pthread_mutex_init(&f->lock, NULL);
 	pthread_cond_init(&f->cond, NULL);
 	/* What is here can be read all the same. */
-	ret = store_read_content(z->dir, spec, &err);
-	if (!ret || ret == -ENOENT)
-		ret = content_open(ret ? z->cfg->content : spec, z->sb.uuid, &f->stop,
-				   &f->content, &err);
+	ret = store_open_content(z->cfg, z->dir, z->sb.uuid, &f->stop, &f->content, &err);
 	if (ret)
 		log_error("zone %s: %s; what is not here cannot be read", z->name, err.msg);
 	z->fetch = f;

@@ -122,7 +122,7 @@ int origin_open(struct zone *z, bool alive, struct errline *err)
 
 	if (z->rdonly)
 		return 0;
-	ret = content_open(z->cfg->content, z->sb.uuid, &never, &c, err);
+	ret = store_open_content(z->cfg, z->dir, z->sb.uuid, &never, &c, err);
 	if (ret) {
 		log_error("zone %s: %s; nothing of it is kept there", z->name, err->msg);
 		err->msg[0] = '\0';

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "presence.h"
+#include "upload.h"
 
 #define TRIES		3	/* the log may be used again while it is read */
 #define NAMES_MAX	1000u
@@ -141,9 +142,9 @@ static void remove_dead(struct origin *o)
 	const struct origin_manifest *m = &o->manifest;
 	u64 oldest = m->checkpoint[m->count - 1].number;
 	struct origin_dead **at, *d;
-	bool again = true;
+	int ret = 0;
 
-	while (again) {
+	do {
 		pthread_mutex_lock(&o->dead_lock);
 		for (at = &o->dead; *at && (*at)->number >= oldest; at = &(*at)->next)
 			;
@@ -151,12 +152,16 @@ static void remove_dead(struct origin *o)
 		if (d)
 			*at = d->next;
 		pthread_mutex_unlock(&o->dead_lock);
-		again = d && !o->content->ops->del(o->content, d->pack);
-		if (d && !again)
+		/* With its mark, and behind what may still be put of it. */
+		if (d && o->z->upload)
+			zone_upload_forget(o->z, d->pack);
+		else if (d)
+			ret = o->content->ops->del(o->content, d->pack);
+		if (ret)
 			log_warn("zone %s: the copy of pack %llu, which is gone, stays with %s",
 				 o->z->name, d->pack, o->content->ops->name);
 		free(d);
-	}
+	} while (d && !ret);
 }
 
 bool origin_forget(struct zone *z, u64 pack)

@@ -211,6 +211,8 @@ int zone_restore(const struct config *cfg, const struct restore_args *args, stru
 		ret = read_manifest(&r);
 	if (!ret)
 		ret = fill(&r);
+	if (!ret)
+		ret = store_write_content(r.new.dirfd, args->spec);
 	ret = store_new_end(&r.new, ret, err);
 	/* Whoever tries again is another. */
 	if (ret && r.owned && owner_release(&r.o, (u64)time(NULL), NULL))

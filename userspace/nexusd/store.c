@@ -318,6 +318,33 @@ int store_read_content(const char *dir, char spec[STORE_CONTENT_MAX], struct err
 	       err_set(err, -EINVAL, "%s is damaged: it names nothing that holds content", path);
 }
 
+int store_write_content(int dirfd, const char *spec)
+{
+	int fd = openat(dirfd, STORE_CONTENT, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	int ret = fd < 0 ? -errno : 0;
+
+	if (!ret && dprintf(fd, "%s\n", spec) < 0)
+		ret = -errno;
+	if (!ret && fsync(fd))
+		ret = -errno;
+	if (fd >= 0)
+		close(fd);
+	return ret;
+}
+
+int store_open_content(const struct config *cfg, const char *dir, const __u8 zone[NEXUS_UUID_SIZE],
+		       const atomic_bool *stop, struct content **c, struct errline *err)
+{
+	char spec[STORE_CONTENT_MAX];
+	int ret = store_read_content(dir, spec, err);
+
+	*c = NULL;
+	if (ret && ret != -ENOENT)
+		return ret;
+	err->msg[0] = '\0';
+	return content_open(ret ? cfg->content : spec, zone, stop, c, err);
+}
+
 static void load_content(const char *spec)
 {
 	struct errline err = { "" };

@@ -14,9 +14,12 @@
 #define NEXUSD_STORE_H
 
 #include <limits.h>
+#include <stdatomic.h>
 
 #include "config.h"
 #include "super.h"
+
+struct content;
 
 #define STORE_LOCK	"LOCK"
 #define STORE_INDEX	"index"
@@ -70,6 +73,10 @@ int store_create_zone(const struct config *cfg, const struct store_create *sc,
 
 /* What holds the content of the zone in @dir.  -ENOENT: as the helper's settings say. */
 int store_read_content(const char *dir, char spec[STORE_CONTENT_MAX], struct errline *err);
+int store_write_content(int dirfd, const char *spec);
+/* What that names, open; *@c NULL: nothing does.  As content_open(). */
+int store_open_content(const struct config *cfg, const char *dir, const __u8 zone[NEXUS_UUID_SIZE],
+		       const atomic_bool *stop, struct content **c, struct errline *err);
 /* Loads the drivers of all that there is, as content_load(); what fails is logged. */
 void store_load_content(const struct config *cfg);
 

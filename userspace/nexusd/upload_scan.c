@@ -174,7 +174,7 @@ static int look_back(struct upload *u, const struct list *l)
 	while (!ret && (pack = next_gone(u, l, pack))) {
 		ret = in_index(&index, pack);
 		if (!ret)
-			zone_upload_forget(u->z, pack);
+			zone_fetch_forget(u->z, pack);
 		ret = ret > 0 ? 0 : ret;
 	}
 	memtable_destroy(&index);
