@@ -27,6 +27,14 @@ int world_setup(void **state)
 	return 0;
 }
 
+void wait_unmapped(unsigned int left)
+{
+	while (mapped() != left)
+		usleep(1000);
+	/* The lock tells that the call is over, too. */
+	state_of("echo", NULL);
+}
+
 void world_begin(bool trial, uint32_t timeout_ms)
 {
 	reg_opts = (struct registry_opts){

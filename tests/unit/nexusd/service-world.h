@@ -38,6 +38,8 @@ void assert_said(const char *words);
 
 /* How many objects of services /proc/self/maps has. */
 unsigned int mapped(void);
+/* Waits for a call that has overrun to come back and its object to go: @left are there. */
+void wait_unmapped(unsigned int left);
 /* Of a service in the list, or 0. */
 enum service_state state_of(const char *name, struct service_info *copy);
 

@@ -301,6 +301,7 @@ static void test_hangs(void **state)
 	assert_step("echo", BOOT_OK, "");
 	assert_lacks("bad: ");
 	assert_int_equal(write(fds[1], "", 1), 1);
+	wait_unmapped(1);
 	over();
 	world_end();
 	close(fds[0]);

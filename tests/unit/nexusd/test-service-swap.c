@@ -117,14 +117,6 @@ static void test_swap(void **state)
 
 /* ---- overruns --------------------------------------------------------------------------- */
 
-static void wait_unmapped(unsigned int left)
-{
-	while (mapped() != left)
-		usleep(1000);
-	/* The lock tells that the call is over, too. */
-	state_of("echo", NULL);
-}
-
 static void test_quarantine(void **state)
 {
 	char answer[NEXUS_ECHO_MAX];
