@@ -79,7 +79,7 @@ static void note(struct restoring *r, const char *what)
 {
 	size_t len = strlen(r->done->note);
 
-	snprintf(r->done->note + len, sizeof(r->done->note) - len, "%s%s", len ? "; " : "", what);
+	snprintf(r->done->note + len, sizeof(r->done->note) - len, "%s%.250s", len ? "; " : "", what);
 }
 
 static int get_checkpoint(struct restoring *r, const struct origin_checkpoint *cp, FILE *spool)
