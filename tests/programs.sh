@@ -48,7 +48,7 @@ program_run() {
 			bad=1
 			echo "not ok - $name: status $status, $ok passed"
 		fi
-		grep -E '^# (seed|[0-9]+ (of|threads))' "$log"
+		grep -E '^# (seed|[0-9]+ (of|threads)|.* at once over )' "$log"
 		echo "$name: $ok passed, $bad failed, $skip skipped ($((SECONDS - begun)) s)"
 	} 9> "$logs/lock"
 	echo "$ok $bad $skip" > "$log.count"

@@ -119,4 +119,29 @@ test_killed() {
 	nexusctl pack verify $zone
 }
 
+# The machine that has it is lost: all there is of it is in the store.
+test_restored() {
+	need
+	local from="$store;endpoint=$endpoint" new=s3again
+	python3 "$kinds" fill $mnt/file 12 4
+	ln $mnt/file $mnt/link
+	umount $mnt
+	fails nexusctl zone restore "$from" $zone 2> "$tap_tmp/why"
+	grep -q "zone $zone exists" "$tap_tmp/why"
+	until_true 60 sh -c "nexusctl zone restore '$from' $new 2> $tap_tmp/why"
+	mv /var/lib/nexusfs/zones/$zone /var/lib/nexusfs/lost
+	mkdir -p /mnt/$new
+	mount -t nexusfs $new /mnt/$new
+	python3 "$kinds" read /mnt/$new/file 12 4
+	[ "$(stat -c %h /mnt/$new/link)" = 2 ]
+	nexusctl pack verify $new
+	# The one that was lost comes back, and is not the owner any more.
+	umount /mnt/$new
+	mount -t nexusfs $new /mnt/$new
+	mv /var/lib/nexusfs/lost /var/lib/nexusfs/zones/$zone
+	fails mount -t nexusfs $zone $mnt
+	umount /mnt/$new
+	rm -r /var/lib/nexusfs/zones/$zone
+}
+
 tap_main "$@"
