@@ -349,8 +349,8 @@ static void test_faults(void **state)
 		snprintf(path, sizeof(path), "%s/" UPLOAD_FILE, m.z->dir);
 		unlink(path);
 		assert_int_equal(c->ops->del(c, m.pack), 0);
-		/* More often than one put tries. */
-		world_fault(faults[i], 3, "PUT");
+		/* As often as one put tries. */
+		world_fault(faults[i], 2, "PUT");
 		zone_upload_start(m.z);
 		flush(&m);
 		assert_true(world_tell("hits\n") > 0);
