@@ -11,17 +11,18 @@
 /* Whether it is "UUID/" as s3_zone_text() writes it: then *@zone. */
 static bool parse_zone(const char *key, __u8 zone[NEXUS_UUID_SIZE])
 {
-	char text[S3_ZONE_TEXT];
-	unsigned int byte;
-	size_t i;
+	char text[S3_ZONE_TEXT], byte[3] = "";
 	const char *at = key;
+	size_t i;
 
 	for (i = 0; i < NEXUS_UUID_SIZE; i++, at += 2) {
 		at += *at == '-';
-		if (sscanf(at, "%2x", &byte) != 1 || strlen(at) < 2)
+		if (strlen(at) < 2)
 			return false;
-		zone[i] = (__u8)byte;
+		memcpy(byte, at, 2);
+		zone[i] = (__u8)strtoul(byte, NULL, 16);
 	}
+	/* What is no digit comes back as another. */
 	s3_zone_text(zone, text);
 	return !strcmp(key, text);
 }

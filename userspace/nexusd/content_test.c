@@ -34,6 +34,8 @@
 #define LOOK_NS		10000000L
 #define COPY_BYTES	(1u << 20)
 
+#define UUID_TEXT	((size_t)2 * NEXUS_UUID_SIZE)	/* characters */
+
 struct test_content {
 	struct content c;
 	int dirfd;		/* of the zone */
@@ -143,8 +145,7 @@ static int only_folder(const char *where, char name[2 * NEXUS_UUID_SIZE + 1])
 	if (!dir)
 		return -errno;
 	while ((de = readdir(dir))) {
-		if (strspn(de->d_name, "0123456789abcdef") != 2 * NEXUS_UUID_SIZE ||
-		    de->d_name[2 * NEXUS_UUID_SIZE])
+		if (strspn(de->d_name, "0123456789abcdef") != UUID_TEXT || de->d_name[UUID_TEXT])
 			continue;
 		memcpy(name, de->d_name, 2 * NEXUS_UUID_SIZE + 1);
 		n++;
@@ -338,7 +339,7 @@ static int file_name(const char *name, char file[CONTENT_NAME_MAX + 2])
 		return -EINVAL;
 	file[0] = '@';
 	for (i = 0; name[i]; i++)
-		file[i + 1] = name[i] == '/' ? '=' : name[i];
+		file[i + 1] = (char)(name[i] == '/' ? '=' : name[i]);
 	file[i + 1] = '\0';
 	return 0;
 }

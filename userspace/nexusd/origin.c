@@ -91,7 +91,7 @@ static int take(struct origin *o, struct errline *err)
 static bool may_wait(int ret)
 {
 	return ret != -EBUSY && ret != -EXDEV && ret != -EUCLEAN && ret != -EOPNOTSUPP &&
-	       ret != -EPROTONOSUPPORT && ret != -ENOMEM;
+	       ret != -EPROTONOSUPPORT;
 }
 
 static struct origin *origin_new(struct zone *z, struct content *c)
@@ -142,15 +142,13 @@ int origin_open(struct zone *z, bool alive, struct errline *err)
 	ret = owner_token(z->dir, o->owner.token, &known);
 	if (ret)
 		return err_set(err, ret, "%s/" OWNER_FILE ": %s", z->dir, strerror(-ret));
+	/* The zone is in use: nobody is to wait for the store, and the thread asks. */
+	if (alive)
+		return 0;
 	ret = take(o, err);
-	if (ret && may_wait(ret) && (known || alive)) {
+	if (ret && may_wait(ret) && known) {
 		/* It was ours when we last saw it. */
 		log_error("zone %s: %s; trying again", z->name, err->msg);
-		err->msg[0] = '\0';
-		return 0;
-	}
-	if (ret && alive) {
-		origin_fence(o, err->msg);
 		err->msg[0] = '\0';
 		return 0;
 	}

@@ -53,7 +53,8 @@ struct origin {
 /*
  * Before anything of a zone is changed, after it was loaded; z->origin stays NULL where
  * there is no content store or it has no named objects.  An error refuses the zone, with a
- * line.  @alive: it was taken over from a helper and cannot be refused: fails it instead.
+ * line.  @alive: it was taken over from a helper: the store is asked later, by the thread,
+ * and a zone that another owns is failed then.
  */
 int origin_open(struct zone *z, bool alive, struct errline *err);
 int origin_start(struct zone *z);
