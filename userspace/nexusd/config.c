@@ -66,7 +66,7 @@ static const struct setting settings[] = {
 	{ "content",		KIND_STRING,	F(content), 1, S(content) },
 	{ "fetch_limit",	KIND_SIZE,	F(fetch_limit), 1u << 20, 1ull << 40 },
 	{ "fetch_ahead",	KIND_SIZE,	F(fetch_ahead), 0, 1ull << 30 },
-	{ "checkpoint_interval", KIND_UINT,	F(checkpoint_interval), 0, 30 * 86400 },
+	{ "checkpoint_interval", KIND_UINT,	F(checkpoint_interval), 0, 2592000 },
 	{ "log_upload_delay",	KIND_UINT,	F(log_upload_delay), 0, 3600 },
 	{ "content_unfenced",	KIND_BOOL,	F(content_unfenced), 0, 0 },
 	{ "recordstore",	KIND_RECORDSTORE, F(recordstore), 0, 0 },

@@ -143,8 +143,8 @@ static int only_folder(const char *where, char name[2 * NEXUS_UUID_SIZE + 1])
 	if (!dir)
 		return -errno;
 	while ((de = readdir(dir))) {
-		if (strspn(de->d_name, "0123456789abcdef") != 2 * NEXUS_UUID_SIZE ||
-		    de->d_name[2 * NEXUS_UUID_SIZE])
+		if (strspn(de->d_name, "0123456789abcdef") != (size_t)2 * NEXUS_UUID_SIZE ||
+		    de->d_name[(size_t)2 * NEXUS_UUID_SIZE])
 			continue;
 		memcpy(name, de->d_name, 2 * NEXUS_UUID_SIZE + 1);
 		n++;
@@ -338,7 +338,7 @@ static int file_name(const char *name, char file[CONTENT_NAME_MAX + 2])
 		return -EINVAL;
 	file[0] = '@';
 	for (i = 0; name[i]; i++)
-		file[i + 1] = name[i] == '/' ? '=' : name[i];
+		file[i + 1] = (char)(name[i] == '/' ? '=' : name[i]);
 	file[i + 1] = '\0';
 	return 0;
 }
