@@ -29,12 +29,25 @@ void origin_fence(struct origin *o, const char *why)
 	zone_fail(o->z, -EROFS, 0, reason);
 }
 
+bool origin_owns(struct zone *z)
+{
+	struct origin *o = z->origin;
+
+	return !o || (atomic_load(&o->owned) && !atomic_load(&o->fenced));
+}
+
 /* ---- opening --------------------------------------------------------------------- */
 
 static void set_number(struct origin *o, u64 number)
 {
+	struct origin_dead *d;
+
 	pthread_mutex_lock(&o->dead_lock);
 	o->number = number;
+	o->numbered = true;
+	/* What died before that was known may be in any of them. */
+	for (d = o->dead; d; d = d->next)
+		d->number = NEXUS_MAX(d->number, number);
 	pthread_mutex_unlock(&o->dead_lock);
 }
 
@@ -47,8 +60,10 @@ static int read_manifest(struct origin *o, struct errline *err)
 
 	if (n < 0)
 		o->manifest_etag[0] = '\0';
-	if (n == -ENOENT)
+	if (n == -ENOENT) {
+		set_number(o, 0);
 		return 0;
+	}
 	if (!ret && memcmp(o->manifest.zone, o->owner.zone, sizeof(o->owner.zone)))
 		ret = -EXDEV;
 	if (ret)

@@ -27,11 +27,12 @@ struct origin {
 	struct content *content;
 	atomic_bool stop;
 	struct owner owner;
-	bool owned;			/* this helper took it */
+	atomic_bool owned;		/* this helper took it */
 	atomic_bool fenced;		/* another has it */
 	struct origin_manifest manifest;	/* count 0: none */
 	char manifest_etag[CONTENT_ETAG_SIZE];	/* "": there is none */
 	u64 number;			/* of the last checkpoint that was begun; dead_lock */
+	bool numbered;			/* dead_lock; the store was asked for that */
 	u64 *there;			/* packs known to be with the store, in order */
 	size_t nthere;
 	struct seg_cursor cursor;	/* behind the last batch that is with the store */
@@ -67,6 +68,8 @@ void origin_stop(struct zone *z);
 void origin_end(struct zone *z, bool whole);
 void origin_free(struct zone *z);
 
+/* Whether packs may be put and deleted: nobody else owns the zone, as far as is known. */
+bool origin_owns(struct zone *z);
 /* A pack is gone for good.  False: its copy is to go at once. */
 bool origin_forget(struct zone *z, u64 pack);
 

@@ -177,7 +177,7 @@ bool origin_forget(struct zone *z, u64 pack)
 		return true;
 	pthread_mutex_lock(&o->dead_lock);
 	*d = (struct origin_dead){ o->dead, pack, o->number };
-	named = o->number != 0;
+	named = !o->numbered || o->number != 0;
 	if (named)
 		o->dead = d;
 	pthread_mutex_unlock(&o->dead_lock);

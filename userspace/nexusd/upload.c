@@ -14,10 +14,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "origin.h"
 #include "pack.h"
 #include "space.h"
 #include "stats.h"
 
+#define OWNER_NS	200000000ull	/* between two looks at who owns the zone */
 #define PAUSE_NS	1000000000ull	/* after the first failure; then twice as long */
 #define PAUSE_MAX_NS	30000000000ull
 #define LOCAL_PAUSE_NS	60000000000ull	/* before a pack is read again that cannot be */
@@ -252,6 +254,11 @@ static void *upload_main(void *arg)
 		}
 		if (!u->scanning)
 			until = NEXUS_MIN(until, u->scan_at);
+		/* Until it is known, or for good: what is there may be another's. */
+		if (!origin_owns(z)) {
+			wait_until(u, NEXUS_MIN(until, now + OWNER_NS));
+			continue;
+		}
 		item = upload_next(u, zone_durable(z), now, &until);
 		if (item)
 			do_item(u, item);
