@@ -119,16 +119,18 @@ test_killed() {
 	nexusctl pack verify $zone
 }
 
+restore_as() { nexusctl zone restore "$store" "$1" --endpoint "$endpoint" 2> "$tap_tmp/why"; }
+
 # The machine that has it is lost: all there is of it is in the store.
 test_restored() {
 	need
-	local from="$store;endpoint=$endpoint" new=s3again
+	local new=s3again
 	python3 "$kinds" fill $mnt/file 12 4
 	ln $mnt/file $mnt/link
 	umount $mnt
-	fails nexusctl zone restore "$from" $zone 2> "$tap_tmp/why"
+	fails restore_as $zone
 	grep -q "zone $zone exists" "$tap_tmp/why"
-	until_true 60 sh -c "nexusctl zone restore '$from' $new 2> $tap_tmp/why"
+	until_true 60 restore_as $new
 	mv /var/lib/nexusfs/zones/$zone /var/lib/nexusfs/lost
 	mkdir -p /mnt/$new
 	mount -t nexusfs $new /mnt/$new

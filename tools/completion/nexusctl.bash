@@ -73,7 +73,7 @@ _nexusctl() {
 	'zone create') choices='--store --option --endpoint --region --profile --socket --json' ;;
 	'zone create '*) choices='--store --option --endpoint --region --profile --socket --json' ;;
 	'zone info' | 'zone upgrade') choices="$(_nexusctl_zones) --socket --json" ;;
-	'zone restore'*) choices='--take-over --unfenced --data-dir --config --json' ;;
+	'zone restore'*) choices='--option --endpoint --region --profile --take-over --unfenced --data-dir --config --json' ;;
 	pack) choices='list verify compact evict' ;;
 	upload) choices='status' ;;
 	'upload status' | flush) choices="$(_nexusctl_zones) --socket --json" ;;

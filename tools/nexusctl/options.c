@@ -379,7 +379,7 @@ int options_check(struct ctl *ctl, const struct command *c)
 		return usage_error("one argument too many:",
 				   ctl->args[c->max_args]);
 	if ((ctl->store || ctl->n_options) && !(c->takes & TAKES_STORE))
-		return usage_error("a store's settings are only for zone create, not for",
+		return usage_error("a store's settings are only for zone create and restore, not for",
 				   c->name);
 	if (((ctl->data_dir || ctl->config) && !(c->takes & TAKES_DATA)) ||
 	    (ctl->wait && !(c->takes & (TAKES_DATA | TAKES_FILTER))))

@@ -19,6 +19,21 @@ static void print_text(const char *zone, const struct offline_restored *done)
 	       zone, done->end, when, done->end - done->checkpoint, done->packs, done->epoch);
 }
 
+/* The address, and behind it the settings: as the setting content.  An exit status. */
+static int make_spec(const struct ctl *ctl, char *spec, size_t room)
+{
+	int len = snprintf(spec, room, "%s", ctl->args[0]);
+	size_t i;
+
+	for (i = 0; len >= 0 && (size_t)len < room && i < ctl->n_options; i++)
+		len += snprintf(spec + len, room - (size_t)len, ";%s=%s", ctl->options[i].key,
+				ctl->options[i].value);
+	if (len >= 0 && (size_t)len < room)
+		return EXIT_OK;
+	fprintf(stderr, "nexusctl: the store's address and settings are too long\n");
+	return EXIT_USAGE;
+}
+
 int cmd_zone_restore(struct ctl *ctl)
 {
 	struct offline o = {
@@ -28,8 +43,15 @@ int cmd_zone_restore(struct ctl *ctl)
 	};
 	struct json json = { .out = stdout };
 	struct offline_restored done;
+	char spec[1024];
 
-	if (offline_restore(&o, ctl->args[0], ctl->take_over, ctl->unfenced, &done)) {
+	if (ctl->store) {
+		fprintf(stderr, "nexusctl: zone restore: the store is the first argument, not --store\n");
+		return EXIT_USAGE;
+	}
+	if (make_spec(ctl, spec, sizeof(spec)))
+		return EXIT_USAGE;
+	if (offline_restore(&o, spec, ctl->take_over, ctl->unfenced, &done)) {
 		fprintf(stderr, "nexusctl: %s\n", o.error);
 		return EXIT_FAILED;
 	}
