@@ -489,7 +489,7 @@ void zone_fetch_resume(struct zone *z)
 void zone_fetch_forget(struct zone *z, u64 pack)
 {
 	/* As long as a checkpoint may name it, its copy stays; else nobody here waits for its end. */
-	if (z->upload && !origin_forget(z, pack))
+	if (!origin_forget(z, pack) && z->upload)
 		zone_upload_forget(z, pack);
 }
 
