@@ -6,13 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* As in syslog(3); under systemd a line begins with <level>. */
-enum log_level {
-	LOG_L_ERROR	= 3,
-	LOG_L_WARNING	= 4,
-	LOG_L_INFO	= 6,
-	LOG_L_DEBUG	= 7,
-};
+#include "drivers/errline.h"
 
 /* "error", "warning", "info", "debug"; -1 for anything else. */
 int log_level_parse(const char *name);
@@ -26,14 +20,6 @@ void log_line(enum log_level level, const char *fmt, ...)
 #define log_warn(...)	log_line(LOG_L_WARNING, __VA_ARGS__)
 #define log_info(...)	log_line(LOG_L_INFO, __VA_ARGS__)
 #define log_debug(...)	log_line(LOG_L_DEBUG, __VA_ARGS__)
-
-/*
- * One line for the user that says what was wrong, with which value, and what
- * to do.  Filled by whoever finds the error.
- */
-struct errline {
-	char msg[512];
-};
 
 /* Writes the line, unless @err is NULL, and returns @error. */
 int err_set(struct errline *err, int error, const char *fmt, ...)

@@ -6,7 +6,7 @@
 #include <stdatomic.h>
 
 #include "drivers/objectstore/s3/s3.h"
-#include "userspace/nexusd/content.h"
+#include "drivers/content.h"
 
 #define S3_ZONE_TEXT	40u	/* "UUID/" with its NUL */
 

@@ -4,7 +4,7 @@
 #define NEXUS_CONTENT_S3_WHERE_H
 
 #include "drivers/objectstore/s3/s3.h"
-#include "userspace/nexusd/content.h"
+#include "drivers/content.h"
 
 /* One text, cut up; what @set points to lies in it. */
 struct s3_where {
