@@ -8,6 +8,8 @@
 #include <sys/socket.h>
 #include <time.h>
 
+#include <openssl/crypto.h>
+
 #define OLDEST		140000	/* client_connection_check_interval */
 #define STARTING_MS	50	/* between looks at a server that is not ready yet */
 
@@ -245,6 +247,8 @@ static int connect_once(const char *at, int64_t until, struct nexus_record_fault
 	int ret;
 
 	*starting = false;
+	/* Threads of others in this process, gRPC's, may end while it does: see rpc_grpc. */
+	OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, NULL);
 	conn = PQconnectStartParams(keys, values, 1);
 	if (!conn)
 		return record_fail(fault, -ENOMEM, "no memory");

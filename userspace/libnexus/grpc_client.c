@@ -14,6 +14,7 @@
 #include <grpc/grpc_security.h>
 #include <grpc/support/alloc.h>
 #include <grpc/support/time.h>
+#include <openssl/crypto.h>
 
 #include "transport.h"
 
@@ -140,6 +141,11 @@ static int way_open(const struct transport_peer *peer, unsigned int timeout_ms, 
 
 	/* What the core has to say is not for users, who get one line. */
 	setenv("GRPC_VERBOSITY", "NONE", 0);
+	/*
+	 * Its cleanup at exit frees what threads of the core's free themselves when they
+	 * end, and those may outlive grpc_shutdown_blocking().
+	 */
+	OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, NULL);
 	grpc_init();
 	c = calloc(1, sizeof(*c));
 	creds = local ? grpc_insecure_credentials_create() : tls(peer, error);

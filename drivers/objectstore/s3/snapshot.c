@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <openssl/crypto.h>
+
 #include "creds_impl.h"
 #include "secret.h"
 
@@ -130,7 +132,11 @@ const char *creds_env(const struct s3_creds_settings *settings, const char *name
 int s3_creds_global_init(struct s3_fault *fault)
 {
 	size_t i;
-	int ret = creds_http_libraries(fault);
+	int ret;
+
+	/* Threads of others in this process, gRPC's, may end while it does: see rpc_grpc. */
+	OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, NULL);
+	ret = creds_http_libraries(fault);
 
 	if (ret)
 		return ret;
