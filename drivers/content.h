@@ -14,6 +14,7 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <string.h>
 #include <sys/types.h>
 
 #include <nexus/packfile.h>
@@ -92,5 +93,15 @@ struct content_ops {
 	int (*probe)(struct content *c, struct errline *err);
 	void (*state)(struct content *c, struct content_state *st);
 };
+
+/* Of an object beside the packs. */
+static inline bool content_name_ok(const char *name)
+{
+	size_t len = strlen(name);
+
+	return len && len <= CONTENT_NAME_MAX && name[0] != '/' && name[len - 1] != '/' &&
+	       !strstr(name, "//") &&
+	       strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789._-/") == len;
+}
 
 #endif /* NEXUS_DRIVERS_CONTENT_H */

@@ -19,10 +19,10 @@ need() {
 	[ -s "${NEXUS_OUT:-/}/s3" ] || skip "needs a server"
 	read -r endpoint bucket access secret < "$NEXUS_OUT/s3"
 	store=s3://$bucket/zones
-	if [ ! -e /root/.aws/credentials ]; then
-		mkdir -p /root/.aws
+	if [ ! -e ~/.aws/credentials ]; then
+		mkdir -p ~/.aws
 		(umask 077; printf '[default]\naws_access_key_id = %s\naws_secret_access_key = %s\n' \
-			"$access" "$secret" > /root/.aws/credentials)
+			"$access" "$secret" > ~/.aws/credentials)
 	fi
 	mkdir -p $mnt
 	[ -e /var/lib/nexusfs/zones/$zone ] ||
@@ -60,7 +60,7 @@ test_refused() {
 	need
 	fails nexusctl zone create no --store "s3://${bucket}-none/x" --endpoint "$endpoint" 2> "$tap_tmp/why"
 	grep -q 'the bucket does not exist' "$tap_tmp/why"
-	printf '[wrong]\naws_access_key_id = %s\naws_secret_access_key = wrong\n' "$access" >> /root/.aws/credentials
+	printf '[wrong]\naws_access_key_id = %s\naws_secret_access_key = wrong\n' "$access" >> ~/.aws/credentials
 	fails nexusctl zone create no --store "$store" --endpoint "$endpoint" --profile wrong 2> "$tap_tmp/why"
 	grep -q 'the secret key is wrong' "$tap_tmp/why"
 	fails grep wrong$ "$tap_tmp/why"

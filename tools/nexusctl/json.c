@@ -108,3 +108,20 @@ void json_bool(struct json *json, const char *key, bool value)
 	begin(json, key);
 	fputs(value ? "true" : "false", json->out);
 }
+
+void print_numbers(const struct ctl *ctl, const struct number *numbers, size_t n)
+{
+	struct json json = { .out = stdout };
+	size_t i;
+
+	if (ctl->json)
+		json_open(&json, NULL, '{');
+	for (i = 0; i < n; i++)
+		if (ctl->json)
+			json_number(&json, numbers[i].name, numbers[i].value);
+		else
+			printf("%-17s %" PRIu64 " %s\n", numbers[i].name, numbers[i].value,
+			       numbers[i].words);
+	if (ctl->json)
+		json_close(&json, '}');
+}

@@ -260,7 +260,7 @@ int cmd_namespace_list(struct ctl *ctl)
 
 static void print_state(const struct ctl *ctl, const M(StateResponse) *s)
 {
-	const struct { const char *name; uint64_t value; const char *words; } numbers[] = {
+	const struct number numbers[] = {
 		{ "limit", s->limit, "bytes may be kept; 0: nothing is" },
 		{ "bytes", s->bytes, "bytes are kept" },
 		{ "subjects", s->subjects, "subjects have them" },
@@ -275,18 +275,8 @@ static void print_state(const struct ctl *ctl, const M(StateResponse) *s)
 		{ "busy", s->busy, "questions were denied because too much was asked" },
 		{ "ignored", s->ignored, "objects were no path of a zone" },
 	};
-	struct json json = { .out = stdout };
-	size_t i;
 
-	if (ctl->json)
-		json_open(&json, NULL, '{');
-	for (i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
-		if (ctl->json)
-			json_number(&json, numbers[i].name, numbers[i].value);
-		else
-			printf("%" PRIu64 " %s\n", numbers[i].value, numbers[i].words);
-	if (ctl->json)
-		json_close(&json, '}');
+	print_numbers(ctl, numbers, sizeof(numbers) / sizeof(numbers[0]));
 }
 
 int cmd_namespace_state(struct ctl *ctl)

@@ -122,6 +122,16 @@ void json_number(struct json *json, const char *key, uint64_t value);
 /** json_bool() - true or false */
 void json_bool(struct json *json, const char *key, bool value);
 
+/** struct number - one of what a service counts: its name as data, and in words */
+struct number {
+	const char *name;
+	uint64_t value;
+	const char *words;
+};
+
+/** print_numbers() - a line each, or as JSON */
+void print_numbers(const struct ctl *ctl, const struct number *numbers, size_t n);
+
 /* time.c */
 
 /** local_time() - seconds since 1970 as local time, 0 as "never" */

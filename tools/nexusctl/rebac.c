@@ -487,7 +487,7 @@ int cmd_rebac_policy(struct ctl *ctl)
 
 static void print_state(const struct ctl *ctl, const M(StateResponse) *s)
 {
-	const struct { const char *name; uint64_t value; const char *words; } numbers[] = {
+	const struct number numbers[] = {
 		{ "limit", s->limit, "bytes may be kept; 0: nothing is" },
 		{ "bytes", s->bytes, "bytes are kept" },
 		{ "entries", s->entries, "subjects and relations, and closures, that have them" },
@@ -500,19 +500,8 @@ static void print_state(const struct ctl *ctl, const M(StateResponse) *s)
 		{ "closures_refused", s->closures_refused, "would have been too large" },
 		{ "closure_hits", s->closure_hits, "questions had one" },
 	};
-	struct json json = { .out = stdout };
-	size_t i;
 
-	if (ctl->json)
-		json_open(&json, NULL, '{');
-	for (i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
-		if (ctl->json)
-			json_number(&json, numbers[i].name, numbers[i].value);
-		else
-			printf("%-17s %" PRIu64 " %s\n", numbers[i].name, numbers[i].value,
-			       numbers[i].words);
-	if (ctl->json)
-		json_close(&json, '}');
+	print_numbers(ctl, numbers, sizeof(numbers) / sizeof(numbers[0]));
 }
 
 int cmd_rebac_state(struct ctl *ctl)

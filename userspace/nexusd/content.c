@@ -121,15 +121,6 @@ int content_load(const char *spec, struct errline *err)
 	return strcmp(spec, "none") ? get_driver(spec, &ops, &where, err) : 0;
 }
 
-bool content_name_ok(const char *name)
-{
-	size_t len = strlen(name);
-
-	return len && len <= CONTENT_NAME_MAX && name[0] != '/' && name[len - 1] != '/' &&
-	       !strstr(name, "//") &&
-	       strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789._-/") == len;
-}
-
 int content_open(const char *spec, const __u8 *zone, const atomic_bool *stop,
 		 struct content **c, struct errline *err)
 {
@@ -153,4 +144,21 @@ void content_close(struct content *c)
 {
 	if (c)
 		c->ops->close(c);
+}
+
+int content_put_pack(struct content *c, __u64 pack, int fd, __u64 bytes, bool away, bool *put)
+{
+	__u64 there;
+	int ret = c->ops->head(c, pack, &there);
+
+	*put = false;
+	if (!ret && there == bytes)
+		return 0;
+	if (ret && ret != -ENOENT)
+		return ret;
+	if (away)
+		return -ENODATA;
+	ret = c->ops->put(c, pack, fd, bytes);
+	*put = !ret;
+	return ret;
 }

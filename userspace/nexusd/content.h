@@ -24,6 +24,11 @@ int content_open(const char *spec, const __u8 *zone, const atomic_bool *stop,
 		 struct content **c, struct errline *err);
 void content_close(struct content *c);
 bool content_spec_ok(const char *spec);
-bool content_name_ok(const char *name);
+/*
+ * The sealed pack in the file @fd of @bytes is held, and *put tells whether it had to be
+ * given.  @away: some of it is elsewhere only, so the file is not to be given: -ENODATA if
+ * the object is not there.  Other errors are the driver's.
+ */
+int content_put_pack(struct content *c, __u64 pack, int fd, __u64 bytes, bool away, bool *put);
 
 #endif /* NEXUSD_CONTENT_H */

@@ -41,6 +41,8 @@ int core_uploads(void *ctx, const char *zone, bool flush, struct control_uploads
 	if (ret == -EOPNOTSUPP)
 		control_err(err, ret, z->rdonly ? "zone %s is mounted read-only" :
 			    "zone %s has nothing that would hold its content", zone);
+	if (ret == -EROFS)
+		control_err(err, ret, "zone %s was taken over by another machine: nothing of it goes to the store any more; the helper's log names it", zone);
 	if (!ret)
 		give(out, &st);
 	zone_put(z);

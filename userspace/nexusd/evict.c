@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "fetch.h"
+#include "origin.h"
 #include "space.h"
 #include "stats.h"
 #include "upload.h"
@@ -36,19 +37,14 @@ static u32 choose(struct survey *s)
 
 static int put(struct content *c, struct survey *s, const char *zone)
 {
-	u64 bytes, want = (u64)s->img.blocks << NEXUS_BLOCK_SHIFT;
-	int ret = c->ops->head(c, s->img.pack, &bytes);
+	bool put;
+	int ret = content_put_pack(c, s->img.pack, s->img.fd,
+				   (u64)s->img.blocks << NEXUS_BLOCK_SHIFT, s->naway, &put);
 
-	if (!ret && bytes == want)
-		return 0;
-	/* Where something is away already, only what is there is whole. */
-	if ((!ret || ret == -ENOENT) && !s->naway)
-		ret = c->ops->put(c, s->img.pack, s->img.fd, want);
-	else if (!ret)
-		ret = -EIO;
 	if (ret && ret != -ESHUTDOWN)
 		log_error("zone %s: pack %llu cannot be given to %s: %s", zone, s->img.pack,
-			  c->ops->name, strerror(-ret));
+			  c->ops->name, ret == -ENODATA ?
+			  "it is neither here, whole, nor there" : strerror(-ret));
 	return ret;
 }
 
@@ -95,7 +91,7 @@ static int verify(struct content *c, struct survey *s, const char *zone)
 static int hand_over(struct zone *z, struct survey *s)
 {
 	struct content *c = z->fetch->content;
-	int ret = zone_upload_hold(z, s->img.pack);
+	int ret = origin_owns(z) ? zone_upload_hold(z, s->img.pack) : -EROFS;
 
 	if (ret)
 		return ret;

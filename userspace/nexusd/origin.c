@@ -29,6 +29,11 @@ void origin_fence(struct origin *o, const char *why)
 	zone_fail(o->z, -EROFS, 0, reason);
 }
 
+bool origin_fenced(struct zone *z)
+{
+	return z->origin && atomic_load(&z->origin->fenced);
+}
+
 bool origin_owns(struct zone *z)
 {
 	struct origin *o = z->origin;
@@ -109,16 +114,14 @@ static bool may_wait(int ret)
 	       ret != -EPROTONOSUPPORT;
 }
 
-static struct origin *origin_new(struct zone *z, struct content *c)
+static struct origin *origin_new(struct zone *z)
 {
 	struct origin *o = calloc(1, sizeof(*o));
 
 	if (!o)
 		return NULL;
 	o->z = z;
-	o->content = c;
 	o->part_bytes = ORIGIN_PART;
-	o->owner.c = c;
 	o->owner.unfenced = z->cfg->content_unfenced;
 	memcpy(o->owner.zone, z->sb.uuid, sizeof(o->owner.zone));
 	pthread_mutex_init(&o->dead_lock, NULL);
@@ -129,31 +132,28 @@ static struct origin *origin_new(struct zone *z, struct content *c)
 
 int origin_open(struct zone *z, bool alive, struct errline *err)
 {
-	static const atomic_bool never;
-	struct content *c = NULL;
 	struct origin *o;
 	bool known;
 	int ret;
 
 	if (z->rdonly)
 		return 0;
-	ret = store_open_content(z->cfg, z->dir, z->sb.uuid, &never, &c, err);
+	o = origin_new(z);
+	if (!o)
+		return -ENOMEM;
+	z->origin = o;
+	ret = store_open_content(z->cfg, z->dir, z->sb.uuid, &o->stop, &o->content, err);
+	/* It stays, owned by nobody we know: so that nothing is put or deleted there. */
 	if (ret) {
 		log_error("zone %s: %s; nothing of it is kept there", z->name, err->msg);
 		err->msg[0] = '\0';
 		return 0;
 	}
-	if (!c || !c->ops->put_named) {
-		content_close(c);
+	if (!o->content || !o->content->ops->put_named) {
+		origin_free(z);
 		return 0;
 	}
-	o = origin_new(z, c);
-	if (!o) {
-		content_close(c);
-		return -ENOMEM;
-	}
-	c->stop = &o->stop;
-	z->origin = o;
+	o->owner.c = o->content;
 	ret = owner_token(z->dir, o->owner.token, &known);
 	if (ret)
 		return err_set(err, ret, "%s/" OWNER_FILE ": %s", z->dir, strerror(-ret));
@@ -275,7 +275,7 @@ int origin_start(struct zone *z)
 	struct origin *o = z->origin;
 	int ret;
 
-	if (!o || atomic_load(&o->fenced))
+	if (!o || !o->content || atomic_load(&o->fenced))
 		return 0;
 	o->renew_at = now_ms() + (o->owned ? ORIGIN_RENEW_MS : 0);
 	ret = pthread_create(&o->thread, NULL, origin_main, o);

@@ -53,7 +53,8 @@ struct origin {
 
 /*
  * Before anything of a zone is changed, after it was loaded; z->origin stays NULL where
- * there is no content store or it has no named objects.  An error refuses the zone, with a
+ * there is no content store or it has no named objects, and owns nothing where the store
+ * cannot be opened.  An error refuses the zone, with a
  * line.  @alive: it was taken over from a helper: the store is asked later, by the thread,
  * and a zone that another owns is failed then.
  */
@@ -70,6 +71,8 @@ void origin_free(struct zone *z);
 
 /* Whether packs may be put and deleted: nobody else owns the zone, as far as is known. */
 bool origin_owns(struct zone *z);
+/* Whether it is known that another does. */
+bool origin_fenced(struct zone *z);
 /* A pack is gone for good.  False: its copy is to go at once. */
 bool origin_forget(struct zone *z, u64 pack);
 

@@ -39,10 +39,9 @@ static bool is_there(const struct origin *o, u64 pack)
 
 static int put_pack(struct origin *o, u64 pack, struct errline *err)
 {
-	const struct content_ops *ops = o->content->ops;
 	struct pack_image img;
-	u64 bytes, want;
 	u32 i, away = 0;
+	bool put;
 	int ret;
 
 	ret = pack_image_open(o->z->os, pack, o->z->sb.uuid, false, &img);
@@ -51,16 +50,10 @@ static int put_pack(struct origin *o, u64 pack, struct errline *err)
 		return -ESTALE;
 	if (ret)
 		return err_set(err, ret, "pack %llu cannot be read: %s", pack, strerror(-ret));
-	want = (u64)img.blocks << NEXUS_BLOCK_SHIFT;
-	ret = ops->head(o->content, pack, &bytes);
-	if (!ret && bytes == want)
-		goto close_image;
-	if (ret && ret != -ENOENT)
-		goto close_image;
 	for (i = img.first; i < img.blocks; i++)
 		away += pack_line_away(&img.table[i], pack);
-	ret = away ? -ENODATA : ops->put(o->content, pack, img.fd, want);
-close_image:
+	ret = content_put_pack(o->content, pack, img.fd, (u64)img.blocks << NEXUS_BLOCK_SHIFT,
+			       away, &put);
 	pack_image_close(&img);
 	return !ret ? 0 : err_set(err, ret, "pack %llu cannot be put: %s", pack, ret == -ENODATA ?
 				  "it is neither here, whole, nor there" : strerror(-ret));

@@ -76,8 +76,7 @@ static int mark(struct upload *u, u64 pack, enum upload_mark what)
 static int put_pack(struct upload *u, u64 pack, u64 *bytes, bool *local)
 {
 	struct content *c = u->z->fetch->content;
-	bool away = true;
-	u64 there;
+	bool away = true, put;
 	int fd, ret;
 
 	*local = true;
@@ -90,24 +89,15 @@ static int put_pack(struct upload *u, u64 pack, u64 *bytes, bool *local)
 	ret = mark(u, pack, MARK_BEGUN);
 	if (ret)
 		goto out;
-	*local = false;
-	ret = c->ops->head(c, pack, &there);
-	if (!ret && there == *bytes)
-		goto held;
-	if (ret && ret != -ENOENT)
-		goto out;
-	/* The file has holes, which are not to become the only copy. */
-	if (away) {
-		*local = true;
-		ret = -ENODATA;
-		goto out;
-	}
-	ret = c->ops->put(c, pack, fd, *bytes);
+	/* A file with holes is not to become the only copy. */
+	ret = content_put_pack(c, pack, fd, *bytes, away, &put);
+	*local = ret == -ENODATA;
 	if (ret)
 		goto out;
-	stats_inc(uploads);
-	stats_add(uploaded_bytes, *bytes);
-held:
+	if (put) {
+		stats_inc(uploads);
+		stats_add(uploaded_bytes, *bytes);
+	}
 	ret = mark(u, pack, MARK_HELD);
 out:
 	close(fd);
@@ -294,6 +284,10 @@ static void fill_status(const struct upload *u, struct upload_status *st)
 	st->busy = u->busy;
 	st->error_at = u->error[0] ? (u64)u->error_at : 0;
 	memcpy(st->error, u->error, sizeof(st->error));
+	if (!st->error[0] && !origin_owns(u->z)) {
+		snprintf(st->error, sizeof(st->error), "it is not known whether this machine owns the zone; the helper's log says why");
+		st->error_at = (u64)time(NULL);
+	}
 }
 
 static void ask_driver(struct zone *z, struct upload_status *st)
@@ -326,6 +320,8 @@ int zone_upload_flush(struct zone *z, unsigned int wait_ms, struct upload_status
 
 	if (!u)
 		return -EOPNOTSUPP;
+	if (origin_fenced(z))
+		return -EROFS;
 	pthread_mutex_lock(&u->lock);
 	/* One that is under way may have begun too early. */
 	scans = u->scans + u->scanning + 1;

@@ -76,7 +76,8 @@ void zone_upload_free(struct zone *z);
 int zone_upload_status(struct zone *z, struct upload_status *st);
 /*
  * Looks for sealed packs now, and waits up to @wait_ms until all are held and what is gone is
- * deleted.  As zone_upload_status(), with what is left; -ESHUTDOWN.
+ * deleted.  As zone_upload_status(), with what is left; -ESHUTDOWN; -EROFS: another machine
+ * owns the zone, and nothing of it is put any more.
  */
 int zone_upload_flush(struct zone *z, unsigned int wait_ms, struct upload_status *st);
 /* The pack is gone for good: its copy goes when there is time. */

@@ -19,7 +19,6 @@
 #include "s3_find.h"
 #include "s3_where.h"
 
-#define NAME_MOST	200u
 #define LEFTOVER_AGE	3600	/* seconds; clocks differ */
 #define KEY_ROOM	256u	/* of "packs/..." and of names */
 
@@ -370,13 +369,10 @@ static int s3_content_del(struct content *c, __u64 pack)
 
 /* ---- beside the packs --------------------------------------------------------------- */
 
+/* Packs are not written by name. */
 static bool name_ok(const char *name)
 {
-	size_t len = strlen(name);
-
-	return len && len <= NAME_MOST && strncmp(name, PACKS, strlen(PACKS)) != 0 &&
-	       strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789._-/") == len &&
-	       name[0] != '/' && name[len - 1] != '/' && !strstr(name, "//");
+	return content_name_ok(name) && strncmp(name, PACKS, strlen(PACKS)) != 0;
 }
 
 static int head_etag(struct s3_content *s, const char *name, char *etag)

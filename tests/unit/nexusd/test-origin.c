@@ -8,6 +8,7 @@
 
 #include "fetch.h"
 #include "origin-world.h"
+#include "upload.h"
 
 /* Everything went well until the machine was gone. */
 static void test_lost(void **state)
@@ -106,6 +107,34 @@ static void test_clean(void **state)
 	forget(&m);
 }
 
+/* Of a zone that another owns no sealed pack is put, though it is looked for. */
+static void nothing_put(struct world *m)
+{
+	struct upload_status st;
+	u64 scans;
+
+	seal(m);
+	fold(m);
+	m->cfg.upload_delay = 1;
+	m->cfg.upload_parallel = 1;
+	assert_int_equal(zone_fetch_start(m->z), 0);
+	zone_upload_start(m->z);
+	do {
+		usleep(1000);
+		pthread_mutex_lock(&m->z->upload->lock);
+		scans = m->z->upload->scans;
+		pthread_mutex_unlock(&m->z->upload->lock);
+	} while (!scans);
+	usleep(300000);
+	assert_int_equal(zone_upload_status(m->z, &st), 0);
+	assert_true(st.packs > 0);
+	assert_int_equal(st.put_packs, 0);
+	assert_non_null(strstr(st.error, "owns the zone"));
+	assert_int_equal(zone_upload_flush(m->z, 60000, &st), -EROFS);
+	zone_fetch_stop(m->z);
+	zone_upload_stop(m->z);
+}
+
 /* Two on one prefix: the second is told who; after a take-over the first one ends. */
 static void test_two(void **state)
 {
@@ -138,10 +167,11 @@ static void test_two(void **state)
 	assert_int_equal(m.k.fails, 1);
 	assert_non_null(strstr(m.k.reason, host));
 	assert_int_equal(zone_error(m.z, NULL), -EROFS);
-	/* Nothing of it gets there any more. */
+	/* Nothing of it gets there any more, no pack either. */
 	write_some(&m);
 	step(&m, 300000);
 	assert_int_equal(origin_checkpoint(o, &err) != 0, 1);
+	nothing_put(&m);
 	end_zone(&m);
 	forget(&m);
 }
@@ -233,6 +263,39 @@ static void test_cleaned(void **state)
 	forget(&m);
 }
 
+/* A helper that takes over a zone in use has not asked the store yet, and keeps what it may have. */
+static void test_not_asked(void **state)
+{
+	struct errline err = { "" };
+	struct restored done;
+	struct world m;
+	struct origin *o;
+	u64 pack, bytes;
+
+	(void)state;
+	make(&m);
+	own(&m);
+	work(&m);
+	pack = m.z->origin->there[0];
+	lose(&m);
+	assert_int_equal(restore_as(&m, "z", true, &done, &err), 0);
+	forget(&m);
+	begin_zone(&m);
+	assert_int_equal(origin_open(m.z, true, &err), 0);
+	o = m.z->origin;
+	assert_false(origin_owns(m.z));
+	assert_int_equal(zone_fetch_start(m.z), 0);
+	zone_fetch_forget(m.z, pack);
+	/* Now it does, and the two checkpoints there are go one by one. */
+	step(&m, 0);
+	assert_true(origin_owns(m.z));
+	assert_int_equal(o->content->ops->head(o->content, pack, &bytes), 0);
+	assert_int_equal(origin_checkpoint(o, &err), 0);
+	assert_int_equal(o->content->ops->head(o->content, pack, &bytes), -ENOENT);
+	end_zone(&m);
+	forget(&m);
+}
+
 /* A log that went round while the store was away is in the next checkpoint. */
 static void test_overtaken(void **state)
 {
@@ -317,6 +380,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_fenced_checkpoint, test_setup, test_teardown),
 		cmocka_unit_test_setup_teardown(test_unfenced, test_setup, test_teardown),
 		cmocka_unit_test_setup_teardown(test_cleaned, test_setup, test_teardown),
+		cmocka_unit_test_setup_teardown(test_not_asked, test_setup, test_teardown),
 		cmocka_unit_test_setup_teardown(test_overtaken, test_setup, test_teardown),
 		cmocka_unit_test_setup_teardown(test_thread, test_setup, test_teardown),
 	};
