@@ -24,8 +24,11 @@ static int make_table(struct nexus_records *records, struct nexus_record_tx *tx,
 				"CREATE TABLE IF NOT EXISTS nexus_schema "
 				"(service {text} PRIMARY KEY, version BIGINT NOT NULL)",
 				NULL, 0, NULL);
-	/* In PostgreSQL two can find at once that it does not. */
-	return ret == -EEXIST ? -EAGAIN : ret;
+	/*
+	 * In PostgreSQL two can find at once that it does not, and the second is told so of
+	 * its row, or of the type that comes with it; the statement itself is right.
+	 */
+	return ret == -EEXIST || ret == -EINVAL ? -EAGAIN : ret;
 }
 
 /* Sets *@version, 0 without a row; -EPROTO beyond what the code knows */

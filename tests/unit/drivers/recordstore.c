@@ -502,17 +502,19 @@ static void *migrator(void *arg)
 	return (void *)ret;
 }
 
+#define MIGRATORS	12
+
 /* Several helpers that begin at once, on a store where there is nothing yet. */
 static void migrations(void **state)
 {
-	pthread_t thread[4];
+	pthread_t thread[MIGRATORS];
 	void *ret;
 	size_t i;
 
 	assert_int_equal(once(*state, "DROP TABLE nexus_schema", NULL, 0), 0);
-	for (i = 0; i < 4; i++)
+	for (i = 0; i < MIGRATORS; i++)
 		assert_int_equal(pthread_create(&thread[i], NULL, migrator, NULL), 0);
-	for (i = 0; i < 4; i++) {
+	for (i = 0; i < MIGRATORS; i++) {
 		pthread_join(thread[i], &ret);
 		assert_null(ret);
 	}
