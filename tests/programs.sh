@@ -39,8 +39,15 @@ program_run() {
 	{
 		flock 9
 		if [ "$bad" != 0 ] || { [ "$status" != 0 ] && [ "$status" != 77 ]; } || [ $((ok + skip)) = 0 ]; then
-			tail -n 100 "$log" | sed 's/^/#   /'
-			grep '^not ok ' "$log" | grep -v '# SKIP' | sed "s|^not ok [0-9]*|not ok - $name:|"
+			tail -n 60 "$log" | sed 's/^/#   /'
+			echo "$name: status $status; what failed:"
+			# Each behind what it said of itself, however long ago; scripts/check takes that.
+			awk -v name="$name" '
+				function flush() { if (test) print own test; test = own = "" }
+				/^(not )?ok / { flush() }
+				/^not ok / && !/# SKIP/ { sub(/^not ok [0-9]*/, "not ok - " name ":"); test = $0; next }
+				/^#/ && test && lines[test]++ < 12 { own = own $0 "\n" }
+				END { flush() }' "$log"
 		fi
 		if [ "$status" = 77 ]; then	# it skips itself as a whole
 			skip=$((skip + 1))
