@@ -19,7 +19,8 @@ mkdir -p "$logs"
 build_with() {
 	if [ ! -f "$1/build.ninja" ]; then
 		mkdir -p "$(dirname "$1")"
-		meson setup "$1" -Db_sanitize="$2" -Db_lundef=false -Dbuildtype=debugoptimized \
+		# -O1: what the sanitizers' makers advise, and a third less for the compiler to do.
+		meson setup "$1" -Db_sanitize="$2" -Db_lundef=false -Doptimization=1 -Ddebug=true \
 			-Dwerror=true > "$logs/setup.log" 2>&1 || { cat "$logs/setup.log"; return 1; }
 	fi
 	ninja -C "$1" --quiet "${@:3}" || { echo "not ok - build of $1" && return 1; }
