@@ -26,10 +26,13 @@ static bool call_over(const char *socket, const char *service, const char *metho
 		      const uint8_t *req, size_t len, struct answer *a)
 {
 	Google__Rpc__Status *status;
+	char path[sizeof(grpc_path)];
 	struct outcome o;
 
-	snprintf(grpc_path, sizeof(grpc_path), "%.*s/grpc.sock",
-		 (int)(strrchr(socket, '/') - socket), socket);
+	snprintf(path, sizeof(path), "%.*s/grpc.sock", (int)(strrchr(socket, '/') - socket), socket);
+	/* Others connect at the same time, and have the same one. */
+	if (strcmp(grpc_path, path))
+		strcpy(grpc_path, path);
 	ask_grpc(NULL, service, method, req, len, 0, &o);
 	memset(a, 0, sizeof(*a));
 	a->code = o.code;
