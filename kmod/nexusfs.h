@@ -38,6 +38,7 @@
 
 #include "compat.h"
 #include "options.h"
+#include "origin.h"
 #include "stats.h"
 #include "../lib/apply.h"
 #include "../lib/extmap.h"
@@ -117,6 +118,7 @@ struct nexus_zone {
 	struct nexus_leases *leases;	/* lease.h */
 	struct file *lock_file;		/* LOCK, kept for the life of the superblock */
 	struct nexus_opts opts;
+	struct nexus_origin origin;
 	bool store_rdonly;
 	u64 features;			/* NEXUS_INCOMPAT_* */
 
@@ -256,8 +258,7 @@ int nexus_mutate(struct nexus_zone *zone, struct nexus_resv *resv,
  * The mutate op of every store that has a log: gives @rec its LSN and copies it
  * into the ring.  nexus_mutate() is what everybody else calls.
  */
-int nexus_log_append(struct nexus_zone *zone, struct nexus_rec_head *rec,
-		     u64 *lsn);
+int nexus_log_append(struct nexus_zone *zone, struct nexus_rec_head *rec, u64 *lsn);
 
 /*
  * Waits killably until everything below @lsn is durable.  0, -EINTR, -EIO.  It
@@ -273,7 +274,7 @@ int nexus_log_sync(struct nexus_zone *zone);
  */
 static inline void nexus_settle(struct nexus_zone *zone, u64 lsn)
 {
-	(void)nexus_log_flush(zone, lsn);
+	(void)nexus_durable(zone, lsn);
 }
 
 /* Asks for a flush, waits for nothing.  Any context. */
@@ -681,11 +682,11 @@ const char *nexus_session_name(const struct nexus_session *s);
 bool nexus_session_is_own(struct nexus_session *s);
 /*
  * Asks the helper to attach zone @name (OPEN_ZONE) and returns it, referenced,
- * with log and packs started; or ERR_PTR.  Killable.  @reason: what the helper
+ * with log and packs started; or ERR_PTR.  Killable.  @how: NEXUS_OPEN_*.  @reason: what the helper
  * says of its failure, "" if nothing.
  */
 struct nexus_zone *nexus_session_open_zone(struct nexus_session *s,
-					   const char *name, bool rdonly,
+					   const char *name, u32 how,
 					   char reason[NEXUS_REASON_LEN]);
 /* kill_sb: the zone takes no more requests; the helper may apply what is left. */
 void nexus_session_close_zone(struct nexus_zone *zone);

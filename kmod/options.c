@@ -35,9 +35,8 @@ static int nexus_parse_durability(struct fs_context *fc,
 		return 0;
 	}
 	if (!strcmp(value, "origin")) {
-		errorfc(fc,
-			"durability=origin: this version has no object store to make data durable in; use durability=local");
-		return -EOPNOTSUPP;
+		opts->durability = NEXUS_DURABLE_ORIGIN;
+		return 0;
 	}
 	errorfc(fc, "durability=%s: must be local or origin", value);
 	return -EINVAL;
@@ -104,6 +103,11 @@ int nexus_parse_source(struct fs_context *fc, struct nexus_sb *nsb)
 	if (!strncmp(source, "s3://", 5)) {
 		errorfc(fc, "%s: this version cannot mount buckets; name a zone", source);
 		return -EINVAL;
+	}
+
+	if (nsb->opts.mem && nsb->opts.durability == NEXUS_DURABLE_ORIGIN) {
+		errorfc(fc, "durability=origin: a mem zone has no content store");
+		return -EOPNOTSUPP;
 	}
 
 	colon = strchr(source, ':');

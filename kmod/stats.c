@@ -19,6 +19,7 @@ static const char * const nexus_counter_names[NEXUS_C_MAX] = {
 	[NEXUS_C_req_xattr] = "req_xattr",
 	[NEXUS_C_req_open_pack] = "req_open_pack",
 	[NEXUS_C_req_ensure] = "req_ensure",
+	[NEXUS_C_req_origin] = "req_origin",
 	[NEXUS_C_req_other] = "req_other",
 	[NEXUS_C_req_killed] = "req_killed",
 	[NEXUS_C_req_bad] = "req_bad",

@@ -15,6 +15,7 @@ enum nexus_counter {
 	NEXUS_C_req_xattr,		/* GETXATTR and LISTXATTR requests */
 	NEXUS_C_req_open_pack,		/* OPEN_PACK requests */
 	NEXUS_C_req_ensure,		/* ENSURE requests */
+	NEXUS_C_req_origin,		/* ORIGIN requests */
 	NEXUS_C_req_other,		/* other requests */
 	NEXUS_C_req_killed,		/* requests whose waiter was killed */
 	NEXUS_C_req_bad,		/* replies refused by validation */

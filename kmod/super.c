@@ -122,7 +122,9 @@ static int nexus_sync_fs(struct super_block *sb, int wait)
 	}
 	nexus_count(fsyncs);
 	err = nexus_inplace_sync(zone);
-	return err ?: nexus_log_sync(zone);
+	if (!err)
+		err = nexus_log_sync(zone);
+	return err ?: nexus_durable(zone, nexus_log_durable(zone));
 }
 
 /* The VFS has written everything and lets nobody begin a change. */
@@ -188,6 +190,7 @@ static int nexus_open_session_zone(struct fs_context *fc, struct nexus_sb *nsb)
 	struct nexus_zone *zone;
 	char reason[NEXUS_REASON_LEN];
 	const char *why = NULL;
+	u32 how = 0;
 
 	session = nexus_session_find(nsb->session, &why);
 	if (IS_ERR(session)) {
@@ -195,8 +198,11 @@ static int nexus_open_session_zone(struct fs_context *fc, struct nexus_sb *nsb)
 			why ?: "start nexusd");
 		return PTR_ERR(session);
 	}
-	zone = nexus_session_open_zone(session, nsb->name,
-				       fc->sb_flags & SB_RDONLY, reason);
+	if (fc->sb_flags & SB_RDONLY)
+		how = NEXUS_OPEN_RDONLY;
+	else if (nsb->opts.durability == NEXUS_DURABLE_ORIGIN)
+		how = NEXUS_OPEN_ORIGIN;
+	zone = nexus_session_open_zone(session, nsb->name, how, reason);
 	nexus_session_put(session);
 	if (IS_ERR(zone)) {
 		switch (PTR_ERR(zone)) {

@@ -38,6 +38,7 @@ struct nexus_zone *nexus_zone_alloc(const char *name)
 	strscpy(zone->name, name, sizeof(zone->name));
 	spin_lock_init(&zone->ino_lock);
 	spin_lock_init(&zone->maps_lock);
+	nexus_origin_init(&zone->origin);
 	xa_init(&zone->rings);
 	xa_init(&zone->streams);
 	INIT_LIST_HEAD(&zone->maps);

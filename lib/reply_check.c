@@ -412,6 +412,7 @@ int nexus_reply_check(const struct nexus_request *req, const void *data,
 	case NEXUS_OP_OPEN_ZONE:
 	case NEXUS_OP_OPEN_PACK:
 	case NEXUS_OP_ENSURE:
+	case NEXUS_OP_ORIGIN:
 		if (len)
 			BAD("length");
 		return 0;

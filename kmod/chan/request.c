@@ -372,6 +372,9 @@ static void nexus_chan_count(u32 op)
 	case NEXUS_OP_ENSURE:
 		nexus_count(req_ensure);
 		break;
+	case NEXUS_OP_ORIGIN:
+		nexus_count(req_origin);
+		break;
 	default:
 		nexus_count(req_other);
 	}
@@ -380,7 +383,7 @@ static void nexus_chan_count(u32 op)
 /* True where the answer comes from the index, so that its age matters. */
 static bool nexus_reply_dated(u32 op, int ret)
 {
-	return op != NEXUS_OP_OPEN_PACK && op != NEXUS_OP_ENSURE &&
+	return op != NEXUS_OP_OPEN_PACK && op != NEXUS_OP_ENSURE && op != NEXUS_OP_ORIGIN &&
 	       (ret >= 0 || ret == -ENOENT || ret == -ENODATA);
 }
 

@@ -201,11 +201,11 @@ static int nexus_open_begin(struct nexus_session *s, struct nexus_open *open)
  * Otherwise -errno, and @reason has the helper's words for it, or none.
  */
 static int nexus_open_call(struct nexus_session *s, struct nexus_open *open,
-			   bool rdonly, char reason[NEXUS_REASON_LEN])
+			   u32 how, char reason[NEXUS_REASON_LEN])
 {
 	struct nexus_request req = {
 		.op = NEXUS_OP_OPEN_ZONE,
-		.arg0 = rdonly ? NEXUS_OPEN_RDONLY : 0,
+		.arg0 = how,
 		.arg1 = open->ticket,
 		.len = strlen(open->name),
 	};
@@ -241,7 +241,7 @@ static int nexus_open_call(struct nexus_session *s, struct nexus_open *open,
 }
 
 struct nexus_zone *nexus_session_open_zone(struct nexus_session *s,
-					   const char *name, bool rdonly,
+					   const char *name, u32 how,
 					   char reason[NEXUS_REASON_LEN])
 {
 	struct nexus_open open = { .name = name };
@@ -258,7 +258,7 @@ struct nexus_zone *nexus_session_open_zone(struct nexus_session *s,
 	list_add_tail(&open.node, &s->opens);
 	mutex_unlock(&s->zlock);
 
-	err = nexus_open_call(s, &open, rdonly, reason);
+	err = nexus_open_call(s, &open, how, reason);
 	lockdep_assert_held(&s->zlock);
 	list_del(&open.node);
 	WRITE_ONCE(s->zone_seq, s->zone_seq + 1);

@@ -407,7 +407,7 @@ int nexus_fsync(struct file *file, loff_t start, loff_t end, int datasync)
 	}
 	err2 = nexus_inplace_flush(inode);
 	err = err ?: err2;
-	err2 = nexus_log_flush(ni->zone, READ_ONCE(ni->last_lsn));
+	err2 = nexus_durable(ni->zone, READ_ONCE(ni->last_lsn));
 	return err ?: err2;
 }
 

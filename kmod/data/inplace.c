@@ -36,13 +36,18 @@
 
 /* ---- which blocks ------------------------------------------------------------ */
 
-/* The extent from @fblock on, if it is the file's own and has no checksums. */
+/*
+ * The extent from @fblock on, if it is the file's own and has no checksums.  None where
+ * fsync speaks of the content store: what is written in place is in no record, so it
+ * would not get there.
+ */
 static bool nexus_inplace_find(struct nexus_inode *ni, u64 fblock,
 			       struct nexus_ext *e)
 {
 	u64 disk_size;
 
-	return nexus_map_find(ni, fblock, e, &disk_size) &&
+	return ni->zone->opts.durability != NEXUS_DURABLE_ORIGIN &&
+	       nexus_map_find(ni, fblock, e, &disk_size) &&
 	       e->flags == NEXUS_EF_NOCRC;
 }
 

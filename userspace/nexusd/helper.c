@@ -220,7 +220,7 @@ static void put_last(struct zone *z)
 	zone_put(z);
 }
 
-int helper_open_zone(struct helper *h, const char *name, bool rdonly, u64 ticket,
+int helper_open_zone(struct helper *h, const char *name, u32 how, u64 ticket,
 		     struct errline *err)
 {
 	struct zone *z;
@@ -239,7 +239,7 @@ int helper_open_zone(struct helper *h, const char *name, bool rdonly, u64 ticket
 	}
 	/* Its own thread may find that the zone is over before we come back. */
 	zone_get(z);
-	ret = zone_open(z, rdonly, ticket, err);
+	ret = zone_open(z, how, ticket, err);
 	if (!ret) {
 		stats_inc(zones_opened);
 		set_zone(h, name, z);

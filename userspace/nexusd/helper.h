@@ -58,8 +58,8 @@ void helper_free(struct helper *h);
 struct zone *helper_zone(struct helper *h, u32 id);
 /* Likewise by name. */
 struct zone *helper_zone_by_name(struct helper *h, const char *name);
-/* Answers OPEN_ZONE; @ticket goes back to the kernel with the zone. */
-int helper_open_zone(struct helper *h, const char *name, bool rdonly, u64 ticket,
+/* Answers OPEN_ZONE; @how: NEXUS_OPEN_*; @ticket goes back to the kernel with the zone. */
+int helper_open_zone(struct helper *h, const char *name, u32 how, u64 ticket,
 		     struct errline *err);
 /* The kernel is done with the zone, or dropped it; closes it on a worker. */
 void helper_zone_over(struct helper *h, struct zone *z);

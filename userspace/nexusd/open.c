@@ -316,8 +316,9 @@ static int start_threads(struct zone *z)
 	return ret;
 }
 
-int zone_open(struct zone *z, bool rdonly, u64 ticket, struct errline *err)
+int zone_open(struct zone *z, u32 how, u64 ticket, struct errline *err)
 {
+	bool rdonly = how & NEXUS_OPEN_RDONLY;
 	char owner[160], reason[112];
 	int ret;
 
@@ -333,6 +334,8 @@ int zone_open(struct zone *z, bool rdonly, u64 ticket, struct errline *err)
 		ret = refuse_damaged(z, err);
 	if (!ret)
 		ret = origin_open(z, false, err);
+	if (!ret && how & NEXUS_OPEN_ORIGIN)
+		ret = origin_can_sync(z, err);
 	if (!ret)
 		ret = rdonly ? zone_rehome(z, false, err) : begin_incarnation(z, err);
 	if (!ret)

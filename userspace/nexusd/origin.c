@@ -127,6 +127,7 @@ static struct origin *origin_new(struct zone *z)
 	pthread_mutex_init(&o->dead_lock, NULL);
 	pthread_mutex_init(&o->lock, NULL);
 	zone_cond_init(&o->cond);
+	zone_cond_init(&o->done);
 	return o;
 }
 
@@ -192,25 +193,44 @@ static int renew(struct origin *o, struct errline *err)
 	return ret;
 }
 
-static bool log_due(const struct origin *o, u64 now)
+/* What is not there, and somebody waits for; 0: nobody does. */
+static u64 awaited(struct origin *o)
 {
-	return o->end && now >= o->log_at && zone_durable(o->z) > o->end;
+	u64 lsn;
+
+	pthread_mutex_lock(&o->lock);
+	lsn = o->waiting && o->wanted > o->reached ? o->wanted : 0;
+	pthread_mutex_unlock(&o->lock);
+	return lsn;
 }
 
-static int step_checkpoint(struct origin *o, u64 now, struct errline *err)
+static bool log_due(const struct origin *o, u64 now, u64 lsn)
+{
+	if (!o->end || zone_durable(o->z) <= o->end)
+		return false;
+	return now >= o->log_at || (lsn > o->end && !o->failed);
+}
+
+static u64 retry_ms(u64 lsn, u64 usual)
+{
+	return lsn ? ORIGIN_RETRY_WANTED_MS : usual;
+}
+
+static int step_checkpoint(struct origin *o, u64 now, u64 lsn, struct errline *err)
 {
 	int ret = origin_checkpoint(o, err);
 
-	o->checkpoint_at = now + (ret ? ORIGIN_RETRY_MS :
+	o->checkpoint_at = now + (ret ? retry_ms(lsn, ORIGIN_RETRY_MS) :
 				  (u64)o->z->cfg->checkpoint_interval * 1000);
 	return ret;
 }
 
-static int step_log(struct origin *o, u64 now, struct errline *err)
+static int step_log(struct origin *o, u64 now, u64 lsn, struct errline *err)
 {
 	int ret = origin_log(o, err);
 
-	o->log_at = now + (ret ? ORIGIN_RETRY_MS : (u64)o->z->cfg->log_upload_delay * 1000);
+	o->log_at = now + (ret ? retry_ms(lsn, ORIGIN_RETRY_MS) :
+			   (u64)o->z->cfg->log_upload_delay * 1000);
 	if (ret != -ESTALE)
 		return ret;
 	/* What is not there any more is in the index. */
@@ -223,6 +243,7 @@ static int step_log(struct origin *o, u64 now, struct errline *err)
 u64 origin_step(struct origin *o, u64 now)
 {
 	const struct config *cfg = o->z->cfg;
+	u64 lsn = awaited(o);
 	struct errline err = { "" };
 	int ret = 0;
 
@@ -230,15 +251,16 @@ u64 origin_step(struct origin *o, u64 now)
 		return UINT64_MAX;
 	if (now >= o->renew_at) {
 		ret = renew(o, &err);
-		o->renew_at = now + ORIGIN_RENEW_MS;
+		o->renew_at = now + (ret ? retry_ms(lsn, ORIGIN_RENEW_MS) : ORIGIN_RENEW_MS);
 		note(o, ret, &err);
 	}
 	if (ret || !o->owned || !cfg->checkpoint_interval)
 		return o->renew_at;
-	if (log_due(o, now))
-		ret = step_log(o, now, &err);
-	if (!ret && now >= o->checkpoint_at)
-		ret = step_checkpoint(o, now, &err);
+	if (log_due(o, now, lsn))
+		ret = step_log(o, now, lsn, &err);
+	/* Without one there is nothing that the log could be behind. */
+	if (!ret && (now >= o->checkpoint_at || (lsn && !o->end && !o->failed)))
+		ret = step_checkpoint(o, now, lsn, &err);
 	note(o, ret, &err);
 	now = NEXUS_MIN(o->renew_at, o->checkpoint_at);
 	return o->end ? NEXUS_MIN(now, o->log_at) : now;
@@ -260,6 +282,12 @@ static void *origin_main(void *arg)
 		pthread_mutex_unlock(&o->lock);
 		next = origin_step(o, now);
 		pthread_mutex_lock(&o->lock);
+		o->reached = NEXUS_MAX(o->reached, o->end);
+		pthread_cond_broadcast(&o->done);
+		/* They came while it was busy. */
+		if (o->waiting && o->wanted > o->reached && o->owned && !o->failed &&
+		    !atomic_load(&o->fenced) && zone_durable(o->z) > o->reached)
+			continue;
 		next = NEXUS_MAX(next, now + LOOK_MS);
 		until.tv_sec = (time_t)NEXUS_MIN(next / 1000, (u64)INT64_MAX / 1000000);
 		until.tv_nsec = (long)(next % 1000) * 1000000;
@@ -292,14 +320,54 @@ void origin_stop(struct zone *z)
 	if (!o)
 		return;
 	atomic_store(&o->stop, true);
-	if (!o->running)
-		return;
 	pthread_mutex_lock(&o->lock);
 	o->quit = true;
 	pthread_cond_signal(&o->cond);
+	pthread_cond_broadcast(&o->done);
 	pthread_mutex_unlock(&o->lock);
-	pthread_join(o->thread, NULL);
+	if (o->running)
+		pthread_join(o->thread, NULL);
 	o->running = false;
+}
+
+int origin_can_sync(struct zone *z, struct errline *err)
+{
+	if (!z->origin || !z->origin->content)
+		return err_set(err, -EOPNOTSUPP, "durability=origin: the zone has no content store that could keep it");
+	if (!z->cfg->checkpoint_interval)
+		return err_set(err, -EOPNOTSUPP, "durability=origin: checkpoint_interval is 0, so nothing of the log is kept there");
+	return 0;
+}
+
+int origin_sync(struct zone *z, u64 lsn)
+{
+	struct origin *o = z->origin;
+	struct errline err;
+	struct timespec until;
+	int ret = origin_can_sync(z, &err);
+
+	if (ret)
+		return ret;
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += z->cfg->origin_timeout;
+	pthread_mutex_lock(&o->lock);
+	while (!ret && o->reached < lsn) {
+		if (atomic_load(&o->fenced)) {
+			ret = -EROFS;
+		} else if (o->quit) {
+			ret = -ESHUTDOWN;
+		} else {
+			o->wanted = NEXUS_MAX(o->wanted, lsn);
+			o->waiting++;
+			pthread_cond_signal(&o->cond);
+			ret = -pthread_cond_timedwait(&o->done, &o->lock, &until);
+			o->waiting--;
+		}
+	}
+	if (ret == -ETIMEDOUT && o->reached >= lsn)
+		ret = 0;
+	pthread_mutex_unlock(&o->lock);
+	return ret;
 }
 
 void origin_end(struct zone *z, bool whole)
@@ -341,6 +409,7 @@ void origin_free(struct zone *z)
 	}
 	free(o->there);
 	pthread_cond_destroy(&o->cond);
+	pthread_cond_destroy(&o->done);
 	pthread_mutex_destroy(&o->lock);
 	pthread_mutex_destroy(&o->dead_lock);
 	free(o);

@@ -3,7 +3,8 @@
  * A zone's origin: its content store as the place from where the zone can be made again.
  * There are who owns it (owner.h), checkpoints of the index, and the log behind them.
  *
- * One thread for each zone that is open for writing.  Nobody waits for it.
+ * One thread for each zone that is open for writing.  Only fsync with durability=origin
+ * waits for it.
  */
 #ifndef NEXUSD_ORIGIN_H
 #define NEXUSD_ORIGIN_H
@@ -14,6 +15,7 @@
 
 #define ORIGIN_RENEW_MS		20000u	/* between two looks at who owns the zone */
 #define ORIGIN_RETRY_MS		10000u	/* after an error */
+#define ORIGIN_RETRY_WANTED_MS	1000u	/* while somebody waits */
 
 /* A pack that is no more, and may be in checkpoints up to one. */
 struct origin_dead {
@@ -48,6 +50,10 @@ struct origin {
 	pthread_mutex_t lock;
 	pthread_cond_t cond;
 	bool quit;			/* lock */
+	u64 reached;			/* lock; LSN: below it everything is with the store */
+	u64 wanted;			/* lock; the highest somebody waits for, or waited */
+	u32 waiting;			/* lock */
+	pthread_cond_t done;		/* a step was made, or quit */
 	u64 renew_at, checkpoint_at, log_at;	/* ms, of the clock of origin_step() */
 };
 
@@ -68,6 +74,15 @@ void origin_stop(struct zone *z);
  */
 void origin_end(struct zone *z, bool whole);
 void origin_free(struct zone *z);
+
+/*
+ * Waits, origin_timeout at most, until everything below @lsn, which is durable here, is
+ * with the store: what there is goes at once then.  0; -ETIMEDOUT; -EROFS: another owns
+ * the zone; -ESHUTDOWN: origin_stop(); -EOPNOTSUPP: of this zone nothing is kept there.
+ */
+int origin_sync(struct zone *z, u64 lsn);
+/* Whether origin_sync() can work; else an error with a line. */
+int origin_can_sync(struct zone *z, struct errline *err);
 
 /* Whether packs may be put and deleted: nobody else owns the zone, as far as is known. */
 bool origin_owns(struct zone *z);

@@ -132,6 +132,12 @@ static struct nexus_reply *reply_of(struct queue *q, u32 slot)
 	return (struct nexus_reply *)q->rep->slot[slot];
 }
 
+/* Content: it may take long, and the helper may end before. */
+static bool waits_for_store(u32 op)
+{
+	return op == NEXUS_OP_ENSURE || op == NEXUS_OP_ORIGIN;
+}
+
 struct deferred {
 	struct queue *q;
 	u32 slot;
@@ -150,7 +156,7 @@ static void deferred_job(void *arg)
 
 	request_answer(q->h, req, reply_of(q, d->slot), true);
 	/* The helper ends, and the next one is asked again. */
-	if (req->op == NEXUS_OP_ENSURE && reply_of(q, d->slot)->status == -ESHUTDOWN &&
+	if (waits_for_store(req->op) && reply_of(q, d->slot)->status == -ESHUTDOWN &&
 	    atomic_load(&q->h->stopping)) {
 		free(d);
 		return;
@@ -174,7 +180,7 @@ static void defer(struct queue *q, u32 slot, const struct nexus_request *req)
 		d->slot = slot;
 		memcpy(d->req, req, sizeof(d->req));
 		/* However long others wait for content, packs and zones are opened. */
-		if (!workers_add(req->op == NEXUS_OP_ENSURE ? h->fetchers : h->workers,
+		if (!workers_add(waits_for_store(req->op) ? h->fetchers : h->workers,
 				 deferred_job, d))
 			return;
 		free(d);

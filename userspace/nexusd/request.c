@@ -5,6 +5,7 @@
 
 #include "fetch.h"
 #include "lib/read.h"
+#include "origin.h"
 #include "presence.h"
 #include "queue.h"
 #include "stats.h"
@@ -56,7 +57,7 @@ static int open_zone(struct helper *h, const struct nexus_request *req,
 		return -EINVAL;
 	memcpy(name, req->data, req->len);
 	name[req->len] = '\0';
-	ret = helper_open_zone(h, name, (req->arg0 & NEXUS_OPEN_RDONLY) != 0, req->arg1, &err);
+	ret = helper_open_zone(h, name, (u32)req->arg0, req->arg1, &err);
 	if (ret) {
 		why = err_text(&err, ret, buf, sizeof(buf));
 		log_error("zone %s cannot be opened: %s", name, why);
@@ -123,7 +124,7 @@ int request_answer(struct helper *h, const struct nexus_request *req,
 		return 0;
 	}
 	if (!may_block && (req->op == NEXUS_OP_OPEN_ZONE || req->op == NEXUS_OP_OPEN_PACK ||
-			   req->op == NEXUS_OP_ENSURE))
+			   req->op == NEXUS_OP_ENSURE || req->op == NEXUS_OP_ORIGIN))
 		return -EAGAIN;
 	if (req->op == NEXUS_OP_OPEN_ZONE) {
 		ret = open_zone(h, req, reply, &len);
@@ -141,6 +142,8 @@ int request_answer(struct helper *h, const struct nexus_request *req,
 		applied = memtable_applied(&z->mt);
 	} else if (req->op == NEXUS_OP_ENSURE) {
 		ret = zone_fetch(z, req->arg0, (u32)req->arg1, (u32)(req->arg1 >> 32));
+	} else if (req->op == NEXUS_OP_ORIGIN) {
+		ret = origin_sync(z, req->arg0);
 	} else {
 		ret = read_zone(z, req, reply, may_block, &applied);
 	}

@@ -161,7 +161,7 @@ int zone_limits(struct zone *z, u64 *kinds);
 /* open.c: what is needed to read the store: everything but the kernel's side. */
 int zone_load(struct zone *z, bool rdonly, bool reattach, struct errline *err);
 /* Answers OPEN_ZONE: takes the lock, loads, attaches, starts. */
-int zone_open(struct zone *z, bool rdonly, u64 ticket, struct errline *err);
+int zone_open(struct zone *z, u32 how, u64 ticket, struct errline *err);
 /*
  * Makes @rec part of a zone at rest that was loaded for writing; durable, and the
  * zone is clean afterwards.  Its LSN is filled in.

@@ -2,10 +2,9 @@
 /*
  * nexusfs: the wire between the module and the helper, ioctls and netlink names.
  *
- * Trust: the helper is privileged (CAP_SYS_ADMIN) but may be buggy or
- * compromised; the module copies every reply once and validates the copy.  All
- * integers are native-endian: both ends run on one machine.  Every reserved
- * field must be zero.
+ * Trust: the helper is privileged (CAP_SYS_ADMIN) but may be buggy or compromised; the
+ * module copies every reply once and validates the copy.  All integers are native-endian:
+ * both ends run on one machine.  Every reserved field must be zero.
  *
  * Life of a session: open /dev/nexusfs; NEXUS_IOC_ATTACH; mmap the queues; park
  * one NEXUS_URING_WAIT a queue; answer requests.  Requests go to queues that have
@@ -21,7 +20,7 @@
 #include <linux/ioctl.h>
 #include <linux/types.h>
 
-#define NEXUS_ABI_VERSION	6
+#define NEXUS_ABI_VERSION	7
 #define NEXUS_DEVICE_NAME	"nexusfs"
 #define NEXUS_SUPER_MAGIC	0x4e455853	/* "NEXS" */
 
@@ -117,6 +116,7 @@ enum nexus_op {
 	 */
 	NEXUS_OP_ENSURE		= 0x0f,
 	NEXUS_OP_LEASES		= 0x10,	/* ino: from it on -> struct nexus_lease_ent ... */
+	NEXUS_OP_ORIGIN		= 0x11,	/* arg0: LSN; when the content store has all below it */
 };
 
 #define NEXUS_LIST_NAMES	(1ull << 63) /* no attributes: more names in a reply */
@@ -128,6 +128,7 @@ enum nexus_op {
 #define NEXUS_QUOTA_NEXT	(1u << 8) /* of the first id there is at or above arg1, or ENOENT */
 
 #define NEXUS_OPEN_RDONLY	(1u << 0)
+#define NEXUS_OPEN_ORIGIN	(1u << 1) /* ORIGIN will be asked: refuse what cannot answer it */
 
 /*
  * Why OPEN_ZONE failed, for whoever mounts: one line of printable ASCII (0x20 to

@@ -238,6 +238,7 @@ void make_reply(const struct nexus_request *req, struct nexus_reply *r)
 	case NEXUS_OP_OPEN_PACK:
 		r->status = -ENOENT;
 		break;
+	case NEXUS_OP_ORIGIN:
 	case NEXUS_OP_ENSURE:
 		/* Says that it is there, and is not to be believed. */
 		break;

@@ -420,6 +420,61 @@ static void test_disk(void)
 	fake_stop(helper);
 }
 
+/* ---- the content store ---------------------------------------------------------- */
+
+/* Of what is known already, so that nothing else is asked. */
+static int op_fsync_known(const char *p)
+{
+	int fd = open(p, O_RDONLY | O_CLOEXEC);
+
+	return fd < 0 || fchmod(fd, 0600) || fsync(fd) ? -errno : 0;
+}
+
+static void test_origin(void)
+{
+	static const struct patch bad[] = {
+		{ NEXUS_OP_ORIGIN, "status 1", HEAD, offsetof(struct nexus_reply, status), 4, 1, -EIO },
+		{ NEXUS_OP_ORIGIN, "reserved", HEAD, offsetof(struct nexus_reply, reserved), 4, 1, -EIO },
+		{ NEXUS_OP_ORIGIN, "a byte of data", LENGTH, 0, 0, 1, -EIO },
+		{ NEXUS_OP_ORIGIN, "-ETIMEDOUT", HEAD, offsetof(struct nexus_reply, status), 4,
+		  (uint32_t)-ETIMEDOUT, -EIO },
+		{ NEXUS_OP_ORIGIN, "-ENOSYS", HEAD, offsetof(struct nexus_reply, status), 4,
+		  (uint32_t)-ENOSYS, -EIO },
+	};
+	pid_t helper = fake_start(), op[4];
+	char one[sizeof(path)];
+	unsigned int i, seen;
+
+	ctl->manner = GOOD;
+	ok_err(fake_mount("durability=origin"), 0, "mount with durability=origin");
+	snprintf(one, sizeof(one), "%s", name("f"));
+	ok_err(op_run(op_fsync_known, one), 0, "an fsync that the store sees");
+	pair("an fsync that the content store has to see, and another before it",
+	     op_fsync_known, one, op_fsync_known, one, "nexus_durable");
+	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		ctl->patch = bad[i];
+		ctl->patched = 0;
+		ctl->manner = PATCH;
+		ok_err(op_run(op_fsync_known, one), -EIO, "ORIGIN: %s", bad[i].name);
+		ok(ctl->patched >= 1, "which was tried");
+		ctl->manner = GOOD;
+		ok_err(op_run(op_fsync_known, one), 0, "and the next fsync");
+	}
+	/* One waits, the others share the next one. */
+	ctl->manner = HOLD;
+	seen = ctl->seen;
+	for (i = 0; i < 4; i++) {
+		op[i] = op_start(op_fsync_known, one);
+		asleep(op[i], "nexus_durable");
+	}
+	ok(ctl->seen == seen + 1, "four wait for one request");
+	ctl->manner = GOOD;
+	for (i = 0; i < 4; i++)
+		ok_err(op_wait(op[i], 10), 0, "and end");
+	ok(ctl->seen <= seen + 4, "after no more than they are: %u", ctl->seen - seen);
+	end(helper);
+}
+
 /* ---- mounting and attaching ----------------------------------------------------------- */
 
 static void test_mounts(void)
@@ -482,6 +537,7 @@ int main(void)
 	test_requests();
 	test_supplies();
 	test_disk();
+	test_origin();
 	test_mounts();
 	test_attach();
 	fake_exit();

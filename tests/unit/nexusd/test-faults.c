@@ -121,7 +121,7 @@ static void mount_refused(struct config *cfg, const char *words, u64 lsn)
 	checkpoint = z->sb.checkpoint;
 	zone_put(z);
 	z = zone_new(NULL, cfg, &none, "z");
-	assert_int_equal(zone_open(z, false, 1, &err), -EUCLEAN);
+	assert_int_equal(zone_open(z, 0, 1, &err), -EUCLEAN);
 	if (!strstr(err.msg, words))
 		print_message("%s\n", err.msg);
 	assert_non_null(strstr(err.msg, words));

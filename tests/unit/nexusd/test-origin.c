@@ -370,6 +370,123 @@ static void test_thread(void **state)
 	forget(&m);
 }
 
+/* Durable in the log at that moment, as fsync knows it. */
+static u64 durable_now(struct world *m)
+{
+	return m->at[m->n - 1].lsn;
+}
+
+/*
+ * What was waited for is with the store, long before its turn; what was not is not.
+ * Scenario A35.
+ */
+static void test_sync(void **state)
+{
+	struct restored done;
+	struct errline err;
+	struct world m;
+	struct origin *o;
+	u32 i;
+
+	(void)state;
+	make(&m);
+	m.cfg.log_upload_delay = 3600;
+	m.cfg.origin_timeout = 60;
+	own(&m);
+	o = m.z->origin;
+	assert_int_equal(zone_fetch_start(m.z), 0);
+	assert_int_equal(origin_start(m.z), 0);
+	for (i = 0; i < ROUNDS; i++) {
+		write_some(&m);
+		assert_int_equal(origin_sync(m.z, durable_now(&m)), 0);
+		m.acked = durable_now(&m);
+		assert_true(o->reached >= m.acked);
+		/* It is known, so the store is not asked. */
+		control("refuse\n");
+		assert_int_equal(origin_sync(m.z, m.acked), 0);
+		control("");
+	}
+	write_some(&m);
+	origin_stop(m.z);
+	assert_int_equal(origin_sync(m.z, durable_now(&m)), -ESHUTDOWN);
+	lose(&m);
+	assert_int_equal(restore_as(&m, "z", true, &done, &err), 0);
+	assert_true(done.end == m.acked);
+	check_restored(&m, &done);
+	forget(&m);
+}
+
+static void *sync_one(void *arg)
+{
+	struct world *m = arg;
+
+	return (void *)(long)origin_sync(m->z, durable_now(m));
+}
+
+/* The store does not work: it is told in time, and what comes after goes on by itself. */
+static void test_sync_fails(void **state)
+{
+	pthread_t waiter[8];
+	struct restored done;
+	struct errline err;
+	struct world m;
+	void *ret;
+	size_t i;
+
+	(void)state;
+	make(&m);
+	m.cfg.log_upload_delay = 3600;
+	m.cfg.origin_timeout = 1;
+	own(&m);
+	assert_int_equal(zone_fetch_start(m.z), 0);
+	assert_int_equal(origin_start(m.z), 0);
+	write_some(&m);
+	assert_int_equal(origin_sync(m.z, durable_now(&m)), 0);
+	m.acked = durable_now(&m);
+	control("refuse\n");
+	write_some(&m);
+	assert_int_equal(origin_sync(m.z, durable_now(&m)), -ETIMEDOUT);
+	/* Many wait, and then it works again. */
+	m.cfg.origin_timeout = 300;
+	for (i = 0; i < 8; i++)
+		assert_int_equal(pthread_create(&waiter[i], NULL, sync_one, &m), 0);
+	usleep(100000);
+	control("");
+	for (i = 0; i < 8; i++) {
+		pthread_join(waiter[i], &ret);
+		assert_null(ret);
+	}
+	m.acked = durable_now(&m);
+	/* Somebody else has it. */
+	assert_int_equal(restore_as(&m, "y", true, &done, &err), 0);
+	origin_fence(m.z->origin, "by y");
+	write_some(&m);
+	assert_int_equal(origin_sync(m.z, durable_now(&m)), -EROFS);
+	origin_stop(m.z);
+	end_zone(&m);
+	forget(&m);
+}
+
+/* Where nothing is kept there is nothing to wait for, and it is said. */
+static void test_sync_refused(void **state)
+{
+	struct errline err = { "" };
+	struct world m;
+
+	(void)state;
+	make(&m);
+	assert_int_equal(origin_can_sync(m.z, &err), -EOPNOTSUPP);
+	assert_non_null(strstr(err.msg, "no content store"));
+	own(&m);
+	assert_int_equal(origin_can_sync(m.z, &err), 0);
+	m.cfg.checkpoint_interval = 0;
+	assert_int_equal(origin_can_sync(m.z, &err), -EOPNOTSUPP);
+	assert_non_null(strstr(err.msg, "checkpoint_interval"));
+	assert_int_equal(origin_sync(m.z, 1), -EOPNOTSUPP);
+	end_zone(&m);
+	forget(&m);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -383,6 +500,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_not_asked, test_setup, test_teardown),
 		cmocka_unit_test_setup_teardown(test_overtaken, test_setup, test_teardown),
 		cmocka_unit_test_setup_teardown(test_thread, test_setup, test_teardown),
+		cmocka_unit_test_setup_teardown(test_sync, test_setup, test_teardown),
+		cmocka_unit_test_setup_teardown(test_sync_fails, test_setup, test_teardown),
+		cmocka_unit_test_setup_teardown(test_sync_refused, test_setup, test_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
