@@ -157,7 +157,7 @@ static int nexus_commit_metadata(struct inode *inode)
 	err = nexus_times_reserve(inode);
 	if (!err)
 		err = sync_inode_metadata(inode, 1);
-	return err ?: nexus_durable(ni->zone, READ_ONCE(ni->last_lsn));
+	return err ?: nexus_log_flush(ni->zone, READ_ONCE(ni->last_lsn));
 }
 
 const struct export_operations nexus_export_ops = {

@@ -274,7 +274,7 @@ int nexus_log_sync(struct nexus_zone *zone);
  */
 static inline void nexus_settle(struct nexus_zone *zone, u64 lsn)
 {
-	(void)nexus_durable(zone, lsn);
+	(void)nexus_log_flush(zone, lsn);
 }
 
 /* Asks for a flush, waits for nothing.  Any context. */

@@ -123,10 +123,14 @@ static void remove_old(struct origin *o, const char *prefix)
 	struct old old = { .o = o, .name = calloc(NAMES_MAX, sizeof(*old.name)) };
 	size_t i;
 
-	if (old.name && o->content->ops->list_named(o->content, prefix, note_old, &old) >= 0)
-		for (i = 0; i < old.n; i++)
-			if (o->content->ops->del_named(o->content, old.name[i]))
-				break;
+	/* Each fsync that waits for the store may have made one. */
+	do {
+		i = old.n = 0;
+		if (old.name && o->content->ops->list_named(o->content, prefix, note_old, &old) >= 0)
+			while (i < old.n && !atomic_load(&o->stop) &&
+			       !o->content->ops->del_named(o->content, old.name[i]))
+				i++;
+	} while (i == NAMES_MAX);
 	free(old.name);
 }
 

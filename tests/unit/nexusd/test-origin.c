@@ -370,6 +370,40 @@ static void test_thread(void **state)
 	forget(&m);
 }
 
+#define STRETCHES	1100u	/* more than are deleted at once */
+
+/* However many stretches there were before a checkpoint, none stays behind two. */
+static void test_many_stretches(void **state)
+{
+	struct restored done;
+	struct errline err = { "" };
+	char name[ORIGIN_FOLDER + 16];
+	struct named left = { .n = 0 };
+	struct world m;
+	struct origin *o;
+	u64 i;
+
+	(void)state;
+	make(&m);
+	own(&m);
+	work(&m);
+	o = m.z->origin;
+	assert_true(o->manifest.checkpoint[1].end > STRETCHES);
+	for (i = 0; i < STRETCHES; i++) {
+		origin_log_folder(1, i, name);
+		strcat(name, "000000");
+		assert_int_equal(o->content->ops->put_named(o->content, name, "x", 1, CONTENT_ANY, NULL), 0);
+	}
+	assert_int_equal(origin_checkpoint(o, &err), 0);
+	m.acked = NEXUS_MAX(m.acked, o->end);
+	assert_true(o->content->ops->list_named(o->content, "log/", note_name, &left) >= 0);
+	assert_true(left.n < 20);
+	lose(&m);
+	assert_int_equal(restore_as(&m, "z", true, &done, &err), 0);
+	check_restored(&m, &done);
+	forget(&m);
+}
+
 /* Durable in the log at that moment, as fsync knows it. */
 static u64 durable_now(struct world *m)
 {
@@ -500,6 +534,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_not_asked, test_setup, test_teardown),
 		cmocka_unit_test_setup_teardown(test_overtaken, test_setup, test_teardown),
 		cmocka_unit_test_setup_teardown(test_thread, test_setup, test_teardown),
+		cmocka_unit_test_setup_teardown(test_many_stretches, test_setup, test_teardown),
 		cmocka_unit_test_setup_teardown(test_sync, test_setup, test_teardown),
 		cmocka_unit_test_setup_teardown(test_sync_fails, test_setup, test_teardown),
 		cmocka_unit_test_setup_teardown(test_sync_refused, test_setup, test_teardown),
