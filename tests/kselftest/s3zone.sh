@@ -146,4 +146,34 @@ test_restored() {
 	rm -r /var/lib/nexusfs/zones/$zone
 }
 
+# What fsync returned for is there, although the machine is lost at that moment.
+test_synced() {
+	need
+	local new=s3synced uuid
+	uuid=$(nexusctl zone info --json $zone | python3 -c 'import json, sys; print(json.load(sys.stdin)["uuid"])')
+	umount $mnt
+	mount -t nexusfs -o durability=origin $zone $mnt
+	python3 "$kinds" fill $mnt/file 6 5
+	mkdir $mnt/d
+	python3 -c 'import os, sys
+for i in range(20):
+    fd = os.open(f"{sys.argv[1]}/d/{i}", os.O_WRONLY | os.O_CREAT)
+    os.write(fd, b"%d" % i)
+    os.fsync(fd)
+    os.close(fd)
+fd = os.open(sys.argv[1] + "/file", os.O_RDONLY)
+os.fsync(fd)' $mnt
+	echo "not waited for" > $mnt/d/last
+	nexusctl zone restore --take-over "$store" $new --endpoint "$endpoint" --option "zone=$uuid"
+	umount $mnt
+	mkdir -p /mnt/$new
+	mount -t nexusfs -o durability=origin $new /mnt/$new
+	python3 "$kinds" read /mnt/$new/file 6 5
+	for i in $(seq 0 19); do
+		[ "$(cat "/mnt/$new/d/$i")" = "$i" ]
+	done
+	umount /mnt/$new
+	rm -r /var/lib/nexusfs/zones/$zone
+}
+
 tap_main "$@"
