@@ -59,7 +59,8 @@ lost() {
 	cp -a $mnt "$was"
 	umount $mnt
 	nexusctl zone restore --take-over "test:$away.lost" "$zone-again"
-	mount -t nexusfs "$zone-again" $mnt
+	# The one with the same uuid is open until the helper has made its last checkpoint.
+	until_true 60 mount -t nexusfs "$zone-again" $mnt
 }
 
 # Content, names and attributes, of every kind.
