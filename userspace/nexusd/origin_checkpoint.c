@@ -19,6 +19,7 @@
 
 #define TRIES		3	/* the log may be used again while it is read */
 #define NAMES_MAX	1000u
+#define ROUNDS_MAX	64	/* of so many names, for a store that lists what is gone */
 
 /* ---- packs ----------------------------------------------------------------------- */
 
@@ -121,6 +122,7 @@ static int note_old(void *arg, const char *name, __u64 bytes)
 static void remove_old(struct origin *o, const char *prefix)
 {
 	struct old old = { .o = o, .name = calloc(NAMES_MAX, sizeof(*old.name)) };
+	int round = 0;
 	size_t i;
 
 	/* Each fsync that waits for the store may have made one. */
@@ -130,7 +132,7 @@ static void remove_old(struct origin *o, const char *prefix)
 			while (i < old.n && !atomic_load(&o->stop) &&
 			       !o->content->ops->del_named(o->content, old.name[i]))
 				i++;
-	} while (i == NAMES_MAX);
+	} while (i == NAMES_MAX && ++round < ROUNDS_MAX);
 	free(old.name);
 }
 

@@ -410,6 +410,17 @@ static u64 durable_now(struct world *m)
 	return m->at[m->n - 1].lsn;
 }
 
+/* A zone of which nothing gets there in time unless somebody waits for it. */
+static void begin_waiting(struct world *m, u32 timeout)
+{
+	make(m);
+	m->cfg.log_upload_delay = 3600;
+	m->cfg.origin_timeout = timeout;
+	own(m);
+	assert_int_equal(zone_fetch_start(m->z), 0);
+	assert_int_equal(origin_start(m->z), 0);
+}
+
 /*
  * What was waited for is with the store, long before its turn; what was not is not.
  * Scenario A35.
@@ -423,13 +434,8 @@ static void test_sync(void **state)
 	u32 i;
 
 	(void)state;
-	make(&m);
-	m.cfg.log_upload_delay = 3600;
-	m.cfg.origin_timeout = 60;
-	own(&m);
+	begin_waiting(&m, 60);
 	o = m.z->origin;
-	assert_int_equal(zone_fetch_start(m.z), 0);
-	assert_int_equal(origin_start(m.z), 0);
 	for (i = 0; i < ROUNDS; i++) {
 		write_some(&m);
 		assert_int_equal(origin_sync(m.z, durable_now(&m)), 0);
@@ -468,12 +474,7 @@ static void test_sync_fails(void **state)
 	size_t i;
 
 	(void)state;
-	make(&m);
-	m.cfg.log_upload_delay = 3600;
-	m.cfg.origin_timeout = 1;
-	own(&m);
-	assert_int_equal(zone_fetch_start(m.z), 0);
-	assert_int_equal(origin_start(m.z), 0);
+	begin_waiting(&m, 1);
 	write_some(&m);
 	assert_int_equal(origin_sync(m.z, durable_now(&m)), 0);
 	m.acked = durable_now(&m);
