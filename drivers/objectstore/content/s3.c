@@ -15,8 +15,10 @@
 #include <unistd.h>
 
 #include "drivers/objectstore/s3/creds.h"
+#include "drivers/objectstore/s3/secret.h"
 #include "s3_call.h"
 #include "s3_find.h"
+#include "s3_key.h"
 #include "s3_where.h"
 
 #define LEFTOVER_AGE	3600	/* seconds; clocks differ */
@@ -203,8 +205,8 @@ static int find_zone(struct s3_content *s, struct s3_where *w, __u8 zone[NEXUS_U
 	return ret;
 }
 
-static int open_all(struct s3_content *s, struct s3_where *w, const __u8 *zone,
-		    struct errline *err)
+static int open_with_key(struct s3_content *s, struct s3_where *w, const __u8 *zone,
+			 struct errline *err)
 {
 	const struct s3_creds_settings creds = {
 		.profile = w->profile,
@@ -228,6 +230,22 @@ static int open_all(struct s3_content *s, struct s3_where *w, const __u8 *zone,
 		ret = open_client(s, w, zone, &fault);
 	if (ret)
 		snprintf(err->msg, sizeof(err->msg), "content s3: %.400s", fault.text);
+	return ret;
+}
+
+static int open_all(struct s3_content *s, struct s3_where *w, const __u8 *zone,
+		    struct errline *err)
+{
+	unsigned char *key = NULL;
+	int ret = w->key_file ? s3_key_read(w->key_file, &key, err) : 0;
+
+	if (ret)
+		return ret;
+	/* A client copies it. */
+	w->set.sse_c_key = key;
+	ret = open_with_key(s, w, zone, err);
+	w->set.sse_c_key = NULL;
+	secret_free(key);
 	return ret;
 }
 

@@ -51,8 +51,10 @@ static int set_sse(struct s3_where *w, const char *value, struct errline *err)
 		w->set.sse = S3_SSE_S3;
 	else if (!strcmp(value, "kms"))
 		w->set.sse = S3_SSE_KMS;
+	else if (!strcmp(value, "c"))
+		w->set.sse = S3_SSE_C;
 	else if (strcmp(value, "none"))
-		return bad(err, "sse", value, "none, s3 or kms");
+		return bad(err, "sse", value, "none, s3, kms or c");
 	return 0;
 }
 
@@ -82,6 +84,7 @@ static int set_text(struct s3_where *w, const char *key, const char *value)
 		{ "profile", &w->profile },
 		{ "storage_class", &w->set.storage_class },
 		{ "sse_key", &w->set.sse_key_id },
+		{ "sse_key_file", &w->key_file },
 		{ "ca_file", &w->set.ca_file },
 		{ "proxy", &w->set.proxy },
 	};
@@ -152,7 +155,7 @@ static int set(struct s3_where *w, const char *key, const char *value, struct er
 		ret = set_number(w, key, value, err);
 	if (ret == -ENOENT) {
 		snprintf(err->msg, sizeof(err->msg),
-			 "content: there is no setting \"%.100s\" of a store in S3; there are: attempts, ca_file, concurrency, deadline, down, endpoint, memory, part, profile, proxy, region, requester_pays, sse, sse_key, storage_class, style, up, zone",
+			 "content: there is no setting \"%.100s\" of a store in S3; there are: attempts, ca_file, concurrency, deadline, down, endpoint, memory, part, profile, proxy, region, requester_pays, sse, sse_key, sse_key_file, storage_class, style, up, zone",
 			 key);
 		ret = -EINVAL;
 	}
@@ -199,6 +202,10 @@ int s3_where_parse(const char *where, struct s3_where *w, struct errline *err)
 			return bad(err, "a setting of the store", part, "KEY=VALUE");
 		*value++ = '\0';
 		ret = set(w, part, value, err);
+	}
+	if (!ret && (w->set.sse == S3_SSE_C) != !!w->key_file) {
+		snprintf(err->msg, sizeof(err->msg), "content: sse=c and sse_key_file=PATH go together");
+		ret = -EINVAL;
 	}
 	return ret;
 }

@@ -12,6 +12,7 @@ struct s3_where {
 	struct s3_settings set;	/* without prefix */
 	const char *prefix;	/* without a '/' at either end; "" for none */
 	const char *profile;	/* of credentials; NULL: none */
+	const char *key_file;	/* of SSE-C; NULL: another encryption, or none */
 	const char *zone;	/* uuid of the one to be restored; NULL: the only one there */
 };
 

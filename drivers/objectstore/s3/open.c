@@ -9,6 +9,7 @@
 
 #include <openssl/evp.h>
 
+#include "http.h"
 #include "impl.h"
 #include "secret.h"
 
@@ -172,13 +173,17 @@ static int set_endpoint(struct s3 *s3, const char *endpoint, struct s3_fault *fa
 	return parse_endpoint(s3, endpoint, fault);
 }
 
-static int set_sse(struct s3 *s3)
+static int set_sse(struct s3 *s3, struct s3_fault *fault)
 {
 	unsigned char md5[16];
 	char *line;
 
 	if (s3->set.sse != S3_SSE_C)
 		return 0;
+	if (!creds_url_allowed(s3->base))
+		return s3_fault_set(fault, -EINVAL,
+				    "the key of SSE-C goes with every request, and %s is not https",
+				    s3->base);
 	line = secret_alloc(48);
 	s3->sse_c_line = line;
 	s3->sse_c_md5 = malloc(32);
@@ -204,7 +209,7 @@ static int set_up(struct s3 *s3, struct s3_fault *fault)
 	if (!ret)
 		ret = set_endpoint(s3, set->endpoint, fault);
 	if (!ret)
-		ret = set_sse(s3);
+		ret = set_sse(s3, fault);
 	if (!ret)
 		ret = sigv4_open(set->region, "s3", &s3->signer);
 	if (ret)

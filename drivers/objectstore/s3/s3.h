@@ -45,7 +45,8 @@ enum s3_sse { S3_SSE_NONE, S3_SSE_S3, S3_SSE_KMS, S3_SSE_C };
  * @virtual_host: the bucket in the host name instead of the path
  * @storage_class: NULL: the bucket's
  * @sse_key_id: SSE-KMS: NULL: the bucket's.
- * @sse_c_key: SSE-C: 32 bytes; kept in locked memory
+ * @sse_c_key: SSE-C: 32 bytes; copied into locked memory.  Such requests go by https, or
+ *	to this machine
  * @requester_pays: say so with every request
  * @ca_file: certificates to trust; NULL: AWS_CA_BUNDLE, else the system's
  * @proxy: "http://host:port"; NULL: as the environment says; "": none

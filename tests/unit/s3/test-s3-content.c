@@ -258,7 +258,8 @@ static void test_settings(void **state)
 		"s3://b;endpoint", "s3://b;colour=red", "s3://b;part=1", "s3://b;part=5G5",
 		"s3://b;style=none", "s3://b;sse=x", "s3://b;requester_pays=1", "s3://b;=x",
 		"s3://b//c", "s3://b;memory=99999999999999999999", "s3://b;concurrency=0",
-		"s3://b;endpoint=ftp://x",
+		"s3://b;endpoint=ftp://x", "s3://b;sse=c", "s3://b;sse_key_file=/k",
+		"s3://b;sse=kms;sse_key_file=/k", "s3://b;sse=c;sse_key_file=k",
 	};
 	struct errline err;
 	struct content *c;
@@ -278,16 +279,85 @@ static void test_settings(void **state)
 	assert_true(content_spec_ok("s3://b"));
 }
 
+/* ---- the key of SSE-C --------------------------------------------------------------- */
+
+#define KEY_TEXT	"dGhpcnR5LXR3byBieXRlcyBvZiBhIHNlY3JldCBrZXk="	/* "thirty-two bytes of a secret key" */
+#define OTHER_TEXT	"dGhpcnR5LXR3byBieXRlcyBvZiBhIHNlY3JldCBLRVk="
+
+/* Its name in the settings. */
+static void key_file(char *more, size_t size, const char *name, const char *text, mode_t mode)
+{
+	char path[128];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%s", test_dir, name);
+	fd = open(path, O_CREAT | O_TRUNC | O_WRONLY, 0600);
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+	assert_int_equal(fchmod(fd, mode), 0);
+	close(fd);
+	snprintf(more, size, ";sse=c;sse_key_file=%s", path);
+}
+
+static int open_key(const char *endpoint, const char *text, mode_t mode, struct content **c, struct errline *err)
+{
+	char more[192], where[CONTENT_SPEC_MAX];
+
+	key_file(more, sizeof(more), "key", text, mode);
+	spec(where, sizeof(where), endpoint, more);
+	return content_open(where, uuid, &stop, c, err);
+}
+
+static void test_key_file(void **state)
+{
+	static const char *const bad[] = {
+		"", "\n", "dGhpcnR5", KEY_TEXT "=", KEY_TEXT "\nx", " " KEY_TEXT, "thirty-two bytes of a secret key",
+		"dGhpcnR5LXR3byBieXRlcyBvZiBhIHNlY3JldCBrZQ==",	/* 31 bytes */
+		"dGhpcnR5LXR3byBieXRlcyBvZiBhIHNlY3JldCBrZXlz",	/* 33 */
+		"dGhpcnR5LXR3byBieXRlcyBvZiB=IHNlY3JldCBrZXk=",
+	};
+	const char *endpoint = world_env("NEXUS_S3_ENDPOINT");
+	struct errline err;
+	char where[256];
+	struct content *c;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		err.msg[0] = '\0';
+		assert_int_equal(open_key(endpoint, bad[i], 0600, &c, &err), -EINVAL);
+		assert_non_null(strstr(err.msg, "32 bytes in base64"));
+		if (strlen(bad[i]) > 1)
+			assert_null(strstr(err.msg, bad[i]));
+	}
+	assert_int_equal(open_key(endpoint, KEY_TEXT, 0640, &c, &err), -EPERM);
+	assert_non_null(strstr(err.msg, "chmod 600"));
+	assert_int_equal(open_key("http://192.0.2.1", KEY_TEXT, 0600, &c, &err), -EINVAL);
+	assert_non_null(strstr(err.msg, "not https"));
+	assert_null(strstr(err.msg, KEY_TEXT));
+	snprintf(where, sizeof(where), "s3://b;sse=c;sse_key_file=%s/none", test_dir);
+	assert_int_equal(content_open(where, uuid, &stop, &c, &err), -ENOENT);
+	assert_non_null(strstr(err.msg, "/none: No such file"));
+	snprintf(where, sizeof(where), "s3://b;sse=c;sse_key_file=%s", test_dir);
+	assert_int_equal(content_open(where, uuid, &stop, &c, &err), -EINVAL);
+	assert_non_null(strstr(err.msg, "no regular file"));
+}
+
 /* ---- a zone ------------------------------------------------------------------------- */
 
-static void begin_zone(struct made *m, const char *endpoint)
+static void begin_zone_with(struct made *m, const char *endpoint, const char *more)
 {
 	made_new(m);
 	made_cut(m);
 	m->cfg.upload_delay = 1;
 	m->cfg.upload_parallel = 2;
-	spec(m->cfg.content, sizeof(m->cfg.content), endpoint, "");
+	spec(m->cfg.content, sizeof(m->cfg.content), endpoint, more);
 	made_open(m);
+}
+
+static void begin_zone(struct made *m, const char *endpoint)
+{
+	begin_zone_with(m, endpoint, "");
 }
 
 static void flush(struct made *m)
@@ -326,6 +396,45 @@ static void test_round(void **state)
 	assert_true(st.driver.sent >= m.z->sb.pack_size);
 	there_and_back(&m);
 	made_cut(&m);
+}
+
+/* Nobody reads it without the key, the server's owner neither; with it all is as ever. */
+static void test_key(void **state)
+{
+	const char *endpoint = world_env("NEXUS_S3_ENDPOINT");
+	char with[192], other[192];
+	struct upload_status st;
+	struct errline err;
+	struct content *c;
+	struct made m;
+	u8 buf[4096], zone[NEXUS_UUID_SIZE];
+	u64 pack;
+
+	(void)state;
+	key_file(with, sizeof(with), "key", KEY_TEXT "\n", 0600);
+	key_file(other, sizeof(other), "other", OTHER_TEXT, 0400);
+	begin_zone_with(&m, endpoint, with);
+	pack = m.pack;
+	memcpy(zone, m.z->sb.uuid, sizeof(zone));
+	zone_upload_start(m.z);
+	flush(&m);
+	there_and_back(&m);
+	assert_int_equal(zone_upload_status(m.z, &st), 0);
+	assert_null(strstr(st.driver.error, "secret"));
+	made_cut(&m);
+	/* Another key, and none. */
+	spec(m.cfg.content, sizeof(m.cfg.content), endpoint, other);
+	assert_int_equal(content_open(m.cfg.content, zone, &stop, &c, &err), 0);
+	assert_true(c->ops->get(c, pack, 0, buf, sizeof(buf)) < 0);
+	content_close(c);
+	spec(m.cfg.content, sizeof(m.cfg.content), endpoint, "");
+	assert_int_equal(content_open(m.cfg.content, zone, &stop, &c, &err), 0);
+	assert_true(c->ops->get(c, pack, 0, buf, sizeof(buf)) < 0);
+	content_close(c);
+	spec(m.cfg.content, sizeof(m.cfg.content), endpoint, with);
+	assert_int_equal(content_open(m.cfg.content, zone, &stop, &c, &err), 0);
+	assert_int_equal(c->ops->get(c, pack, 0, buf, sizeof(buf)), sizeof(buf));
+	content_close(c);
 }
 
 /* Whatever happens to what is put: it is there in the end, with nobody's help. */
@@ -467,6 +576,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(test_stop, begin_test, test_teardown),
 		cmocka_unit_test_setup_teardown(test_probe, begin_test, test_teardown),
 		cmocka_unit_test_setup_teardown(test_round, begin_test, test_teardown),
+		cmocka_unit_test_setup_teardown(test_key_file, begin_test, test_teardown),
+		cmocka_unit_test_setup_teardown(test_key, begin_test, test_teardown),
 		cmocka_unit_test_setup_teardown(test_faults, begin_test, test_teardown),
 		cmocka_unit_test_setup_teardown(test_read_faults, begin_test, test_teardown),
 		cmocka_unit_test_setup_teardown(test_killed, begin_test, test_teardown),
