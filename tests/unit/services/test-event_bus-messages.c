@@ -39,6 +39,29 @@ static void numbers(void **state)
 	assert_int_equal(sharing(one).malformed, 0);
 }
 
+/* Behind a loss of the server nobody knows what is missing: that is told, and only once. */
+static void after_a_loss(void **state)
+{
+	(void)state;
+	helper_begin(one, "redis", 1);
+	until_how(one, NEXUS_EVENT_BUS_SHARED);
+	subscribe(one, "/", NULL, 0);
+	forge_message(5, 1, 1, 0);
+	expect_number(one, 5, "1");
+	redis_server_kill();
+	until_how(one, NEXUS_EVENT_BUS_CUT_OFF);
+	redis_server_start();
+	until_how(one, NEXUS_EVENT_BUS_SHARED);
+	expect_missed(one, 0);
+	forge_message(5, 4, 1, 0);
+	expect_number(one, 5, "4");
+	assert_int_equal(sharing(one).missed, 2);
+	forge_message(5, 7, 1, 0);
+	expect_missed(one, 2);
+	expect_number(one, 5, "7");
+	assert_int_equal(sharing(one).missed, 4);
+}
+
 static void malformed(void **state)
 {
 	struct nexus_bus_event *events = calloc(NEXUS_EVENT_BATCH_MAX, sizeof(*events));
@@ -115,7 +138,7 @@ int main(int argc, char **argv)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, share_setup, share_teardown)
 	const struct CMUnitTest tests[] = {
-		T(numbers), T(malformed), T(many_origins),
+		T(numbers), T(after_a_loss), T(malformed), T(many_origins),
 	};
 
 	return share_main(argc, argv, tests, sizeof(tests) / sizeof(tests[0]));
