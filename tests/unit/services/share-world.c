@@ -97,20 +97,12 @@ struct nexus_event_bus_sharing sharing(struct helper *h)
 
 void until_how(struct helper *h, uint32_t how)
 {
-	int i;
-
-	for (i = 0; i < PATIENCE_MS && sharing(h).how != how; i++)
-		poll(NULL, 0, 1);
-	assert_int_equal(sharing(h).how, how);
+	until(sharing(h).how == how);
 }
 
 void until_known(struct helper *h, uint32_t origins)
 {
-	int i;
-
-	for (i = 0; i < PATIENCE_MS && sharing(h).origins != origins; i++)
-		poll(NULL, 0, 1);
-	assert_int_equal(sharing(h).origins, origins);
+	until(sharing(h).origins == origins);
 }
 
 /* ---- events ---------------------------------------------------------------------------- */

@@ -13,6 +13,14 @@
 
 #define PATIENCE_MS	60000	/* of a test that would hang otherwise */
 
+/* What is counted is counted behind what it counts. */
+#define until(condition) \
+	do { \
+		for (int until_i = 0; until_i < PATIENCE_MS && !(condition); until_i++) \
+			poll(NULL, 0, 1); \
+		assert_true(condition); \
+	} while (0)
+
 struct helper {
 	struct cachestore *store;
 	struct registry *reg;

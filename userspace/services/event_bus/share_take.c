@@ -162,13 +162,8 @@ static bool log_is_empty(struct share *s)
 static void look(struct share *s)
 {
 	const struct nexus_service_host *host = s->b->host;
-	bool on = nexus_cache_reach(s->cache) == NEXUS_CACHE_SHARED, change;
+	bool on = nexus_cache_reach(s->cache) == NEXUS_CACHE_SHARED;
 
-	change = share_note(s, on ? NEXUS_EVENT_BUS_SHARED : NEXUS_EVENT_BUS_CUT_OFF);
-	if (change)
-		host->log(s->b->me, on ? NEXUS_SERVICE_INFO : NEXUS_SERVICE_WARNING, on ?
-			  "events are shared with other helpers through the cache store" :
-			  "the cache store's server is lost: events stay in this helper until it is back");
 	if (on) {
 		excuse_all(s);
 		if (s->joined || !log_is_empty(s))
@@ -176,6 +171,11 @@ static void look(struct share *s)
 		s->joined = true;
 	}
 	share_switch(s, on);
+	/* What is published from here on is as this says. */
+	if (share_note(s, on ? NEXUS_EVENT_BUS_SHARED : NEXUS_EVENT_BUS_CUT_OFF))
+		host->log(s->b->me, on ? NEXUS_SERVICE_INFO : NEXUS_SERVICE_WARNING, on ?
+			  "events are shared with other helpers through the cache store" :
+			  "the cache store's server is lost: events stay in this helper until it is back");
 }
 
 static void fetch_all(struct share *s)
