@@ -151,12 +151,20 @@ struct nexus_cache_stats {
 	uint64_t subscribers;
 };
 
+/** enum nexus_cache_reach - whom messages reach now */
+enum nexus_cache_reach {
+	NEXUS_CACHE_ALONE	= 0,	/* this helper; there is no server */
+	NEXUS_CACHE_CUT_OFF	= 1,	/* this helper, until the server is back */
+	NEXUS_CACHE_SHARED	= 2,	/* all helpers of the server */
+};
+
 /**
  * struct nexus_cache_ops - what a store can do; services use the inline
  *	functions below, which say what each is
  * @attach, @detach: for the helper: a subscription that is of another store, too
  * @clear: for the helper: all entries go, and nobody is told
  * @stats: for the helper
+ * @reach: the helper's; NULL in a driver
  */
 struct nexus_cache_ops {
 	int (*get)(struct nexus_cache *cache, const struct nexus_cache_key *key, void **data,
@@ -180,6 +188,7 @@ struct nexus_cache_ops {
 	void (*detach)(struct nexus_cache *cache, struct nexus_cache_sub *sub);
 	void (*clear)(struct nexus_cache *cache);
 	void (*stats)(struct nexus_cache *cache, struct nexus_cache_stats *stats);
+	enum nexus_cache_reach (*reach)(struct nexus_cache *cache);
 };
 
 /** struct nexus_cache - a store; drivers keep theirs around it */
@@ -299,12 +308,24 @@ static inline void nexus_cache_unsubscribe(struct nexus_cache_sub *sub)
 		sub->cache->ops->unsubscribe(sub);
 }
 
+/**
+ * nexus_cache_reach() - whom messages reach: for those who have to say so
+ * @cache: the store
+ *
+ * Never waits for the server.  NEXUS_CACHE_ALONE stays so; from any other a subscriber is
+ * told by a NEXUS_CACHE_GAP, behind which this has changed.
+ */
+static inline enum nexus_cache_reach nexus_cache_reach(struct nexus_cache *cache)
+{
+	return cache->ops->reach(cache);
+}
+
 /*
  * For the helper, which has the drivers null and mem in it.  Another one is NAME.so
  * in the folder cachestore of drivers_dir, and exports one symbol, nexus_cache_driver.
  * It may rely on SIGPIPE being ignored.
  */
-#define NEXUS_CACHE_DRIVER_ABI		1u	/* changes with this file */
+#define NEXUS_CACHE_DRIVER_ABI		2u	/* changes with this file */
 #define NEXUS_CACHE_DRIVER_SYMBOL	"nexus_cache_driver"
 
 /** struct nexus_cache_fault - why it failed, in one line for people; never a password */

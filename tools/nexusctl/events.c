@@ -149,6 +149,7 @@ static void state_json(const Nexus__Eventlog__V1__StateResponse *log,
 		json_number(&json, "lost", bus->lost);
 		json_number(&json, "overflows", bus->overflows);
 		json_number(&json, "last", bus->last);
+		events_sharing_json(&json, bus);
 		json_close(&json, '}');
 	} else {
 		json_string(&json, "bus", NULL);
@@ -183,6 +184,7 @@ static void state_text(const Nexus__Eventlog__V1__StateResponse *log,
 	printf("bus:       %" PRIu64 " published, up to %" PRIu64 "\n", bus->published, bus->last);
 	printf("delivered: %" PRIu64 " to %" PRIu64 " subscribers, %" PRIu64
 	       " lost by slow ones\n", bus->deliveries, bus->subscribers, bus->lost);
+	events_sharing_text(bus);
 }
 
 int cmd_events_state(struct ctl *ctl)

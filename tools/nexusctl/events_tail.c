@@ -77,6 +77,31 @@ static int print_missing(const struct ctl *ctl, const char *kind, uint64_t from,
 	return EXIT_OK;
 }
 
+/* Of those of other helpers nobody knows the numbers they would have had here. */
+static int print_missed(const struct ctl *ctl, uint64_t seq, uint64_t missed)
+{
+	struct json json = { .out = stdout };
+
+	if (ctl->json) {
+		json_open(&json, NULL, '{');
+		json_string(&json, "kind", "missed");
+		json_number(&json, "seq", seq);
+		if (missed)
+			json_number(&json, "missed", missed);
+		else
+			json_string(&json, "missed", NULL);
+		json_close(&json, '}');
+		return EXIT_OK;
+	}
+	fflush(stdout);
+	if (missed)
+		fprintf(stderr, "nexusctl: %" PRIu64 " events of other helpers are missing here, at %" PRIu64 "\n",
+			missed, seq);
+	else
+		fprintf(stderr, "nexusctl: events of other helpers may be missing here, at %" PRIu64 "\n", seq);
+	return EXIT_OK;
+}
+
 static int event_json(const Nexus__EventBus__V1__Event *e)
 {
 	struct json json = { .out = stdout };
@@ -95,6 +120,10 @@ static int event_json(const Nexus__EventBus__V1__Event *e)
 		ok = ok && json_name(&json, "new_path", &e->new_path);
 	else
 		json_string(&json, "new_path", NULL);
+	if (e->origin)
+		json_number(&json, "origin", e->origin);
+	else
+		json_string(&json, "origin", NULL);
 	json_number(&json, "bytes", e->data.len);
 	ok = ok && json_data(&json, &e->data);
 	json_close(&json, '}');
@@ -161,6 +190,9 @@ static int print_event(struct feed *f, const ProtobufCMessage *message)
 	case NEXUS__EVENT_BUS__V1__TAIL_RESPONSE__KIND__GONE:
 		f->next = msg->last + 1;
 		return print_missing(f->ctl, "gone", msg->first, msg->last);
+	case NEXUS__EVENT_BUS__V1__TAIL_RESPONSE__KIND__MISSED:
+		f->next = msg->last + 1;
+		return print_missed(f->ctl, msg->first, msg->missed);
 	default:
 		break;
 	}

@@ -3,7 +3,7 @@
 #include <inttypes.h>
 #include <time.h>
 
-#include "nexusctl.h"
+#include "events.h"
 
 static const char *helper_state(enum nexus_state state)
 {
@@ -123,11 +123,13 @@ static void cache_text(const struct nexus_status *status)
 	       status->cache_error);
 }
 
+#define DRIVER_MAX	32	/* its name */
+
 static int helper_text(void *arg, const struct nexus_status *status)
 {
 	char when[64];
 
-	(void)arg;
+	snprintf(arg, DRIVER_MAX, "%s", status->cachestore);
 	time_text(when, sizeof(when), status->started);
 	printf("helper:      %s, pid %" PRIu32 ", since %s\n",
 	       helper_state(status->state), status->pid, when);
@@ -203,6 +205,7 @@ int cmd_status(struct ctl *ctl)
 {
 	struct json json = { .out = stdout };
 	struct module_info module;
+	char cachestore[DRIVER_MAX];
 	int err;
 
 	err = ctl_open(ctl);
@@ -211,7 +214,9 @@ int cmd_status(struct ctl *ctl)
 	if (!err && ctl->json)
 		err = nexus_status(ctl->client, helper_json, &json);
 	else if (!err)
-		err = nexus_status(ctl->client, helper_text, NULL);
+		err = nexus_status(ctl->client, helper_text, cachestore);
+	if (!err)
+		events_status(ctl, ctl->json ? &json : NULL, cachestore);
 
 	module_read(&module);
 	if (ctl->json) {

@@ -334,6 +334,18 @@ static void handle_stats(struct nexus_cache *cache, struct nexus_cache_stats *st
 	s->local->ops->stats(s->local, stats);
 }
 
+static enum nexus_cache_reach handle_reach(struct nexus_cache *cache)
+{
+	struct cachestore *s = to_handle(cache)->store;
+	struct cache_inst *inst = cache_inst_now(s);
+
+	cache_inst_put(inst);
+	if (inst)
+		return NEXUS_CACHE_SHARED;
+	/* The keeper of a server is there from the opening on. */
+	return s->keeping ? NEXUS_CACHE_CUT_OFF : NEXUS_CACHE_ALONE;
+}
+
 static const struct nexus_cache_ops handle_ops = {
 	.get = handle_get,
 	.set = handle_set,
@@ -350,6 +362,7 @@ static const struct nexus_cache_ops handle_ops = {
 	.detach = handle_detach,
 	.clear = handle_clear,
 	.stats = handle_stats,
+	.reach = handle_reach,
 };
 
 int cachestore_get(struct cachestore *s, const char *service, struct nexus_cache **cache)

@@ -84,6 +84,7 @@ static const struct setting settings[] = {
 	{ "service_quarantine",	KIND_BOOL,	F(service_quarantine), 0, 0 },
 	{ "eventlog_max_bytes",	KIND_SIZE,	F(eventlog_max_bytes), 0, 1ull << 50 },
 	{ "eventlog_max_age",	KIND_UINT,	F(eventlog_max_age), 0, 3153600000u },
+	{ "event_bus_group",	KIND_UINT,	F(event_bus_group), 0, UINT32_MAX },
 	{ "namespace_cache",	KIND_SIZE,	F(namespace_cache), 0, 1ull << 40 },
 	{ "permissions_cache",	KIND_SIZE,	F(permissions_cache), 0, 1ull << 40 },
 	{ "permissions_closure", KIND_BOOL,	F(permissions_closure), 0, 0 },
@@ -134,6 +135,7 @@ void config_defaults(struct config *cfg)
 	strcpy(cfg->services_dir, NEXUS_SERVICES_DIR);
 	cfg->service_timeout = 10;
 	cfg->service_quarantine = true;
+	cfg->event_bus_group = 1;
 	cfg->namespace_cache = 16u << 20;
 	cfg->permissions_cache = 32u << 20;
 	cfg->permissions_closure = true;

@@ -72,6 +72,7 @@ struct config {
 	bool service_quarantine;	/* of those that take longer */
 	__u64 eventlog_max_bytes;	/* of service eventlog; 0: any */
 	__u32 eventlog_max_age;		/* likewise, seconds */
+	__u32 event_bus_group;		/* of service event_bus: who shares events; 0: nobody */
 	__u64 namespace_cache;		/* bytes; of service namespace */
 	__u64 permissions_cache;	/* bytes; of service permissions */
 	bool permissions_closure;	/* likewise */

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Protocol nexus.event_bus, version 1: events to all who want them, in one order.
+ * Protocol nexus.event_bus, version 2: events to all who want them, in one order.
  *
  * An event is a record of the event log first, which gives it its sequence number;
  * then it is put into the queue of each subscriber whose filter it matches.  The
  * queues are bounded.  Nobody waits in a call: a subscriber has a descriptor that is
- * readable while there is something to fetch.
+ * readable while there is something to fetch.  Helpers that share a cache store with a
+ * server share their events: those of others are appended to the log here as they come.
  * Documentation/services/event_bus.md.
  */
 #ifndef NEXUS_SERVICES_EVENT_BUS_H
@@ -14,7 +15,7 @@
 #include <nexus/service.h>
 
 #define NEXUS_EVENT_BUS			"nexus.event_bus"
-#define NEXUS_EVENT_BUS_VERSION		1
+#define NEXUS_EVENT_BUS_VERSION		2
 
 #define NEXUS_EVENT_ZONE_MAX		255u
 #define NEXUS_EVENT_PATH_MAX		4095u
@@ -47,12 +48,16 @@ enum nexus_event_kind {
 	NEXUS_EVENT_IS		= 0,	/* an event */
 	NEXUS_EVENT_LOST	= 1,	/* its queue was full: seq to lost_to may have some it wanted */
 	NEXUS_EVENT_GONE	= 2,	/* seq to lost_to are not in the log any more, or damaged */
+	NEXUS_EVENT_MISSED	= 3,	/* events of other helpers did not come here; for all, whatever they want */
 };
 
 /**
  * struct nexus_bus_event - an event, or that some are lost
  * @seq: its number in the event log; set by the service
- * @lost_to: the last of those lost
+ * @lost_to: NEXUS_EVENT_LOST, NEXUS_EVENT_GONE: the last of those lost
+ * @origin: NEXUS_EVENT_IS: 0, or a number for the helper it was published on, another
+ *	one each time its bus begins; set by the service
+ * @missed: NEXUS_EVENT_MISSED: how many; 0: nobody knows
  * @time: ns since 1970; 0 in a publish: now
  * @kind: enum nexus_event_kind; set by the service
  * @type: 0 to 63, enum nexus_event_type
@@ -65,7 +70,11 @@ enum nexus_event_kind {
  */
 struct nexus_bus_event {
 	uint64_t seq;
-	uint64_t lost_to;
+	union {
+		uint64_t lost_to;
+		uint64_t origin;
+		uint64_t missed;
+	};
 	uint64_t time;
 	uint32_t kind;
 	uint32_t type;
@@ -180,13 +189,45 @@ struct nexus_event_bus_state {
 	uint64_t last;
 };
 
-/** struct nexus_event_bus_ops - the operations */
+/** enum nexus_event_bus_how - whether events are shared with other helpers */
+enum nexus_event_bus_how {
+	NEXUS_EVENT_BUS_ALONE	= 0,	/* no: it is not wanted, or the cache store has no server */
+	NEXUS_EVENT_BUS_BEGINS	= 1,	/* not yet: the store opens, or another build is still there */
+	NEXUS_EVENT_BUS_SHARED	= 2,
+	NEXUS_EVENT_BUS_CUT_OFF	= 3,	/* not until the server is back */
+};
+
+/**
+ * struct nexus_event_bus_sharing - of sharing
+ * @how: enum nexus_event_bus_how
+ * @since: s since 1970: when that began
+ * @origins: other helpers that were heard of
+ * @sent: events given to the server
+ * @unsent: that were not: there was no server, no room for those that wait, or
+ * @too_large: a message had no room; they are among @unsent
+ * @received: events of others that came, once each
+ * @repeated: that came again, and were dropped
+ * @malformed: messages that made no sense, and were dropped
+ * @missed: events of others that did not come, as far as their number is known
+ * @gaps: how often NEXUS_EVENT_MISSED was told
+ */
+struct nexus_event_bus_sharing {
+	uint32_t how;
+	uint32_t origins;
+	uint64_t since;
+	uint64_t sent, unsent, too_large;
+	uint64_t received, repeated, malformed;
+	uint64_t missed, gaps;
+};
+
+/** struct nexus_event_bus_ops - the operations; the last one since version 2 */
 struct nexus_event_bus_ops {
 	nexus_op publish;	/* struct nexus_event_publish_args */
 	nexus_op subscribe;	/* struct nexus_event_subscribe_args */
 	nexus_op fetch;		/* struct nexus_event_fetch_args */
 	nexus_op unsubscribe;	/* struct nexus_event_unsubscribe_args */
 	nexus_op state;		/* struct nexus_event_bus_state */
+	nexus_op sharing;	/* struct nexus_event_bus_sharing */
 };
 
 #endif /* NEXUS_SERVICES_EVENT_BUS_H */

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
+#include <netinet/in.h>
 #include <pwd.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -13,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -24,6 +26,7 @@
 static char folder[64], data[96], bin[128], at[160];
 static pid_t server;
 static unsigned int ready;	/* how often it should have said so */
+static unsigned int tls_port;	/* 0: on its socket only */
 
 /* A program of the server's, as whoever may run it; its words go to the log. */
 static pid_t begin(const char *program, const char *const *words, size_t n)
@@ -157,11 +160,14 @@ void pg_server_again(void)
 
 void pg_server_start(void)
 {
+	char port[16];
 	const char *const words[] = {
-		"-D", data, "-k", folder, "-F", "-c", "listen_addresses=", "-c", "shared_buffers=8MB",
-		"-c", "max_connections=40", "-c", "deadlock_timeout=20ms",
+		"-D", data, "-k", folder, "-F", "-c", "shared_buffers=8MB", "-c", "max_connections=40",
+		"-c", "deadlock_timeout=20ms", "-c", tls_port ? "listen_addresses=127.0.0.1" : "listen_addresses=",
+		"-c", tls_port ? "ssl=on" : "ssl=off", "-p", port,
 	};
 
+	snprintf(port, sizeof(port), "%u", tls_port ? tls_port : 5432);
 	server = begin("postgres", words, sizeof(words) / sizeof(words[0]));
 	assert_true(server > 0);
 	pg_server_again();
@@ -174,6 +180,50 @@ void pg_server_stop(void)
 	kill(server, SIGINT);
 	end(server);
 	server = 0;
+}
+
+/* One that nobody has now. */
+static unsigned int free_port(void)
+{
+	struct sockaddr_in addr = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t len = sizeof(addr);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_int_equal(bind(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&addr, &len), 0);
+	close(fd);
+	return ntohs(addr.sin_port);
+}
+
+/* As the one who runs the server, whose key it has to be. */
+static void make_certificates(void)
+{
+	static const char script[] =
+		"cd '%s/data' || exit; exec 2>>../log; "
+		"new() { openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 "
+		"-subj /CN=$1 -keyout $1.key -out $1.crt \"${@:2}\"; }; "
+		"new ours && new others && "
+		"new server -CA ours.crt -CAkey ours.key -addext subjectAltName=DNS:" PG_SERVER_NAME " && "
+		"chmod 600 server.key && chown --reference=. server.key && "
+		"cp ours.crt others.crt ..";
+	char words[sizeof(script) + sizeof(folder)];
+	const char *const argv[] = { "bash", "-c", words, NULL };
+	pid_t pid;
+
+	snprintf(words, sizeof(words), script, folder);
+	assert_int_equal(posix_spawnp(&pid, argv[0], NULL, NULL, (char *const *)argv, environ), 0);
+	assert_true(end(pid));
+}
+
+unsigned int pg_server_tls(void)
+{
+	pg_server_stop();
+	make_certificates();
+	write_file("pg_hba.conf", "local all all trust\nhostssl all all 127.0.0.1/32 scram-sha-256\n");
+	tls_port = free_port();
+	snprintf(at, sizeof(at), "host=%s port=%u user=nexus dbname=postgres", folder, tls_port);
+	pg_server_start();
+	return tls_port;
 }
 
 void pg_server_remove(void)

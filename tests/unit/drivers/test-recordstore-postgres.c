@@ -391,6 +391,84 @@ static void notices(void **state)
 	assert_int_equal(size, 0);
 }
 
+/* ---- by TLS --------------------------------------------------------------------------------- */
+
+static unsigned int tls_port;
+
+static int tls_setup(void **state)
+{
+	(void)state;
+	tls_port = pg_server_tls();
+	pg_server_do("DROP ROLE IF EXISTS secret");
+	pg_server_do("CREATE ROLE secret LOGIN PASSWORD 'hunter2'");
+	return 0;
+}
+
+static void tls_string(char at[512], const char *host, const char *mode, const char *authority)
+{
+	snprintf(at, 512, "host=%s hostaddr=127.0.0.1 port=%u user=secret password=hunter2 "
+		 "dbname=postgres sslmode=%s sslrootcert=%s/%s", host, tls_port, mode,
+		 pg_server_host(), authority);
+}
+
+static int try_tls(const char *host, const char *mode, const char *authority)
+{
+	char at[512];
+
+	tls_string(at, host, mode, authority);
+	return try_open(at);
+}
+
+static void said(const char *words)
+{
+	if (!strstr(fault.text, words))
+		fail_msg("\"%s\" is not in: %s", words, fault.text);
+}
+
+static void tls_verified(void **state)
+{
+	struct nexus_records *r;
+	char at[512];
+
+	(void)state;
+	assert_int_equal(try_tls(PG_SERVER_NAME, "verify-full", "ours.crt"), 0);
+	tls_string(at, PG_SERVER_NAME, "verify-full", "ours.crt");
+	r = open_at(at, false);
+	assert_int_equal(number(r, "SELECT CASE WHEN ssl THEN 1 ELSE 0 END FROM pg_stat_ssl "
+				"WHERE pid = pg_backend_pid()"), 1);
+	driver->close(r);
+}
+
+/* Of an authority nobody named, or for another host: not even the password is sent. */
+static void tls_not_verified(void **state)
+{
+	(void)state;
+	assert_int_equal(try_tls(PG_SERVER_NAME, "verify-full", "others.crt"), -ENOTCONN);
+	said("certificate verify failed");
+	assert_int_equal(try_tls("other.nexus.test", "verify-full", "ours.crt"), -ENOTCONN);
+	said("does not match host name");
+	/* That it is the name alone which is wrong: */
+	assert_int_equal(try_tls("other.nexus.test", "verify-ca", "ours.crt"), 0);
+	assert_int_equal(try_tls(PG_SERVER_NAME, "verify-ca", "others.crt"), -ENOTCONN);
+	said("certificate verify failed");
+	assert_int_equal(try_tls(PG_SERVER_NAME, "verify-full", "none.crt"), -ENOTCONN);
+	said("none.crt");
+}
+
+static void tls_wanted(void **state)
+{
+	char at[512];
+
+	(void)state;
+	assert_int_equal(try_tls(PG_SERVER_NAME, "disable", "ours.crt"), -EACCES);
+	said("pg_hba.conf");
+	/* What can be wrong beyond it is told as ever. */
+	snprintf(at, sizeof(at), "host=127.0.0.1 port=%u user=secret password=hunter3 dbname=postgres "
+		 "sslmode=require", tls_port);
+	assert_int_equal(try_open(at), -EACCES);
+	said("password authentication failed");
+}
+
 int world_own_tests(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, record_setup, record_teardown)
@@ -407,6 +485,12 @@ int world_own_tests(void)
 		T(late_error),
 		T(notices),
 	};
+	const struct CMUnitTest by_tls[] = {
+		cmocka_unit_test(tls_verified),
+		cmocka_unit_test(tls_not_verified),
+		cmocka_unit_test(tls_wanted),
+	};
 
-	return cmocka_run_group_tests_name("postgres", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("postgres", tests, NULL, NULL) +
+	       cmocka_run_group_tests_name("postgres by TLS", by_tls, tls_setup, NULL);
 }

@@ -151,6 +151,8 @@ static void test_numbers(void **state)
 	assert_int_equal(config_set(&cfg, "eventlog_max_age", "86400", "test", &err), 0);
 	assert_int_equal(config_number(&cfg, "eventlog_max_age", &n), 0);
 	assert_int_equal(n, 86400);
+	assert_int_equal(config_number(&cfg, "event_bus_group", &n), 0);
+	assert_int_equal(n, 1);
 	assert_int_equal(config_number(&cfg, "namespace_cache", &n), 0);
 	assert_int_equal(n, 16u << 20);
 	assert_int_equal(config_number(&cfg, "permissions_cache", &n), 0);

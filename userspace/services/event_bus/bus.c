@@ -63,8 +63,6 @@ static struct nexus_eventlog_append_args *to_records(struct bus *b,
 		struct nexus_bus_event *e = &a->events[i];
 		struct nexus_eventlog_record *r = &log->records[i];
 
-		e->kind = NEXUS_EVENT_IS;
-		e->lost_to = 0;
 		if (!e->time)
 			e->time = now;
 		r->zone = memcpy(p, e->zone, e->zone_len);
@@ -102,9 +100,40 @@ static int publish_locked(struct bus *b, struct nexus_event_publish_args *a,
 	return 0;
 }
 
+static int enter(struct bus *b, struct nexus_event_publish_args *a, bool ours)
+{
+	struct nexus_eventlog_append_args *log = to_records(b, a);
+	int ret;
+
+	if (!log)
+		return -ENOMEM;
+	pthread_mutex_lock(&b->order);
+	ret = publish_locked(b, a, log);
+	if (!ret && ours)
+		share_offer(&b->share, a->events, a->count);
+	pthread_mutex_unlock(&b->order);
+	b->host->args_free(log);
+	return ret;
+}
+
+int bus_enter_foreign(struct bus *b, struct nexus_bus_event *events, uint32_t count)
+{
+	struct nexus_event_publish_args a = { .events = events, .count = count };
+
+	return enter(b, &a, false);
+}
+
+int bus_enter_missed(struct bus *b, uint64_t missed)
+{
+	struct nexus_bus_event e = {
+		.kind = NEXUS_EVENT_MISSED, .missed = missed, .zone = "", .path = "",
+	};
+
+	return bus_enter_foreign(b, &e, 1);
+}
+
 int bus_publish(struct bus *b, struct nexus_event_publish_args *a)
 {
-	struct nexus_eventlog_append_args *log;
 	uint32_t i;
 	int ret;
 
@@ -116,14 +145,10 @@ int bus_publish(struct bus *b, struct nexus_event_publish_args *a)
 		ret = event_check(&a->events[i]);
 		if (ret)
 			return ret;
+		a->events[i].kind = NEXUS_EVENT_IS;
+		a->events[i].origin = 0;
 	}
-	log = to_records(b, a);
-	if (!log)
-		return -ENOMEM;
-	pthread_mutex_lock(&b->order);
-	ret = publish_locked(b, a, log);
-	pthread_mutex_unlock(&b->order);
-	b->host->args_free(log);
+	ret = enter(b, a, true);
 	if (ret)
 		return ret;
 	atomic_fetch_add(&b->published, a->count);

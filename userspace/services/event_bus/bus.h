@@ -2,7 +2,8 @@
 /*
  * The event bus, between its files.
  *
- * Locks: order > table > subscriber.lock > feeder.lock; subscriber.fetching is above them all.
+ * Locks: order > table > subscriber.lock > feeder.lock, and order > share.lock;
+ * subscriber.fetching is above them all.
  * @order is held while events get their numbers and go into the queues, which is
  * what makes their order one; a subscriber's own lock never while anything waits.
  */
@@ -16,6 +17,7 @@
 #include <nexus/services/eventlog.h>
 
 #include "feeder.h"
+#include "share.h"
 
 #define BUS_BUCKETS	4096u
 #define BUS_FETCH_BYTES	(1u << 20)
@@ -83,6 +85,7 @@ struct bus {
 	atomic_ullong published, deliveries, lost, overflows;
 
 	struct feeder feeder;			/* to readers outside of the helper */
+	struct share share;			/* with other helpers */
 };
 
 /* pattern.c: pure. */
@@ -137,6 +140,10 @@ void replay_missed(struct bus *b, uint64_t to);
 
 void bus_deliver(struct bus *b, const struct nexus_bus_event *e);
 int bus_publish(struct bus *b, struct nexus_event_publish_args *a);
+/* Events of another helper: good ones, whose origin is set.  What append returns. */
+int bus_enter_foreign(struct bus *b, struct nexus_bus_event *events, uint32_t count);
+/* So many of other helpers did not come, or 0: nobody knows how many.  Likewise. */
+int bus_enter_missed(struct bus *b, uint64_t missed);
 
 /* subscriber.c */
 

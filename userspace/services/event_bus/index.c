@@ -74,8 +74,14 @@ static size_t find_path(struct bus *b, const struct nexus_bus_event *e, const ch
 
 size_t index_find(struct bus *b, const struct nexus_bus_event *e, struct bus_subscriber **found)
 {
-	size_t n;
+	size_t n = 0;
+	uint32_t i;
 
+	for (i = 0; e->kind == NEXUS_EVENT_MISSED && i < NEXUS_EVENT_SUBSCRIBERS_MAX; i++)
+		if (b->subs[i])
+			found[n++] = b->subs[i];
+	if (e->kind == NEXUS_EVENT_MISSED)
+		return n;
 	b->stamp++;
 	n = find_path(b, e, e->path, e->path_len, found, 0);
 	if (e->new_path_len)
@@ -87,6 +93,8 @@ bool subscriber_wants(const struct bus_subscriber *sub, const struct nexus_bus_e
 {
 	uint32_t i;
 
+	if (e->kind == NEXUS_EVENT_MISSED)
+		return true;
 	if (!wants_kind(sub, e))
 		return false;
 	for (i = 0; i < sub->npatterns; i++)

@@ -48,7 +48,8 @@ static int replay_some(struct bus *b, struct bus_subscriber *sub, struct nexus_e
 	r->max = a->max - a->count > READ_RECORDS ? READ_RECORDS : a->max - a->count - 1;
 	if (!r->max)
 		r->max = 1;
-	if (sub->zone_len) {
+	/* What was missed is of no zone; it is only there where events are shared. */
+	if (sub->zone_len && atomic_load(&b->share.how) == NEXUS_EVENT_BUS_ALONE) {
 		char *zone = b->host->args_more(r, sub->zone_len);
 
 		if (!zone) {

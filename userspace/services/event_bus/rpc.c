@@ -24,17 +24,30 @@
 static int rpc_state(void *self, void *args)
 {
 	Nexus__EventBus__V1__StateResponse answer = NEXUS__EVENT_BUS__V1__STATE_RESPONSE__INIT;
+	struct nexus_event_bus_sharing share;
 	struct nexus_event_bus_state st;
 	struct nexus_rpc_call *call = args;
 	struct bus *b = self;
 
 	bus_counts(b, &st);
+	share_counts(&b->share, &share);
 	answer.subscribers = st.subscribers;
 	answer.published = st.published;
 	answer.deliveries = st.deliveries;
 	answer.lost = st.lost;
 	answer.overflows = st.overflows;
 	answer.last = st.last;
+	answer.sharing = (Nexus__EventBus__V1__Sharing)share.how;
+	answer.sharing_since = share.since;
+	answer.origins = share.origins;
+	answer.sent = share.sent;
+	answer.unsent = share.unsent;
+	answer.too_large = share.too_large;
+	answer.received = share.received;
+	answer.repeated = share.repeated;
+	answer.malformed = share.malformed;
+	answer.missed = share.missed;
+	answer.gaps = share.gaps;
 	return nexus_rpc_answer(b->host, call, &answer.base);
 }
 
@@ -150,6 +163,16 @@ static int send_range(struct tail *t, Nexus__EventBus__V1__TailResponse__Kind ki
 	return feeder_send(&t->flow, &msg.base);
 }
 
+static int send_missed(struct tail *t, const struct nexus_bus_event *e)
+{
+	Nexus__EventBus__V1__TailResponse msg = NEXUS__EVENT_BUS__V1__TAIL_RESPONSE__INIT;
+
+	msg.kind = NEXUS__EVENT_BUS__V1__TAIL_RESPONSE__KIND__MISSED;
+	msg.first = msg.last = e->seq;
+	msg.missed = e->missed;
+	return feeder_send(&t->flow, &msg.base);
+}
+
 static int send_event(struct tail *t, const struct nexus_bus_event *e)
 {
 	Nexus__EventBus__V1__TailResponse msg = NEXUS__EVENT_BUS__V1__TAIL_RESPONSE__INIT;
@@ -161,7 +184,10 @@ static int send_event(struct tail *t, const struct nexus_bus_event *e)
 	if (e->kind == NEXUS_EVENT_GONE)
 		return send_range(t, NEXUS__EVENT_BUS__V1__TAIL_RESPONSE__KIND__GONE, e->seq,
 				  e->lost_to);
+	if (e->kind == NEXUS_EVENT_MISSED)
+		return send_missed(t, e);
 	out.seq = e->seq;
+	out.origin = e->origin;
 	out.time = e->time;
 	out.type = e->type;
 	out.zone = (ProtobufCBinaryData){ e->zone_len, (uint8_t *)e->zone };

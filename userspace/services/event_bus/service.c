@@ -50,6 +50,12 @@ static int state(void *self, void *args)
 	return 0;
 }
 
+static int sharing(void *self, void *args)
+{
+	share_counts(&((struct bus *)self)->share, args);
+	return 0;
+}
+
 static int bus_init(const struct nexus_service_host *host, struct nexus_service *me, void **self)
 {
 	struct bus *b = calloc(1, sizeof(*b));
@@ -66,6 +72,7 @@ static int bus_init(const struct nexus_service_host *host, struct nexus_service 
 	pthread_mutex_init(&b->order, NULL);
 	pthread_mutex_init(&b->table, NULL);
 	feeder_init(&b->feeder, host, &bus_feeder_ops);
+	share_init(&b->share, b);
 	*self = b;
 	return 0;
 }
@@ -86,13 +93,14 @@ static int bus_start(void *self)
 	if (!ret)
 		b->last = st->last;
 	b->host->args_free(st);
-	return ret;
+	return ret ? ret : share_start(&b->share);
 }
 
 static int bus_stop(void *self)
 {
 	struct bus *b = self;
 
+	share_end(&b->share);
 	feeder_end(&b->feeder);
 	bus_end(b);
 	return 0;
@@ -104,6 +112,7 @@ static void bus_cleanup(void *self)
 
 	b->host->put(b->log);
 	feeder_destroy(&b->feeder);
+	share_destroy(&b->share);
 	pthread_mutex_destroy(&b->order);
 	pthread_mutex_destroy(&b->table);
 	free(b);
@@ -115,6 +124,7 @@ static const struct nexus_event_bus_ops ops = {
 	.fetch = fetch,
 	.unsubscribe = unsubscribe,
 	.state = state,
+	.sharing = sharing,
 };
 
 static const struct nexus_protocol provides[] = {
@@ -130,7 +140,7 @@ static const struct nexus_need needs[] = {
 NEXUS_SERVICE = {
 	.abi = NEXUS_SERVICE_ABI,
 	.name = "event_bus",
-	.version = "1.0",
+	.version = "1.1",
 	.provides = provides,
 	.needs = needs,
 	.service_init = bus_init,
