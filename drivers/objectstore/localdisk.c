@@ -240,6 +240,19 @@ close_fd:
 	return ret;
 }
 
+static int disk_taken(struct nexus_objectstore *os, u64 pack, u64 *bytes)
+{
+	struct disk_store *s = to_store(os);
+	char path[PACK_PATH_MAX];
+	struct stat st;
+
+	pack_path(path, pack);
+	if (fstatat(s->dirfd, path, &st, AT_SYMLINK_NOFOLLOW))
+		return -errno;
+	*bytes = (u64)st.st_blocks * 512;
+	return 0;
+}
+
 static int disk_remove(struct nexus_objectstore *os, u64 pack)
 {
 	struct disk_store *s = to_store(os);
@@ -363,6 +376,7 @@ const struct nexus_os_driver nexus_os_localdisk = {
 	.create_kept	= disk_create_kept,
 	.recycle	= disk_recycle,
 	.open_pack	= disk_open_pack,
+	.taken		= disk_taken,
 	.remove		= disk_remove,
 	.list		= disk_list,
 	.clean		= disk_clean,

@@ -196,6 +196,23 @@ static int mem_open_pack(struct nexus_objectstore *os, u64 pack,
 	return fd;
 }
 
+static int mem_taken(struct nexus_objectstore *os, u64 pack, u64 *bytes)
+{
+	struct mem_store *s = to_store(os);
+	struct mem_pack *p;
+	struct stat st;
+	int ret = -ENOENT;
+
+	pthread_mutex_lock(&s->lock);
+	p = *find(s, pack);
+	if (p)
+		ret = fstat(p->fd, &st) ? -errno : 0;
+	pthread_mutex_unlock(&s->lock);
+	if (!ret)
+		*bytes = (u64)st.st_blocks * 512;
+	return ret;
+}
+
 static int mem_remove(struct nexus_objectstore *os, u64 pack)
 {
 	struct mem_store *s = to_store(os);
@@ -269,6 +286,7 @@ const struct nexus_os_driver nexus_os_mem = {
 	.create_kept	= mem_create_kept,
 	.recycle	= mem_recycle,
 	.open_pack	= mem_open_pack,
+	.taken		= mem_taken,
 	.remove		= mem_remove,
 	.list		= mem_list,
 	.clean		= mem_clean,

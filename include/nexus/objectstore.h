@@ -61,6 +61,8 @@ struct nexus_os_driver {
 	/* Returns a file descriptor (direct I/O where the host has it). */
 	int (*open_pack)(struct nexus_objectstore *os, __u64 pack, bool writable,
 			 __u32 *blocks);
+	/* Bytes of the host that the pack's file takes; -ENOENT. */
+	int (*taken)(struct nexus_objectstore *os, __u64 pack, __u64 *bytes);
 	/* Whoever has it open keeps it.  0 also when there is none. */
 	int (*remove)(struct nexus_objectstore *os, __u64 pack);
 	/* Every pack there is, in no order; what @fn returns other than 0 ends it. */

@@ -101,6 +101,7 @@ union nexus_ioc_arg {
 	struct nexus_report report;
 	struct nexus_submit submit;
 	struct nexus_retire retire;
+	struct nexus_pack_use pack_use;
 	struct nexus_zone_fail zone_fail;
 	u32 id;
 };
@@ -131,6 +132,8 @@ static int nexus_ioc_zone(struct nexus_att *att, unsigned int cmd,
 		return nexus_hand_retire(att, &a->retire, true);
 	case NEXUS_IOC_PRESENT:
 		return nexus_hand_retire(att, &a->retire, false);
+	case NEXUS_IOC_PACK_USE:
+		return nexus_hand_pack_use(att, &a->pack_use);
 	default:
 		return -ENOTTY;
 	}

@@ -119,6 +119,26 @@ out:
 	return err;
 }
 
+int nexus_hand_pack_use(struct nexus_att *att, struct nexus_pack_use *u)
+{
+	struct super_block *sb;
+	struct nexus_czone *cz;
+	int err = -ENOTCONN;
+
+	if (u->reserved)
+		return -EINVAL;
+	cz = nexus_hand_get(att, u->zone, true);
+	if (IS_ERR(cz))
+		return PTR_ERR(cz);
+	sb = nexus_zone_grab_sb(cz->zone);
+	if (sb) {
+		err = nexus_packs_idle(cz->zone, u->pack, &u->idle);
+		nexus_sb_release(sb);
+	}
+	nexus_czone_put(cz);
+	return err;
+}
+
 int nexus_hand_ino_range(struct nexus_att *att, struct nexus_ino_range *r)
 {
 	struct nexus_czone *cz;

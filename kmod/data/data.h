@@ -75,6 +75,7 @@ struct nexus_pack {
 	u32 reads[2];			/* in flight, by the epoch they began in */
 	unsigned int epoch;		/* 0 or 1 */
 	wait_queue_head_t read_wait;	/* the last read of an epoch ended */
+	u64 used;			/* ns, coarse: read, present, sealed or handed over */
 };
 
 /*
@@ -207,6 +208,12 @@ int nexus_pack_verify(struct nexus_pack *pack, u32 block, u32 crc, u64 ino);
 /* ---- presence (retire.c) ---------------------------------------------------- */
 
 void nexus_presence_init(struct nexus_pack *pack);
+/* Somebody had use for it just now.  Any context. */
+static inline void nexus_pack_touch(struct nexus_pack *pack)
+{
+	WRITE_ONCE(pack->used, ktime_get_coarse_ns());
+}
+
 void nexus_presence_free(struct nexus_pack *pack);
 /* The bits of a hand-over with HF_ABSENT.  0, -EFAULT, -EINVAL, -ENOMEM. */
 int nexus_presence_load(struct nexus_pack *pack, const void __user *bits);

@@ -39,6 +39,7 @@ void nexus_presence_init(struct nexus_pack *pack)
 {
 	spin_lock_init(&pack->read_lock);
 	init_waitqueue_head(&pack->read_wait);
+	nexus_pack_touch(pack);
 }
 
 void nexus_presence_free(struct nexus_pack *pack)
@@ -106,6 +107,7 @@ int nexus_pack_read_begin(struct nexus_pack *pack, u32 block, u32 *nr)
 	spin_unlock_irqrestore(&pack->read_lock, flags);
 	if (!there)
 		return -ESTALE;
+	nexus_pack_touch(pack);
 	*nr = there;
 	return epoch;
 }
@@ -318,6 +320,7 @@ static void nexus_pack_present(struct nexus_pack *pack,
 	if (pack->absent)
 		bitmap_andnot(pack->absent, pack->absent, blocks, pack->blocks);
 	spin_unlock_irq(&pack->read_lock);
+	nexus_pack_touch(pack);
 }
 
 int nexus_packs_retire(struct nexus_zone *zone, const struct nexus_retire *r,
@@ -339,4 +342,18 @@ int nexus_packs_retire(struct nexus_zone *zone, const struct nexus_retire *r,
 	}
 	nexus_pack_put(pack);
 	return err;
+}
+
+int nexus_packs_idle(struct nexus_zone *zone, u64 id, u64 *ns)
+{
+	struct nexus_pack *pack = nexus_packs_find(zone, id);
+	u64 used, now;
+
+	if (!pack)
+		return -ENXIO;
+	used = READ_ONCE(pack->used);
+	now = ktime_get_coarse_ns();
+	*ns = now > used ? now - used : 0;
+	nexus_pack_put(pack);
+	return 0;
 }

@@ -16,6 +16,12 @@ int nexus_packs_retire(struct nexus_zone *zone, const struct nexus_retire *r,
 		       const struct nexus_pack_range *range, bool gone);
 
 /*
+ * *@ns: how long nothing of the pack was read from its file, or told to be there, since it
+ * was sealed or handed over.  0 or -ENXIO: there is none.  Mounted; process context.
+ */
+int nexus_packs_idle(struct nexus_zone *zone, u64 id, u64 *ns);
+
+/*
  * Appends a checked MOVE record if the file still has what it says, and changes the
  * file's map.  May wait for the helper, killably.  0 and *@lsn; -ENODATA: it has
  * not; -ENXIO, -EBUSY, -EINVAL: the pack it goes to is not at hand, written by the

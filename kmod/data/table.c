@@ -264,6 +264,7 @@ void nexus_pack_seal_work(struct work_struct *work)
 	spin_lock(&packs->lock);
 	WRITE_ONCE(pack->state, NEXUS_PS_SEALED);
 	spin_unlock(&packs->lock);
+	nexus_pack_touch(pack);
 }
 
 /* ---- checksums ------------------------------------------------------------------ */

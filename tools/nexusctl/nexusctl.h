@@ -231,6 +231,10 @@ int cmd_scrub_start(struct ctl *ctl);
 int cmd_scrub_status(struct ctl *ctl);
 int cmd_scrub_stop(struct ctl *ctl);
 int cmd_upload_status(struct ctl *ctl);
+/* An object of what is known of a zone's content; how much is here, in words. */
+void uploads_json(struct json *json, const char *key, const char *zone,
+		  const struct nexus_uploads *u);
+void uploads_cache_text(const struct nexus_uploads *u);
 int cmd_flush(struct ctl *ctl);
 int cmd_rebac_check(struct ctl *ctl);
 int cmd_rebac_delete(struct ctl *ctl);

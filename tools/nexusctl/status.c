@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* nexusctl status and version: helper, session, module. */
+#include <errno.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <time.h>
 
 #include "events.h"
@@ -181,6 +183,66 @@ static int helper_json(void *arg, const struct nexus_status *status)
 	return 0;
 }
 
+/* ---- content that goes elsewhere, of each zone ---- */
+
+struct names {
+	char (*at)[64];
+	size_t n;
+};
+
+static int take_name(void *arg, const struct nexus_zone *zone)
+{
+	struct names *l = arg;
+	void *more = realloc(l->at, (l->n + 1) * sizeof(*l->at));
+
+	if (!more)
+		return -ENOMEM;
+	l->at = more;
+	snprintf(l->at[l->n++], sizeof(*l->at), "%s", zone->name);
+	return 0;
+}
+
+static void content_text(const char *zone, const struct nexus_uploads *u)
+{
+	char when[64];
+
+	printf("content:     %s: %" PRIu64 " MiB to put", zone, u->bytes >> 20);
+	if (u->packs)
+		printf(", the oldest for %" PRIu64 " s", u->oldest);
+	uploads_cache_text(u);
+	printf("\n");
+	if (u->error[0]) {
+		time_text(when, sizeof(when), u->error_at);
+		printf("             error, %s: %s\n", when, u->error);
+	}
+	if (u->cache_error[0])
+		printf("             %s\n", u->cache_error);
+}
+
+/* Those that are mounted and whose content is held elsewhere as well; others say nothing. */
+static void contents(struct ctl *ctl, struct json *json)
+{
+	struct names l = { .at = NULL };
+	struct nexus_uploads u;
+	size_t i;
+
+	if (json)
+		json_open(json, "content", '[');
+	/* Not while a call is under way. */
+	if (!nexus_zone_list(ctl->client, take_name, &l))
+		for (i = 0; i < l.n; i++) {
+			if (nexus_uploads(ctl->client, l.at[i], &u))
+				continue;
+			if (json)
+				uploads_json(json, NULL, l.at[i], &u);
+			else
+				content_text(l.at[i], &u);
+		}
+	if (json)
+		json_close(json, ']');
+	free(l.at);
+}
+
 static void module_text(const struct module_info *module)
 {
 	if (!module->loaded)
@@ -217,6 +279,8 @@ int cmd_status(struct ctl *ctl)
 		err = nexus_status(ctl->client, helper_text, cachestore);
 	if (!err)
 		events_status(ctl, ctl->json ? &json : NULL, cachestore);
+	if (!err)
+		contents(ctl, ctl->json ? &json : NULL);
 
 	module_read(&module);
 	if (ctl->json) {

@@ -5,32 +5,52 @@
 
 #include "nexusctl.h"
 
+void uploads_json(struct json *json, const char *key, const char *zone,
+		  const struct nexus_uploads *u)
+{
+	json_open(json, key, '{');
+	json_string(json, "zone", zone);
+	json_number(json, "packs", u->packs);
+	json_number(json, "bytes", u->bytes);
+	json_number(json, "oldest", u->oldest);
+	json_number(json, "deletes", u->deletes);
+	json_number(json, "busy", u->busy);
+	json_number(json, "put_packs", u->put_packs);
+	json_number(json, "put_bytes", u->put_bytes);
+	json_string(json, "error", u->error);
+	json_number(json, "error_at", u->error_at);
+	json_number(json, "here", u->here);
+	json_number(json, "cache_limit", u->cache_limit);
+	json_bool(json, "cache_full", u->cache_full);
+	json_string(json, "cache_error", u->cache_error);
+	json_open(json, "store", '{');
+	json_string(json, "circuit", u->circuit);
+	json_string(json, "error", u->store_error);
+	json_number(json, "requests", u->requests);
+	json_number(json, "retries", u->retries);
+	json_number(json, "sent", u->sent);
+	json_number(json, "received", u->received);
+	json_number(json, "memory", u->memory);
+	json_number(json, "memory_peak", u->memory_peak);
+	json_close(json, '}');
+	json_close(json, '}');
+}
+
 static void print_json(const struct ctl *ctl, const struct nexus_uploads *u)
 {
 	struct json json = { .out = stdout };
 
-	json_open(&json, NULL, '{');
-	json_string(&json, "zone", ctl->args[0]);
-	json_number(&json, "packs", u->packs);
-	json_number(&json, "bytes", u->bytes);
-	json_number(&json, "oldest", u->oldest);
-	json_number(&json, "deletes", u->deletes);
-	json_number(&json, "busy", u->busy);
-	json_number(&json, "put_packs", u->put_packs);
-	json_number(&json, "put_bytes", u->put_bytes);
-	json_string(&json, "error", u->error);
-	json_number(&json, "error_at", u->error_at);
-	json_open(&json, "store", '{');
-	json_string(&json, "circuit", u->circuit);
-	json_string(&json, "error", u->store_error);
-	json_number(&json, "requests", u->requests);
-	json_number(&json, "retries", u->retries);
-	json_number(&json, "sent", u->sent);
-	json_number(&json, "received", u->received);
-	json_number(&json, "memory", u->memory);
-	json_number(&json, "memory_peak", u->memory_peak);
-	json_close(&json, '}');
-	json_close(&json, '}');
+	uploads_json(&json, NULL, ctl->args[0], u);
+}
+
+void uploads_cache_text(const struct nexus_uploads *u)
+{
+	if (u->here)
+		printf(", %" PRIu64 " MiB here", u->here >> 20);
+	if (u->cache_limit)
+		printf(" of %" PRIu64, u->cache_limit >> 20);
+	if (u->cache_full)
+		printf(", full");
 }
 
 static void print_text(const struct nexus_uploads *u)
@@ -40,6 +60,7 @@ static void print_text(const struct nexus_uploads *u)
 	printf("to put:     %" PRIu64 " packs, %" PRIu64 " MiB", u->packs, u->bytes >> 20);
 	if (u->packs)
 		printf(", the oldest for %" PRIu64 " s", u->oldest);
+	uploads_cache_text(u);
 	printf("\nto delete:  %" PRIu64 " packs\n", u->deletes);
 	printf("put so far: %" PRIu64 " packs, %" PRIu64 " MiB\n", u->put_packs,
 	       u->put_bytes >> 20);
@@ -47,6 +68,8 @@ static void print_text(const struct nexus_uploads *u)
 		local_time(at, u->error_at);
 		printf("error:      %s, %s\n", at, u->error);
 	}
+	if (u->cache_error[0])
+		printf("cache:      %s\n", u->cache_error);
 	if (u->store_error[0])
 		printf("store says: %s\n", u->store_error);
 	if (u->circuit[0])

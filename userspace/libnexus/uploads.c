@@ -23,6 +23,10 @@ static void take(const Nexus__Control__V1__UploadState *msg, struct nexus_upload
 	u->received = msg->received;
 	u->memory = msg->memory;
 	u->memory_peak = msg->memory_peak;
+	u->here = msg->here;
+	u->cache_limit = msg->cache_limit;
+	u->cache_full = msg->cache_full;
+	snprintf(u->cache_error, sizeof(u->cache_error), "%s", msg->cache_error);
 	snprintf(u->error, sizeof(u->error), "%s", msg->error);
 	snprintf(u->circuit, sizeof(u->circuit), "%s", msg->circuit);
 	snprintf(u->store_error, sizeof(u->store_error), "%s", msg->store_error);

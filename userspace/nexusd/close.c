@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "evictor.h"
 #include "fetch.h"
 #include "origin.h"
 #include "scrub.h"
@@ -26,6 +27,7 @@ void zone_stop(struct zone *z)
 	zone_fold_stop(z);
 	/* Last of those that the others wake. */
 	zone_space_stop(z);
+	zone_evictor_stop(z);
 	applier_stop(&z->applier);
 }
 

@@ -11,6 +11,7 @@
 #include <nexus/format.h>
 
 #include "content.h"
+#include "evictor.h"
 #include "lib/key.h"
 #include "lib/port.h"
 
@@ -66,6 +67,8 @@ static const struct setting settings[] = {
 	{ "content",		KIND_STRING,	F(content), 1, S(content) },
 	{ "upload_delay",	KIND_UINT,	F(upload_delay), 1, 3600 },
 	{ "upload_parallel",	KIND_UINT,	F(upload_parallel), 1, 16 },
+	{ "cache_limit",	KIND_SIZE,	F(cache_limit), 0, 1ull << 50 },
+	{ "cache_free",		KIND_STRING,	F(cache_free), 1, S(cache_free) },
 	{ "fetch_limit",	KIND_SIZE,	F(fetch_limit), 1u << 20, 1ull << 40 },
 	{ "fetch_ahead",	KIND_SIZE,	F(fetch_ahead), 0, 1ull << 30 },
 	{ "checkpoint_interval", KIND_UINT,	F(checkpoint_interval), 0, 2592000 },
@@ -127,6 +130,7 @@ void config_defaults(struct config *cfg)
 	cfg->scrub_rate = 16u << 20;
 	cfg->compact_rate = 32u << 20;
 	strcpy(cfg->content, "none");
+	strcpy(cfg->cache_free, "0");
 	cfg->recordstore = config_recordstore("sqlite");
 	cfg->cachestore = config_cachestore("null");
 	cfg->cachestore_size = 64u << 20;
@@ -359,6 +363,8 @@ static int set_value(struct config *cfg, const struct setting *s, const char *va
 /* What else a value that was just set has to be; NULL when it is. */
 static const char *broken_rule(const struct config *cfg, const struct setting *s)
 {
+	u64 unused;
+
 	switch (s->offset) {
 	case F(session):
 		return nexus_label_ok(cfg->session, strlen(cfg->session)) ? NULL :
@@ -372,6 +378,9 @@ static const char *broken_rule(const struct config *cfg, const struct setting *s
 	case F(content):
 		return content_spec_ok(cfg->content) ? NULL :
 			"must be none, s3://BUCKET/PREFIX, or test:/DIRECTORY for tests";
+	case F(cache_free):
+		return evictor_floor(cfg->cache_free, 0, &unused) ?
+			"must be a size, or 0% to 90%" : NULL;
 	case F(segment_size):
 		return cfg->segment_size % NEXUS_BLOCK_SIZE ? "must be a multiple of 4096" : NULL;
 	case F(pack_size):

@@ -45,6 +45,8 @@ struct config {
 	char content[PATH_MAX];		/* "none", or DRIVER:WHERE */
 	__u32 upload_delay;		/* seconds a sealed pack may be here alone */
 	__u32 upload_parallel;		/* packs of a zone put at once */
+	__u64 cache_limit;		/* bytes of a zone's content kept here; 0: any */
+	char cache_free[32];		/* of the host, bytes or percent: evictor_floor() */
 	__u64 fetch_limit;		/* bytes of a zone in flight */
 	__u64 fetch_ahead;		/* bytes, of who reads on */
 	__u32 checkpoint_interval;	/* seconds between two; 0: none, and no log */

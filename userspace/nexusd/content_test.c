@@ -10,6 +10,7 @@
  *	corrupt [PACK BLOCK]	a byte of each get is wrong; or of that block
  *	fail			gets fail with EIO
  *	refuse			so do puts
+ *	down			both, and nothing is known of any pack
  *	unconditional		conditions of named objects are not looked at
  *	cut WRITES		after so many, counted by who has it open, each fails
  *
@@ -44,7 +45,7 @@ struct test_content {
 };
 
 struct plan {
-	bool hold, corrupt, fail, refuse, unconditional;
+	bool hold, corrupt, fail, refuse, down, unconditional;
 	u64 delay_ms, limit, end, cut;
 	u64 pack, block;	/* corrupt: 0: any */
 };
@@ -59,6 +60,8 @@ static void parse_line(struct plan *p, const char *line)
 		p->fail = true;
 	else if (!strcmp(line, "refuse"))
 		p->refuse = true;
+	else if (!strcmp(line, "down"))
+		p->fail = p->refuse = p->down = true;
 	else if (!strcmp(line, "unconditional"))
 		p->unconditional = true;
 	else if (!strncmp(line, "cut ", 4))
@@ -193,8 +196,12 @@ static int test_head(struct content *c, __u64 pack, __u64 *bytes)
 {
 	struct test_content *t = (struct test_content *)c;
 	char name[32];
+	struct plan p;
 	struct stat st;
 
+	read_plan(t, &p);
+	if (p.down)
+		return -EHOSTDOWN;
 	object_name(pack, name);
 	if (fstatat(t->dirfd, name, &st, 0))
 		return -errno;

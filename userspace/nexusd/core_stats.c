@@ -10,6 +10,7 @@
 
 #include "boot.h"
 #include "core_impl.h"
+#include "evictor.h"
 #include "upload.h"
 #include "genl.h"
 #include "helper.h"
@@ -86,7 +87,7 @@ static int services_stats(struct helper *h, control_stat_fn fn, void *arg)
 enum zone_stat {
 	ZS_TAIL, ZS_DURABLE, ZS_APPLIED, ZS_CHECKPOINT, ZS_MEMTABLE, ZS_RECORDS,
 	ZS_OVERRUNS, ZS_FETCHING, ZS_FETCHING_MAX,
-	ZS_UPLOAD_BYTES, ZS_UPLOAD_AGE, ZS_UPLOAD_FAILING, ZS_MAX
+	ZS_UPLOAD_BYTES, ZS_UPLOAD_AGE, ZS_UPLOAD_FAILING, ZS_CONTENT_HERE, ZS_CACHE_FULL, ZS_MAX
 };
 
 static const struct {
@@ -106,6 +107,8 @@ static const struct {
 	[ZS_UPLOAD_BYTES] = { "nexus_zone_upload_backlog_bytes", "sealed packs that are held nowhere else", CONTROL_STAT_GAUGE },
 	[ZS_UPLOAD_AGE]	= { "nexus_zone_upload_oldest_seconds", "since the first of them was found sealed", CONTROL_STAT_GAUGE },
 	[ZS_UPLOAD_FAILING] = { "nexus_zone_upload_failing", "1 while putting them fails", CONTROL_STAT_GAUGE },
+	[ZS_CONTENT_HERE] = { "nexus_zone_content_here_bytes", "content of packs here, with cache_limit or cache_free", CONTROL_STAT_GAUGE },
+	[ZS_CACHE_FULL]	= { "nexus_zone_cache_full", "1 while no pack is made for their sake", CONTROL_STAT_GAUGE },
 };
 
 static u64 upload_stat(struct zone *z, int which)
@@ -116,6 +119,14 @@ static u64 upload_stat(struct zone *z, int which)
 		return 0;
 	return which == ZS_UPLOAD_BYTES ? st.bytes : which == ZS_UPLOAD_AGE ? st.oldest :
 	       st.error[0] != '\0';
+}
+
+static u64 evictor_stat(struct zone *z, int which)
+{
+	struct evictor_status st;
+
+	zone_evictor_status(z, &st);
+	return which == ZS_CONTENT_HERE ? st.here : st.full;
 }
 
 static u64 zone_stat(struct zone *z, int which)
@@ -143,6 +154,9 @@ static u64 zone_stat(struct zone *z, int which)
 	case ZS_UPLOAD_AGE:
 	case ZS_UPLOAD_FAILING:
 		return upload_stat(z, which);
+	case ZS_CONTENT_HERE:
+	case ZS_CACHE_FULL:
+		return evictor_stat(z, which);
 	default:
 		return __atomic_load_n(&z->applier.overruns, __ATOMIC_RELAXED);
 	}

@@ -4,9 +4,13 @@
  *
  * A pack is taken that the index on disk calls sealed: then no log that could be
  * replayed names data of it.  What is alive must be with the driver, and right: it is
- * got and compared, block by block.  Then, as for dead blocks: RETIRE, lines of the
- * table, flush, punch, so that neither a reader nor a crash finds zeros.  Meanwhile
- * nothing of the pack is fetched; who wants it waits until it is over.
+ * got and compared, block by block.  Only whoever keeps a limit (evictor.c) trusts what this
+ * zone has put there itself, for the store compared checksums then, and a sealed pack does
+ * not change.
+ *
+ * Then, as for dead blocks: RETIRE, lines of the table, flush, punch, so that neither a
+ * reader nor a crash finds zeros.  Meanwhile nothing of the pack is fetched; who wants it
+ * waits until it is over.
  *
  * A pack with blocks of nodatacow files stays: what is elsewhere would be what they
  * were once, and nothing could tell.
@@ -102,16 +106,56 @@ static int hand_over(struct zone *z, struct survey *s)
 	return ret;
 }
 
-static int evict_surveyed(struct zone *z, struct survey *s, struct evict_done *done)
+/*
+ * A crash came between the marks and the punch: what is away is in the file.  Who fetches
+ * may have brought some of it back since the survey, so the lines are looked at again.
+ */
+static int punch_away(struct zone *z, u64 pack, struct evict_done *done)
 {
+	u64 before, after, blocks;
+	struct pack_image img;
+	u64 *gone;
+	u32 i;
+	int ret = zone_fetch_pause(z, pack, true);
+
+	if (ret)
+		return ret;
+	ret = pack_image_open(z->os, pack, z->sb.uuid, true, &img);
+	if (ret)
+		goto resume;
+	gone = calloc(bit_words(img.blocks), sizeof(*gone));
+	ret = gone ? z->os->drv->taken(z->os, pack, &before) : -ENOMEM;
+	for (i = img.first; !ret && i < img.blocks; i++)
+		if (pack_line_away(&img.table[i], pack))
+			bit_set(gone, i);
+	if (!ret)
+		ret = pack_image_punch(&img, gone, &blocks);
+	if (!ret)
+		ret = z->os->drv->taken(z->os, pack, &after);
+	if (!ret && after < before)
+		done->blocks += (before - after) >> NEXUS_BLOCK_SHIFT;
+	free(gone);
+	pack_image_close(&img);
+resume:
+	zone_fetch_resume(z);
+	return ret;
+}
+
+static int evict_surveyed(struct zone *z, struct survey *s, bool held, struct evict_done *done)
+{
+	enum upload_mark mark;
 	u64 blocks = 0;
 	int ret;
 
 	if (s->nplain)
 		return -ETXTBSY;
 	if (!choose(s))
-		return 0;
-	ret = hand_over(z, s);
+		return held ? punch_away(z, s->img.pack, done) : 0;
+	mark = held ? zone_upload_mark(z, s->img.pack) : MARK_HELD;
+	if (mark == MARK_PUT)
+		ret = origin_owns(z) ? 0 : -EROFS;
+	else
+		ret = mark == MARK_HELD ? hand_over(z, s) : -ENODATA;
 	if (ret)
 		return ret;
 	ret = zone_fetch_pause(z, s->img.pack, true);
@@ -132,14 +176,14 @@ static int evict_surveyed(struct zone *z, struct survey *s, struct evict_done *d
 	return ret;
 }
 
-int space_evict(struct space *sp, u64 pack, struct evict_done *done)
+int space_evict(struct space *sp, u64 pack, bool held, struct evict_done *done)
 {
 	struct survey s;
 	int ret = survey_begin(&s, sp->z, &sp->index, pack);
 
 	if (ret)
 		return ret;
-	ret = evict_surveyed(sp->z, &s, done);
+	ret = evict_surveyed(sp->z, &s, held, done);
 	survey_end(&s);
 	return ret;
 }

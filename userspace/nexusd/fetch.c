@@ -22,6 +22,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "evictor.h"
 #include "helper.h"
 #include "origin.h"
 #include "presence.h"
@@ -244,6 +245,8 @@ static int fetch_piece(struct fetch *f, u64 pack, u32 first, bool *any)
 			bit_set(p.here, i);
 	if (!err)
 		err = tell(f, &p);
+	if (*any && !err)
+		zone_evictor_used(f->z, pack);
 	if (err)
 		log_error("zone %s: pack %llu at block %u cannot be written to its file: %s",
 			  f->z->name, pack, first, strerror(-err));

@@ -80,5 +80,10 @@ struct evict_done {
  * content; -EUCLEAN: what it holds is not right; or another error, which was logged.
  */
 int zone_evict(struct zone *z, u64 pack, struct evict_done *done);
+/*
+ * The same of a pack that is held, which the caller has just seen: what was put from here is
+ * not got.  -ENODATA: it is not known to be held.
+ */
+int zone_evict_held(struct zone *z, u64 pack, struct evict_done *done);
 
 #endif /* NEXUSD_FETCH_H */

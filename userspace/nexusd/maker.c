@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "drivers/hostfile.h"
+#include "evictor.h"
 
 #define AT_ONCE		4u	/* of a kind, before the kernel is asked again */
 #define TICK_S		1
@@ -134,9 +135,14 @@ static bool space_above(struct zone *z, u64 bytes)
 }
 
 /* For another pack to grow into. */
-static bool have_space(struct zone *z)
+static bool host_has_space(struct zone *z)
 {
 	return space_above(z, zone_growth_reserve(z) + z->sb.pack_size);
+}
+
+static bool have_space(struct zone *z)
+{
+	return host_has_space(z) && zone_evictor_room(z);
 }
 
 /*
@@ -167,10 +173,13 @@ static int make_pack(struct zone *z, bool zeroed, u64 *pack, u32 *flags)
 	}
 	if (ret)
 		return ret;
-	if (zeroed)
-		return pack_create(z->os, *pack, blocks, z->sb.uuid);
-	*flags = 0;
-	return pack_create_allocated(z->os, *pack, blocks, z->sb.uuid);
+	if (!zeroed)
+		*flags = 0;
+	ret = zeroed ? pack_create(z->os, *pack, blocks, z->sb.uuid) :
+		       pack_create_allocated(z->os, *pack, blocks, z->sb.uuid);
+	if (!ret)
+		zone_evictor_made(z);
+	return ret;
 }
 
 /* ---- at mount -------------------------------------------------------------- */
@@ -418,6 +427,13 @@ static void serve_zeroed(struct zone *z)
 	complain(z, "a pack of zeros cannot be handed over", ret);
 }
 
+/* Something goes soon, perhaps: whoever wants a pack waits for as long as that may take. */
+static bool waits_for_room(struct zone *z)
+{
+	return host_has_space(z) && !zone_evictor_room(z) &&
+	       !zone_evictor_gave_up(z, zone_flags(z) & NEXUS_LF_WANT_PACK);
+}
+
 static void serve_packs(struct zone *z)
 {
 	unsigned int i;
@@ -435,7 +451,7 @@ static void serve_packs(struct zone *z)
 		}
 		if (!ret) {
 			ret = hand_pack(z, pack, flags);
-		} else if (ret == -ENOSPC && z->kept) {
+		} else if (ret == -ENOSPC && z->kept && !waits_for_room(z)) {
 			/* Growth cannot have it: before it comes, tell it so. */
 			set_nospace(z, true);
 			ret = zone_keep_use(z, hand_pack);
@@ -450,7 +466,8 @@ static void serve_packs(struct zone *z)
 			z->spare = 0;
 	}
 	complain(z, "a pack cannot be handed over", ret);
-	set_nospace(z, !z->spare && !z->nrecycle && (ret == -ENOSPC || !have_space(z)));
+	set_nospace(z, !z->spare && !z->nrecycle && (ret == -ENOSPC || !have_space(z)) &&
+		    !waits_for_room(z));
 }
 
 static void serve_inos(struct zone *z)

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "evictor.h"
 #include "fetch.h"
 #include "origin.h"
 #include "scrub.h"
@@ -305,6 +306,8 @@ static int start_threads(struct zone *z)
 		ret = zone_space_start(z);
 	if (!ret && !z->rdonly)
 		zone_upload_start(z);
+	if (!ret && !z->rdonly)
+		ret = zone_evictor_start(z);
 	if (!ret && !z->rdonly)
 		ret = zone_fold_start(z);
 	if (!ret && !z->rdonly)

@@ -424,7 +424,7 @@ int zone_compact_step(struct zone *z, const uint64_t *packs, size_t n, bool all,
 	return ret;
 }
 
-int zone_evict(struct zone *z, u64 pack, struct evict_done *done)
+static int evict(struct zone *z, u64 pack, bool held, struct evict_done *done)
 {
 	struct space *sp = z->space;
 	int ret;
@@ -440,11 +440,23 @@ int zone_evict(struct zone *z, u64 pack, struct evict_done *done)
 	if (!ret && !usable_now(z))
 		ret = -EROFS;
 	if (!ret) {
-		write_index(sp);
-		ret = space_evict(sp, pack, done);
+		/* What is held was sealed long ago. */
+		if (!held)
+			write_index(sp);
+		ret = space_evict(sp, pack, held, done);
 	}
 	pthread_mutex_unlock(&sp->work);
 	return ret;
+}
+
+int zone_evict(struct zone *z, u64 pack, struct evict_done *done)
+{
+	return evict(z, pack, false, done);
+}
+
+int zone_evict_held(struct zone *z, u64 pack, struct evict_done *done)
+{
+	return evict(z, pack, true, done);
 }
 
 /* ---- life --------------------------------------------------------------------------- */

@@ -78,8 +78,8 @@ int space_compact(struct space *sp, struct survey *s, struct space_done *done);
 int space_seal(struct space *sp);
 
 struct evict_done;
-/* evict.c; work held.  As zone_evict(). */
-int space_evict(struct space *sp, u64 pack, struct evict_done *done);
+/* evict.c; work held.  As zone_evict(), or with @held as zone_evict_held(). */
+int space_evict(struct space *sp, u64 pack, bool held, struct evict_done *done);
 
 /* space.c, for the control socket */
 /*

@@ -37,6 +37,9 @@
 	X(fetch_shared,		"times a piece was waited for that somebody else was fetching") \
 	X(fetch_errors,		"times what was fetched was short, damaged or not to be had") \
 	X(evicted_bytes,	"bytes given back to the host that are held elsewhere") \
+	X(evictions,		"packs of which something was, to keep cache_limit and cache_free") \
+	X(cache_full,		"times those could not be kept, and no pack was left to evict") \
+	X(cache_refusals,	"times writers were told so, after origin_timeout") \
 	X(uploads,		"packs put to what holds copies of them") \
 	X(uploaded_bytes,	"bytes of them") \
 	X(upload_deletes,	"copies deleted of packs that are gone") \

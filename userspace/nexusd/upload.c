@@ -98,7 +98,7 @@ static int put_pack(struct upload *u, u64 pack, u64 *bytes, bool *local)
 		stats_inc(uploads);
 		stats_add(uploaded_bytes, *bytes);
 	}
-	ret = mark(u, pack, MARK_HELD);
+	ret = mark(u, pack, put ? MARK_PUT : MARK_HELD);
 out:
 	close(fd);
 	return ret;
@@ -393,7 +393,7 @@ void zone_upload_release(struct zone *z, u64 pack, bool held)
 
 	if (!u)
 		return;
-	if (held && !mark(u, pack, MARK_HELD)) {
+	if (held && !mark(u, pack, MARK_PUT)) {
 		pthread_mutex_lock(&u->lock);
 		item = upload_find(u, pack);
 		if (item && !item->del)
@@ -403,6 +403,37 @@ void zone_upload_release(struct zone *z, u64 pack, bool held)
 	pthread_mutex_lock(&u->lock);
 	u->held = 0;
 	pthread_cond_broadcast(&u->cond);
+	pthread_mutex_unlock(&u->lock);
+}
+
+enum upload_mark zone_upload_mark(struct zone *z, u64 pack)
+{
+	struct upload *u = z->upload;
+	enum upload_mark mark;
+
+	if (!u)
+		return MARK_NONE;
+	pthread_mutex_lock(&u->mark_lock);
+	mark = uploadmarks_get(&u->marks, pack);
+	pthread_mutex_unlock(&u->mark_lock);
+	return mark;
+}
+
+void zone_upload_again(struct zone *z, u64 pack)
+{
+	struct upload *u = z->upload;
+	struct upload_item *item;
+
+	if (mark(u, pack, MARK_BEGUN))
+		return;
+	pthread_mutex_lock(&u->lock);
+	item = upload_find(u, pack);
+	if (!item) {
+		item = upload_add(u, pack);
+		if (item)
+			item->since = space_clock();
+	}
+	pthread_cond_signal(&u->cond);
 	pthread_mutex_unlock(&u->lock);
 }
 

@@ -85,10 +85,15 @@ void zone_upload_forget(struct zone *z, u64 pack);
 /*
  * The pack is not put from here on, until zone_upload_release(), for somebody else
  * does, and then takes from its file what is held.  One at a time: space.work is held.
- * @held: all of it is there now.
+ * @held: all of it is there now, and was compared.
  */
 int zone_upload_hold(struct zone *z, u64 pack);
 void zone_upload_release(struct zone *z, u64 pack, bool held);
+
+/* What is known of it, by this helper and those before. */
+enum upload_mark zone_upload_mark(struct zone *z, u64 pack);
+/* It should be held, and is not any more: it is put again. */
+void zone_upload_again(struct zone *z, u64 pack);
 
 /* upload_queue.c, for upload.c; lock held */
 struct upload_item *upload_find(struct upload *u, u64 pack);

@@ -89,7 +89,7 @@ static void drop_held(struct upload *u, struct list *l)
 	pthread_mutex_lock(&u->mark_lock);
 	for (i = 0; i < l->n; i++)
 		if (l->at[i].sealed &&
-		    uploadmarks_get(&u->marks, l->at[i].pack) != MARK_HELD)
+		    uploadmarks_get(&u->marks, l->at[i].pack) < MARK_HELD)
 			l->at[n++] = l->at[i];
 	pthread_mutex_unlock(&u->mark_lock);
 	l->n = n;

@@ -84,7 +84,8 @@ static void fill_line(struct line *l, u64 pack, enum upload_mark mark)
 static bool line_ok(const struct line *l)
 {
 	return le32_to_cpu(l->crc) == nexus_crc32c(0, l, offsetof(struct line, crc)) &&
-	       (l->mark == MARK_BEGUN || l->mark == MARK_HELD || l->mark == MARK_GONE);
+	       (l->mark == MARK_BEGUN || l->mark == MARK_HELD || l->mark == MARK_PUT ||
+		l->mark == MARK_GONE);
 }
 
 /* *lines: how many there are; up to the first that is none. */

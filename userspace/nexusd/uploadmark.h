@@ -19,7 +19,8 @@
 enum upload_mark {
 	MARK_NONE = 0,
 	MARK_BEGUN = 'B',	/* some of it may be there */
-	MARK_HELD = 'H',
+	MARK_HELD = 'H',	/* an object of its length was there */
+	MARK_PUT = 'P',		/* and was put from here, or compared since */
 	MARK_GONE = 'G',
 };
 
@@ -27,7 +28,7 @@ struct uploadmarks {
 	int fd;
 	struct upload_marked {
 		u64 pack;
-		enum upload_mark mark;	/* BEGUN or HELD */
+		enum upload_mark mark;	/* BEGUN, HELD or PUT */
 	} *set;			/* in the order of packs */
 	size_t n, cap;
 };

@@ -8,6 +8,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "evictor.h"
 #include "fetch.h"
 #include "upload.h"
 #include "origin.h"
@@ -67,6 +68,7 @@ void zone_put(struct zone *z)
 {
 	if (!z || atomic_fetch_sub(&z->refs, 1) != 1)
 		return;
+	zone_evictor_free(z);
 	zone_space_free(z);
 	zone_upload_free(z);
 	zone_fetch_free(z);

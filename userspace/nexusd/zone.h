@@ -32,6 +32,7 @@ struct space;
 struct fetch;
 struct upload;
 struct origin;
+struct evictor;
 struct log_pack;
 
 /* What is to be cleaned up after the last incarnation; found before attach. */
@@ -113,6 +114,8 @@ struct zone {
 	struct fetch *fetch;		/* until the last reference goes; NULL: at rest */
 	struct upload *upload;		/* likewise; NULL: read-only, or nowhere to put it */
 	struct origin *origin;		/* likewise; NULL: nothing of it is kept elsewhere */
+
+	struct evictor *evictor;	/* likewise; NULL: content may take any room */
 
 	pthread_mutex_t scrub_lock;	/* of the pointer; outside of scrub's own */
 	struct scrub *scrub;		/* scrub_lock; NULL: no thread */

@@ -2,17 +2,16 @@
 /*
  * nexusfs: the wire between the module and the helper, ioctls and netlink names.
  *
- * Trust: the helper is privileged (CAP_SYS_ADMIN) but may be buggy or compromised; the
- * module copies every reply once and validates the copy.  All integers are native-endian:
- * both ends run on one machine.  Every reserved field must be zero.
+ * Trust: the helper is privileged (CAP_SYS_ADMIN) but may be buggy or compromised; the module
+ * copies every reply once and validates the copy.  All integers are native-endian: both ends
+ * run on one machine.  Every reserved field must be zero.
  *
- * Life of a session: open /dev/nexusfs; NEXUS_IOC_ATTACH; mmap the queues; park
- * one NEXUS_URING_WAIT a queue; answer requests.  Requests go to queues that have
- * had a WAIT or COMMIT only.  Closing the last reference of the file (process
- * death included) makes the session LOST; the next helper that attaches under
- * the same name finds the living zones with NEXUS_IOC_ZONE_NEXT, attaches them
- * again, starts its queues, gets every unanswered request anew and goes on.
- * Documentation/wire.md tells it in full.
+ * Life of a session: open /dev/nexusfs; NEXUS_IOC_ATTACH; mmap the queues; park one
+ * NEXUS_URING_WAIT a queue; answer requests.  Requests go to queues that have had a WAIT or
+ * COMMIT only.  Closing the last reference of the file (process death included) makes the
+ * session LOST; the next helper that attaches under the same name finds the living zones with
+ * NEXUS_IOC_ZONE_NEXT, attaches them again, starts its queues, gets every unanswered request
+ * anew and goes on.  Documentation/wire.md tells it in full.
  */
 #ifndef _UAPI_LINUX_NEXUSFS_H
 #define _UAPI_LINUX_NEXUSFS_H
@@ -84,20 +83,14 @@ enum nexus_op {
 	NEXUS_OP_OPEN_ZONE	= 0x01,
 	NEXUS_OP_LOOKUP		= 0x02,	/* ino: directory; data: name -> struct nexus_entry_reply */
 	NEXUS_OP_GETATTR	= 0x03,	/* ino -> struct nexus_entry_reply */
-	/*
-	 * ino, arg0: first pos, arg1: end pos, with NEXUS_LIST_NAMES,
-	 * NEXUS_LIST_CONTENT or neither -> struct nexus_list_reply
-	 */
+	/* ino, arg0: first pos, arg1: end pos, NEXUS_LIST_* or none -> struct nexus_list_reply */
 	NEXUS_OP_LIST		= 0x04,
 	/* ino, arg0: data id, arg1: offset -> struct nexus_extents_reply */
 	NEXUS_OP_EXTENTS	= 0x05,
 	NEXUS_OP_READLINK	= 0x06,	/* ino -> bytes */
 	/* ino, arg0: offset; data: name -> struct nexus_xattr_reply */
 	NEXUS_OP_GETXATTR	= 0x07,
-	/*
-	 * ino, arg0: number of names before -> names, NUL-terminated.  A reply with room
-	 * for another name of any length is the last one
-	 */
+	/* ino, arg0: names before -> names with NULs; the last has room for any other */
 	NEXUS_OP_LISTXATTR	= 0x08,
 	NEXUS_OP_STATFS		= 0x09,	/* -> struct nexus_statfs_reply */
 	/* ino, arg0: directory or 0 for any -> struct nexus_name_reply: a name it has there */
@@ -339,18 +332,17 @@ struct nexus_uring_cmd {
 };
 
 /*
- * WAIT: take replies from the completion ring, then complete when sq_tail
- * differs from @seen (at once if it already does); result: number of replies
- * taken (>= 0).  COMMIT: take replies, complete at once, same result.
+ * WAIT: take replies from the completion ring, then complete when sq_tail differs from @seen
+ * (at once if it already does); result: number of replies taken (>= 0).  COMMIT: take replies,
+ * complete at once, same result.
  * LOGWAIT: complete when the zone's log ctl @events differs from @seen; result 0.
  *
- * All: -EINVAL (index, reserved), -ESHUTDOWN (the session is DEAD; LOGWAIT: the
- * zone was dropped), -ENOTCONN (before ATTACH), -EBUSY (WAIT, LOGWAIT: one is
- * parked already; WAIT has taken the replies even so), -ECANCELED (its ring or
- * thread ends; a queue that lost its WAIT so gets no requests until the next
- * WAIT or COMMIT, and what it had not answered goes to another queue under
- * another seq).  LOGWAIT: -ENOENT (no such zone), -ESTALE (not attached again).
- * Rings with IORING_SETUP_IOPOLL are refused.
+ * All: -EINVAL (index, reserved), -ESHUTDOWN (the session is DEAD; LOGWAIT: the zone was
+ * dropped), -ENOTCONN (before ATTACH), -EBUSY (WAIT, LOGWAIT: one is parked already; WAIT has
+ * taken the replies even so), -ECANCELED (its ring or thread ends; a queue that lost its WAIT
+ * so gets no requests until the next WAIT or COMMIT, and what it had not answered goes to
+ * another queue under another seq).  LOGWAIT: -ENOENT (no such zone), -ESTALE (not attached
+ * again).  Rings with IORING_SETUP_IOPOLL are refused.
  */
 #define NEXUS_URING_WAIT	_IOWR(0xE6, 0x18, struct nexus_uring_cmd)
 #define NEXUS_URING_COMMIT	_IOWR(0xE6, 0x19, struct nexus_uring_cmd)
@@ -435,16 +427,15 @@ struct nexus_report {
 #define NEXUS_RP_NOSPACE	(1u << 0) /* no further pack can be made */
 
 /*
- * Append a record on behalf of the helper: FORGET, BULK, PACK, SETTING, QUOTA, MOVE
- * of a mounted zone (of others the helper appends records itself).  Never waits for
- * room: -EAGAIN.  -EBUSY: FORGET of an inode that is in use, PACK of a pack that is
- * read or was written by the kernel; -EPERM: any other type; -ENOTCONN: not mounted;
- * -EROFS: the zone is read-only.
- * MOVE may ask the helper about the file and wait for it, killably: submit it from a
- * thread that answers nothing.  The pack it goes to was handed over (-ENXIO) with
- * the blocks in it (-EINVAL), and not as a spare one (-EBUSY).  -ENODATA: the file
- * does not have the blocks where the record says, or there is no such file; nothing
- * was appended.  -EOPNOTSUPP: the store has no feature MOVES.
+ * Append a record on behalf of the helper: FORGET, BULK, PACK, SETTING, QUOTA, MOVE of a
+ * mounted zone (of others the helper appends records itself).  Never waits for room: -EAGAIN.
+ * -EBUSY: FORGET of an inode that is in use, PACK of a pack that is read or was written by the
+ * kernel; -EPERM: any other type; -ENOTCONN: not mounted; -EROFS: the zone is read-only.
+ * MOVE may ask the helper about the file and wait for it, killably: submit it from a thread
+ * that answers nothing.  The pack it goes to was handed over (-ENXIO) with the blocks in it
+ * (-EINVAL), and not as a spare one (-EBUSY).  -ENODATA: the file does not have the blocks
+ * where the record says, or there is no such file; nothing was appended.  -EOPNOTSUPP: the
+ * store has no feature MOVES.
  */
 struct nexus_submit {
 	__u32	zone;
@@ -454,14 +445,13 @@ struct nexus_submit {
 };
 
 /*
- * RETIRE: blocks of a sealed pack are about to go.  The kernel marks them absent,
- * waits killably for reads in flight, and returns 0; from then on whoever reads
- * them asks with ENSURE.  Ranges that were retired before are fine.  Nothing changes
- * with -EINVAL (a range is empty, outside of the pack's content, or too many),
- * -ENXIO (the kernel does not have the pack: hand it over first) and -EBUSY (the
- * pack is not sealed, or a file's map in memory names a block of a range).
- * PRESENT: blocks of a sealed pack that were absent are in its file, checked.
- * -EINVAL, -ENXIO and -EBUSY (not sealed) as above.
+ * RETIRE: blocks of a sealed pack are about to go.  The kernel marks them absent, waits
+ * killably for reads in flight, and returns 0; from then on whoever reads them asks with
+ * ENSURE.  Ranges that were retired before are fine.  Nothing changes with -EINVAL (a range is
+ * empty, outside of the pack's content, or too many), -ENXIO (the kernel does not have the
+ * pack: hand it over first) and -EBUSY (the pack is not sealed, or a file's map in memory
+ * names a block of a range).  PRESENT: blocks of a sealed pack that were absent are in its
+ * file, checked.  -EINVAL, -ENXIO and -EBUSY (not sealed) as above.
  */
 struct nexus_retire {
 	__u32	zone;
@@ -480,6 +470,14 @@ struct nexus_pack_range {
 };
 
 #define NEXUS_RETIRE_MAX	8192u
+
+/* PACK_USE: which of the packs could go.  -ENXIO: the kernel does not have this one. */
+struct nexus_pack_use {
+	__u32	zone;
+	__u32	reserved;
+	__u64	pack;
+	__u64	idle;	/* out: ns since a read of its file, PRESENT, its hand-over or sealing */
+};
 
 struct nexus_zone_fail {
 	__u32	zone;
@@ -504,17 +502,16 @@ struct nexus_zone_next {
 #define NEXUS_ZN_RDONLY		(1u << 1) /* attached with ZA_RDONLY: leave the store alone */
 
 /*
- * ATTACH: -EPERM (CAP_SYS_ADMIN), -EPROTO (@abi differs; the kernel log names
- * both), -EINVAL (name: letters, digits, '.', '_', '-', no leading '.' or '-'),
- * -EBUSY (the session has a helper), -EALREADY (this file is attached), -ENOMEM.
- * Everything else: -ENOTCONN before ATTACH, -ESHUTDOWN once the session is DEAD,
- * -EINVAL for nonzero reserved fields, unknown flags and impossible values, and
- * where a zone is named -ENOENT (no such zone, or dropped) and -ESTALE (lives,
- * but this helper has not attached it again).
- * ZONE_ATTACH: only while an OPEN_ZONE of that name is unanswered (-ENOENT), once
- * (-EEXIST).  A zone is dropped when OPEN_ZONE fails, its mount is killed or the
- * helper is lost before OPEN_ZONE is answered.  REATTACH: -ESTALE when uuid or
- * incarnation differ.  ZONE_DETACH: -EBUSY while mounted or being opened.
+ * ATTACH: -EPERM (CAP_SYS_ADMIN), -EPROTO (@abi differs; the kernel log names both), -EINVAL
+ * (name: letters, digits, '.', '_', '-', no leading '.' or '-'), -EBUSY (the session has a
+ * helper), -EALREADY (this file is attached), -ENOMEM. Everything else: -ENOTCONN before
+ * ATTACH, -ESHUTDOWN once the session is DEAD, -EINVAL for nonzero reserved fields, unknown
+ * flags and impossible values, and where a zone is named -ENOENT (no such zone, or dropped)
+ * and -ESTALE (lives, but this helper has not attached it again).
+ * ZONE_ATTACH: only while an OPEN_ZONE of that name is unanswered (-ENOENT), once (-EEXIST).
+ * A zone is dropped when OPEN_ZONE fails, its mount is killed or the helper is lost before
+ * OPEN_ZONE is answered.  REATTACH: -ESTALE when uuid or incarnation differ.  ZONE_DETACH:
+ * -EBUSY while mounted or being opened.
  */
 #define NEXUS_IOC_ATTACH	_IOWR(0xE6, 0x00, struct nexus_attach)
 #define NEXUS_IOC_ZONE_ATTACH	_IOWR(0xE6, 0x01, struct nexus_zone_attach)
@@ -528,6 +525,7 @@ struct nexus_zone_next {
 #define NEXUS_IOC_SUBMIT	_IOWR(0xE6, 0x09, struct nexus_submit)
 #define NEXUS_IOC_RETIRE	_IOW(0xE6, 0x0a, struct nexus_retire)
 #define NEXUS_IOC_PRESENT	_IOW(0xE6, 0x0b, struct nexus_retire)
+#define NEXUS_IOC_PACK_USE	_IOWR(0xE6, 0x0c, struct nexus_pack_use)
 
 /* ---- ioctls of files and directories: path locks -------------------- */
 /*
@@ -692,6 +690,7 @@ NEXUS_UAPI_ASSERT(sizeof(struct nexus_report) == 88);
 NEXUS_UAPI_ASSERT(sizeof(struct nexus_submit) == 24);
 NEXUS_UAPI_ASSERT(sizeof(struct nexus_retire) == 32);
 NEXUS_UAPI_ASSERT(sizeof(struct nexus_pack_range) == 8);
+NEXUS_UAPI_ASSERT(sizeof(struct nexus_pack_use) == 24);
 NEXUS_UAPI_ASSERT(sizeof(struct nexus_zone_fail) == 128);
 NEXUS_UAPI_ASSERT(sizeof(struct nexus_zone_next) == 144);
 NEXUS_UAPI_ASSERT(sizeof(struct nexus_plock_arg) == 32);

@@ -38,6 +38,7 @@ static struct {
 	struct nexus_pack_range range;
 	__u64 pack;
 	__u32 flags;
+	__u64 idle;
 	struct move move;
 } *arg;
 
@@ -119,6 +120,23 @@ static int call_present(int dev, uint32_t zone, void *unused)
 	};
 
 	return sys(ioctl(dev, NEXUS_IOC_PRESENT, &r));
+}
+
+static int call_use(int dev, uint32_t zone, void *unused)
+{
+	struct nexus_pack_use u = { .zone = zone, .pack = arg->pack, .reserved = arg->flags };
+	int ret = sys(ioctl(dev, NEXUS_IOC_PACK_USE, &u));
+
+	arg->idle = u.idle;
+	return ret;
+}
+
+/* How long nobody has used it; UINT64_MAX: an error, which is in *@err. */
+static __u64 idle(__u64 pack, int *err)
+{
+	arg->pack = pack;
+	*err = fake_call(call_use);
+	return *err ? UINT64_MAX : arg->idle;
 }
 
 static int evict(__u64 pack, __u32 block, __u32 n)
@@ -214,6 +232,36 @@ static int peek(__u32 block)
 	ok_err(fake_call(call_move), want, "MOVE %s", what);	\
 } while (0)
 
+/* The order in which packs were used, and nothing about how long ago. */
+static void uses(void)
+{
+	__u64 old, new;
+	int err;
+
+	usleep(50000);
+	look("x1", 8192);
+	old = idle(OLD, &err);
+	ok_err(err, 0, "PACK_USE");
+	new = idle(NEW, &err);
+	ok(old < new, "what was read last has the shorter time");
+	usleep(50000);
+	look("x1", 0);
+	new = idle(NEW, &err);
+	old = idle(OLD, &err);
+	ok(new < old, "and then the other");
+	usleep(50000);
+	ok_err(present(OLD, 200, 1), 0, "PRESENT of what is there");
+	old = idle(OLD, &err);
+	new = idle(NEW, &err);
+	ok(old < new, "is a use, too");
+	idle(77, &err);
+	ok_err(err, -ENXIO, "PACK_USE of no pack");
+	arg->flags = 1;
+	idle(OLD, &err);
+	ok_err(err, -EINVAL, "PACK_USE with something reserved");
+	arg->flags = 0;
+}
+
 int main(void)
 {
 	pid_t helper;
@@ -269,6 +317,8 @@ int main(void)
 	ok_err(present(OLD, 200, 1), 0, "PRESENT");
 	ok(look("x1", 8192) == 'b', "a read of what is there again");
 	ok_err(present(NEW, 300, 1), 0, "PRESENT of what never went");
+
+	uses();
 
 	/* What is overwritten in place is copied by nobody, and is in no table. */
 	ok_err(overwrite("q1", 0, 'n'), 0, "an overwrite in place");

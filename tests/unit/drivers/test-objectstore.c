@@ -86,6 +86,10 @@ static void life(const struct nexus_os_driver *drv)
 	check_zero(os, 1, 64);
 	check_zero(os, 0x1234567890abull, 300);
 	assert_int_equal(packs(os), 2);
+	assert_int_equal(drv->taken(os, 7, &total), -ENOENT);
+	assert_int_equal(drv->taken(os, 1, &total), 0);
+	/* Memory takes what was written. */
+	assert_true(total >= (drv->persistent ? 64 * 4096 : 0) && total < 80 * 4096);
 	assert_int_equal(drv->open_pack(os, 7, false, &blocks), -ENOENT);
 	assert_int_equal(drv->recycle(os, 1, 7), 0);
 	assert_int_equal(drv->open_pack(os, 1, false, &blocks), -ENOENT);

@@ -31,7 +31,8 @@ static int fake_report(struct fake *k, const struct nexus_report *rp)
 		ret = -EINVAL;
 	else
 		k->applied = rp->applied, k->checkpoint = rp->checkpoint,
-		k->kept = rp->kept, k->kept_for = rp->kept_for, k->reports++;
+		k->kept = rp->kept, k->kept_for = rp->kept_for, k->reports++,
+		k->no_space = rp->flags & NEXUS_RP_NOSPACE;
 	pthread_mutex_unlock(&k->lock);
 	return ret;
 }
@@ -64,6 +65,16 @@ static int fake_present(struct fake *k, const struct nexus_retire *r)
 		k->presented += range[i].nblocks;
 	pthread_mutex_unlock(&k->lock);
 	return k->present_error;
+}
+
+static int fake_pack_use(const struct fake *k, struct nexus_pack_use *u)
+{
+	u32 i;
+
+	for (i = 0; i < k->nuses; i++)
+		if (k->use[i].pack == u->pack)
+			u->idle = k->use[i].idle;
+	return u->idle ? 0 : -ENXIO;
 }
 
 static bool was_handed(const struct fake *k, u64 pack)
@@ -114,6 +125,8 @@ static int fake_ioctl(struct chan *c, unsigned long cmd, void *arg)
 		return fake_retire(k, arg);
 	case NEXUS_IOC_PRESENT:
 		return fake_present(k, arg);
+	case NEXUS_IOC_PACK_USE:
+		return fake_pack_use(k, arg);
 	case NEXUS_IOC_ZONE_FAIL:
 		k->fails++;
 		memcpy(k->reason, ((struct nexus_zone_fail *)arg)->reason, sizeof(k->reason));

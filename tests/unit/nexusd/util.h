@@ -92,6 +92,7 @@ void logw_spoil(struct logw *w, u32 file, u32 block, u8 byte);
 /* ---- a kernel ---------------------------------------------------------------- */
 
 #define FAKE_HANDED	64
+#define FAKE_USES	16
 
 struct fake {
 	struct chan chan;
@@ -118,6 +119,11 @@ struct fake {
 	char reason[112];
 	u64 kept, kept_for;	/* as last reported */
 	u32 reports;
+	bool no_space;		/* likewise */
+	struct {
+		u64 pack, idle;
+	} use[FAKE_USES];	/* what it knows of uses of packs */
+	u32 nuses;
 	u32 kept_packs;		/* handed over out of what was kept */
 	u32 zeroed_packs;	/* handed over as written everywhere */
 };

@@ -313,6 +313,8 @@ static int uploads(void *ctx, const char *zone, bool flush, struct control_uploa
 		.circuit = "half-open", .store_error = "the bucket does not exist",
 		.requests = 100, .retries = 9, .sent = 1ull << 41, .received = 5,
 		.memory = 6, .memory_peak = 7,
+		.here = 3ull << 40, .cache_limit = 3ull << 41, .cache_full = true,
+		.cache_error = "nothing can be evicted",
 	};
 	return 0;
 }

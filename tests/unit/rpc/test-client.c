@@ -275,6 +275,10 @@ static void uploads(void **state)
 	assert_int_equal(u.received, 5);
 	assert_int_equal(u.memory, 6);
 	assert_int_equal(u.memory_peak, 7);
+	assert_int_equal(u.here, 3ull << 40);
+	assert_int_equal(u.cache_limit, 3ull << 41);
+	assert_true(u.cache_full);
+	assert_string_equal(u.cache_error, "nothing can be evicted");
 	assert_int_equal(nexus_uploads_flush(b->client, "packs", &u), 0);
 	assert_int_equal(u.packs, 2);
 	assert_int_equal(u.put_packs, 1);

@@ -163,6 +163,9 @@ struct control_uploads {
 	uint64_t requests, retries;
 	uint64_t sent, received;	/* bytes */
 	uint64_t memory, memory_peak;	/* bytes in flight */
+	uint64_t here, cache_limit;	/* bytes of content here, and that may be; 0: any */
+	bool cache_full;		/* no pack is made now */
+	char cache_error[128];		/* why nothing is evicted; "" */
 };
 
 /** struct control_scrub_run - a run; times are seconds since 1970, 0: never */

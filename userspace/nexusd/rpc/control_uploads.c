@@ -22,6 +22,10 @@ static void put_uploads(Nexus__Control__V1__UploadState *msg, struct control_upl
 	msg->received = u->received;
 	msg->memory = u->memory;
 	msg->memory_peak = u->memory_peak;
+	msg->here = u->here;
+	msg->cache_limit = u->cache_limit;
+	msg->cache_full = u->cache_full;
+	msg->cache_error = u->cache_error;
 }
 
 static int uploads_status(struct control_call *call)
