@@ -249,14 +249,17 @@ static int note_object(void *arg, const struct content_object *c)
 	return add_object(g, &o);
 }
 
-/* Most packs are needed: only others are remembered. */
+/*
+ * Most objects are needed: only others are remembered.  What is needed now and is not later
+ * the zone deletes by itself.
+ */
 static int drop_needed(struct gc *g, size_t from)
 {
 	size_t i, n = from;
 	int ret = 0;
 
 	for (i = from; ret >= 0 && i < g->n; i++) {
-		ret = g->object[i].kind == GC_PACK ? pack_needed(g, g->object[i].a) : 0;
+		ret = needed(g, &g->object[i]);
 		if (!ret)
 			g->object[n++] = g->object[i];
 	}
@@ -495,6 +498,9 @@ static int step(struct gc *g, struct errline *err)
 	if (!origin_owns(g->z))
 		return err_set(err, -ESTALE, "another owner: this machine does not own the zone any more");
 	switch (g->phase) {
+	case GC_BEGINNING:
+		g->phase = GC_LISTING;
+		return gc_named_read(&g->named, g->z, err);
 	case GC_LISTING:
 		return list(g, err);
 	case GC_LOOKING:

@@ -86,7 +86,7 @@ struct gc_object {
 	u64 bytes;
 };
 
-enum gc_phase { GC_LISTING, GC_LOOKING, GC_ASKING, GC_SWEEPING, GC_DONE };
+enum gc_phase { GC_BEGINNING, GC_LISTING, GC_LOOKING, GC_ASKING, GC_SWEEPING, GC_DONE };
 
 struct gc {
 	struct zone *z;
