@@ -21,7 +21,7 @@
 
 #include "drivers/errline.h"
 
-#define CONTENT_OPS_VERSION	1u
+#define CONTENT_OPS_VERSION	2u
 
 #define CONTENT_DRIVER_SYMBOL	"nexus_content_driver"	/* a struct content_ops */
 #define CONTENT_SPEC_MAX	1024u	/* with its NUL; as STORE_CONTENT_MAX */
@@ -46,6 +46,19 @@ enum content_cond { CONTENT_ANY, CONTENT_ABSENT, CONTENT_MATCH };
 
 #define CONTENT_ETAG_SIZE	128u
 #define CONTENT_NAME_MAX	200u
+
+#define CONTENT_DEL_MOST	1000u	/* packs at once */
+
+/* An object of a listing, whoever put it there. */
+struct content_object {
+	const char *key;	/* below the zone's place: any bytes; during the call */
+	bool is_pack;		/* named as put() names @pack */
+	__u64 pack;
+	__u64 bytes;
+	__s64 mtime;		/* seconds since 1970 by the store's clock; 0: not known */
+};
+
+typedef int (*content_object_fn)(void *arg, const struct content_object *o);
 
 struct content_ops {
 	unsigned int version;		/* CONTENT_OPS_VERSION it was written for */
@@ -92,6 +105,20 @@ struct content_ops {
 	/* Whether it can be read and written, for who makes a zone. */
 	int (*probe)(struct content *c, struct errline *err);
 	void (*state)(struct content *c, struct content_state *st);
+	/*
+	 * A page of all that is there, in any order; what changes meanwhile may be missing,
+	 * and what is there may come twice.  *@token: NULL: the first page; malloc'ed; it
+	 * becomes that of the next, or NULL: there is none.  After an error it is freed,
+	 * and NULL.  *@now: the store's clock, before @fn is called; 0: not known.  What @fn returns other than 0
+	 * ends it and is returned.
+	 */
+	int (*list_page)(struct content *c, char **token, __s64 *now, content_object_fn fn,
+			 void *arg);
+	/*
+	 * As del() of @n packs, at most CONTENT_DEL_MOST; @errors: of each.  The first error
+	 * is returned.
+	 */
+	int (*del_packs)(struct content *c, const __u64 *packs, size_t n, int *errors);
 };
 
 /* Of an object beside the packs. */

@@ -8,7 +8,7 @@
 
 #include "evictor.h"
 #include "fetch.h"
-#include "origin.h"
+#include "gc.h"
 #include "scrub.h"
 #include "upload.h"
 
@@ -19,6 +19,7 @@ void zone_stop(struct zone *z)
 {
 	atomic_store(&z->stopping, true);
 	zone_fetch_stop(z);
+	zone_gc_stop(z);
 	zone_upload_stop(z);
 	origin_stop(z);
 	zone_scrub_stop(z);

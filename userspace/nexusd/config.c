@@ -74,6 +74,7 @@ static const struct setting settings[] = {
 	{ "checkpoint_interval", KIND_UINT,	F(checkpoint_interval), 0, 2592000 },
 	{ "log_upload_delay",	KIND_UINT,	F(log_upload_delay), 0, 3600 },
 	{ "origin_timeout",	KIND_UINT,	F(origin_timeout), 1, 86400 },
+	{ "gc_grace",		KIND_UINT,	F(gc_grace), 0, 315360000 },
 	{ "content_unfenced",	KIND_BOOL,	F(content_unfenced), 0, 0 },
 	{ "recordstore",	KIND_RECORDSTORE, F(recordstore), 0, 0 },
 	{ "recordstore_at",	KIND_STRING,	F(recordstore_at), 1, S(recordstore_at) },
@@ -153,6 +154,7 @@ void config_defaults(struct config *cfg)
 	cfg->checkpoint_interval = 300;
 	cfg->log_upload_delay = 5;
 	cfg->origin_timeout = 60;
+	cfg->gc_grace = 86400;
 }
 
 const struct nexus_ms_driver *config_metastore(const char *name)

@@ -13,6 +13,8 @@
  *	down			both, and nothing is known of any pack
  *	unconditional		conditions of named objects are not looked at
  *	cut WRITES		after so many, counted by who has it open, each fails
+ *	page OBJECTS		so many in a page of a listing; 1,000 without it
+ *	unlist PAGES		after so many, each page of a listing fails with EIO
  *
  * It is read anew each time.  A named object is a file "@NAME", with '=' for '/'.  Used only where the setting "content" names it.
  */
@@ -28,27 +30,13 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "content.h"
-#include "lib/port.h"
+#include "content_test.h"
 #include "space.h"
 
 #define LOOK_NS		10000000L
 #define COPY_BYTES	(1u << 20)
 
 #define UUID_TEXT	((size_t)2 * NEXUS_UUID_SIZE)	/* characters */
-
-struct test_content {
-	struct content c;
-	int dirfd;		/* of the zone */
-	int top;		/* where "control" is */
-	_Atomic u64 writes;	/* so far */
-};
-
-struct plan {
-	bool hold, corrupt, fail, refuse, down, unconditional;
-	u64 delay_ms, limit, end, cut;
-	u64 pack, block;	/* corrupt: 0: any */
-};
 
 static void parse_line(struct plan *p, const char *line)
 {
@@ -66,6 +54,10 @@ static void parse_line(struct plan *p, const char *line)
 		p->unconditional = true;
 	else if (!strncmp(line, "cut ", 4))
 		p->cut = strtoull(line + 4, NULL, 10);
+	else if (!strncmp(line, "page ", 5))
+		p->page = strtoull(line + 5, NULL, 10);
+	else if (!strncmp(line, "unlist ", 7))
+		p->unlist = strtoull(line + 7, NULL, 10);
 	else if (!strncmp(line, "delay ", 6))
 		p->delay_ms = strtoull(line + 6, NULL, 10);
 	else if (!strncmp(line, "short ", 6))
@@ -79,13 +71,16 @@ static void parse_line(struct plan *p, const char *line)
 	}
 }
 
-static void read_plan(struct test_content *t, struct plan *p)
+void test_plan(struct test_content *t, struct plan *p)
 {
 	char text[1024], *line, *save = NULL;
 	ssize_t n;
 	int fd;
 
-	*p = (struct plan){ .limit = UINT64_MAX, .end = UINT64_MAX, .cut = UINT64_MAX };
+	*p = (struct plan){
+		.limit = UINT64_MAX, .end = UINT64_MAX, .cut = UINT64_MAX, .page = 1000,
+		.unlist = UINT64_MAX,
+	};
 	fd = openat(t->top, "control", O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return;
@@ -103,7 +98,7 @@ static int obey(struct test_content *t, struct plan *p)
 	u64 begun = space_clock();
 
 	for (;;) {
-		read_plan(t, p);
+		test_plan(t, p);
 		if (atomic_load(t->c.stop))
 			return -ESHUTDOWN;
 		if (!p->hold && space_clock() - begun >= p->delay_ms * 1000000ull)
@@ -283,7 +278,7 @@ static int copy(int from, int to, u64 bytes, const atomic_bool *stop)
 /* A write: 0, or it is not to be done. */
 static int may_write(struct test_content *t, struct plan *p)
 {
-	read_plan(t, p);
+	test_plan(t, p);
 	if (atomic_load(t->c.stop))
 		return -ESHUTDOWN;
 	return p->refuse || atomic_fetch_add(&t->writes, 1) >= p->cut ? -EIO : 0;
@@ -338,7 +333,7 @@ static int test_del(struct content *c, __u64 pack)
 
 /* ---- named objects ------------------------------------------------------------- */
 
-static int file_name(const char *name, char file[CONTENT_NAME_MAX + 2])
+int test_file_name(const char *name, char file[CONTENT_NAME_MAX + 2])
 {
 	size_t i;
 
@@ -413,7 +408,7 @@ static int test_put_named(struct content *c, const char *name, const void *buf, 
 	struct test_content *t = (struct test_content *)c;
 	char file[CONTENT_NAME_MAX + 2];
 	struct plan p;
-	int fd, ret = file_name(name, file);
+	int fd, ret = test_file_name(name, file);
 
 	if (!ret)
 		ret = may_write(t, &p);
@@ -441,9 +436,9 @@ static ssize_t test_get_named(struct content *c, const char *name, __u64 offset,
 	char file[CONTENT_NAME_MAX + 2];
 	struct plan p;
 	ssize_t n;
-	int fd, ret = file_name(name, file);
+	int fd, ret = test_file_name(name, file);
 
-	read_plan(t, &p);
+	test_plan(t, &p);
 	if (!ret && atomic_load(t->c.stop))
 		ret = -ESHUTDOWN;
 	if (!ret && p.fail)
@@ -467,70 +462,13 @@ static int test_del_named(struct content *c, const char *name)
 	struct test_content *t = (struct test_content *)c;
 	char file[CONTENT_NAME_MAX + 2];
 	struct plan p;
-	int ret = file_name(name, file);
+	int ret = test_file_name(name, file);
 
 	if (!ret)
 		ret = may_write(t, &p);
 	if (ret)
 		return ret;
 	return unlinkat(t->dirfd, file, 0) && errno != ENOENT ? -errno : 0;
-}
-
-static int by_name(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-struct names {
-	char **name;
-	size_t n;
-};
-
-static int add_name(struct names *l, const char *file)
-{
-	char **more = realloc(l->name, (l->n + 1) * sizeof(*more));
-	char *at;
-
-	if (!more)
-		return -ENOMEM;
-	l->name = more;
-	more[l->n] = strdup(file + 1);
-	if (!more[l->n])
-		return -ENOMEM;
-	for (at = more[l->n]; (at = strchr(at, '=')); at++)
-		*at = '/';
-	l->n++;
-	return 0;
-}
-
-static int test_list_named(struct content *c, const char *prefix,
-			   int (*fn)(void *arg, const char *name, __u64 bytes), void *arg)
-{
-	struct test_content *t = (struct test_content *)c;
-	char file[CONTENT_NAME_MAX + 2];
-	struct names l = { 0 };
-	struct dirent *de;
-	struct stat st;
-	size_t i;
-	int ret = 0, fd = openat(t->dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-
-	if (!dir)
-		return -errno;
-	while (!ret && (de = readdir(dir)))
-		if (de->d_name[0] == '@')
-			ret = add_name(&l, de->d_name);
-	closedir(dir);
-	if (l.n)
-		qsort(l.name, l.n, sizeof(*l.name), by_name);
-	for (i = 0; i < l.n; i++) {
-		if (!ret && !strncmp(l.name[i], prefix, strlen(prefix)) &&
-		    !file_name(l.name[i], file) && !fstatat(t->dirfd, file, &st, 0))
-			ret = fn(arg, l.name[i], (u64)st.st_size);
-		free(l.name[i]);
-	}
-	free(l.name);
-	return ret;
 }
 
 const struct content_ops content_test = {
@@ -546,4 +484,5 @@ const struct content_ops content_test = {
 	.get_named = test_get_named,
 	.del_named = test_del_named,
 	.list_named = test_list_named,
+	.list_page = test_list_page,
 };

@@ -103,6 +103,8 @@ static int take(struct origin *o, struct errline *err)
 	if (!ret)
 		ret = owner_take(&o->owner, o->manifest.count ? o->manifest.epoch : 0, false,
 				 now_s(), err);
+	if (!ret)
+		atomic_store(&o->epoch, o->owner.epoch);
 	o->owned = !ret;
 	return ret;
 }

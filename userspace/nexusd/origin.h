@@ -31,6 +31,7 @@ struct origin {
 	struct owner owner;
 	atomic_bool owned;		/* this helper took it */
 	atomic_bool fenced;		/* another has it */
+	_Atomic u64 epoch;		/* it was taken in; for others than the thread */
 	struct origin_manifest manifest;	/* count 0: none */
 	char manifest_etag[CONTENT_ETAG_SIZE];	/* "": there is none */
 	u64 number;			/* of the last checkpoint that was begun; dead_lock */
@@ -90,6 +91,13 @@ bool origin_owns(struct zone *z);
 bool origin_fenced(struct zone *z);
 /* A pack is gone for good.  False: its copy is to go at once. */
 bool origin_forget(struct zone *z, u64 pack);
+/* Whether it waits for that: a checkpoint may name it. */
+bool origin_keeps(struct zone *z, u64 pack);
+/*
+ * Whether the part @name of a checkpoint or of the log belongs to what @m names; of other
+ * names always.
+ */
+bool origin_needs(const struct origin_manifest *m, const char *name);
 
 /*
  * What is due at @now (ms, never going back): renewal, checkpoint, log.  When the next

@@ -85,9 +85,8 @@ struct old {
 	size_t n;
 };
 
-static bool needed(const struct origin *o, const char *name)
+bool origin_needs(const struct origin_manifest *m, const char *name)
 {
-	const struct origin_manifest *m = &o->manifest;
 	u64 epoch, number;
 	u32 i;
 
@@ -102,8 +101,18 @@ static bool needed(const struct origin *o, const char *name)
 	} else {
 		return true;
 	}
+	return false;
+}
+
+static bool needed(const struct origin *o, const char *name)
+{
+	u64 epoch, number;
+
+	if (origin_needs(&o->manifest, name))
+		return true;
 	/* Whoever came after us has its own. */
-	return epoch > o->owner.epoch;
+	return (origin_folder_parse(name, "checkpoint", &epoch, &number) ||
+		origin_folder_parse(name, "log", &epoch, &number)) && epoch > o->owner.epoch;
 }
 
 static int note_old(void *arg, const char *name, __u64 bytes)
@@ -183,6 +192,20 @@ bool origin_forget(struct zone *z, u64 pack)
 	if (!named)
 		free(d);
 	return named;
+}
+
+bool origin_keeps(struct zone *z, u64 pack)
+{
+	struct origin *o = z->origin;
+	struct origin_dead *d;
+
+	if (!o)
+		return false;
+	pthread_mutex_lock(&o->dead_lock);
+	for (d = o->dead; d && d->pack != pack; d = d->next)
+		;
+	pthread_mutex_unlock(&o->dead_lock);
+	return d;
 }
 
 /* ---- the manifest ------------------------------------------------------------------ */

@@ -21,6 +21,18 @@ int survey_pack_val(struct nexus_kv *kv, u64 pack, struct nexus_pack_val *val)
 	return ret < (int)sizeof(*val) ? -EUCLEAN : 0;
 }
 
+int survey_knows(struct memtable *index, u64 pack, struct nexus_pack_val *val)
+{
+	struct memview v;
+	int ret = memview_begin(&v, index, NULL);
+
+	if (ret)
+		return ret;
+	ret = survey_pack_val(&v.kv, pack, val);
+	memview_end(&v);
+	return ret == -ENOENT ? 0 : ret ? ret : 1;
+}
+
 static void see(struct survey *s, u32 block, bool shared)
 {
 	if (!bit_get(s->live, block)) {

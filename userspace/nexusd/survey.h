@@ -37,5 +37,7 @@ u32 survey_dead(struct survey *s);
 
 /* The record of a pack in @kv.  0, -ENOENT, or the store's error. */
 int survey_pack_val(struct nexus_kv *kv, u64 pack, struct nexus_pack_val *val);
+/* The same in a view of @index.  1: there is one; 0; or the store's error. */
+int survey_knows(struct memtable *index, u64 pack, struct nexus_pack_val *val);
 
 #endif /* NEXUSD_SURVEY_H */

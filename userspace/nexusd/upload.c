@@ -358,6 +358,50 @@ void zone_upload_forget(struct zone *z, u64 pack)
 			 z->name, pack);
 }
 
+bool zone_upload_busy(struct zone *z, u64 pack)
+{
+	struct upload *u = z->upload;
+	bool busy;
+
+	pthread_mutex_lock(&u->lock);
+	busy = u->held == pack || upload_find(u, pack);
+	pthread_mutex_unlock(&u->lock);
+	return busy;
+}
+
+bool zone_upload_held(struct zone *z, u64 pack)
+{
+	struct upload *u = z->upload;
+	bool held;
+
+	pthread_mutex_lock(&u->mark_lock);
+	held = uploadmarks_get(&u->marks, pack) == MARK_HELD;
+	pthread_mutex_unlock(&u->mark_lock);
+	return held;
+}
+
+void zone_upload_gone(struct zone *z, u64 pack)
+{
+	struct upload *u = z->upload;
+
+	pthread_mutex_lock(&u->mark_lock);
+	if (uploadmarks_get(&u->marks, pack) != MARK_NONE &&
+	    uploadmarks_set(&u->marks, pack, MARK_GONE))
+		log_warn("zone %s: pack %llu is deleted once more after the next mount", z->name, pack);
+	pthread_mutex_unlock(&u->mark_lock);
+}
+
+bool zone_upload_away(struct zone *z, u64 pack)
+{
+	bool away = false;
+	u64 bytes;
+	int fd = open_file(z, pack, &bytes, &away);
+
+	if (fd >= 0)
+		close(fd);
+	return away;
+}
+
 int zone_upload_hold(struct zone *z, u64 pack)
 {
 	struct upload *u = z->upload;

@@ -82,6 +82,14 @@ int zone_upload_status(struct zone *z, struct upload_status *st);
 int zone_upload_flush(struct zone *z, unsigned int wait_ms, struct upload_status *st);
 /* The pack is gone for good: its copy goes when there is time. */
 void zone_upload_forget(struct zone *z, u64 pack);
+/* It is being put or deleted, or is to be. */
+bool zone_upload_busy(struct zone *z, u64 pack);
+/* It was put whole, as far as is known here. */
+bool zone_upload_held(struct zone *z, u64 pack);
+/* Somebody else has deleted its copy. */
+void zone_upload_gone(struct zone *z, u64 pack);
+/* Some of the pack, or all that is asked for of it, is elsewhere only. */
+bool zone_upload_away(struct zone *z, u64 pack);
 /*
  * The pack is not put from here on, until zone_upload_release(), for somebody else
  * does, and then takes from its file what is held.  One at a time: space.work is held.

@@ -149,22 +149,10 @@ static u64 next_gone(struct upload *u, const struct list *l, u64 after)
 	return pack;
 }
 
-static int in_index(struct memtable *index, u64 pack)
-{
-	struct nexus_pack_val val;
-	struct memview v;
-	int ret = memview_begin(&v, index, NULL);
-
-	if (ret)
-		return ret;
-	ret = survey_pack_val(&v.kv, pack, &val);
-	memview_end(&v);
-	return ret == -ENOENT ? 0 : ret ? ret : 1;
-}
-
 /* What the helper before us had put there, and did not come to delete. */
 static int look_back(struct upload *u, const struct list *l)
 {
+	struct nexus_pack_val val;
 	struct memtable index;
 	u64 pack = 0;
 	int ret = memtable_init(&index, u->z->ms, 0);
@@ -172,7 +160,7 @@ static int look_back(struct upload *u, const struct list *l)
 	if (ret)
 		return ret;
 	while (!ret && (pack = next_gone(u, l, pack))) {
-		ret = in_index(&index, pack);
+		ret = survey_knows(&index, pack, &val);
 		if (!ret)
 			zone_fetch_forget(u->z, pack);
 		ret = ret > 0 ? 0 : ret;

@@ -53,6 +53,7 @@ struct zone *zone_new(struct helper *h, const struct config *cfg, struct chan *c
 	pthread_mutex_init(&z->report_lock, NULL);
 	pthread_mutex_init(&z->dead_lock, NULL);
 	pthread_mutex_init(&z->scrub_lock, NULL);
+	pthread_mutex_init(&z->gc_lock, NULL);
 	zone_cond_init(&z->fold_cond);
 	zone_cond_init(&z->make_cond);
 	return z;
@@ -93,6 +94,7 @@ void zone_put(struct zone *z)
 	pthread_cond_destroy(&z->make_cond);
 	pthread_cond_destroy(&z->fold_cond);
 	pthread_mutex_destroy(&z->scrub_lock);
+	pthread_mutex_destroy(&z->gc_lock);
 	pthread_mutex_destroy(&z->report_lock);
 	pthread_mutex_destroy(&z->dead_lock);
 	pthread_mutex_destroy(&z->reason_lock);

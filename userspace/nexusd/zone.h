@@ -120,6 +120,9 @@ struct zone {
 	pthread_mutex_t scrub_lock;	/* of the pointer; outside of scrub's own */
 	struct scrub *scrub;		/* scrub_lock; NULL: no thread */
 
+	pthread_mutex_t gc_lock;	/* of the pointer; outside of the job's own */
+	struct gc *gc;			/* gc_lock; the last job; NULL: there was none */
+
 	_Atomic u64 checkpoint;
 	_Atomic u64 log_from;		/* of the index as it is on disk */
 	u64 frozen_log_from;		/* what it will be with the frozen generation; folder */

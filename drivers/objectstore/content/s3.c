@@ -16,38 +16,17 @@
 
 #include "drivers/objectstore/s3/creds.h"
 #include "drivers/objectstore/s3/secret.h"
-#include "s3_call.h"
 #include "s3_find.h"
+#include "s3_impl.h"
 #include "s3_key.h"
 #include "s3_where.h"
 
 #define LEFTOVER_AGE	3600	/* seconds; clocks differ */
-#define KEY_ROOM	256u	/* of "packs/..." and of names */
-
-#define PACKS		"packs/"
-#define PACKS_END	"packs0"	/* what would follow the last pack */
-
-struct s3_content {
-	struct content c;
-	pthread_mutex_t lock;
-	struct s3 *s3;
-	bool over;			/* lock; for the provider's thread */
-	struct s3_provider *provider;
-	struct s3_fault fault;		/* lock; the last, as it was logged */
-	time_t opened;
-	bool swept;			/* lock; the sweeper was started */
-	pthread_t sweeper;
-};
 
 /* The symbol that the object has. */
 __attribute__((visibility("default"))) extern const struct content_ops nexus_content_driver;
 
 static void (*say)(enum log_level level, const char *fmt, ...);
-
-static struct s3_content *to_s3(struct content *c)
-{
-	return (struct s3_content *)c;
-}
 
 /* ---- what goes wrong --------------------------------------------------------- */
 
@@ -65,8 +44,7 @@ static void note_error(struct s3_content *s, const char *words)
 		say(LOG_L_ERROR, "content s3: %s", words);
 }
 
-/* @answers: errors that are answers. */
-static int end_call(struct s3_content *s, struct s3_call *c, int ret, int answer)
+int s3_end_call(struct s3_content *s, struct s3_call *c, int ret, int answer)
 {
 	if (!ret)
 		note_error(s, "");
@@ -140,7 +118,7 @@ static void begin_sweep(struct s3_content *s)
 
 static void s3_content_close(struct content *c)
 {
-	struct s3_content *s = to_s3(c);
+	struct s3_content *s = to_s3_content(c);
 
 	pthread_mutex_lock(&s->lock);
 	s->over = true;
@@ -281,7 +259,7 @@ free:
 
 static int s3_content_head(struct content *c, __u64 pack, __u64 *bytes)
 {
-	struct s3_content *s = to_s3(c);
+	struct s3_content *s = to_s3_content(c);
 	struct s3_call *call = s3_call_new(0);
 	char key[KEY_ROOM];
 	int ret;
@@ -292,7 +270,7 @@ static int s3_content_head(struct content *c, __u64 pack, __u64 *bytes)
 	ret = s3_call_wait(call, s3_head_start(s->s3, key, s3_call_done, call), c->stop);
 	if (!ret)
 		*bytes = call->result.size;
-	return end_call(s, call, ret, 0);
+	return s3_end_call(s, call, ret, 0);
 }
 
 /* ---- reading --------------------------------------------------------------------- */
@@ -315,7 +293,7 @@ static ssize_t get_key(struct s3_content *s, const char *key, __u64 offset, void
 		if (etag)
 			snprintf(etag, CONTENT_ETAG_SIZE, "%s", call->result.etag);
 	}
-	ret = end_call(s, call, ret, 0);
+	ret = s3_end_call(s, call, ret, 0);
 	return ret ? ret : (ssize_t)got;
 }
 
@@ -324,7 +302,7 @@ static ssize_t s3_content_get(struct content *c, __u64 pack, __u64 offset, void 
 	char key[KEY_ROOM];
 
 	snprintf(key, sizeof(key), PACKS "%016llx", (unsigned long long)pack);
-	return get_key(to_s3(c), key, offset, buf, len, NULL);
+	return get_key(to_s3_content(c), key, offset, buf, len, NULL);
 }
 
 /* ---- writing --------------------------------------------------------------------- */
@@ -342,7 +320,7 @@ static int reopen(int fd)
 
 static int s3_content_put(struct content *c, __u64 pack, int fd, __u64 bytes)
 {
-	struct s3_content *s = to_s3(c);
+	struct s3_content *s = to_s3_content(c);
 	struct s3_call *call = s3_call_new(0);
 	struct s3_put put = { .len = bytes };
 	char key[KEY_ROOM];
@@ -361,7 +339,7 @@ static int s3_content_put(struct content *c, __u64 pack, int fd, __u64 bytes)
 		posix_fadvise(call->fd, 0, 0, POSIX_FADV_DONTNEED);
 	if (!ret)
 		begin_sweep(s);
-	return end_call(s, call, ret, 0);
+	return s3_end_call(s, call, ret, 0);
 }
 
 static int del_key(struct s3_content *s, const char *key)
@@ -373,7 +351,7 @@ static int del_key(struct s3_content *s, const char *key)
 		return -ENOMEM;
 	ret = s3_call_wait(call, s3_delete_start(s->s3, &key, 1, NULL, s3_call_done, call),
 			   s->c.stop);
-	ret = end_call(s, call, ret, 0);
+	ret = s3_end_call(s, call, ret, 0);
 	return ret == -ENOENT ? 0 : ret;
 }
 
@@ -382,7 +360,7 @@ static int s3_content_del(struct content *c, __u64 pack)
 	char key[KEY_ROOM];
 
 	snprintf(key, sizeof(key), PACKS "%016llx", (unsigned long long)pack);
-	return del_key(to_s3(c), key);
+	return del_key(to_s3_content(c), key);
 }
 
 /* ---- beside the packs --------------------------------------------------------------- */
@@ -403,13 +381,13 @@ static int head_etag(struct s3_content *s, const char *name, char *etag)
 	ret = s3_call_wait(call, s3_head_start(s->s3, name, s3_call_done, call), s->c.stop);
 	if (!ret)
 		snprintf(etag, CONTENT_ETAG_SIZE, "%s", call->result.etag);
-	return end_call(s, call, ret, 0);
+	return s3_end_call(s, call, ret, 0);
 }
 
 static int s3_put_named(struct content *c, const char *name, const void *buf, size_t len,
 			enum content_cond cond, char *etag)
 {
-	struct s3_content *s = to_s3(c);
+	struct s3_content *s = to_s3_content(c);
 	struct s3_call *call = name_ok(name) ? s3_call_new(len ? len : 1) : NULL;
 	struct s3_put put = {
 		.key = name, .len = len, .fd = -1, .absent = cond == CONTENT_ABSENT,
@@ -431,7 +409,7 @@ static int s3_put_named(struct content *c, const char *name, const void *buf, si
 	/* It is not the one of that ETag, either. */
 	if (ret == -ENOENT && cond == CONTENT_MATCH)
 		ret = -EEXIST;
-	ret = end_call(s, call, ret, -EEXIST);
+	ret = s3_end_call(s, call, ret, -EEXIST);
 	if (ret || !etag)
 		return ret;
 	if (!tag[0])
@@ -443,64 +421,12 @@ static int s3_put_named(struct content *c, const char *name, const void *buf, si
 static ssize_t s3_get_named(struct content *c, const char *name, __u64 offset, void *buf,
 			    size_t len, char *etag)
 {
-	return name_ok(name) ? get_key(to_s3(c), name, offset, buf, len, etag) : -EINVAL;
+	return name_ok(name) ? get_key(to_s3_content(c), name, offset, buf, len, etag) : -EINVAL;
 }
 
 static int s3_del_named(struct content *c, const char *name)
 {
-	return name_ok(name) ? del_key(to_s3(c), name) : -EINVAL;
-}
-
-/*
- * A page; *@skip: it came to the packs, which are left out: what follows is behind them.
- * *@token is replaced by the next, and NULL at the end.
- */
-static int list_page(struct s3_content *s, struct s3_query *query, char **token, bool *skip,
-		     int (*fn)(void *arg, const char *name, __u64 bytes), void *arg)
-{
-	struct s3_call *call = s3_call_new(0);
-	int ret, end = 0;
-	size_t i;
-
-	*skip = false;
-	if (!call)
-		return -ENOMEM;
-	query->token = *token;
-	ret = s3_call_wait(call, s3_list_start(s->s3, query, &call->list, s3_call_done, call),
-			   s->c.stop);
-	for (i = 0; !ret && !end && !*skip && i < call->list.n; i++) {
-		const struct s3_entry *e = &call->list.entries[i];
-
-		*skip = !strncmp(e->key, PACKS, strlen(PACKS));
-		if (!*skip)
-			end = fn(arg, e->key, e->size);
-	}
-	free(*token);
-	*token = !ret && call->list.next ? strdup(call->list.next) : NULL;
-	if (!ret && call->list.next && !*token)
-		ret = -ENOMEM;
-	ret = end_call(s, call, ret, 0);
-	return ret ? ret : end;
-}
-
-static int s3_list_named(struct content *c, const char *prefix,
-			 int (*fn)(void *arg, const char *name, __u64 bytes), void *arg)
-{
-	struct s3_query query = { .prefix = prefix };
-	char *token = NULL;
-	bool skip;
-	int ret;
-
-	do {
-		ret = list_page(to_s3(c), &query, &token, &skip, fn, arg);
-		if (!skip)
-			continue;
-		query.after = PACKS_END;
-		free(token);
-		token = NULL;
-	} while (!ret && (token || skip));
-	free(token);
-	return ret;
+	return name_ok(name) ? del_key(to_s3_content(c), name) : -EINVAL;
 }
 
 /* ---- how it is -------------------------------------------------------------------- */
@@ -509,7 +435,7 @@ static int s3_list_named(struct content *c, const char *prefix,
 static int s3_probe(struct content *c, struct errline *err)
 {
 	static const char key[] = "probe";
-	struct s3_content *s = to_s3(c);
+	struct s3_content *s = to_s3_content(c);
 	struct s3_put put = { .key = key, .data = "nexusfs\n", .len = 8, .fd = -1 };
 	struct s3_query query = { .most = 1 };
 	struct s3_call *call = s3_call_new(0);
@@ -537,7 +463,7 @@ static int s3_probe(struct content *c, struct errline *err)
 
 static void s3_state(struct content *c, struct content_state *st)
 {
-	struct s3_content *s = to_s3(c);
+	struct s3_content *s = to_s3_content(c);
 	struct s3_stats stats;
 
 	s3_stats(s->s3, &stats);
@@ -567,4 +493,6 @@ const struct content_ops nexus_content_driver = {
 	.begin = s3_begin,
 	.probe = s3_probe,
 	.state = s3_state,
+	.list_page = s3_list_page,
+	.del_packs = s3_del_packs,
 };

@@ -264,6 +264,7 @@ static void fill(struct s3_request *req, int status)
 
 	result->status = status;
 	result->mtime = answer->mtime > 0 ? answer->mtime : 0;
+	result->date = answer->date > 0 ? answer->date : 0;
 	copy(result->etag, sizeof(result->etag), req->doc.etag ? req->doc.etag : answer->etag);
 	result->size = answer->size;
 	if (result->size == UINT64_MAX)

@@ -141,6 +141,7 @@ void s3_wake(struct s3 *s3);
  * @len: bytes put into the buffer of a get
  * @verified: a get's bytes were compared with a checksum of the object
  * @mtime: seconds since 1970, 0: unknown
+ * @date: the server's clock when it answered, likewise
  * @etag: with its quotes, of what was written or found; "": the server did not say,
  *	as some do not after an upload
  */
@@ -154,6 +155,7 @@ struct s3_result {
 	size_t len;
 	bool verified;
 	int64_t mtime;
+	int64_t date;
 	char etag[S3_ETAG_MAX];
 };
 

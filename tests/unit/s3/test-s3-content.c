@@ -179,6 +179,59 @@ static void test_named(void **state)
 	content_close(c);
 }
 
+static int add_object(void *arg, const struct content_object *o)
+{
+	struct names *names = arg;
+	size_t at = strlen(names->all);
+
+	assert_true(o->mtime > 0);
+	snprintf(names->all + at, sizeof(names->all) - at, "%s%s %llu,", o->is_pack ? "+" : "",
+		 o->key, (unsigned long long)(o->is_pack ? o->pack : o->bytes));
+	return 0;
+}
+
+/* Everything, whatever it is called; and packs deleted at once. */
+static void test_objects(void **state)
+{
+	struct content *c = open_driver(world_env("NEXUS_S3_ENDPOINT"));
+	struct s3_settings set = world_settings();
+	struct world_client other = world_open(&set);
+	const __u64 packs[] = { 0xab, 0xcd, 0xef };
+	struct names names = { "", 0 };
+	static const char *const keys[] = {
+		"../x", "a//b", "packs/00000000000000AB", "packs/00000000000000ab",
+		"packs/00000000000000cd", "packs/1", "q\x01",
+	};
+	char *token = NULL, key[200];
+	__s64 now = 0;
+	int errors[3] = { 1, 1, 1 };
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+		snprintf(key, sizeof(key), "a//b/deadbeef-0102-0304-0506-0708090a0b0c/%s", keys[i]);
+		world_put(other.s3, key, "xyz", 3, 0);
+	}
+	assert_int_equal(c->ops->list_page(c, &token, &now, add_object, &names), 0);
+	assert_null(token);
+	assert_true(now > 0);
+	for (i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+		assert_non_null(strstr(names.all, keys[i]));
+	assert_non_null(strstr(names.all, "+packs/00000000000000ab 171,"));
+	assert_non_null(strstr(names.all, "+packs/00000000000000cd 205,"));
+	assert_null(strstr(names.all, "+packs/00000000000000AB"));
+	assert_null(strstr(names.all, "+packs/1"));
+	assert_int_equal(c->ops->del_packs(c, packs, 3, errors), 0);
+	for (i = 0; i < 3; i++)
+		assert_int_equal(errors[i], 0);
+	names = (struct names){ "", 0 };
+	assert_int_equal(c->ops->list_page(c, &token, &now, add_object, &names), 0);
+	assert_null(strstr(names.all, "+"));
+	assert_non_null(strstr(names.all, "packs/00000000000000AB"));
+	content_close(c);
+	world_close(&other);
+}
+
 static void *stopper(void *arg)
 {
 	usleep(200000);
@@ -573,6 +626,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(test_settings, begin_test, test_teardown),
 		cmocka_unit_test_setup_teardown(test_names, begin_test, test_teardown),
 		cmocka_unit_test_setup_teardown(test_named, begin_test, test_teardown),
+		cmocka_unit_test_setup_teardown(test_objects, begin_test, test_teardown),
 		cmocka_unit_test_setup_teardown(test_stop, begin_test, test_teardown),
 		cmocka_unit_test_setup_teardown(test_probe, begin_test, test_teardown),
 		cmocka_unit_test_setup_teardown(test_round, begin_test, test_teardown),
