@@ -194,7 +194,7 @@ static int test_head(struct content *c, __u64 pack, __u64 *bytes)
 	struct plan p;
 	struct stat st;
 
-	read_plan(t, &p);
+	test_plan(t, &p);
 	if (p.down)
 		return -EHOSTDOWN;
 	object_name(pack, name);
