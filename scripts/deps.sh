@@ -35,8 +35,8 @@ packages=(
 	debhelper dh-dkms debootstrap fakeroot man-db
 )
 
-# A server that would run here, for kselftest's nfs.  Databases and loads for 57-applications, programs for 52-realworld; tools/bench/events' Python is the system's.
-long=(nfs-kernel-server nfs-common postgresql-contrib rsync dbench postmark bonnie++ stress-ng vim-tiny)
+# A server that would run here, for kselftest's nfs.  s3fs and rclone for tools/bench/origin.  Databases and loads for 57-applications, programs for 52-realworld; tools/bench/events' Python is the system's.
+long=(nfs-kernel-server nfs-common s3fs rclone postgresql-contrib rsync dbench postmark bonnie++ stress-ng vim-tiny)
 python=$(readlink -f /usr/bin/python3 || true)
 [ -z "$python" ] || long+=("lib${python##*/}-testsuite")
 
