@@ -124,6 +124,15 @@ expect "flush, until nothing is left" 0 "" "" flush packs
 expect "uploads after that" 0 "^to put: .* 0 packs.*" "" upload status packs
 expect "uploads of a zone that is not mounted" 1 "" "zone nope is not mounted" upload status nope
 expect "flush of it" 1 "" "zone nope is not mounted" flush nope
+expect "gc" 3 "^leaked packs/0000000000000007 1099511627776" "" gc --dry-run packs
+expect "gc, what is foreign" 3 '^foreign a.x0ab 3' "" gc packs --dry-run
+expect "gc, sums" 3 "^leaked: *2 objects, 1073741824 KiB; gc --run deletes them" "" gc --dry-run packs
+expect "gc that did not end well" 1 "^deleted: *1 objects" "not looked through to the end: another owner" gc --run packs
+json "gc as JSON" "d['listed']['objects'] == 10 and [o['what'] for o in d['objects']] == ['leaked', 'missing', 'foreign'] and d['missing']['objects'] == 1 and not d['run']" gc --dry-run packs
+expect "gc, neither" 2 "" "one of --dry-run and --run" gc packs
+expect "gc, both" 2 "" "one of --dry-run and --run" gc --run --dry-run packs
+expect "gc of a zone that is not mounted" 1 "" "zone nope is not mounted" gc --dry-run nope
+expect "--run for something else" 2 "" "only for gc" flush --run packs
 expect "scrub" 0 "^running: begun .*, 77 blocks read, 3 without a checksum, 0 problems" "" scrub start packs
 expect "scrub twice" 1 "" "being scrubbed already" scrub start packs
 expect "what scrubs found" 3 "^last: begun .*ended .*, 2 problems" "" scrub status packs

@@ -66,7 +66,7 @@ _nexusctl() {
 
 	local choices
 	case "${words[*]}" in
-	'') choices='status boot profile zone pack upload flush scrub service agent cache events rebac namespace sched quota pipe stream lock lease dump load stats version help --socket --endpoint --ca --cert --key --json --help --version' ;;
+	'') choices='status boot profile zone pack upload flush gc scrub service agent cache events rebac namespace sched quota pipe stream lock lease dump load stats version help --socket --endpoint --ca --cert --key --json --help --version' ;;
 	profile) choices='show' ;;
 	'profile show') choices='none embedded lite full cloud --socket --json' ;;
 	zone) choices='create list info upgrade restore' ;;
@@ -76,6 +76,7 @@ _nexusctl() {
 	'zone restore'*) choices='--option --endpoint --region --profile --take-over --unfenced --data-dir --config --json' ;;
 	pack) choices='list verify compact evict' ;;
 	upload) choices='status' ;;
+	gc) choices="$(_nexusctl_zones) --dry-run --run --socket --json" ;;
 	'upload status' | flush) choices="$(_nexusctl_zones) --socket --json" ;;
 	scrub) choices='status start stop' ;;
 	'scrub status' | 'scrub start' | 'scrub stop') choices="$(_nexusctl_zones) --socket --json" ;;

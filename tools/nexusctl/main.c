@@ -37,6 +37,8 @@ static const struct command commands[] = {
 	{ "upload", "status", "ZONE", "how far its content is where copies are held", 1, 1, 0,
 	  cmd_upload_status },
 	{ NULL, "flush", "ZONE", "wait until all that is sealed is there", 1, 1, 0, cmd_flush },
+	{ NULL, "gc", "ZONE --dry-run|--run", "what its store has too much, and too little", 1, 1, 0,
+	  cmd_gc },
 	{ "scrub", "status", "ZONE", "how far its regular check is", 1, 1, 0,
 	  cmd_scrub_status },
 	{ "scrub", "start", "ZONE", "check all of it now", 1, 1, 0, cmd_scrub_start },

@@ -30,6 +30,8 @@ struct ctl {
 	const char *wait;		/* seconds, for a zone just unmounted */
 	bool take_over;			/* zone restore */
 	bool unfenced;
+	bool dry_run;			/* gc */
+	bool really;
 	bool quota_given;		/* whose */
 	enum nexus_quota_kind quota_kind;
 	const char *quota_id;		/* name or number; NULL: the zone's */
@@ -231,6 +233,7 @@ int cmd_scrub_start(struct ctl *ctl);
 int cmd_scrub_status(struct ctl *ctl);
 int cmd_scrub_stop(struct ctl *ctl);
 int cmd_upload_status(struct ctl *ctl);
+int cmd_gc(struct ctl *ctl);
 /* An object of what is known of a zone's content; how much is here, in words. */
 void uploads_json(struct json *json, const char *key, const char *zone,
 		  const struct nexus_uploads *u);

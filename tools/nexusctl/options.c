@@ -62,7 +62,7 @@ enum { OPT_SOCKET = 256, OPT_JSON, OPT_PROMETHEUS, OPT_STORE, OPT_ENDPOINT,
        OPT_FACT, OPT_CONDITION, OPT_AT_LEAST, OPT_AFTER,
        OPT_OWNER, OPT_STATE, OPT_GENERATION,
        OPT_PRIORITY, OPT_EXECUTOR, OPT_ONCE, OPT_DEADLINE, OPT_SERVICE,
-       OPT_CA, OPT_CERT, OPT_KEY, OPT_TAKE_OVER, OPT_UNFENCED };
+       OPT_CA, OPT_CERT, OPT_KEY, OPT_TAKE_OVER, OPT_UNFENCED, OPT_DRY_RUN, OPT_RUN };
 
 static const struct option long_options[] = {
 	{ "socket", required_argument, NULL, OPT_SOCKET },
@@ -78,6 +78,8 @@ static const struct option long_options[] = {
 	{ "wait", required_argument, NULL, OPT_WAIT },
 	{ "take-over", no_argument, NULL, OPT_TAKE_OVER },
 	{ "unfenced", no_argument, NULL, OPT_UNFENCED },
+	{ "dry-run", no_argument, NULL, OPT_DRY_RUN },
+	{ "run", no_argument, NULL, OPT_RUN },
 	{ "user", optional_argument, NULL, OPT_USER },
 	{ "group", optional_argument, NULL, OPT_GROUP },
 	{ "project", optional_argument, NULL, OPT_PROJECT },
@@ -291,6 +293,12 @@ int options_parse(struct ctl *ctl, int argc, char **argv, const char **word)
 		case OPT_UNFENCED:
 			ctl->unfenced = true;
 			break;
+		case OPT_DRY_RUN:
+			ctl->dry_run = true;
+			break;
+		case OPT_RUN:
+			ctl->really = true;
+			break;
 		case OPT_FACT:
 			ret = add_fact(ctl, optarg);
 			break;
@@ -448,6 +456,8 @@ int options_check(struct ctl *ctl, const struct command *c)
 	if ((ctl->take_over || ctl->unfenced) && c->run != cmd_zone_restore)
 		return usage_error("--take-over and --unfenced are only for zone restore, not for",
 				   c->name);
+	if ((ctl->dry_run || ctl->really) && c->run != cmd_gc)
+		return usage_error("--dry-run and --run are only for gc, not for", c->name);
 	if (ctl->raw && !(c->takes & TAKES_RAW))
 		return usage_error("--raw is only for events replay and sched, not for", c->name);
 	if (ctl->capacity && !(c->takes & TAKES_CAPACITY))

@@ -347,6 +347,7 @@ const struct control_ops core_ops = {
 	.quota_set	= core_quota_set,
 	.quota_grace	= core_quota_grace,
 	.uploads	= core_uploads,
+	.gc		= core_gc,
 	.scrub		= core_scrub,
 	.service_list	= core_service_list,
 	.service_load	= core_service_load,

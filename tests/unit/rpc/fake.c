@@ -319,6 +319,52 @@ static int uploads(void *ctx, const char *zone, bool flush, struct control_uploa
 	return 0;
 }
 
+/* Jobs are numbers from 100 on; one is over when it is asked for the second time. */
+static int gc(void *ctx, const char *zone, struct control_gc *gc, control_gc_fn fn, void *arg,
+	      struct control_err *err)
+{
+	static const struct control_gc_object objects[] = {
+		{ CONTROL_GC_LEAKED, "packs/0000000000000007", 1ull << 40 },
+		{ CONTROL_GC_MISSING, "packs/0000000000000009", 0 },
+		{ CONTROL_GC_FOREIGN, "a\\x0ab", 3 },
+	};
+	struct fake_core *fake = ctx;
+	int ret = packs_of(zone, err);
+	size_t i;
+
+	if (ret)
+		return ret;
+	if (gc->start) {
+		atomic_store(&fake->gc_run, gc->run);
+		atomic_store(&fake->gc_asked, 0);
+		gc->job = 100;
+		return 0;
+	}
+	if (gc->job != 100)
+		return control_err(err, -ESRCH, "there is no such job");
+	*gc = (struct control_gc){
+		.run = atomic_load(&fake->gc_run), .begun = 1700000000, .listed = { 10, 1ull << 41 },
+		.young = { 4, 5 }, .job = 100,
+	};
+	if (!atomic_fetch_add(&fake->gc_asked, 1))
+		return 0;
+	gc->over = true;
+	gc->ended = 1700000001;
+	gc->sum[CONTROL_GC_LEAKED] = (struct control_gc_sum){ 2, 1ull << 40 };
+	gc->sum[CONTROL_GC_MISSING] = (struct control_gc_sum){ 1, 0 };
+	gc->sum[CONTROL_GC_FOREIGN] = (struct control_gc_sum){ 3, 6 };
+	gc->deleted = (struct control_gc_sum){ gc->run ? 1 : 0, gc->run ? 1ull << 39 : 0 };
+	gc->failed = gc->run ? 1 : 0;
+	if (gc->run) {
+		gc->error = -ESTALE;
+		snprintf(gc->why, sizeof(gc->why), "another owner");
+		snprintf(gc->failed_why, sizeof(gc->failed_why), "403");
+	}
+	for (i = 0; !ret && i < sizeof(objects) / sizeof(objects[0]); i++)
+		ret = fn(arg, &objects[i]);
+	return ret;
+}
+
 /* Each call is there in what it tells: runs begun, and stopped. */
 static int scrub(void *ctx, const char *zone, enum control_scrub_do what,
 		 struct control_scrub *out, struct control_err *err)
@@ -536,6 +582,7 @@ const struct control_ops fake_ops = {
 	.pack_compact = pack_compact,
 	.pack_evict = pack_evict,
 	.uploads = uploads,
+	.gc = gc,
 	.scrub = scrub,
 	.service_load = service_load,
 	.service_unload = service_unload,

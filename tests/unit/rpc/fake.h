@@ -20,6 +20,8 @@ struct fake_core {
 	atomic_int packs;		/* of the zone "packs"; 3 at first */
 	struct control_quota quota;	/* set last */
 	atomic_uint flushes;		/* of the zone "packs" */
+	atomic_uint gc_asked;		/* since the start */
+	atomic_bool gc_run;
 	atomic_int scrubbing;		/* the zone "packs" is */
 	atomic_int services;		/* loaded: "chat" and "echo" */
 	atomic_int calls;		/* of anything */

@@ -290,6 +290,67 @@ static void uploads(void **state)
 	assert_int_equal(nexus_uploads(b->client, "\xff", &u), -EILSEQ);
 }
 
+static int gc_object(void *arg, const struct nexus_gc_object *o)
+{
+	char *text = arg;
+
+	snprintf(text + strlen(text), 256 - strlen(text), "%d %s %llu;", o->what, o->name,
+		 (unsigned long long)o->bytes);
+	return 0;
+}
+
+static int gc_enough(void *arg, const struct nexus_gc_object *o)
+{
+	(void)o;
+	return ++*(int *)arg;
+}
+
+static void gc(void **state)
+{
+	struct both *b = *state;
+	char text[256] = "";
+	struct nexus_gc gc;
+	uint64_t job = 0;
+	int n = 6;
+
+	assert_int_equal(nexus_gc_start(b->client, "packs", false, &job), 0);
+	assert_int_equal(job, 100);
+	assert_int_equal(nexus_gc_status(b->client, "packs", job, &gc, gc_object, text), 0);
+	assert_false(gc.over);
+	assert_false(gc.run);
+	assert_string_equal(text, "");
+	assert_int_equal(gc.listed.objects, 10);
+	assert_int_equal(gc.listed.bytes, 1ull << 41);
+	assert_int_equal(nexus_gc_status(b->client, "packs", job, &gc, gc_object, text), 0);
+	assert_true(gc.over);
+	assert_int_equal(gc.error, 0);
+	assert_string_equal(text, "0 packs/0000000000000007 1099511627776;1 packs/0000000000000009 0;2 a\\x0ab 3;");
+	assert_int_equal(gc.begun, 1700000000);
+	assert_int_equal(gc.ended, 1700000001);
+	assert_int_equal(gc.leaked.objects, 2);
+	assert_int_equal(gc.leaked.bytes, 1ull << 40);
+	assert_int_equal(gc.missing.objects, 1);
+	assert_int_equal(gc.foreign.objects, 3);
+	assert_int_equal(gc.foreign.bytes, 6);
+	assert_int_equal(gc.young.objects, 4);
+	assert_int_equal(gc.young.bytes, 5);
+	assert_int_equal(gc.deleted.objects, 0);
+	assert_int_equal(nexus_gc_status(b->client, "packs", job, &gc, gc_enough, &n), 7);
+	assert_int_equal(nexus_gc_start(b->client, "packs", true, &job), 0);
+	assert_int_equal(nexus_gc_status(b->client, "packs", job, &gc, NULL, NULL), 0);
+	assert_int_equal(nexus_gc_status(b->client, "packs", job, &gc, NULL, NULL), 0);
+	assert_true(gc.run);
+	assert_int_equal(gc.error, -ESTALE);
+	assert_string_equal(gc.why, "another owner");
+	assert_int_equal(gc.deleted.objects, 1);
+	assert_int_equal(gc.deleted.bytes, 1ull << 39);
+	assert_int_equal(gc.failed, 1);
+	assert_string_equal(gc.failed_why, "403");
+	assert_int_equal(nexus_gc_status(b->client, "packs", 99, &gc, NULL, NULL), -ESRCH);
+	assert_int_equal(nexus_gc_start(b->client, "idle", false, &job), -ENXIO);
+	assert_int_equal(nexus_gc_start(b->client, "\xff", false, &job), -EILSEQ);
+}
+
 static int next_quota(void *arg, const struct nexus_quota *q)
 {
 	uint32_t *n = arg;
@@ -607,6 +668,7 @@ int main(void)
 		TEST(quotas),
 		TEST(scrub),
 		TEST(uploads),
+		TEST(gc),
 		TEST(services),
 		TEST(errors_keep_their_errno),
 		TEST(the_rest),

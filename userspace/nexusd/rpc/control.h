@@ -168,6 +168,43 @@ struct control_uploads {
 	char cache_error[128];		/* why nothing is evicted; "" */
 };
 
+/** enum control_gc_what - what is wrong with an object of a content store */
+enum control_gc_what {
+	CONTROL_GC_LEAKED,	/* nobody needs it */
+	CONTROL_GC_MISSING,	/* a pack that is needed, and not there */
+	CONTROL_GC_FOREIGN,	/* no name of ours */
+	CONTROL_GC_WHATS,
+};
+
+/** struct control_gc_sum - so many objects, and their bytes */
+struct control_gc_sum {
+	uint64_t objects, bytes;
+};
+
+/** struct control_gc - looking through a content store; times are seconds since 1970 */
+struct control_gc {
+	bool start;			/* in: begin, and fill in @job; else tell of it */
+	bool run;			/* in, of a start: delete what nobody needs */
+	uint64_t job;
+	bool over;
+	int error;			/* why it ended before its end: negative errno */
+	char why[512];			/* the same in words */
+	uint64_t begun, ended;
+	struct control_gc_sum listed, young, deleted, sum[CONTROL_GC_WHATS];
+	uint64_t failed;		/* could not be deleted */
+	char failed_why[256];		/* the first of them */
+};
+
+/** struct control_gc_object - one of those; @name: printable ASCII */
+struct control_gc_object {
+	enum control_gc_what what;
+	const char *name;
+	uint64_t bytes;
+};
+
+/** typedef control_gc_fn - is given an object; other than 0 ends the walk */
+typedef int (*control_gc_fn)(void *arg, const struct control_gc_object *object);
+
 /** struct control_scrub_run - a run; times are seconds since 1970, 0: never */
 struct control_scrub_run {
 	uint64_t begun, ended;
@@ -392,6 +429,9 @@ typedef int (*control_problem_fn)(void *arg,
  * @uploads: how far the content of a zone is with what holds copies of it; @flush: look
  *	for more first, and wait a second at most; -ENXIO likewise; -EOPNOTSUPP when nothing
  *	holds any.
+ * @gc: begin to look through the content store of a zone, or wait a second at most for the
+ *	end and call @fn for what was found; -ENXIO likewise; -EOPNOTSUPP when there is no
+ *	store; -EALREADY, -EAGAIN, -EROFS: it cannot begin; -ESRCH: there is no such job.
  * @scrub: look at the regular check of a zone, begin or end a run, and fill
  *	the struct; -ENXIO likewise, -EALREADY when there is one or none.
  * @quota_list: call @fn for every id of @kind from @from on, as zone_list does.
@@ -435,6 +475,8 @@ struct control_ops {
 			  uint64_t *blocks, struct control_err *err);
 	int (*uploads)(void *ctx, const char *zone, bool flush,
 		       struct control_uploads *uploads, struct control_err *err);
+	int (*gc)(void *ctx, const char *zone, struct control_gc *gc,
+		  control_gc_fn fn, void *arg, struct control_err *err);
 	int (*scrub)(void *ctx, const char *zone, enum control_scrub_do what,
 		     struct control_scrub *scrub, struct control_err *err);
 	int (*quota_list)(void *ctx, const char *zone, uint32_t kind,

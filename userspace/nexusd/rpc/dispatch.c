@@ -31,6 +31,7 @@ int rpc_code_from_errno(int error)
 	case ENOENT:
 	case ENXIO:
 	case ENODEV:
+	case ESRCH:
 		return RPC_NOT_FOUND;
 	case EEXIST:
 		return RPC_ALREADY_EXISTS;
