@@ -5,6 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <nexus/gc.h>
+
 #include "options.h"
 
 static const char *const whats[] = { "leaked", "missing", "foreign" };

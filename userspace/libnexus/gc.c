@@ -2,6 +2,8 @@
 /* The control service of what a content store has too much, and too little, as C functions. */
 #include <stdio.h>
 
+#include <nexus/gc.h>
+
 #include "message.h"
 
 static struct nexus_gc_sum sum(const Nexus__Control__V1__GcSum *msg)

@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include <nexus/boot.h>
+#include <nexus/gc.h>
 
 #include "harness.h"
 
