@@ -34,7 +34,8 @@ need() {
 	python3 "$kinds" fill $mnt/a 10 1
 	sync -f $mnt
 	nexusctl flush $zone
-	store=$(dirname "$(find $away -name '@owner')")
+	store=$away/$(nexusctl zone info --json $zone | python3 -c 'import json, sys; print(json.load(sys.stdin)["uuid"].replace("-", ""))')
+	[ -e "$store/@owner" ]
 	until_true 60 quiet
 }
 
@@ -44,8 +45,19 @@ tap_cleanup() {
 	rm -f /etc/nexusfs/nexusd.yaml
 }
 
-gc() { nexusctl gc "$@" $zone > "$tap_tmp/gc" 2> "$tap_tmp/why"; }
-says() { grep -q "$1" "$tap_tmp/gc"; }
+gc() {
+	local status=0
+	nexusctl gc "$@" $zone > "$tap_tmp/gc" 2> "$tap_tmp/why" || status=$?
+	echo "gc $*: status $status"
+	cat "$tap_tmp/why"
+	return $status
+}
+says() {
+	grep -q "$1" "$tap_tmp/gc" && return
+	echo "nothing says $1:"
+	cat "$tap_tmp/gc"
+	return 1
+}
 # Whose the zone is is known, and nothing is in the way.
 quiet() { gc --dry-run; }
 
@@ -66,7 +78,7 @@ test_leaked() {
 	nexusctl --json gc --dry-run $zone > "$tap_tmp/gc"
 	python3 -c 'import json, sys
 d = json.load(open(sys.argv[1]))
-sys.exit(d["foreign"]["objects"] != 1 or d["leaked"]["objects"] or not d["listed"]["objects"] or d["error"])' "$tap_tmp/gc"
+sys.exit(bool(d["foreign"]["objects"] != 1 or d["leaked"]["objects"] or not d["listed"]["objects"] or d["error"]))' "$tap_tmp/gc"
 	# All that is needed is there still.
 	mapfile -t list < <(nexusctl pack list --json $zone | python3 -c 'import json, sys
 for p in json.load(sys.stdin):
@@ -137,8 +149,11 @@ test_refused() {
 	fails nexusctl gc --run nope
 	fails setpriv --reuid 65534 --regid 65534 --clear-groups nexusctl gc --dry-run $zone
 	umount $mnt
-	fails nexusctl gc --run $zone 2> "$tap_tmp/why"
-	grep -q 'not mounted' "$tap_tmp/why"
+	until_true 60 not_mounted
+}
+
+not_mounted() {
+	! nexusctl gc --run $zone 2> "$tap_tmp/why" && grep -q 'not mounted' "$tap_tmp/why"
 }
 
 tap_main "$@"

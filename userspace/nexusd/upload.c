@@ -371,13 +371,9 @@ bool zone_upload_busy(struct zone *z, u64 pack)
 
 bool zone_upload_held(struct zone *z, u64 pack)
 {
-	struct upload *u = z->upload;
-	bool held;
+	enum upload_mark mark = zone_upload_mark(z, pack);
 
-	pthread_mutex_lock(&u->mark_lock);
-	held = uploadmarks_get(&u->marks, pack) == MARK_HELD;
-	pthread_mutex_unlock(&u->mark_lock);
-	return held;
+	return mark == MARK_HELD || mark == MARK_PUT;
 }
 
 void zone_upload_gone(struct zone *z, u64 pack)
