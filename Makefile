@@ -41,11 +41,14 @@ module:
 	@kdir="$(KDIR)"; [ -n "$$kdir" ] || kdir=$$(tools/vm/kernel $(KERNEL))/build && \
 	scripts/build-module "$$kdir" "$(KMOD_DIR)" $(if $(W),W=$(W)) $(if $(C),C=$(C)) $(if $(V),V=$(V))
 
+# Parts of the tests that run side by side all want it.
 .PHONY: userspace
 userspace:
-	@[ -f build/userspace/build.ninja ] || meson setup build/userspace $(MESON_ARGS) >build/userspace.log 2>&1 || \
-		{ cat build/userspace.log >&2; exit 1; }
-	@ninja -C build/userspace $(if $(findstring s,$(firstword -$(MAKEFLAGS))),--quiet)
+	@mkdir -p build
+	@exec 9>build/userspace.lock && flock 9 && \
+	{ [ -f build/userspace/build.ninja ] || meson setup build/userspace $(MESON_ARGS) >build/userspace.log 2>&1 || \
+		{ cat build/userspace.log >&2; exit 1; }; } && \
+	ninja -C build/userspace $(if $(findstring s,$(firstword -$(MAKEFLAGS))),--quiet)
 
 .PHONY: run
 run:

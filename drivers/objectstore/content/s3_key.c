@@ -10,7 +10,7 @@
 #include "drivers/objectstore/s3/secret.h"
 
 #define KEY_FILE_MOST	256u	/* more is some other file */
-#define KEY_TEXT	44u	/* 32 bytes in base64: the last group ends with one '=' */
+#define KEY_TEXT	((size_t)44)	/* 32 bytes in base64: the last group ends with one '=' */
 
 /* What EVP_DecodeBlock() writes has whole groups of three bytes. */
 #define KEY_ROOM	(KEY_TEXT / 4 * 3)
