@@ -169,5 +169,5 @@ test_waits() {
 waits() { grep -q nexus_packs_reserve /proc/[0-9]*/stack 2> /dev/null; }
 
 # A check has time for these; the long part 62-faults runs all.
-[ $# != 0 ] || [ -n "${NEXUS_LOOPS:-}" ] || set -- test_limit test_used test_down test_waits
+[ $# != 0 ] || [ -n "${NEXUS_LOOPS:-}" ] || set -- test_limit test_down
 tap_main "$@"
