@@ -22,7 +22,7 @@ control() {
 need() {
 	need_helper
 	[ "$dir" = /mnt/nexus ] || skip "needs /mnt/nexus"
-	zone=$1
+	zone=cachelimit-$1
 	away=/var/lib/nexusfs/cachelimit/$zone
 	packs=/var/lib/nexusfs/zones/$zone/packs
 	control
