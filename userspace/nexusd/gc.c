@@ -590,20 +590,28 @@ int gc_new(struct zone *z, bool run, struct gc **gc, struct errline *err)
 	return ret;
 }
 
+void gc_forget(struct gc *g)
+{
+	free(g->token);
+	free(g->object);
+	free(g->lacking);
+	g->token = NULL;
+	g->object = NULL;
+	g->lacking = NULL;
+	gc_set_free(&g->packs);
+	gc_set_free(&g->keys);
+	gc_named_free(&g->named);
+}
+
 void gc_free(struct gc *g)
 {
 	int i;
 
 	if (!g)
 		return;
+	gc_forget(g);
 	for (i = 0; i < GC_WHATS; i++)
 		free(g->name[i]);
-	free(g->token);
-	free(g->object);
-	free(g->lacking);
-	gc_set_free(&g->packs);
-	gc_set_free(&g->keys);
-	gc_named_free(&g->named);
 	memtable_destroy(&g->index);
 	pthread_cond_destroy(&g->cond);
 	pthread_mutex_destroy(&g->lock);

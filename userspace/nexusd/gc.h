@@ -125,6 +125,8 @@ int gc_new(struct zone *z, bool run, struct gc **gc, struct errline *err);
 int gc_step(struct gc *g);
 /* Ends it with @ret, and why. */
 void gc_give_up(struct gc *g, int ret, const struct errline *err);
+/* It is over: only what is told of it stays. */
+void gc_forget(struct gc *g);
 void gc_free(struct gc *g);
 
 /* As gc_new(), by a thread.  -EALREADY: there is one.  *@job: its number, not 0. */

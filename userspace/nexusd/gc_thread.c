@@ -32,6 +32,8 @@ static void *gc_main(void *arg)
 		ret = gc_step(g);
 	if (ret == 1)
 		gc_give_up(g, atomic_load(&g->z->stopping) ? -ESHUTDOWN : -ECANCELED, &none);
+	/* A report may wait for long; of a large store, the rest is large. */
+	gc_forget(g);
 	return NULL;
 }
 

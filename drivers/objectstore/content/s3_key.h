@@ -5,10 +5,8 @@
 
 #include "drivers/errline.h"
 
-#define S3_KEY_BYTES	32u	/* of AES-256, the only algorithm of SSE-C */
-
 /*
- * Reads the key of S3_KEY_BYTES from the file @path: 44 characters of base64, and a line's
+ * Reads the key, 32 bytes for AES-256, from the file @path: 44 characters of base64, and a line's
  * end or none.  *key is locked memory, for secret_free().
  *
  * Returns 0, or with a line that shows nothing of the file: -EPERM: others may read it;

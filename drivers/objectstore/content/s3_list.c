@@ -8,9 +8,25 @@
 
 #include "s3_impl.h"
 
+/* The token of the next page, in *@token; one that comes again would go on for ever. */
+static int next_token(const struct s3_list *list, char **token)
+{
+	char *next = list->next ? strdup(list->next) : NULL;
+
+	if (list->next && !next)
+		return -ENOMEM;
+	if (next && *token && !strcmp(next, *token)) {
+		free(next);
+		return -EPROTO;
+	}
+	free(*token);
+	*token = next;
+	return 0;
+}
+
 /*
  * A page; *@skip: it came to the packs, which are left out: what follows is behind them.
- * *@token is replaced by the next, and NULL at the end.
+ * *@token is replaced by the next, NULL at the end; it is the caller's.
  */
 static int named_page(struct s3_content *s, struct s3_query *query, char **token, bool *skip,
 		     int (*fn)(void *arg, const char *name, __u64 bytes), void *arg)
@@ -32,10 +48,8 @@ static int named_page(struct s3_content *s, struct s3_query *query, char **token
 		if (!*skip)
 			end = fn(arg, e->key, e->size);
 	}
-	free(*token);
-	*token = !ret && call->list.next ? strdup(call->list.next) : NULL;
-	if (!ret && call->list.next && !*token)
-		ret = -ENOMEM;
+	if (!ret)
+		ret = next_token(&call->list, token);
 	ret = s3_end_call(s, call, ret, 0);
 	return ret ? ret : end;
 }
@@ -72,22 +86,6 @@ static bool parse_pack(const char *key, __u64 *pack)
 	*pack = strtoull(key + strlen(PACKS), NULL, 16);
 	snprintf(again, sizeof(again), PACKS "%016" PRIx64, (uint64_t)*pack);
 	return !strcmp(key, again);
-}
-
-/* The token of the next page, in *@token; one that comes again would go on for ever. */
-static int next_token(const struct s3_list *list, char **token)
-{
-	char *next = list->next ? strdup(list->next) : NULL;
-
-	if (list->next && !next)
-		return -ENOMEM;
-	if (next && *token && !strcmp(next, *token)) {
-		free(next);
-		return -EPROTO;
-	}
-	free(*token);
-	*token = next;
-	return 0;
 }
 
 int s3_list_page(struct content *c, char **token, __s64 *now, content_object_fn fn, void *arg)

@@ -182,7 +182,7 @@ static int set_sse(struct s3 *s3, struct s3_fault *fault)
 		return 0;
 	if (!creds_url_allowed(s3->base))
 		return s3_fault_set(fault, -EINVAL,
-				    "the key of SSE-C goes with every request, and %s is not https",
+				    "the key of SSE-C goes with every request, and %s is not https; give it an endpoint that is",
 				    s3->base);
 	line = secret_alloc(48);
 	s3->sse_c_line = line;
