@@ -19,9 +19,10 @@
 
 #include <nexus/packfile.h>
 
+#include "drivers/bucket.h"
 #include "drivers/errline.h"
 
-#define CONTENT_OPS_VERSION	2u
+#define CONTENT_OPS_VERSION	4u
 
 #define CONTENT_DRIVER_SYMBOL	"nexus_content_driver"	/* a struct content_ops */
 #define CONTENT_SPEC_MAX	1024u	/* with its NUL; as STORE_CONTENT_MAX */
@@ -59,6 +60,9 @@ struct content_object {
 };
 
 typedef int (*content_object_fn)(void *arg, const struct content_object *o);
+
+/* A write that somebody began and has not ended: @o->mtime is its begin, @o->bytes 0: not known. */
+typedef int (*content_upload_fn)(void *arg, const struct content_object *o, const char *id);
 
 struct content_ops {
 	unsigned int version;		/* CONTENT_OPS_VERSION it was written for */
@@ -119,6 +123,16 @@ struct content_ops {
 	 * is returned.
 	 */
 	int (*del_packs)(struct content *c, const __u64 *packs, size_t n, int *errors);
+	/*
+	 * As list_page(): writes that were begun and are not over, without those of this
+	 * store itself, which are under way.
+	 */
+	int (*uploads_page)(struct content *c, char **token, __s64 *now, content_upload_fn fn,
+			    void *arg);
+	/* One of those ends, and nothing of it stays; 0 also when it is over.  @key, @id: as above. */
+	int (*abort_upload)(struct content *c, const char *key, const char *id);
+	/* Buckets of others, of who can show them. */
+	const struct bucket_ops *bucket;
 };
 
 /* Of an object beside the packs. */

@@ -16,6 +16,7 @@
 #include <linux/namei.h>
 #include <linux/slab.h>
 
+#include "foreign.h"
 #include "listing.h"
 #include "plock.h"
 
@@ -53,8 +54,10 @@ void nexus_dir_known(struct nexus_inode *ni, u64 from, u64 to, u64 prunes)
 {
 	/*
 	 * Names made since have dentries, those gone have none: only what the
-	 * dcache dropped by itself matters.
+	 * dcache dropped by itself matters.  Of what others change nothing is known for good.
 	 */
+	if (ni->zone->ttl)
+		return;
 	spin_lock(&ni->resv_lock);
 	if (ni->prunes == prunes) {
 		if (ni->known_prunes != prunes || !ni->known_to) {
@@ -97,6 +100,13 @@ const struct dentry_operations nexus_dentry_ops = {
 	.d_prune	= nexus_d_prune,
 };
 
+NEXUS_DEFINE_REVALIDATE(nexus_op_foreign_revalidate, nexus_foreign_revalidate)
+
+const struct dentry_operations nexus_foreign_dentry_ops = {
+	.d_prune	= nexus_d_prune,
+	.d_revalidate	= nexus_op_foreign_revalidate,
+};
+
 /*
  * A directory has one name, which both its inode and the entry know.  A reply
  * that contradicts would have the VFS move a directory about.
@@ -125,8 +135,10 @@ struct dentry *nexus_add(struct inode *dir, struct dentry *dentry,
 	}
 	nexus_dentry_set_pos(dentry, pos);
 	alias = d_splice_alias(inode, dentry);
-	if (!IS_ERR_OR_NULL(alias))
+	if (!IS_ERR_OR_NULL(alias)) {
 		nexus_dentry_set_pos(alias, pos);
+		nexus_foreign_asked(alias, dentry->d_time);
+	}
 	return alias;
 }
 
@@ -159,6 +171,7 @@ struct dentry *nexus_lookup(struct inode *dir, struct dentry *dentry,
 	er = kmalloc(NEXUS_ENTRY_MAX, GFP_KERNEL);
 	if (!er)
 		return ERR_PTR(-ENOMEM);
+	nexus_foreign_asked(dentry, jiffies);
 	/* i_rwsem keeps the directory as it is, and with it its LSN. */
 	atomic_inc(&di->lookups);
 	n = nexus_ms_read(di->zone, NEXUS_OP_LOOKUP, dir->i_ino, 0, 0,
@@ -177,7 +190,7 @@ struct dentry *nexus_lookup(struct inode *dir, struct dentry *dentry,
 	if (!alias && !d_in_lookup(dentry)) {
 		nexus_look_ahead(dentry->d_parent, dir, pos,
 				 flags & LOOKUP_OPEN);
-		if (n == -ENOENT)
+		if (n == -ENOENT && !di->zone->ttl)
 			nexus_names_missed(dentry->d_parent, dir);
 	}
 	return alias;
@@ -251,9 +264,15 @@ static int nexus_list(struct file *file, struct dir_context *ctx, u64 end)
 static int nexus_iterate(struct file *file, struct dir_context *ctx)
 {
 	struct nexus_dir_file *df = file->private_data;
+	int err;
 
-	if (!ctx->pos)
+	if (!ctx->pos) {
+		nexus_list_ahead_drop(file_inode(file), &df->ahead);
+		err = nexus_foreign_names(file_inode(file));
+		if (err)
+			return err;
 		df->end = READ_ONCE(NEXUS_I(file_inode(file))->next_pos);
+	}
 	if (!dir_emit_dots(file, ctx))
 		return 0;
 	if (ctx->pos < NEXUS_FIRST_POS)

@@ -3,6 +3,9 @@
  * ioctls of our own on what is open in a mounted zone.  Each has one function, which
  * gets the file and the argument and returns what ioctl(2) does; may sleep.
  */
+#include <linux/nexusfs_content.h>
+
+#include "data/data.h"
 #include "lease.h"
 #include "plock.h"
 #include "ring/ring.h"
@@ -29,6 +32,8 @@ long nexus_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	case NEXUS_IOC_LEASE_BREAK:
 	case NEXUS_IOC_LEASE_CHECK:
 		return nexus_lease_ioctl(file, cmd, (void __user *)arg);
+	case NEXUS_IOC_CONTENT:
+		return nexus_content_ioctl(file, (void __user *)arg);
 	case NEXUS_IOC_RING_STAT_AT:
 	case NEXUS_IOC_RING_PEEK_AT:
 	case NEXUS_IOC_RING_CLOSE_AT:

@@ -40,8 +40,7 @@ static size_t nexus_list_next(const void *page, size_t at)
 	return smp_load_acquire(&ent->reclen);
 }
 
-/* Throws all away; load_mutex, or i_rwsem exclusively. */
-static void nexus_listing_drop(struct inode *dir)
+void nexus_listing_drop(struct inode *dir)
 {
 	struct nexus_inode *di = NEXUS_I(dir);
 

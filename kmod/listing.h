@@ -120,6 +120,8 @@ int nexus_listing_emit(struct inode *dir, struct dir_context *ctx, u64 end);
 int nexus_listing_extend(struct dentry *parent, u64 pos,
 			 struct nexus_list_ahead *ahead,
 			 struct nexus_list_reply *lr);
+/* Throws all away; load_mutex, or i_rwsem exclusively. */
+void nexus_listing_drop(struct inode *dir);
 /* A name was added behind all others; i_rwsem held exclusively, as for what follows. */
 void nexus_listing_added(struct inode *dir, u64 pos, const struct inode *inode,
 			 const struct qstr *name);

@@ -120,6 +120,8 @@ struct nexus_zone {
 	struct nexus_opts opts;
 	struct nexus_origin origin;
 	bool store_rdonly;
+	unsigned long ttl;		/* jiffies, foreign.h; 0: nobody else changes it */
+	unsigned long fresh_from;	/* what was asked for before is not believed */
 	u64 features;			/* NEXUS_INCOMPAT_* */
 
 	/* Inode numbers for new inodes: [ino_next, ino_end), then the second range. */
@@ -156,6 +158,7 @@ struct nexus_sb {
 	bool closing;
 	char session[NEXUS_SESSION_NAME_MAX + 1]; /* "" for mem */
 	char name[NEXUS_ZONE_NAME_LEN];
+	const char *bucket;		/* while it is opened: what to mount; NULL: a zone */
 	struct nexus_opts opts;
 };
 
@@ -631,8 +634,7 @@ int nexus_rename(struct mnt_idmap *idmap, struct inode *old_dir,
 		 struct dentry *old_dentry, struct inode *new_dir,
 		 struct dentry *new_dentry, unsigned int flags);
 /* dir.c */
-struct dentry *nexus_lookup(struct inode *dir, struct dentry *dentry,
-			    unsigned int flags);
+struct dentry *nexus_lookup(struct inode *dir, struct dentry *dentry, unsigned int flags);
 
 /* change.c: the change cookie, and times that it can be told by; any context */
 void nexus_cookie_init(struct inode *inode); /* of an inode that was read */
@@ -675,18 +677,15 @@ void nexus_genl_exit(void);
 struct nexus_session *nexus_session_find(const char *name, const char **why);
 void nexus_session_put(struct nexus_session *s);
 const char *nexus_session_name(const struct nexus_session *s);
-/*
- * The caller belongs to the session's helper.  Opens of its zones by it end in
- * -EDEADLK: it would wait for its own answer.
- */
+/* The caller is its helper.  Opens of its zones by it end in -EDEADLK: it would wait for itself. */
 bool nexus_session_is_own(struct nexus_session *s);
 /*
- * Asks the helper to attach zone @name (OPEN_ZONE) and returns it, referenced,
- * with log and packs started; or ERR_PTR.  Killable.  @how: NEXUS_OPEN_*.  @reason: what the helper
- * says of its failure, "" if nothing.
+ * Asks the helper to attach zone @name (OPEN_ZONE), which is to show @bucket unless that is
+ * NULL, and returns it, referenced, with log and packs started; or ERR_PTR.  Killable.
+ * @how: NEXUS_OPEN_*.  @reason: what the helper says of its failure, "" if nothing.
  */
-struct nexus_zone *nexus_session_open_zone(struct nexus_session *s,
-					   const char *name, u32 how,
+struct nexus_zone *nexus_session_open_zone(struct nexus_session *s, const char *name,
+					   const char *bucket, u32 how,
 					   char reason[NEXUS_REASON_LEN]);
 /* kill_sb: the zone takes no more requests; the helper may apply what is left. */
 void nexus_session_close_zone(struct nexus_zone *zone);

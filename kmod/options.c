@@ -5,7 +5,7 @@
 #include <linux/seq_file.h>
 #include <linux/slab.h>
 
-#include "nexusfs.h"
+#include "foreign.h"
 
 #define NEXUS_GRACE_DEFAULT	60u
 #define NEXUS_GRACE_MAX		86400u
@@ -91,6 +91,25 @@ static int nexus_parse_param(struct fs_context *fc, struct fs_parameter *param)
 	return -EINVAL;
 }
 
+/* "s3://BUCKET/PREFIX;KEY=VALUE", as the helper knows it: to be mounted by a name made of it. */
+static int nexus_parse_bucket(struct fs_context *fc, struct nexus_sb *nsb)
+{
+	if (nsb->opts.mem || nsb->opts.durability == NEXUS_DURABLE_ORIGIN) {
+		errorfc(fc, "%s: a bucket is shown as it is; mount it without %s", fc->source,
+			nsb->opts.mem ? "mem" : "durability=origin");
+		return -EINVAL;
+	}
+	if (strlen(fc->source) > NEXUS_BUCKET_MAX) {
+		errorfc(fc, "%.32s...: more than %zu bytes; see the helper's setting buckets",
+			fc->source, NEXUS_BUCKET_MAX);
+		return -ENAMETOOLONG;
+	}
+	nexus_foreign_name(fc->source, nsb->name);
+	nsb->bucket = fc->source;
+	strscpy(nsb->session, "default", sizeof(nsb->session));
+	return 0;
+}
+
 int nexus_parse_source(struct fs_context *fc, struct nexus_sb *nsb)
 {
 	const char *source = fc->source, *name, *colon;
@@ -100,10 +119,8 @@ int nexus_parse_source(struct fs_context *fc, struct nexus_sb *nsb)
 		errorfc(fc, "no zone named; use: mount -t nexusfs ZONE DIR");
 		return -EINVAL;
 	}
-	if (!strncmp(source, "s3://", 5)) {
-		errorfc(fc, "%s: this version cannot mount buckets; name a zone", source);
-		return -EINVAL;
-	}
+	if (!strncmp(source, "s3://", 5))
+		return nexus_parse_bucket(fc, nsb);
 
 	if (nsb->opts.mem && nsb->opts.durability == NEXUS_DURABLE_ORIGIN) {
 		errorfc(fc, "durability=origin: a mem zone has no content store");

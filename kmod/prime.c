@@ -5,6 +5,7 @@
  */
 #include <linux/slab.h>
 
+#include "foreign.h"
 #include "listing.h"
 
 /* True when the dcache has the entry as it was listed. */
@@ -37,7 +38,7 @@ static bool nexus_prime_known(struct dentry *dentry, const struct nexus_list_ent
 
 /* Puts a listed and checked entry into the dcache.  True if it is there afterwards. */
 static bool nexus_prime(struct dentry *parent, const struct nexus_list_ent *ent,
-			u64 applied)
+			u64 applied, unsigned long asked)
 {
 	const struct nexus_entry_reply *er = nexus_list_entry(ent);
 	struct inode *dir = d_inode(parent), *inode;
@@ -59,6 +60,7 @@ static bool nexus_prime(struct dentry *parent, const struct nexus_list_ent *ent,
 		return false;
 	if (!d_in_lookup(dentry))
 		return nexus_prime_known(dentry, ent, applied);
+	nexus_foreign_asked(dentry, asked);
 	inode = nexus_iget_attr(dir->i_sb, er, applied);
 	if (!IS_ERR(inode))
 		nexus_data_learn(inode, er, applied);
@@ -74,7 +76,7 @@ static bool nexus_prime(struct dentry *parent, const struct nexus_list_ent *ent,
 
 /* All of a reply from @from on into the dcache. */
 static void nexus_prime_all(struct dentry *parent, const struct nexus_list_reply *lr,
-			    u64 from, u64 applied, u64 prunes)
+			    u64 from, u64 applied, u64 prunes, unsigned long asked)
 {
 	const struct nexus_list_ent *ent = (const void *)(lr + 1);
 	u64 to = 0;
@@ -83,7 +85,7 @@ static void nexus_prime_all(struct dentry *parent, const struct nexus_list_reply
 	/* nexus_reply_check() has seen to lengths and order. */
 	for (i = 0; i < lr->count; i++) {
 		/* What comes after a name that is missing is of use all the same. */
-		if (!nexus_prime(parent, ent, applied) && !to)
+		if (!nexus_prime(parent, ent, applied, asked) && !to)
 			to = ent->pos;
 		ent = (const void *)ent + ent->reclen;
 	}
@@ -104,6 +106,7 @@ int nexus_list_ask(struct dentry *parent, u64 from, u64 end, u64 how,
 	struct inode *dir = d_inode(parent);
 	struct nexus_inode *di = NEXUS_I(dir);
 	u64 prunes = nexus_dir_prunes(di);
+	unsigned long asked = jiffies;
 	u64 applied;
 	int n;
 
@@ -115,7 +118,7 @@ int nexus_list_ask(struct dentry *parent, u64 from, u64 end, u64 how,
 	if (nexus_list_check(lr, from, end))
 		return -EIO;
 	if (!(how & NEXUS_LIST_NAMES))
-		nexus_prime_all(parent, lr, from, applied, prunes);
+		nexus_prime_all(parent, lr, from, applied, prunes, asked);
 	return 0;
 }
 

@@ -14,6 +14,7 @@
 #include <linux/slab.h>
 #include <linux/statfs.h>
 
+#include "foreign.h"
 #include "memstore.h"
 #include "quota.h"
 #include "stream/stream.h"
@@ -198,13 +199,19 @@ static int nexus_open_session_zone(struct fs_context *fc, struct nexus_sb *nsb)
 			why ?: "start nexusd");
 		return PTR_ERR(session);
 	}
-	if (fc->sb_flags & SB_RDONLY)
+	if (nsb->bucket)
+		how = NEXUS_OPEN_RDONLY | NEXUS_OPEN_BUCKET;
+	else if (fc->sb_flags & SB_RDONLY)
 		how = NEXUS_OPEN_RDONLY;
 	else if (nsb->opts.durability == NEXUS_DURABLE_ORIGIN)
 		how = NEXUS_OPEN_ORIGIN;
-	zone = nexus_session_open_zone(session, nsb->name, how, reason);
+	zone = nexus_session_open_zone(session, nsb->name, nsb->bucket, how, reason);
 	nexus_session_put(session);
 	if (IS_ERR(zone)) {
+		if (nsb->bucket && reason[0]) {
+			errorfc(fc, "%s: %s", nsb->bucket, reason);
+			return PTR_ERR(zone);
+		}
 		switch (PTR_ERR(zone)) {
 		case -ENOENT:
 			errorfc(fc,
@@ -244,7 +251,8 @@ static int nexus_fill_super(struct super_block *sb, struct fs_context *fc)
 	sb->s_xattr = nexus_xattr_handlers;
 	if (IS_ENABLED(CONFIG_FS_POSIX_ACL))
 		sb->s_flags |= SB_POSIXACL;
-	nexus_set_default_d_op(sb, &nexus_dentry_ops);
+	nexus_set_default_d_op(sb, nsb->bucket ? &nexus_foreign_dentry_ops :
+						 &nexus_dentry_ops);
 	sb->s_blocksize = NEXUS_BLOCK_SIZE;
 	sb->s_blocksize_bits = NEXUS_BLOCK_SHIFT;
 	sb->s_maxbytes = MAX_LFS_FILESIZE;
@@ -338,6 +346,9 @@ int nexus_super_get_tree(struct fs_context *fc)
 	err = nexus_parse_source(fc, nsb);
 	if (err)
 		return err;
+	/* What others own is shown, and not changed. */
+	if (nsb->bucket)
+		fc->sb_flags |= SB_RDONLY;
 	if (wait_event_killable(nexus_busy_wait, nexus_busy_open(nsb)))
 		return -EINTR;
 
@@ -353,6 +364,8 @@ int nexus_super_get_tree(struct fs_context *fc)
 		/* On failure kill_sb ends the busy state and frees nsb. */
 		err = nexus_fill_super(sb, fc);
 		if (!err) {
+			/* It is the context's, which goes. */
+			nsb->bucket = NULL;
 			sb->s_flags |= SB_ACTIVE;
 			nexus_busy_done(nsb);
 		}
@@ -390,6 +403,11 @@ int nexus_super_reconfigure(struct fs_context *fc)
 		if (err) {
 			errorfc(fc, "zone %s failed: %s; unmount it and run fsck.nexusfs",
 				zone->name, zone->reason);
+			return -EROFS;
+		}
+		if (zone->ttl) {
+			errorfc(fc, "%s shows a bucket, which is read-only",
+				zone->name);
 			return -EROFS;
 		}
 		if (zone->store_rdonly) {

@@ -36,8 +36,9 @@ struct nexus_origin_owner {
 
 #define NEXUS_MANIFEST_MAGIC	0x4e414d5358454eull	/* "NEXSMAN" */
 #define NEXUS_MANIFEST_MAX	2u
+#define NEXUS_CHAIN_MAX		16u	/* objects' streams that a checkpoint is made of */
 
-/* One stream of objects; as in struct nexus_origin_part. */
+/* One stream; as in struct nexus_origin_part. */
 struct nexus_origin_checkpoint {
 	__le64	epoch;
 	__le64	number;		/* of the manifest it is first in */
@@ -50,7 +51,7 @@ struct nexus_origin_checkpoint {
 	__le32	crc;		/* CRC32C of the stream */
 };
 
-/* Object "manifest". */
+/* Object "manifest", if all its checkpoints are whole: version 1. */
 struct nexus_origin_manifest {
 	__le64	magic;
 	__le32	version;
@@ -63,11 +64,35 @@ struct nexus_origin_manifest {
 	struct nexus_origin_checkpoint checkpoint[NEXUS_MANIFEST_MAX];
 };
 
+#define NEXUS_CHAIN_VERSION	2u
+
+/* What a checkpoint is made of: itself whole, or what makes it of the next such one. */
+struct nexus_origin_step {
+	struct nexus_origin_checkpoint checkpoint;	/* .parts: that were put for it */
+	__le64	put_bytes;	/* of the stream in them */
+	__le32	put_crc;
+	__le32	kind;		/* NEXUS_STREAM_CHECKPOINT, the last of each; _DELTA */
+};
+
+/* Object "manifest", if any is not: version 2. */
+struct nexus_origin_chains {
+	__le64	magic;		/* as that of struct nexus_origin_manifest, up to count */
+	__le32	version;
+	__le32	crc;		/* CRC32C of this structure with crc 0, and the steps */
+	__u8	zone[NEXUS_UUID_SIZE];
+	__le64	epoch;
+	__le64	number;
+	__le32	count;		/* of checkpoints, the newest first */
+	__le32	steps;		/* that follow: of each checkpoint down to a whole one */
+	struct nexus_origin_step step[];
+};
+
 #define NEXUS_PART_MAGIC	0x5241505358454eull	/* "NEXSPAR" */
 #define NEXUS_PART_LAST		1u
 
 #define NEXUS_STREAM_CHECKPOINT	1u
 #define NEXUS_STREAM_LOG	2u
+#define NEXUS_STREAM_DELTA	3u	/* a checkpoint, by what is other than in an earlier one */
 
 /* Before each part of a stream. */
 struct nexus_origin_part {
@@ -89,18 +114,22 @@ struct nexus_origin_part {
 #define NEXUS_ITEM_BATCH	2u	/* a batch of the log, as in a segment */
 #define NEXUS_ITEM_BLOCK	3u	/* a block of a pack */
 #define NEXUS_ITEM_END		4u
+#define NEXUS_ITEM_COPY		5u	/* of _DELTA alone: bytes of the earlier stream */
 
 /* A stream is these, one behind the other; each begins at a multiple of 8. */
 struct nexus_origin_item {
 	__le32	type;		/* NEXUS_ITEM_* */
 	__le32	len;		/* bytes that follow, without padding */
-	__le64	arg;		/* KEY: bytes of the key; BLOCK: pack; END: items before it */
-	__le64	block;		/* BLOCK: where in the pack; else 0 */
+	/* KEY: bytes of the key; BLOCK: pack; END: items before it; COPY: from where */
+	__le64	arg;
+	__le64	block;		/* BLOCK: where in the pack; COPY: how many bytes; else 0 */
 };
 
 NEXUS_STATIC_ASSERT(sizeof(struct nexus_origin_owner) == 208);
 NEXUS_STATIC_ASSERT(sizeof(struct nexus_origin_checkpoint) == 64);
 NEXUS_STATIC_ASSERT(sizeof(struct nexus_origin_manifest) == 184);
+NEXUS_STATIC_ASSERT(sizeof(struct nexus_origin_step) == 80);
+NEXUS_STATIC_ASSERT(sizeof(struct nexus_origin_chains) == 56);
 NEXUS_STATIC_ASSERT(sizeof(struct nexus_origin_part) == 80);
 NEXUS_STATIC_ASSERT(sizeof(struct nexus_origin_item) == 24);
 

@@ -6,6 +6,7 @@
 #include <linux/file.h>
 #include <linux/slab.h>
 
+#include "../foreign.h"
 #include "../quota.h"
 #include "chan.h"
 
@@ -49,6 +50,8 @@ static const char *nexus_zone_attach_bad(const struct nexus_zone_attach *za)
 		return "unwritten";
 	if (za->limits >> NEXUS_QUOTA_LIMITED)
 		return "limits";
+	if (za->ttl > NEXUS_TTL_MAX || (za->ttl && !(za->flags & NEXUS_ZA_RDONLY)))
+		return "ttl";
 	return NULL;
 }
 
@@ -82,6 +85,7 @@ static struct nexus_zone *nexus_zone_make(struct nexus_session *s,
 	memcpy(zone->uuid, za->uuid, sizeof(zone->uuid));
 	zone->store_rdonly = za->flags & NEXUS_ZA_RDONLY;
 	zone->features = za->features;
+	nexus_foreign_start(zone, za->ttl);
 	nexus_quota_start(zone, za->limits);
 	zone->opts.grace = NEXUS_GRACE_DEFAULT;
 	err = nexus_log_start(zone, &p);

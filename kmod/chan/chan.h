@@ -243,6 +243,8 @@ struct nexus_czone {
 struct nexus_open {
 	struct list_head node;		/* s->opens */
 	const char *name;
+	const char *data;		/* of OPEN_ZONE */
+	u32 len;
 	u64 ticket;			/* a mount that was killed has another */
 	struct nexus_czone *cz;		/* what ZONE_ATTACH made for it */
 	bool lost;			/* there was one, of a helper that is gone */

@@ -12,6 +12,7 @@
 #include <net/genetlink.h>
 #include <net/net_namespace.h>
 
+#include "../foreign.h"
 #include "chan.h"
 #include "genl.h"
 
@@ -344,6 +345,8 @@ int nexus_genl_invalidate(struct sk_buff *skb, struct genl_info *info)
 			iput(inode);
 		}
 	} else {
+		/* What is in use goes on being used, but is asked for again. */
+		nexus_foreign_refresh(cz->zone);
 		nexus_genl_drop_all(sb);
 	}
 	nexus_sb_release(sb);

@@ -207,7 +207,7 @@ static int nexus_open_call(struct nexus_session *s, struct nexus_open *open,
 		.op = NEXUS_OP_OPEN_ZONE,
 		.arg0 = how,
 		.arg1 = open->ticket,
-		.len = strlen(open->name),
+		.len = open->len,
 	};
 	const char *bad;
 	int err;
@@ -215,7 +215,7 @@ static int nexus_open_call(struct nexus_session *s, struct nexus_open *open,
 	for (;;) {
 		reason[0] = '\0';
 		nexus_count(req_other);
-		err = nexus_session_call(s, &req, open->name,
+		err = nexus_session_call(s, &req, open->data,
 					 NEXUS_GRACE_DEFAULT, open->name,
 					 reason, NEXUS_REASON_LEN, NULL, &bad);
 		if (bad) {
@@ -240,20 +240,30 @@ static int nexus_open_call(struct nexus_session *s, struct nexus_open *open,
 	return -EIO;
 }
 
-struct nexus_zone *nexus_session_open_zone(struct nexus_session *s,
-					   const char *name, u32 how,
+struct nexus_zone *nexus_session_open_zone(struct nexus_session *s, const char *name,
+					   const char *bucket, u32 how,
 					   char reason[NEXUS_REASON_LEN])
 {
-	struct nexus_open open = { .name = name };
+	struct nexus_open open = { .name = name, .data = name, .len = strlen(name) };
 	struct nexus_zone *zone = NULL;
+	char *both = NULL;
 	int err;
 
 	reason[0] = '\0';
-	if (!nexus_label_ok(name, strlen(name)))
+	if (!nexus_label_ok(name, open.len))
 		return ERR_PTR(-EINVAL);
+	if (bucket) {
+		both = kasprintf(GFP_KERNEL, "%s%c%s", name, 0, bucket);
+		if (!both)
+			return ERR_PTR(-ENOMEM);
+		open.data = both;
+		open.len += 1 + strlen(bucket);
+	}
 	err = nexus_open_begin(s, &open);
-	if (err)
+	if (err) {
+		kfree(both);
 		return ERR_PTR(err);
+	}
 	open.ticket = ++s->next_ticket;
 	list_add_tail(&open.node, &s->opens);
 	mutex_unlock(&s->zlock);
@@ -272,6 +282,7 @@ struct nexus_zone *nexus_session_open_zone(struct nexus_session *s,
 	}
 	nexus_session_check_idle(s);
 	mutex_unlock(&s->zlock);
+	kfree(both);
 	if (err)
 		return ERR_PTR(err);
 	nexus_event(NEXUS_EV_ZONE_ATTACHED, s->name, name, 0, NULL);

@@ -226,6 +226,8 @@ int nexus_pack_read_begin(struct nexus_pack *pack, u32 block, u32 *nr);
 void nexus_pack_read_end(struct nexus_pack *pack, int epoch);
 /* Something of *@nr blocks from *@block on is absent: from what is on, so many. */
 bool nexus_pack_missing(struct nexus_pack *pack, u32 *block, u32 *nr);
+/* How many of @nr blocks from @block on are absent; looks with a spinlock, so at few. */
+u32 nexus_pack_absent(struct nexus_pack *pack, u32 block, u32 nr);
 /* The inode has an extent map now; and it has none any more. */
 void nexus_mapped_add(struct nexus_inode *ni);
 void nexus_mapped_del(struct nexus_inode *ni);
@@ -240,11 +242,23 @@ void nexus_mapped_del(struct nexus_inode *ni);
  */
 int nexus_content_fetch(struct inode *inode, loff_t pos, size_t len, bool loud);
 /*
+ * The same of one extent of at most NEXUS_ENSURE_BLOCKS, a piece of the map.  @since: for
+ * whom it is no matter when it comes (as in struct nexus_content), who is told of any error
+ * of the helper and the store; or NULL.
+ */
+int nexus_fetch_extent(struct inode *inode, const struct nexus_ext *e, bool loud,
+		       const __le64 *since);
+/*
  * Reading of [pos, pos + len) through the page cache has failed with *@err.  True: it
- * is to be tried again, for something was fetched.  *@tries: 0 at first.
+ * is to be tried again: something was fetched, or may have been meanwhile.  *@tries: 0 at first.
  */
 bool nexus_content_mend(struct inode *inode, loff_t pos, size_t len, int *err,
 			unsigned int *tries);
+
+/* ---- where content is (where.c) -------------------------------------------------- */
+
+/* NEXUS_IOC_CONTENT, for nexus_ioctl(). */
+long nexus_content_ioctl(struct file *file, void __user *arg);
 
 /* ---- extent maps (extents.c) ----------------------------------------------- */
 

@@ -33,9 +33,8 @@ static bool nexus_fetch_current(struct nexus_inode *ni, u64 fblock,
 	       now.pack == e->pack && now.block == e->block + (fblock - e->fblock);
 }
 
-/* Of one extent, whose first block is that of @e; as nexus_content_fetch(). */
-static int nexus_fetch_extent(struct inode *inode, const struct nexus_ext *e,
-			      bool loud)
+int nexus_fetch_extent(struct inode *inode, const struct nexus_ext *e, bool loud,
+		       const __le64 *since)
 {
 	struct nexus_inode *ni = NEXUS_I(inode);
 	u32 block = e->block, nr = e->nblocks, first;
@@ -52,7 +51,8 @@ static int nexus_fetch_extent(struct inode *inode, const struct nexus_ext *e,
 	}
 	first = block;
 	err = nexus_ms_read(ni->zone, NEXUS_OP_ENSURE, inode->i_ino, pack->id,
-			    (u64)nr << 32 | block, NULL, 0, 0, &unused,
+			    (u64)nr << 32 | block, since,
+			    since ? sizeof(*since) : 0, 0, &unused,
 			    sizeof(unused), &applied);
 	fblock = e->fblock + (first - e->block);
 	nr = 1;
@@ -64,7 +64,7 @@ static int nexus_fetch_extent(struct inode *inode, const struct nexus_ext *e,
 		ret = err;
 		goto out;
 	}
-	ret = err == -ENOMEM ? -ENOMEM : -EIO;
+	ret = (err == -ENOMEM || (since && err < 0)) ? err : -EIO;
 	if (loud)
 		nexus_fetch_failed(inode, fblock, pack->id, first,
 				   err < 0 ? err : -ENODATA);
@@ -91,13 +91,53 @@ int nexus_content_fetch(struct inode *inode, loff_t pos, size_t len, bool loud)
 		if (e.flags & NEXUS_EF_UNWRITTEN)
 			continue;
 		e.block += skip;
-		ret = nexus_fetch_extent(inode, &e, loud);
+		ret = nexus_fetch_extent(inode, &e, loud, NULL);
 		if (ret < 0)
 			return some && ret != -EINTR ? some : ret;
 		some |= ret;
 		cond_resched();
 	}
 	return some;
+}
+
+/*
+ * Folios that readahead began and could not fill would be read one by one, each with a
+ * request of its own.  Without them it begins anew, and with as large ones as it may.
+ * What is filled, dirty, locked or mapped stays.
+ */
+static void nexus_content_drop_empty(struct address_space *mapping, loff_t pos,
+				     size_t len)
+{
+	pgoff_t index = pos >> PAGE_SHIFT;
+	pgoff_t end = (pos + len - 1) >> PAGE_SHIFT;
+	struct folio_batch fbatch;
+	pgoff_t first, last;
+	unsigned int i;
+
+	folio_batch_init(&fbatch);
+	while (filemap_get_folios(mapping, &index, end, &fbatch)) {
+		first = 1;
+		last = 0;
+		for (i = 0; i < folio_batch_count(&fbatch); i++) {
+			struct folio *folio = fbatch.folios[i];
+
+			if (folio_test_uptodate(folio))
+				continue;
+			if (last < first)
+				first = folio->index;
+			else if (folio->index != last + 1)
+				break;
+			last = folio_next_index(folio) - 1;
+		}
+		/* The rest of the batch, which begins with one that is another run's. */
+		if (i < folio_batch_count(&fbatch))
+			index = fbatch.folios[i]->index;
+		/* One that somebody else refers to is not let go. */
+		folio_batch_release(&fbatch);
+		if (first <= last)
+			invalidate_mapping_pages(mapping, first, last);
+		cond_resched();
+	}
 }
 
 bool nexus_content_mend(struct inode *inode, loff_t pos, size_t len, int *err,
@@ -118,9 +158,13 @@ bool nexus_content_mend(struct inode *inode, loff_t pos, size_t len, int *err,
 		return false;
 	}
 	if (ret || around > 0) {
+		nexus_content_drop_empty(inode->i_mapping, pos, len);
 		*tries = 0;
 		return true;
 	}
-	/* Nothing is missing, unless near by: then what is good may be shown now. */
-	return around < 0 && !(*tries)++;
+	/*
+	 * Nothing is missing, unless near by: then what is good may be shown now.  And what
+	 * was fetched ahead between the read that failed and this look at it is there.
+	 */
+	return around <= 0 && !(*tries)++;
 }

@@ -17,29 +17,45 @@
 #define NEXUS_FETCH_AHEAD	(NEXUS_ENSURE_BLOCKS << NEXUS_BLOCK_SHIFT)
 
 /*
+ * A read that fails leaves a quarter of the file's readahead, because of disks that are
+ * going bad, until every page is read alone.  What only was not here is no such thing.
+ */
+static bool nexus_file_mend(struct file *file, loff_t pos, size_t len, int *err,
+			    unsigned int *tries, unsigned int ra_pages)
+{
+	if (!nexus_content_mend(file_inode(file), pos, len, err, tries))
+		return false;
+	if (READ_ONCE(file->f_ra.ra_pages) < ra_pages)
+		WRITE_ONCE(file->f_ra.ra_pages, ra_pages);
+	return true;
+}
+
+/*
  * What is in the page cache need not be in a pack: so it is read first, and fetched
  * when that has failed.
  */
 static ssize_t nexus_buffered_read(struct kiocb *iocb, struct iov_iter *to)
 {
+	unsigned int tries = 0, ra_pages = iocb->ki_filp->f_ra.ra_pages;
 	struct inode *inode = file_inode(iocb->ki_filp);
-	unsigned int tries = 0;
 	ssize_t ret, done = 0;
 	size_t len;
 	int err;
 
 	for (;;) {
 		ret = generic_file_read_iter(iocb, to);
-		if (ret > 0)
+		if (ret > 0) {
 			done += ret;
+			tries = 0;
+		}
 		len = iov_iter_count(to);
 		if (!ret || !len || iocb->ki_flags & (IOCB_NOWAIT | IOCB_WAITQ) ||
 		    iocb->ki_pos >= i_size_read(inode))
 			break;
 		err = ret < 0 ? ret : -EIO;
-		if (!nexus_content_mend(inode, iocb->ki_pos,
-					min_t(size_t, len, NEXUS_FETCH_AHEAD),
-					&err, &tries)) {
+		if (!nexus_file_mend(iocb->ki_filp, iocb->ki_pos,
+				     min_t(size_t, len, NEXUS_FETCH_AHEAD),
+				     &err, &tries, ra_pages)) {
 			ret = ret < 0 ? err : ret;
 			break;
 		}
@@ -67,8 +83,8 @@ static ssize_t nexus_splice_read(struct file *in, loff_t *ppos,
 				 struct pipe_inode_info *pipe, size_t len,
 				 unsigned int flags)
 {
+	unsigned int tries = 0, ra_pages = in->f_ra.ra_pages;
 	struct inode *inode = file_inode(in);
-	unsigned int tries = 0;
 	ssize_t ret;
 	int err;
 
@@ -78,9 +94,9 @@ static ssize_t nexus_splice_read(struct file *in, loff_t *ppos,
 		if (ret >= 0)
 			return ret;
 		err = ret;
-		if (nexus_content_mend(inode, *ppos,
-				       min_t(size_t, len, NEXUS_FETCH_AHEAD),
-				       &err, &tries))
+		if (nexus_file_mend(in, *ppos,
+				    min_t(size_t, len, NEXUS_FETCH_AHEAD),
+				    &err, &tries, ra_pages))
 			err = 0;
 	}
 	return err;
@@ -186,9 +202,10 @@ static vm_fault_t nexus_fault_error(int err)
 
 static vm_fault_t nexus_fault(struct vm_fault *vmf)
 {
-	struct inode *inode = file_inode(vmf->vma->vm_file);
+	unsigned int tries = 0, ra_pages = vmf->vma->vm_file->f_ra.ra_pages;
 	loff_t pos = (loff_t)vmf->pgoff << PAGE_SHIFT;
-	unsigned int tries = 0;
+	struct file *file = vmf->vma->vm_file;
+	struct inode *inode = file_inode(file);
 	vm_fault_t ret;
 	int err;
 
@@ -199,7 +216,7 @@ static vm_fault_t nexus_fault(struct vm_fault *vmf)
 			return ret;
 		err = -EIO;
 		if (pos < i_size_read(inode) &&
-		    nexus_content_mend(inode, pos, PAGE_SIZE, &err, &tries))
+		    nexus_file_mend(file, pos, PAGE_SIZE, &err, &tries, ra_pages))
 			err = 0;
 	}
 	return nexus_fault_error(err);

@@ -92,6 +92,21 @@ bool nexus_pack_missing(struct nexus_pack *pack, u32 *block, u32 *nr)
 	return true;
 }
 
+u32 nexus_pack_absent(struct nexus_pack *pack, u32 block, u32 nr)
+{
+	u32 end = min(pack->blocks, block + nr), at, n = 0;
+
+	spin_lock_irq(&pack->read_lock);
+	for (at = block; pack->absent && at < end; at++) {
+		at = find_next_bit(pack->absent, end, at);
+		block = at;
+		at = find_next_zero_bit(pack->absent, end, at);
+		n += at - block;
+	}
+	spin_unlock_irq(&pack->read_lock);
+	return n;
+}
+
 int nexus_pack_read_begin(struct nexus_pack *pack, u32 block, u32 *nr)
 {
 	u32 there = *nr;

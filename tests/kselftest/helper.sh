@@ -115,6 +115,31 @@ test_away_and_back() {
 	rm -rf "$work"
 }
 
+# Who asks about the zone while the next helper takes it over takes nothing away from it.
+test_asked_about_while_taken_over() {
+	need_helper
+	local i pid
+	rm -f "$tap_tmp/enough"
+	(
+		while [ ! -e "$tap_tmp/enough" ]; do
+			nexusctl zone info root || true
+		done
+	) > /dev/null 2>&1 &
+	pid=$!
+	for i in 1 2; do
+		kill_helper
+		until_true 60 answers
+		# Before and after whoever asked is done.
+		timeout 60 mkdir "$dir/asked"
+		timeout 60 rmdir "$dir/asked"
+		nexusctl zone info root
+		timeout 60 mkdir "$dir/asked"
+		timeout 60 rmdir "$dir/asked"
+	done
+	touch "$tap_tmp/enough"
+	wait "$pid"
+}
+
 test_reader_waits_for_the_next_helper() {
 	need_helper
 	local pid

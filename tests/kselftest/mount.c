@@ -54,7 +54,7 @@ TEST_F(mnt, session_names)
 	REFUSED(EINVAL, "session", "../x:root", self->a, NULL);
 	REFUSED(EINVAL, "session", "default:t", self->a, "mem");
 	REFUSED(EINVAL, "name", "default:", self->a, NULL);
-	REFUSED(EINVAL, "s3://", "s3://bucket/prefix", self->a, NULL);
+	REFUSED(EINVAL, "s3://", "s3://bucket/prefix", self->a, "mem");
 	/* Nobody serves it: this is what mount -i gets without a helper. */
 	REFUSED(ENOTCONN, "nobody-serves-this", "nobody-serves-this:root",
 		self->a, NULL);

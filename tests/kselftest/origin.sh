@@ -59,8 +59,8 @@ lost() {
 	cp -a $mnt "$was"
 	umount $mnt
 	nexusctl zone restore --take-over "test:$away.lost" "$zone-again"
-	# The one with the same uuid is open until the helper has made its last checkpoint.
-	until_true 60 mount -t nexusfs "$zone-again" $mnt
+	# Which waits for the one with the same uuid: until the helper has made its last checkpoint.
+	mount -t nexusfs "$zone-again" $mnt
 }
 
 # Content, names and attributes, of every kind.

@@ -13,6 +13,7 @@ import os
 import random
 import struct
 import sys
+import time
 
 BLOCK = 4096
 
@@ -45,8 +46,8 @@ def read(name, seed):
         data = os.pread(fd, size, at)
         same(at, data, seed)
         if len(data) < size:
-            os.pread(fd, size - len(data), at + len(data))
-            sys.exit(f"short at {at + len(data)}")
+            more = os.pread(fd, size - len(data), at + len(data))
+            sys.exit(f"short at {at + len(data)}, then {len(more)} bytes")
 
 
 def mapped(name, seed):
@@ -150,8 +151,49 @@ def some(name, seed):
         same(at, os.pread(fd, BLOCK, at), seed)
 
 
+def resident(fd, size):
+    """How many pages of the file are cached, when no more come."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    area = mmap.mmap(fd, size, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE)
+    at = ctypes.addressof(ctypes.c_char.from_buffer(area))
+    seen, since = -1, time.monotonic()
+    while time.monotonic() - since < 1:
+        vec = (ctypes.c_ubyte * (size // BLOCK))()
+        if libc.mincore(ctypes.c_void_p(at), ctypes.c_size_t(size), vec):
+            sys.exit("mincore: " + os.strerror(ctypes.get_errno()))
+        now = sum(page & 1 for page in vec)
+        if now != seen:
+            seen, since = now, time.monotonic()
+        time.sleep(0.05)
+    return seen
+
+
+def ahead(name, seed):
+    """Through a descriptor by which content was fetched as much is read ahead as by a new one."""
+    size = os.stat(name).st_size
+    fds = os.open(name, os.O_RDWR), os.open(name, os.O_RDWR)
+    out, into = os.pipe()
+    for at, part in pieces(name, 1 << 16):
+        # In turns, whoever it is that finds it missing.
+        if at >> 16 & 1:
+            same(at, os.pread(fds[0], part, at), seed)
+        else:
+            n = os.splice(fds[0], into, part, offset_src=at)
+            same(at, os.read(out, n), seed)
+    read_ahead = []
+    for fd in fds:
+        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+        if resident(fd, size):
+            sys.exit("it stays cached")
+        same(0, os.pread(fd, BLOCK, 0), seed)
+        read_ahead.append(resident(fd, size))
+    if read_ahead[0] != read_ahead[1] or read_ahead[1] < 2:
+        sys.exit(f"pages read ahead, and by a new descriptor: {read_ahead}")
+
+
 KINDS = {"read": read, "mmap": mapped, "direct": direct, "bounce": bounce, "splice": splice,
-         "sendfile": sendfile, "copy": copy, "random": scattered, "some": some}
+         "sendfile": sendfile, "copy": copy, "random": scattered, "some": some,
+         "ahead": ahead}
 
 
 def fill(name, mib, seed):

@@ -103,6 +103,14 @@ test_kinds() {
 	done
 }
 
+# What was missing is no reason to read ahead less from then on.
+test_ahead() {
+	need
+	fill $mnt/file 6 2
+	evict
+	check ahead $mnt/file 6 2
+}
+
 # What is changed in part is fetched first.
 test_changes() {
 	need
@@ -339,5 +347,5 @@ test_in_place_stays() {
 
 # A check has time for these; the long part 62-faults runs all.
 [ $# != 0 ] || [ -n "${NEXUS_LOOPS:-}" ] ||
-	set -- test_evict test_killed test_corrupt test_in_place_stays
+	set -- test_evict test_ahead test_killed test_corrupt test_in_place_stays
 tap_main "$@"

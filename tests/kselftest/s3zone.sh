@@ -167,8 +167,8 @@ os.fsync(fd)' $mnt
 	nexusctl zone restore --take-over "$store" $new --endpoint "$endpoint" --option "zone=$uuid"
 	umount $mnt
 	mkdir -p /mnt/$new
-	# The one with the same uuid is open until the helper has made its last checkpoint.
-	until_true 60 mount -t nexusfs -o durability=origin $new /mnt/$new
+	# Which waits for the one with the same uuid: until the helper has made its last checkpoint.
+	mount -t nexusfs -o durability=origin $new /mnt/$new
 	python3 "$kinds" read /mnt/$new/file 6 5
 	for i in $(seq 0 19); do
 		[ "$(cat "/mnt/$new/d/$i")" = "$i" ]

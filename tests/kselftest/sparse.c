@@ -625,7 +625,7 @@ TEST_F(dir, races)
 	static void *(*const threads[])(void *) = { stores, write_back, reads };
 	unsigned char *before = malloc(RACE_BLOCKS * BLOCK);
 	unsigned char *after = malloc(RACE_BLOCKS * BLOCK);
-	int i, j, n = nx_env("NEXUS_OPS", 1000) / 20;
+	int i, j, n = nx_env("NEXUS_OPS", 500) / 20;
 	struct race r;
 	pthread_t t[3];
 	void *bad;

@@ -12,6 +12,9 @@ repo=$here/../..
 tree=/usr/include/linux
 units=/etc/systemd/system
 other=/tmp/systemd-other
+bucket=/mnt/systemd-bucket
+buckets=/var/lib/nexusfs/buckets-test
+mnt_none=/mnt/systemd-none
 
 # What is inside: the processes, the mounts, the cgroups of that systemd.
 inside() { nsenter -t "$(cat "$tap_tmp/init")" -p -m -C "$@"; }
@@ -23,7 +26,7 @@ running() { inside systemctl is-active "$1"; }
 tap_cleanup() {
 	[ ! -s "$tap_tmp/init" ] || kill -9 "$(cat "$tap_tmp/init")" || true
 	rm -rf $units/nexusd*.service $units/nexusd*.service.d $units/nexus-test.target
-	rm -rf /var/lib/nexusfs/sessions/other $run/units.log
+	rm -rf /var/lib/nexusfs/sessions/other $run/units.log $buckets /etc/nexusfs/nexusd.yaml
 	if [ ! -s $run/supervise.pid ]; then
 		until_true 60 "$repo/tools/vm/supervise" start
 		mount -t nexusfs root "$dir" || true
@@ -62,6 +65,8 @@ test_units() {
 	umount "$dir"
 	"$repo/tools/vm/supervise" stop
 	rm -f $run/units.log
+	mkdir -p /etc/nexusfs
+	echo "buckets: test:$buckets" > /etc/nexusfs/nexusd.yaml
 	trap 'tail -n 30 $run/units.log "$tap_tmp/systemd"' EXIT
 	boot
 	# Ready when it says so, and not before.
@@ -74,6 +79,30 @@ test_units() {
 	echo 3 > /proc/sys/vm/drop_caches
 	inside diff -r --no-dereference $tree "$dir/systemd"
 	inside nexusctl pack verify root
+	# What service mount attaches is where all mounts are, not in the unit's own.
+	if [ -e /usr/local/lib/nexusfs/services/mount.so ]; then
+		mkdir -p $bucket $buckets/b
+		echo one > $buckets/b/a
+		inside nexusctl service load mount
+		inside nexusctl mount attach s3://b $bucket nosuid
+		[ "$(inside cat $bucket/a)" = one ]
+		inside nexusctl mount list | grep -q "^attached .* s3://b on $bucket nosuid"
+		inside nexusctl mount save
+		inside umount $bucket
+		inside nexusctl mount list | grep -q '^gone '
+		inside nexusctl service unload mount
+		inside nexusctl service load mount
+		until_true 60 inside mountpoint -q $bucket
+		fails inside nexusctl mount attach s3://none $mnt_none 2> "$tap_tmp/why"
+		grep -q 'No such file' "$tap_tmp/why"
+		mkdir -p $mnt_none
+		fails inside nexusctl mount attach s3://none $mnt_none 2> "$tap_tmp/why"
+		grep -q 'there is no bucket' "$tap_tmp/why"
+		inside sh -c "exec 5< $bucket/a; nexusctl mount detach $bucket 2>&1 | grep busy"
+		inside nexusctl mount detach $bucket
+		fails inside mountpoint -q $bucket
+		inside nexusctl service unload mount
+	fi
 	# Another session, started by its mount.
 	mkdir -p $other
 	fails inside mount -t nexusfs other:zone $other

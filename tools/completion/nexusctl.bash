@@ -66,7 +66,7 @@ _nexusctl() {
 
 	local choices
 	case "${words[*]}" in
-	'') choices='status boot profile zone pack upload flush gc scrub service agent cache events rebac namespace sched quota pipe stream lock lease dump load stats version help --socket --endpoint --ca --cert --key --json --help --version' ;;
+	'') choices='status boot profile zone pack upload flush gc refresh warm du scrub service agent cache events rebac namespace sched mount quota pipe stream lock lease dump load stats version help --socket --endpoint --ca --cert --key --json --help --version' ;;
 	profile) choices='show' ;;
 	'profile show') choices='none embedded lite full cloud --socket --json' ;;
 	zone) choices='create list info upgrade restore' ;;
@@ -78,6 +78,18 @@ _nexusctl() {
 	upload) choices='status' ;;
 	gc) choices="$(_nexusctl_zones) --dry-run --run --socket --json" ;;
 	'upload status' | flush) choices="$(_nexusctl_zones) --socket --json" ;;
+	warm | 'warm '*)
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur"; compgen -W '--recursive --json' -- "$cur")
+		return
+		;;
+	du | 'du '*)
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur"; compgen -W '--cached --json' -- "$cur")
+		return
+		;;
+	refresh)
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		return
+		;;
 	scrub) choices='status start stop' ;;
 	'scrub status' | 'scrub start' | 'scrub stop') choices="$(_nexusctl_zones) --socket --json" ;;
 	'pack compact') choices="$(_nexusctl_zones) --all --socket --json" ;;
@@ -94,6 +106,15 @@ _nexusctl() {
 	'rebac check'* | 'rebac explain'*) choices='--fact --at-least --socket --json' ;;
 	'rebac expand'*) choices='--limit --fact --at-least --socket --json' ;;
 	'rebac list'*) choices='--limit --after --fact --at-least --socket --json' ;;
+	mount) choices='attach detach list save' ;;
+	'mount attach' | 'mount detach')
+		mapfile -t COMPREPLY < <(compgen -d -- "$cur"; compgen -W 's3:// --lazy --socket --json' -- "$cur")
+		return
+		;;
+	'mount attach '* | 'mount detach '*)
+		mapfile -t COMPREPLY < <(compgen -d -- "$cur"; compgen -W '--lazy --socket --json' -- "$cur")
+		return
+		;;
 	namespace) choices='check explain filter list state' ;;
 	'namespace filter' | 'namespace list') choices="$(_nexusctl_zones) --owner --socket --json" ;;
 	'namespace list '*) choices='--owner --limit --after --socket --json' ;;

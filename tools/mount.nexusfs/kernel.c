@@ -62,10 +62,11 @@ static const char *hint(int error)
 }
 
 /* Print why it did not work, in the kernel's words if it has any. */
-static int failed(const struct request *req, int fd, int error)
+static int failed(struct request *req, int fd, int error)
 {
 	char text[MESSAGE_MAX] = "", reason[256] = "";
 
+	req->error = error;
 	if (fd >= 0)
 		read_messages(fd, req->verbose, text);
 	if (error == ENOTCONN)
@@ -108,7 +109,7 @@ static int set_propagation(const struct request *req)
 	return 0;
 }
 
-static int mount_new(const struct request *req)
+static int mount_new(struct request *req)
 {
 	int fd, mnt = -1, err, ret;
 
@@ -131,6 +132,7 @@ static int mount_new(const struct request *req)
 			       MOVE_MOUNT_T_SYMLINKS |
 			       MOVE_MOUNT_T_AUTOMOUNTS)) {
 		/* About the directory: the context knows nothing of it. */
+		req->error = errno;
 		ret = errno == ENOENT ? EXIT_USAGE : EXIT_MOUNT;
 		complain("cannot mount %s on %s: %s", req->spec, req->dir,
 			 errno == ENOENT ? "there is no such directory" :
@@ -168,7 +170,7 @@ static int clear_flags(int fd)
 	return 0;
 }
 
-static int remount(const struct request *req)
+static int remount(struct request *req)
 {
 	struct mount_attr attr = {
 		.attr_set = req->attr_set,
@@ -198,7 +200,7 @@ static int remount(const struct request *req)
 	return ret;
 }
 
-int kernel_mount(const struct request *req)
+int kernel_mount(struct request *req)
 {
 	if (req->remount)
 		return remount(req);

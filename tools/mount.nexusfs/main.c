@@ -10,6 +10,7 @@
 #include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -29,7 +30,7 @@ void complain(const char *fmt, ...)
 
 static int usage(void)
 {
-	fputs("usage: mount.nexusfs ZONE|SESSION:ZONE|s3://BUCKET/PREFIX DIRECTORY [-sfnv] [-N NAMESPACE] [-o OPTIONS]\n",
+	fputs("usage: mount.nexusfs ZONE|SESSION:ZONE|s3://BUCKET/PREFIX DIRECTORY [-sfniv] [-N NAMESPACE] [-o OPTIONS]\n",
 	      stderr);
 	return EXIT_USAGE;
 }
@@ -70,19 +71,39 @@ static int check_spec(const char *spec)
 	return EXIT_OK;
 }
 
-static int check_dir(const char *dir)
+static int check_dir(struct request *req)
 {
 	struct stat st;
 
-	if (stat(dir, &st)) {
-		complain("mount point %s: %s", dir, strerror(errno));
+	if (stat(req->dir, &st)) {
+		req->error = errno;
+		complain("mount point %s: %s", req->dir, strerror(errno));
 		return EXIT_MOUNT;
 	}
 	if (!S_ISDIR(st.st_mode)) {
-		complain("mount point %s is not a directory", dir);
+		req->error = ENOTDIR;
+		complain("mount point %s is not a directory", req->dir);
 		return EXIT_MOUNT;
 	}
 	return EXIT_OK;
+}
+
+/* Who asks looks for it in the table of mounts, which has the real names. */
+static int check_real(struct request *req)
+{
+	char *real = realpath(req->dir, NULL);
+	int ret = EXIT_OK;
+
+	if (!real || strcmp(real, req->dir) != 0) {
+		req->error = real ? ELOOP : errno;
+		if (real)
+			complain("mount point %s has a symbolic link in it: it is %s", req->dir, real);
+		else
+			complain("mount point %s: %s", req->dir, strerror(errno));
+		ret = EXIT_MOUNT;
+	}
+	free(real);
+	return ret;
 }
 
 /* Go into the mount namespace of a process, or of a file. */
@@ -113,7 +134,7 @@ int main(int argc, char **argv)
 
 	opterr = 0;	/* the usage line says it all */
 	while (ret == EXIT_OK &&
-	       (c = getopt(argc, argv, "sfnvN:t:o:")) >= 0) {
+	       (c = getopt(argc, argv, "sfnivN:t:o:")) >= 0) {
 		switch (c) {
 		case 's':
 			req.sloppy = true;
@@ -123,6 +144,9 @@ int main(int argc, char **argv)
 			break;
 		case 'n':	/* there is no mtab any more */
 		case 't':	/* there is one type */
+			break;
+		case 'i':
+			req.internal = true;
 			break;
 		case 'v':
 			req.verbose = true;
@@ -148,12 +172,14 @@ int main(int argc, char **argv)
 
 	ret = check_spec(req.spec);
 	if (ret == EXIT_OK && !namespace)
-		ret = check_dir(req.dir);
-	if (ret != EXIT_OK || req.fake)
+		ret = check_dir(&req);
+	if (ret == EXIT_OK && req.internal)
+		ret = check_real(&req);
+	if (ret == EXIT_OK && req.fake)
 		return ret;
-	if (!req.remount)
+	if (ret == EXIT_OK && !req.remount && !req.internal)
 		ret = module_load();
-	if (ret == EXIT_OK && !req.remount && !req.mem)
+	if (ret == EXIT_OK && !req.remount && !req.mem && !req.internal)
 		ret = helper_start(&req);
 	if (ret == EXIT_OK && namespace)
 		ret = enter_namespace(namespace);
@@ -162,5 +188,8 @@ int main(int argc, char **argv)
 	if (ret == EXIT_OK && req.verbose)
 		printf("mount.nexusfs: %s %smounted on %s\n", req.spec,
 		       req.remount ? "re" : "", req.dir);
+	/* For programs: the helper has it from there. */
+	if (ret != EXIT_OK && req.internal && req.error)
+		fprintf(stderr, "errno %d\n", req.error);
 	return ret;
 }

@@ -24,6 +24,8 @@ struct request {
 	const char *spec;
 	const char *dir;
 	bool fake, sloppy, verbose;
+	bool internal;			/* by the helper itself */
+	int error;			/* why it failed; 0: nothing says */
 	bool remount, bind, mem;
 	uint64_t attr_set;		/* MOUNT_ATTR_* of the mount */
 	uint64_t attr_clear;
@@ -90,10 +92,10 @@ void helper_reason(const struct request *req, char *reason, size_t len);
 
 /**
  * kernel_mount() - mount, or remount
- * @req: the mount
+ * @req: the mount; its error is set
  *
  * Return: EXIT_OK, or another exit code after a line on stderr.
  */
-int kernel_mount(const struct request *req);
+int kernel_mount(struct request *req);
 
 #endif /* MOUNT_NEXUSFS_H */

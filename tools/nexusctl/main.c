@@ -39,6 +39,11 @@ static const struct command commands[] = {
 	{ NULL, "flush", "ZONE", "wait until all that is sealed is there", 1, 1, 0, cmd_flush },
 	{ NULL, "gc", "ZONE --dry-run|--run", "what its store has too much, and too little", 1, 1, 0,
 	  cmd_gc },
+	{ NULL, "warm", "[-r] PATH...", "bring content that is away here, ahead of use", 1, -1,
+	  TAKES_RECURSIVE, cmd_warm },
+	{ NULL, "du", "[--cached] PATH...", "how much space files take, and how much of it is here",
+	  1, -1, 0, cmd_du },
+	{ NULL, "refresh", "PATH", "list a directory of a mounted bucket now", 1, 1, 0, cmd_refresh },
 	{ "scrub", "status", "ZONE", "how far its regular check is", 1, 1, 0,
 	  cmd_scrub_status },
 	{ "scrub", "start", "ZONE", "check all of it now", 1, 1, 0, cmd_scrub_start },
@@ -120,6 +125,12 @@ static const struct command commands[] = {
 	{ "cache", "clear", "PATTERN... [...]", "take all away whose keys match", 1, -1, 0,
 	  cmd_cache_clear },
 	{ "cache", "state", "", "of service cache", 0, 0, 0, cmd_cache_state },
+	{ "mount", "attach", "SOURCE DIRECTORY [OPTIONS]", "mount an object store", 2, 3, 0,
+	  cmd_mount_attach },
+	{ "mount", "detach", "DIRECTORY [--lazy]", "unmount it, and save it no longer", 1, 1, 0,
+	  cmd_mount_detach },
+	{ "mount", "list", "", "what is mounted, and what is to be", 0, 0, 0, cmd_mount_list },
+	{ "mount", "save", "", "mount it again when a helper starts", 0, 0, 0, cmd_mount_save },
 	{ "rebac", "policy", "[FILE|-]", "the policy of permissions, or set it", 0, 1, 0,
 	  cmd_rebac_policy },
 	{ "rebac", "write", "OBJECT RELATION SUBJECT [--ttl SECONDS] ...",
@@ -250,7 +261,9 @@ static void print_usage(FILE *out)
 	      "  --generation N    only if the agent has it\n"
 	      "  --capacity BYTES  how much a ring holds: 4096, 64K, 1M; default 64K\n"
 	      "  --mode OCTAL      permissions of a ring or stream; default 666 less the umask\n"
-	      "  -r, --recursive   rings in directories below, too\n"
+	      "  -r, --recursive   what is in directories below, too\n"
+	      "  --cached          also how much of it is here, which needs to read the files\n"
+	      "  --lazy            unmount also what is in use: it is gone when nobody uses it\n"
 	      "  --persist         records of the stream are on disk, not in memory\n"
 	      "  --max-bytes BYTES how much a stream keeps: 64K, 1M, 10G; default 1M\n"
 	      "  --max-age TIME    how long it keeps records: 7d, 12h, 90s; default for ever\n"

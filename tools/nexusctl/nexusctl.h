@@ -32,6 +32,8 @@ struct ctl {
 	bool unfenced;
 	bool dry_run;			/* gc */
 	bool really;
+	bool cached;			/* du */
+	bool lazy;			/* mount detach */
 	bool quota_given;		/* whose */
 	enum nexus_quota_kind quota_kind;
 	const char *quota_id;		/* name or number; NULL: the zone's */
@@ -139,6 +141,16 @@ void print_numbers(const struct ctl *ctl, const struct number *numbers, size_t n
 /** local_time() - seconds since 1970 as local time, 0 as "never" */
 void local_time(char text[32], uint64_t s);
 
+/* du.c */
+
+/** on_nexusfs() - whether what is at @path is on a nexusfs */
+bool on_nexusfs(const char *path);
+
+/* warm.c */
+
+/** content_error() - what a negative errno of a file of a nexusfs says to people */
+const char *content_error(int err);
+
 /* pipe.c */
 
 /** base64() - @len bytes as text, in room for @len / 3 * 4 + 5 */
@@ -208,6 +220,10 @@ int cmd_lease_list(struct ctl *ctl);
 int cmd_lease_release(struct ctl *ctl);
 int cmd_lease_run(struct ctl *ctl);
 int cmd_lock(struct ctl *ctl);
+int cmd_mount_attach(struct ctl *ctl);
+int cmd_mount_detach(struct ctl *ctl);
+int cmd_mount_list(struct ctl *ctl);
+int cmd_mount_save(struct ctl *ctl);
 int cmd_namespace_check(struct ctl *ctl);
 int cmd_namespace_explain(struct ctl *ctl);
 int cmd_namespace_filter(struct ctl *ctl);
@@ -229,10 +245,13 @@ int cmd_quota_list(struct ctl *ctl);
 int cmd_quota_get(struct ctl *ctl);
 int cmd_quota_set(struct ctl *ctl);
 int cmd_quota_clear(struct ctl *ctl);
+int cmd_refresh(struct ctl *ctl);
 int cmd_scrub_start(struct ctl *ctl);
 int cmd_scrub_status(struct ctl *ctl);
 int cmd_scrub_stop(struct ctl *ctl);
 int cmd_upload_status(struct ctl *ctl);
+int cmd_du(struct ctl *ctl);
+int cmd_warm(struct ctl *ctl);
 int cmd_gc(struct ctl *ctl);
 /* An object of what is known of a zone's content; how much is here, in words. */
 void uploads_json(struct json *json, const char *key, const char *zone,

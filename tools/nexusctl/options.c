@@ -62,7 +62,8 @@ enum { OPT_SOCKET = 256, OPT_JSON, OPT_PROMETHEUS, OPT_STORE, OPT_ENDPOINT,
        OPT_FACT, OPT_CONDITION, OPT_AT_LEAST, OPT_AFTER,
        OPT_OWNER, OPT_STATE, OPT_GENERATION,
        OPT_PRIORITY, OPT_EXECUTOR, OPT_ONCE, OPT_DEADLINE, OPT_SERVICE,
-       OPT_CA, OPT_CERT, OPT_KEY, OPT_TAKE_OVER, OPT_UNFENCED, OPT_DRY_RUN, OPT_RUN };
+       OPT_CA, OPT_CERT, OPT_KEY, OPT_TAKE_OVER, OPT_UNFENCED, OPT_DRY_RUN, OPT_RUN, OPT_CACHED,
+       OPT_LAZY };
 
 static const struct option long_options[] = {
 	{ "socket", required_argument, NULL, OPT_SOCKET },
@@ -80,6 +81,8 @@ static const struct option long_options[] = {
 	{ "unfenced", no_argument, NULL, OPT_UNFENCED },
 	{ "dry-run", no_argument, NULL, OPT_DRY_RUN },
 	{ "run", no_argument, NULL, OPT_RUN },
+	{ "cached", no_argument, NULL, OPT_CACHED },
+	{ "lazy", no_argument, NULL, OPT_LAZY },
 	{ "user", optional_argument, NULL, OPT_USER },
 	{ "group", optional_argument, NULL, OPT_GROUP },
 	{ "project", optional_argument, NULL, OPT_PROJECT },
@@ -299,6 +302,12 @@ int options_parse(struct ctl *ctl, int argc, char **argv, const char **word)
 		case OPT_RUN:
 			ctl->really = true;
 			break;
+		case OPT_CACHED:
+			ctl->cached = true;
+			break;
+		case OPT_LAZY:
+			ctl->lazy = true;
+			break;
 		case OPT_FACT:
 			ret = add_fact(ctl, optarg);
 			break;
@@ -405,6 +414,10 @@ int options_check(struct ctl *ctl, const struct command *c)
 	if (ctl->prometheus && !(c->takes & TAKES_PROMETHEUS))
 		return usage_error("--prometheus is only for stats, not for",
 				   c->name);
+	if (ctl->cached && c->run != cmd_du)
+		return usage_error("--cached is only for du, not for", c->name);
+	if (ctl->lazy && c->run != cmd_mount_detach)
+		return usage_error("--lazy is only for mount detach, not for", c->name);
 	if (ctl->all && !(c->takes & TAKES_ALL))
 		return usage_error("--all is only for pack compact, not for",
 				   c->name);
@@ -467,7 +480,7 @@ int options_check(struct ctl *ctl, const struct command *c)
 		return usage_error("--mode is only for pipe create and stream create, not for",
 				   c->name);
 	if (ctl->recursive && !(c->takes & TAKES_RECURSIVE))
-		return usage_error("--recursive is only for pipe list, not for", c->name);
+		return usage_error("--recursive is only for pipe list and warm, not for", c->name);
 	if (ctl->prometheus && ctl->json)
 		return usage_error("only one of --json and --prometheus", "");
 	return -1;

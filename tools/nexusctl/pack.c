@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "nexusctl.h"
 #include "offline.h"
@@ -342,6 +343,16 @@ int cmd_pack_compact(struct ctl *ctl)
 
 /* ---- evict ------------------------------------------------------------------- */
 
+/* How far it is, on standard error when somebody looks. */
+static void evict_progress(size_t done, size_t n, uint64_t blocks)
+{
+	if (!isatty(STDERR_FILENO))
+		return;
+	fprintf(stderr, "\r\033[K%zu of %zu packs, %" PRIu64 " KiB given back", done, n, blocks * 4);
+	if (done == n)
+		fputs("\r\033[K", stderr);
+}
+
 static int evict(struct ctl *ctl, const uint64_t *packs, size_t n)
 {
 	uint64_t blocks = 0;
@@ -351,9 +362,16 @@ static int evict(struct ctl *ctl, const uint64_t *packs, size_t n)
 
 	if (ret != EXIT_OK)
 		return ret;
-	for (i = 0; i < n; i++)
-		if (nexus_pack_evict(ctl->client, ctl->args[0], packs[i], &blocks))
+	for (i = 0; i < n; i++) {
+		evict_progress(i, n, blocks);
+		if (nexus_pack_evict(ctl->client, ctl->args[0], packs[i], &blocks)) {
+			/* What went wrong has a line of its own. */
+			if (isatty(STDERR_FILENO))
+				fputc('\n', stderr);
 			return ctl_failed(ctl);
+		}
+	}
+	evict_progress(n, n, blocks);
 	if (!ctl->json) {
 		printf("%zu packs, %" PRIu64 " KiB given back\n", n, blocks * 4);
 		return EXIT_OK;

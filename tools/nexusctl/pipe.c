@@ -13,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <linux/nexusfs.h>
@@ -31,13 +30,6 @@ static int say(const char *path, const char *why)
 {
 	fprintf(stderr, "nexusctl: %s: %s\n", path, why);
 	return EXIT_FAILED;
-}
-
-static bool on_nexusfs(const char *path)
-{
-	struct statfs fs;
-
-	return !statfs(path, &fs) && fs.f_type == NEXUS_SUPER_MAGIC;
 }
 
 /* Of a ring, or what was taken for one; @err negative. */

@@ -499,6 +499,11 @@ static void print_state(const struct ctl *ctl, const M(StateResponse) *s)
 		{ "closures", s->closures, "closures of subjects were made" },
 		{ "closures_refused", s->closures_refused, "would have been too large" },
 		{ "closure_hits", s->closure_hits, "questions had one" },
+		{ "shared_hits", s->shared_hits, "answers and lists were in the cache store" },
+		{ "shared_misses", s->shared_misses, "were not there, either" },
+		{ "shared_put", s->shared_put, "were put there, for other helpers" },
+		{ "shared_failed", s->shared_failed, "were not taken" },
+		{ "shared_refused", s->shared_refused, "were there, and of no helper of this record store" },
 	};
 
 	print_numbers(ctl, numbers, sizeof(numbers) / sizeof(numbers[0]));

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "events.h"
+#include "rebac.h"
 
 static const char *helper_state(enum nexus_state state)
 {
@@ -279,6 +280,8 @@ int cmd_status(struct ctl *ctl)
 		err = nexus_status(ctl->client, helper_text, cachestore);
 	if (!err)
 		events_status(ctl, ctl->json ? &json : NULL, cachestore);
+	if (!err)
+		rebac_status(ctl, ctl->json ? &json : NULL, cachestore);
 	if (!err)
 		contents(ctl, ctl->json ? &json : NULL);
 

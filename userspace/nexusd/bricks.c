@@ -47,14 +47,15 @@ const struct brick_desc bricks[BRICKS] = {
 
 /* A new service is a line here. */
 const struct brick_service brick_services[] = {
-	{ "permissions",	BRICK_PERMISSIONS,	TIER_FATAL,	true },
-	{ "eventlog",		BRICK_EVENTLOG,		TIER_DEGRADED,	false },
-	{ "namespace",		BRICK_NAMESPACE,	TIER_DEGRADED,	false },
-	{ "agent_registry",	BRICK_AGENT_REGISTRY,	TIER_DEGRADED,	true },
-	{ "cache",		BRICK_CACHE,		TIER_SILENT,	false },
-	{ "event_bus",		BRICK_IPC,		TIER_SILENT,	false },
-	{ "rpc_grpc",		BRICK_IPC,		TIER_SILENT,	false },
-	{ "scheduler",		BRICK_SCHEDULER,	TIER_SILENT,	true },
+	{ "permissions",	BRICK_PERMISSIONS,	TIER_FATAL,	true,	PROFILE_NONE },
+	{ "eventlog",		BRICK_EVENTLOG,		TIER_DEGRADED,	false,	PROFILE_NONE },
+	{ "namespace",		BRICK_NAMESPACE,	TIER_DEGRADED,	false,	PROFILE_NONE },
+	{ "agent_registry",	BRICK_AGENT_REGISTRY,	TIER_DEGRADED,	true,	PROFILE_NONE },
+	{ "mount",		BRICK_STORAGE,		TIER_SILENT,	false,	PROFILE_LITE },
+	{ "cache",		BRICK_CACHE,		TIER_SILENT,	false,	PROFILE_NONE },
+	{ "event_bus",		BRICK_IPC,		TIER_SILENT,	false,	PROFILE_NONE },
+	{ "rpc_grpc",		BRICK_IPC,		TIER_SILENT,	false,	PROFILE_NONE },
+	{ "scheduler",		BRICK_SCHEDULER,	TIER_SILENT,	true,	PROFILE_NONE },
 };
 
 const size_t brick_services_count = sizeof(brick_services) / sizeof(brick_services[0]);

@@ -81,12 +81,14 @@ struct brick_desc {
  * @tier: what comes of its not starting; of no lower tier than those that need it, which
  *	fail with it
  * @records: it keeps tables in the record store
+ * @since: the smallest profile that starts it, of a brick that all have; else PROFILE_NONE
  */
 struct brick_service {
 	const char *name;
 	enum brick brick;
 	enum tier tier;
 	bool records;
+	enum profile since;
 };
 
 #define BRICK_BIT(brick)	(1u << (brick))

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "bucket/bucket.h"
 #include "evictor.h"
 #include "fetch.h"
 #include "gc.h"
@@ -18,6 +19,7 @@
 void zone_stop(struct zone *z)
 {
 	atomic_store(&z->stopping, true);
+	bucket_stop(z->bucket);
 	zone_fetch_stop(z);
 	zone_gc_stop(z);
 	zone_upload_stop(z);
@@ -53,6 +55,10 @@ void zone_finish(struct zone *z)
 	int ret;
 
 	zone_stop(z);
+	if (z->bucket) {
+		bucket_finish(z);
+		return;
+	}
 	do {
 		ret = applier_run(&z->applier, 0);
 		if (ret == -ENOBUFS)
@@ -76,6 +82,10 @@ void zone_leave(struct zone *z)
 {
 	int ret = -EAGAIN;
 
+	if (z->bucket) {
+		zone_stop(z);
+		return;
+	}
 	/* As far as it comes: whoever is next goes on from there. */
 	applier_run(&z->applier, 0);
 	zone_stop(z);

@@ -71,6 +71,9 @@ static const struct setting settings[] = {
 	{ "cache_free",		KIND_STRING,	F(cache_free), 1, S(cache_free) },
 	{ "fetch_limit",	KIND_SIZE,	F(fetch_limit), 1u << 20, 1ull << 40 },
 	{ "fetch_ahead",	KIND_SIZE,	F(fetch_ahead), 0, 1ull << 30 },
+	{ "buckets",		KIND_STRING,	F(buckets), 1, S(buckets) },
+	{ "bucket_ttl",		KIND_UINT,	F(bucket_ttl), 1, 86400 },
+	{ "bucket_cache",	KIND_SIZE,	F(bucket_cache), 0, 1ull << 50 },
 	{ "checkpoint_interval", KIND_UINT,	F(checkpoint_interval), 0, 2592000 },
 	{ "log_upload_delay",	KIND_UINT,	F(log_upload_delay), 0, 3600 },
 	{ "origin_timeout",	KIND_UINT,	F(origin_timeout), 1, 86400 },
@@ -89,9 +92,11 @@ static const struct setting settings[] = {
 	{ "eventlog_max_bytes",	KIND_SIZE,	F(eventlog_max_bytes), 0, 1ull << 50 },
 	{ "eventlog_max_age",	KIND_UINT,	F(eventlog_max_age), 0, 3153600000u },
 	{ "event_bus_group",	KIND_UINT,	F(event_bus_group), 0, UINT32_MAX },
+	{ "mount_timeout",	KIND_UINT,	F(mount_timeout), 1, 3600 },
 	{ "namespace_cache",	KIND_SIZE,	F(namespace_cache), 0, 1ull << 40 },
 	{ "permissions_cache",	KIND_SIZE,	F(permissions_cache), 0, 1ull << 40 },
 	{ "permissions_closure", KIND_BOOL,	F(permissions_closure), 0, 0 },
+	{ "permissions_share",	KIND_BOOL,	F(permissions_share), 0, 0 },
 	{ "grpc_socket",	KIND_STRING,	F(grpc_socket), 1, S(grpc_socket) },
 	{ "grpc_listen",	KIND_STRING,	F(grpc_listen), 0, S(grpc_listen) },
 	{ "grpc_cert",		KIND_STRING,	F(grpc_cert), 0, S(grpc_cert) },
@@ -106,7 +111,8 @@ static const struct setting settings[] = {
 
 #define NSETTINGS	(sizeof(settings) / sizeof(settings[0]))
 
-_Static_assert(sizeof(settings) / sizeof(settings[0]) <= 64, "a bit each in config.given");
+_Static_assert(NSETTINGS <= 64 * sizeof(((struct config *)NULL)->given) / sizeof(__u64),
+	       "a bit each in config.given");
 
 void config_defaults(struct config *cfg)
 {
@@ -141,6 +147,7 @@ void config_defaults(struct config *cfg)
 	cfg->service_timeout = 10;
 	cfg->service_quarantine = true;
 	cfg->event_bus_group = 1;
+	cfg->mount_timeout = 8;
 	cfg->namespace_cache = 16u << 20;
 	cfg->permissions_cache = 32u << 20;
 	cfg->permissions_closure = true;
@@ -151,6 +158,9 @@ void config_defaults(struct config *cfg)
 	cfg->upload_parallel = 2;
 	cfg->fetch_limit = 64u << 20;
 	cfg->fetch_ahead = 4u << 20;
+	strcpy(cfg->buckets, "s3");
+	cfg->bucket_ttl = 60;
+	cfg->bucket_cache = 1u << 30;
 	cfg->checkpoint_interval = 300;
 	cfg->log_upload_delay = 5;
 	cfg->origin_timeout = 60;
@@ -380,6 +390,13 @@ static const char *broken_rule(const struct config *cfg, const struct setting *s
 	case F(content):
 		return content_spec_ok(cfg->content) ? NULL :
 			"must be none, s3://BUCKET/PREFIX, or test:/DIRECTORY for tests";
+	case F(buckets):
+		return !strcmp(cfg->buckets, "s3") || !strncmp(cfg->buckets, "s3;", 3) ||
+		       !strncmp(cfg->buckets, "test:/", 6) ? NULL :
+			"must be s3 or s3;KEY=VALUE..., or test:/DIRECTORY for tests";
+	case F(bucket_cache):
+		return cfg->bucket_cache && cfg->bucket_cache < 512u << 20 ?
+			"must be 0 or at least 512M" : NULL;
 	case F(cache_free):
 		return evictor_floor(cfg->cache_free, 0, &unused) ?
 			"must be a size, or 0% to 90%" : NULL;
@@ -401,7 +418,7 @@ int config_set(struct config *cfg, const char *key, const char *value,
 	for (i = 0; i < NSETTINGS; i++) {
 		if (strcmp(settings[i].key, key))
 			continue;
-		cfg->given |= 1ull << i;
+		cfg->given[i / 64] |= 1ull << i % 64;
 		/* These have words of their own. */
 		if (settings[i].kind == KIND_PROFILE)
 			return profile_find(value, where, &cfg->profile, err);
@@ -510,7 +527,7 @@ static bool given(const struct config *cfg, size_t offset)
 
 	while (settings[i].offset != offset)
 		i++;
-	return cfg->given & (1ull << i);
+	return cfg->given[i / 64] & 1ull << i % 64;
 }
 
 /* Little memory is what that profile is for; what was set is not touched. */
@@ -539,16 +556,33 @@ static int check_grpc(const struct config *cfg, struct errline *err)
 	return 0;
 }
 
+/* A mount is given up by its service before the call that asked for it counts as an overrun. */
+static int check_timeouts(struct config *cfg, struct errline *err)
+{
+	if (!given(cfg, F(mount_timeout))) {
+		cfg->mount_timeout = NEXUS_MAX(cfg->service_timeout * 4 / 5, 1u);
+		return 0;
+	}
+	return cfg->mount_timeout < cfg->service_timeout ? 0 :
+		err_set(err, -EINVAL, "mount_timeout (%u) must be less than service_timeout (%u)",
+			cfg->mount_timeout, cfg->service_timeout);
+}
+
 int config_check(struct config *cfg, struct errline *err)
 {
 	int ret = profile_resolve(cfg->profile, &cfg->bricks, &cfg->set, err);
 
 	if (!ret)
 		ret = check_grpc(cfg, err);
+	if (!ret)
+		ret = check_timeouts(cfg, err);
 	if (ret)
 		return ret;
 	if (cfg->profile == PROFILE_EMBEDDED)
 		embedded_defaults(cfg);
+	/* In a file of its own nobody else has its answers. */
+	if (!given(cfg, F(permissions_share)))
+		cfg->permissions_share = !strcmp(cfg->recordstore, "postgres");
 	if (cfg->fold_size > cfg->memtable_limit / 2)
 		return err_set(err, -EINVAL,
 			       "fold_size (%llu) may be half of memtable_limit (%llu) at most",

@@ -49,6 +49,9 @@ struct config {
 	char cache_free[32];		/* of the host, bytes or percent: evictor_floor() */
 	__u64 fetch_limit;		/* bytes of a zone in flight */
 	__u64 fetch_ahead;		/* bytes, of who reads on */
+	char buckets[1024];		/* "s3[;KEY=VALUE]...", of what is mounted by s3://; or test:DIR */
+	__u32 bucket_ttl;		/* seconds what was listed of one is believed */
+	__u64 bucket_cache;		/* bytes of one's objects kept here; 0: any */
 	__u32 checkpoint_interval;	/* seconds between two; 0: none, and no log */
 	__u32 log_upload_delay;		/* seconds between two stretches of the log */
 	__u32 origin_timeout;		/* seconds fsync waits for the store, durability=origin */
@@ -76,12 +79,14 @@ struct config {
 	__u64 eventlog_max_bytes;	/* of service eventlog; 0: any */
 	__u32 eventlog_max_age;		/* likewise, seconds */
 	__u32 event_bus_group;		/* of service event_bus: who shares events; 0: nobody */
+	__u32 mount_timeout;		/* seconds; of service mount */
 	__u64 namespace_cache;		/* bytes; of service namespace */
 	__u64 permissions_cache;	/* bytes; of service permissions */
 	bool permissions_closure;	/* likewise */
+	bool permissions_share;		/* likewise: with other helpers of the record store */
 	bool allow_any_host;
 	bool lock_memory;
-	__u64 given;		/* a bit for each setting that somebody set */
+	__u64 given[2];		/* a bit for each setting that somebody set */
 };
 
 void config_defaults(struct config *cfg);

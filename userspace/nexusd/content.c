@@ -140,10 +140,36 @@ int content_open(const char *spec, const __u8 *zone, const atomic_bool *stop,
 	return ops->open(where, zone, stop, c, err);
 }
 
+int content_open_bucket(const char *spec, const atomic_bool *stop, struct bucket_store **b,
+			struct errline *err)
+{
+	const struct content_ops *ops;
+	const char *where;
+	int ret = get_driver(spec, &ops, &where, err);
+
+	if (ret)
+		return ret;
+	if (!ops->bucket)
+		return err_set(err, -EOPNOTSUPP, "content: driver %s shows no buckets", ops->name);
+	return ops->bucket->open(where, stop, b, err);
+}
+
 void content_close(struct content *c)
 {
 	if (c)
 		c->ops->close(c);
+}
+
+const char *content_why(struct content *c, int error, char *buf, size_t size)
+{
+	struct content_state st = { .error = "" };
+
+	if (c->ops->state)
+		c->ops->state(c, &st);
+	if (!st.error[0])
+		return strerror(-error);
+	snprintf(buf, size, "%s: %s", strerror(-error), st.error);
+	return buf;
 }
 
 int content_put_pack(struct content *c, __u64 pack, int fd, __u64 bytes, bool away, bool *put)

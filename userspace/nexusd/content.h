@@ -23,6 +23,11 @@ int content_load(const char *spec, struct errline *err);
 int content_open(const char *spec, const __u8 *zone, const atomic_bool *stop,
 		 struct content **c, struct errline *err);
 void content_close(struct content *c);
+/* A bucket of others, "s3://BUCKET/PREFIX;KEY=VALUE...", as its driver opens it. */
+int content_open_bucket(const char *spec, const atomic_bool *stop, struct bucket_store **b,
+			struct errline *err);
+/* What has gone wrong with @c, in words, behind those of @error; @buf or theirs. */
+const char *content_why(struct content *c, int error, char *buf, size_t size);
 bool content_spec_ok(const char *spec);
 /*
  * The sealed pack in the file @fd of @bytes is held, and *put tells whether it had to be

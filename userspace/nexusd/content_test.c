@@ -4,6 +4,8 @@
  * and a file "control" that says what is to go wrong.  Its lines:
  *
  *	hold			gets wait for as long as the line is there
+ *	silent			so does all that is asked of named objects, and all writes
+ *	undelete		so do deletes
  *	delay MS		each get takes so long
  *	short BYTES		gets give at most so much: the next one goes on behind it
  *	end BYTES		packs have no more than that
@@ -16,7 +18,8 @@
  *	page OBJECTS		so many in a page of a listing; 1,000 without it
  *	unlist PAGES		after so many, each page of a listing fails with EIO
  *
- * It is read anew each time.  A named object is a file "@NAME", with '=' for '/'.  Used only where the setting "content" names it.
+ * It is read anew each time.  A named object is a file "@NAME", with '=' for '/'; what
+ * was never finished a file ".parts-ID-FILE".  Used only where the setting "content" names it.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -44,6 +47,10 @@ static void parse_line(struct plan *p, const char *line)
 
 	if (!strcmp(line, "hold"))
 		p->hold = true;
+	else if (!strcmp(line, "silent"))
+		p->silent = true;
+	else if (!strcmp(line, "undelete"))
+		p->undelete = true;
 	else if (!strcmp(line, "fail"))
 		p->fail = true;
 	else if (!strcmp(line, "refuse"))
@@ -102,6 +109,21 @@ static int obey(struct test_content *t, struct plan *p)
 		if (atomic_load(t->c.stop))
 			return -ESHUTDOWN;
 		if (!p->hold && space_clock() - begun >= p->delay_ms * 1000000ull)
+			return 0;
+		nanosleep(&look, NULL);
+	}
+}
+
+/* Waits while it does not answer, or @del: does not delete. */
+static int answers(struct test_content *t, struct plan *p, bool del)
+{
+	const struct timespec look = { 0, LOOK_NS };
+
+	for (;;) {
+		test_plan(t, p);
+		if (atomic_load(t->c.stop))
+			return -ESHUTDOWN;
+		if (!p->silent && !(del && p->undelete))
 			return 0;
 		nanosleep(&look, NULL);
 	}
@@ -276,11 +298,12 @@ static int copy(int from, int to, u64 bytes, const atomic_bool *stop)
 }
 
 /* A write: 0, or it is not to be done. */
-static int may_write(struct test_content *t, struct plan *p)
+static int may_write(struct test_content *t, struct plan *p, bool del)
 {
-	test_plan(t, p);
-	if (atomic_load(t->c.stop))
-		return -ESHUTDOWN;
+	int ret = answers(t, p, del);
+
+	if (ret)
+		return ret;
 	return p->refuse || atomic_fetch_add(&t->writes, 1) >= p->cut ? -EIO : 0;
 }
 
@@ -306,7 +329,7 @@ static int test_put(struct content *c, __u64 pack, int fd, __u64 bytes)
 	struct plan p;
 	int to, ret;
 
-	ret = may_write(t, &p);
+	ret = may_write(t, &p, false);
 	if (ret)
 		return ret;
 	object_name(pack, name);
@@ -323,7 +346,7 @@ static int test_del(struct content *c, __u64 pack)
 	struct test_content *t = (struct test_content *)c;
 	struct plan p;
 	char name[32];
-	int ret = may_write(t, &p);
+	int ret = may_write(t, &p, true);
 
 	if (ret)
 		return ret;
@@ -411,7 +434,7 @@ static int test_put_named(struct content *c, const char *name, const void *buf, 
 	int fd, ret = test_file_name(name, file);
 
 	if (!ret)
-		ret = may_write(t, &p);
+		ret = may_write(t, &p, false);
 	if (ret)
 		return ret;
 	/* Looking and writing are one step among all who have it open. */
@@ -438,9 +461,8 @@ static ssize_t test_get_named(struct content *c, const char *name, __u64 offset,
 	ssize_t n;
 	int fd, ret = test_file_name(name, file);
 
-	test_plan(t, &p);
-	if (!ret && atomic_load(t->c.stop))
-		ret = -ESHUTDOWN;
+	if (!ret)
+		ret = answers(t, &p, false);
 	if (!ret && p.fail)
 		ret = -EIO;
 	if (!ret && etag)
@@ -465,7 +487,7 @@ static int test_del_named(struct content *c, const char *name)
 	int ret = test_file_name(name, file);
 
 	if (!ret)
-		ret = may_write(t, &p);
+		ret = may_write(t, &p, true);
 	if (ret)
 		return ret;
 	return unlinkat(t->dirfd, file, 0) && errno != ENOENT ? -errno : 0;
@@ -485,4 +507,6 @@ const struct content_ops content_test = {
 	.del_named = test_del_named,
 	.list_named = test_list_named,
 	.list_page = test_list_page,
+	.uploads_page = test_uploads_page,
+	.abort_upload = test_abort_upload,
 };

@@ -16,7 +16,7 @@ struct test_content {
 
 /* What is to go wrong now. */
 struct plan {
-	bool hold, corrupt, fail, refuse, down, unconditional;
+	bool hold, silent, undelete, corrupt, fail, refuse, down, unconditional;
 	u64 delay_ms, limit, end, cut, page, unlist;
 	u64 pack, block;	/* corrupt: 0: any */
 };
@@ -29,5 +29,7 @@ int test_file_name(const char *name, char file[CONTENT_NAME_MAX + 2]);
 int test_list_named(struct content *c, const char *prefix,
 		    int (*fn)(void *arg, const char *name, __u64 bytes), void *arg);
 int test_list_page(struct content *c, char **token, __s64 *now, content_object_fn fn, void *arg);
+int test_uploads_page(struct content *c, char **token, __s64 *now, content_upload_fn fn, void *arg);
+int test_abort_upload(struct content *c, const char *key, const char *id);
 
 #endif /* NEXUSD_CONTENT_TEST_H */

@@ -73,8 +73,11 @@ int test_list_named(struct content *c, const char *prefix,
 
 /* ---- everything ------------------------------------------------------------------- */
 
+#define PARTS	".parts-"	/* and "ID-FILE": an upload of that file that is not finished */
+
 /* The files of a page: those that come first behind @after. */
 struct page {
+	bool parts;		/* uploads, not objects */
 	const char *after;	/* NULL: all */
 	char **name;		/* in order */
 	size_t n, most;
@@ -109,36 +112,60 @@ static int page_read(struct page *p, int dirfd)
 		return -errno;
 	/* What is being written has a dot before its name. */
 	while (!ret && (de = readdir(dir)))
-		if (de->d_name[0] != '.')
+		if (p->parts ? !strncmp(de->d_name, PARTS, strlen(PARTS)) : de->d_name[0] != '.')
 			ret = page_add(p, de->d_name);
 	closedir(dir);
 	return ret;
 }
 
-static int give_file(struct test_content *t, const char *file, content_object_fn fn, void *arg)
+struct giving {
+	content_object_fn object;
+	content_upload_fn upload;	/* NULL: objects */
+	void *arg;
+};
+
+/* @st: of its file.  @key: room for the name. */
+static void object_of(const char *file, const struct stat *st, char key[NAME_MAX + 1],
+		      struct content_object *o)
 {
-	char key[NAME_MAX + 1], again[32], *at;
-	struct content_object o = { .key = key };
+	char again[32], *at;
+
+	*o = (struct content_object){ .key = key, .bytes = (__u64)st->st_size, .mtime = st->st_mtime };
+	o->pack = strtoull(file, NULL, 16);
+	snprintf(again, sizeof(again), "%016" PRIx64, (uint64_t)o->pack);
+	o->is_pack = !strcmp(file, again);
+	snprintf(key, NAME_MAX + 1, "%s", file + (file[0] == '@'));
+	for (at = key; file[0] == '@' && (at = strchr(at, '=')); at++)
+		*at = '/';
+}
+
+static int give_file(struct test_content *t, const char *file, const struct giving *g)
+{
+	char key[NAME_MAX + 1], id[NAME_MAX + 1], *end;
+	struct content_object o;
 	struct stat st;
 
 	/* Gone by now. */
 	if (fstatat(t->dirfd, file, &st, AT_SYMLINK_NOFOLLOW))
 		return errno == ENOENT ? 0 : -errno;
-	o.bytes = (__u64)st.st_size;
-	o.mtime = st.st_mtime;
-	o.pack = strtoull(file, NULL, 16);
-	snprintf(again, sizeof(again), "%016" PRIx64, (uint64_t)o.pack);
-	o.is_pack = !strcmp(file, again);
-	snprintf(key, sizeof(key), "%s", file + (file[0] == '@'));
-	for (at = key; file[0] == '@' && (at = strchr(at, '=')); at++)
-		*at = '/';
-	return fn(arg, &o);
+	if (!g->upload) {
+		object_of(file, &st, key, &o);
+		return g->object(g->arg, &o);
+	}
+	snprintf(id, sizeof(id), "%s", file + strlen(PARTS));
+	end = strchr(id, '-');
+	if (!end)
+		return -EPROTO;
+	*end = '\0';
+	st.st_size = 0;
+	object_of(end + 1, &st, key, &o);
+	return g->upload(g->arg, &o, id);
 }
 
-int test_list_page(struct content *c, char **token, __s64 *now, content_object_fn fn, void *arg)
+static int list_page(struct content *c, char **token, __s64 *now, const struct giving *g)
 {
 	struct test_content *t = (struct test_content *)c;
-	struct page p = { .after = *token };
+	struct page p = { .parts = g->upload, .after = *token };
 	struct plan plan;
 	size_t i;
 	int ret;
@@ -155,7 +182,7 @@ int test_list_page(struct content *c, char **token, __s64 *now, content_object_f
 		ret = page_read(&p, t->dirfd);
 	*now = time(NULL);
 	for (i = 0; !ret && i < p.n; i++)
-		ret = give_file(t, p.name[i], fn, arg);
+		ret = give_file(t, p.name[i], g);
 	free(*token);
 	*token = NULL;
 	if (!ret && p.more) {
@@ -166,4 +193,31 @@ int test_list_page(struct content *c, char **token, __s64 *now, content_object_f
 		free(p.name[i]);
 	free(p.name);
 	return ret;
+}
+
+int test_list_page(struct content *c, char **token, __s64 *now, content_object_fn fn, void *arg)
+{
+	return list_page(c, token, now, &(struct giving){ .object = fn, .arg = arg });
+}
+
+int test_uploads_page(struct content *c, char **token, __s64 *now, content_upload_fn fn, void *arg)
+{
+	return list_page(c, token, now, &(struct giving){ .upload = fn, .arg = arg });
+}
+
+int test_abort_upload(struct content *c, const char *key, const char *id)
+{
+	struct test_content *t = (struct test_content *)c;
+	char file[CONTENT_NAME_MAX + 2], path[PATH_MAX];
+	struct plan plan;
+
+	test_plan(t, &plan);
+	if (plan.refuse)
+		return -EIO;
+	/* A pack's file has no '@'. */
+	snprintf(path, sizeof(path), PARTS "%s-%s", id, key);
+	if (!unlinkat(t->dirfd, path, 0) || test_file_name(key, file))
+		return 0;
+	snprintf(path, sizeof(path), PARTS "%s-%s", id, file);
+	return unlinkat(t->dirfd, path, 0) && errno != ENOENT ? -errno : 0;
 }

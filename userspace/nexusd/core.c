@@ -348,6 +348,7 @@ const struct control_ops core_ops = {
 	.quota_grace	= core_quota_grace,
 	.uploads	= core_uploads,
 	.gc		= core_gc,
+	.refresh	= core_refresh,
 	.scrub		= core_scrub,
 	.service_list	= core_service_list,
 	.service_load	= core_service_load,

@@ -25,6 +25,7 @@ int core_uploads(void *ctx, const char *zone, bool flush, struct control_uploads
 		 struct control_err *err);
 int core_gc(void *ctx, const char *zone, struct control_gc *gc, control_gc_fn fn, void *arg,
 	    struct control_err *err);
+int core_refresh(void *ctx, const char *zone, struct control_refresh *r, struct control_err *err);
 int core_quota_list(void *ctx, const char *zone, uint32_t kind, uint32_t from,
 		    control_quota_fn fn, void *arg, struct control_err *err);
 int core_quota_get(void *ctx, const char *zone, struct control_quota *quota,

@@ -225,7 +225,7 @@ bool zone_evictor_gave_up(struct zone *z, bool wanted)
 	return yes;
 }
 
-void zone_evictor_used(struct zone *z, u64 pack)
+void zone_evictor_used(struct zone *z, u64 pack, u64 bytes)
 {
 	struct evictor *e = z->evictor;
 	struct evictor_pack *p;
@@ -234,8 +234,15 @@ void zone_evictor_used(struct zone *z, u64 pack)
 		return;
 	pthread_mutex_lock(&e->lock);
 	p = find(e, pack);
-	if (p)
+	if (p) {
 		p->used = space_clock();
+		p->bytes += bytes;
+		/* It could not go when there was nothing of it. */
+		p->wait = 0;
+		p->not_before = 0;
+	}
+	e->here += bytes;
+	e->avail -= NEXUS_MIN(e->avail, bytes);
 	pthread_mutex_unlock(&e->lock);
 }
 
@@ -249,6 +256,54 @@ static u64 last_use(struct zone *z, u64 pack, u64 used, u64 now)
 	if (chan_ioctl(z->chan, NEXUS_IOC_PACK_USE, &u) || u.idle > now)
 		return used;
 	return NEXUS_MAX(used, now - u.idle);
+}
+
+/* The first behind @after of which something is here that may be tried now. */
+static bool next_here(struct evictor *e, u64 after, u64 now, struct evictor_pack *p)
+{
+	size_t i;
+	bool found = false;
+
+	pthread_mutex_lock(&e->lock);
+	for (i = place_of(e, after + 1); i < e->n && !found; i++) {
+		found = e->packs[i].bytes && e->packs[i].not_before <= now;
+		if (found)
+			*p = e->packs[i];
+	}
+	pthread_mutex_unlock(&e->lock);
+	return found;
+}
+
+/* With @gone bytes of what is here gone. */
+static bool fits(struct evictor *e, u64 bytes, u64 gone)
+{
+	bool yes;
+
+	pthread_mutex_lock(&e->lock);
+	/* More may be here than the limit: what came goes a little later. */
+	yes = !e->looked ||
+	      ((!e->limit || e->here + e->limit_rest + bytes <= e->limit + gone) &&
+	       (!e->floor || e->avail + gone >= e->floor + e->floor_rest + bytes));
+	pthread_mutex_unlock(&e->lock);
+	return yes;
+}
+
+bool zone_evictor_fits(struct zone *z, u64 pack, u64 bytes, u64 since)
+{
+	struct evictor_pack p = { .pack = 0 };
+	struct evictor *e = z->evictor;
+	u64 now = space_clock(), gone = 0;
+
+	if (!e)
+		return true;
+	while (!fits(e, bytes, gone)) {
+		if (!next_here(e, p.pack, now, &p))
+			return false;
+		if (p.pack != pack && zone_upload_mark(z, p.pack) >= MARK_HELD &&
+		    last_use(z, p.pack, p.used, now) < since)
+			gone += p.bytes;
+	}
+	return true;
 }
 
 static int by_use(const void *a, const void *b)
@@ -290,22 +345,40 @@ static bool of_pack(int ret)
 	       ret == -ENODATA || ret == -ESTALE;
 }
 
+/* lock held. */
+static void count_gone(struct evictor *e, struct evictor_pack *p, u64 bytes)
+{
+	if (p && bytes) {
+		p->bytes -= NEXUS_MIN(p->bytes, bytes);
+		p->wait = 0;
+	}
+	e->here -= NEXUS_MIN(e->here, bytes);
+	if (e->floor)
+		e->avail += bytes;
+}
+
 static void note(struct evictor *e, u64 pack, u64 bytes, u64 now)
 {
 	struct evictor_pack *p;
 
 	pthread_mutex_lock(&e->lock);
 	p = find(e, pack);
-	if (p && bytes) {
-		p->bytes -= NEXUS_MIN(p->bytes, bytes);
-		p->wait = 0;
-	} else if (p) {
+	count_gone(e, p, bytes);
+	if (p && !bytes) {
 		p->wait = p->wait ? NEXUS_MIN(p->wait * 2, WAIT_MAX_NS) : WAIT_NS;
 		p->not_before = now + p->wait;
 	}
-	e->here -= NEXUS_MIN(e->here, bytes);
-	if (e->floor)
-		e->avail += bytes;
+	pthread_mutex_unlock(&e->lock);
+}
+
+void zone_evictor_gone(struct zone *z, u64 pack, u64 bytes)
+{
+	struct evictor *e = z->evictor;
+
+	if (!e)
+		return;
+	pthread_mutex_lock(&e->lock);
+	count_gone(e, find(e, pack), bytes);
 	pthread_mutex_unlock(&e->lock);
 }
 

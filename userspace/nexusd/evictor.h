@@ -81,8 +81,16 @@ void zone_evictor_made(struct zone *z);
  * told so, until there is.  @wanted: somebody does.
  */
 bool zone_evictor_gave_up(struct zone *z, bool wanted);
-/* Something of the pack was fetched. */
-void zone_evictor_used(struct zone *z, u64 pack);
+/* So many bytes of the pack were fetched. */
+void zone_evictor_used(struct zone *z, u64 pack, u64 bytes);
+/* So many bytes of it were evicted by hand: they would count as here until the next look. */
+void zone_evictor_gone(struct zone *z, u64 pack, u64 bytes);
+/*
+ * Whether @bytes of @pack can come, and stay until something else is used, without that
+ * anything goes that was used at @since (ns) or later.  As far as is known now; who comes
+ * at the same time is not counted.
+ */
+bool zone_evictor_fits(struct zone *z, u64 pack, u64 bytes, u64 since);
 void zone_evictor_status(struct zone *z, struct evictor_status *st);
 
 /* For the thread, and for tests, which have none: what is due at @now (ns). */

@@ -221,6 +221,16 @@ static int tell(struct fetch *f, struct piece *p)
 	return ret == -ENXIO ? 0 : ret;
 }
 
+static u64 good_bytes(const struct piece *p)
+{
+	u64 n = 0;
+	u32 i;
+
+	for (i = 0; i < p->n; i++)
+		n += bit_get(p->good, i);
+	return n << NEXUS_BLOCK_SHIFT;
+}
+
 static int fetch_piece(struct fetch *f, u64 pack, u32 first, bool *any)
 {
 	struct piece p = { .pack = pack, .first = first };
@@ -246,7 +256,7 @@ static int fetch_piece(struct fetch *f, u64 pack, u32 first, bool *any)
 	if (!err)
 		err = tell(f, &p);
 	if (*any && !err)
-		zone_evictor_used(f->z, pack);
+		zone_evictor_used(f->z, pack, good_bytes(&p));
 	if (err)
 		log_error("zone %s: pack %llu at block %u cannot be written to its file: %s",
 			  f->z->name, pack, first, strerror(-err));
@@ -443,6 +453,18 @@ int zone_fetch(struct zone *z, u64 pack, u32 block, u32 n)
 	if (goes_on(f, pack, first, (u32)at) && !ret && some)
 		fetch_ahead(f, pack, at);
 	return ret;
+}
+
+int zone_warm(struct zone *z, u64 pack, u32 block, u32 n, u64 since)
+{
+	u64 pieces;
+
+	if (!n || (u64)block + n > NEXUS_PACK_BLOCKS_MAX)
+		return -EINVAL;
+	pieces = ((u64)block + n - 1) / FETCH_PIECE - block / FETCH_PIECE + 1;
+	if (!zone_evictor_fits(z, pack, pieces * PIECE_BYTES, since))
+		return -ENOSPC;
+	return zone_fetch(z, pack, block, n);
 }
 
 /* ---- evicting, and the end --------------------------------------------------- */

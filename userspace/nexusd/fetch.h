@@ -56,6 +56,11 @@ void zone_fetch_free(struct zone *z);
  * was logged.
  */
 int zone_fetch(struct zone *z, u64 pack, u32 block, u32 n);
+/*
+ * The same, ahead of use: -ENOSPC when cache_limit and cache_free have no room for it unless
+ * something goes that was used at @since (ns, of space_clock()) or later.
+ */
+int zone_warm(struct zone *z, u64 pack, u32 block, u32 n, u64 since);
 /* For statistics. */
 void zone_fetch_bytes(struct zone *z, u64 *now, u64 *max);
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The steps of a job: pages of the listing; what checkpoints name; packs that were not
- * listed are asked for one by one; and what nobody needs is looked at once more, and deleted.
+ * The steps of a job: pages of the listing; what was never finished; what checkpoints name;
+ * packs that were not listed are asked for one by one; and what nobody needs is looked at once
+ * more, and deleted.
  *
  * Nothing is deleted before the whole listing was read.
  */
@@ -17,6 +18,7 @@
 
 #include "fetch.h"
 #include "space.h"
+#include "stats.h"
 #include "upload.h"
 #include "verify.h"
 
@@ -98,7 +100,7 @@ static u64 hash(const char *key)
 
 /* ---- counting ------------------------------------------------------------------------ */
 
-static void count(struct gc *g, struct gc_sum *sum, u64 bytes)
+void gc_count(struct gc *g, struct gc_sum *sum, u64 bytes)
 {
 	pthread_mutex_lock(&g->lock);
 	sum->n++;
@@ -106,16 +108,25 @@ static void count(struct gc *g, struct gc_sum *sum, u64 bytes)
 	pthread_mutex_unlock(&g->lock);
 }
 
-static void count_named(struct gc *g, enum gc_what what, const char *key, u64 bytes)
+void gc_count_named(struct gc *g, enum gc_what what, const char *key, u64 bytes)
 {
 	struct gc_name *name;
 
-	count(g, &g->r.sum[what], bytes);
+	gc_count(g, &g->r.sum[what], bytes);
 	if (g->nname[what] == GC_NAMES)
 		return;
 	name = &g->name[what][g->nname[what]++];
 	name->bytes = bytes;
 	show(name->text, sizeof(name->text), key);
+}
+
+void gc_count_failed(struct gc *g, const char *name, int error)
+{
+	pthread_mutex_lock(&g->lock);
+	if (!g->r.failed++)
+		snprintf(g->r.failed_why, sizeof(g->r.failed_why), "%.120s: %s", name,
+			 strerror(-error));
+	pthread_mutex_unlock(&g->lock);
 }
 
 /* ---- what is needed --------------------------------------------------------------------- */
@@ -215,37 +226,47 @@ static bool pack_is_ours(struct gc *g, const struct content_object *o)
 	return o->pack < next;
 }
 
-/* By the store's clock, if it tells; what has no time may be as young as can be. */
-static bool is_young(const struct gc *g, const struct gc_object *o, s64 mtime)
+bool gc_is_young(const struct gc *g, enum gc_kind kind, s64 mtime)
 {
 	s64 now = g->now ? g->now : (s64)time(NULL), grace = g->z->cfg->gc_grace;
 
-	if (o->kind >= GC_PROBE)
+	if (kind >= GC_PROBE)
 		grace = NEXUS_MAX(grace, (s64)PROBE_AGE);
 	return !mtime || mtime > now - grace;
 }
 
+bool gc_object_of(struct gc *g, const struct content_object *c, struct gc_object *o)
+{
+	*o = (struct gc_object){ .kind = GC_PACK, .a = c->pack };
+	return pack_is_ours(g, c) || (!c->is_pack && g->z->origin && parse_name(c->key, o));
+}
+
+u64 gc_epoch_above(const struct gc *g, u64 epoch)
+{
+	return epoch > atomic_load(&g->z->origin->epoch) ? epoch : 0;
+}
+
 static int note_object(void *arg, const struct content_object *c)
 {
-	struct gc_object o = { .kind = GC_PACK, .a = c->pack };
 	struct gc *g = arg;
-	bool ours = pack_is_ours(g, c);
-	int ret = ours ? gc_set_add(&g->packs, c->pack) : gc_set_add(&g->keys, hash(c->key));
+	struct gc_object o;
+	bool known = gc_object_of(g, c, &o), pack = known && o.kind == GC_PACK;
+	int ret = pack ? gc_set_add(&g->packs, c->pack) : gc_set_add(&g->keys, hash(c->key));
 
 	/* Some come twice. */
 	if (ret <= 0)
 		return ret;
-	count(g, &g->r.listed, c->bytes);
-	if (!ours && (!strcmp(c->key, ORIGIN_OWNER) || !strcmp(c->key, ORIGIN_MANIFEST)))
+	gc_count(g, &g->r.listed, c->bytes);
+	if (!c->is_pack && (!strcmp(c->key, ORIGIN_OWNER) || !strcmp(c->key, ORIGIN_MANIFEST)))
 		return 0;
-	if (!ours && (c->is_pack || !g->z->origin || !parse_name(c->key, &o))) {
-		count_named(g, GC_FOREIGN, c->key, c->bytes);
+	if (!known) {
+		gc_count_named(g, GC_FOREIGN, c->key, c->bytes);
 		return 0;
 	}
-	if ((o.kind == GC_CHECKPOINT || o.kind == GC_LOG) && o.a > atomic_load(&g->z->origin->epoch))
-		g->later = NEXUS_MAX(g->later, o.a);
+	if (o.kind == GC_CHECKPOINT || o.kind == GC_LOG)
+		g->later = NEXUS_MAX(g->later, gc_epoch_above(g, o.a));
 	o.bytes = c->bytes;
-	o.young = is_young(g, &o, c->mtime);
+	o.young = gc_is_young(g, o.kind, c->mtime);
 	return add_object(g, &o);
 }
 
@@ -278,7 +299,7 @@ static int list(struct gc *g, struct errline *err)
 		return err_set(err, -E2BIG, "the listing: more than %u objects", KEYS_MAX);
 	ret = drop_needed(g, from);
 	if (!g->token)
-		g->phase = GC_LOOKING;
+		g->phase = GC_UPLOADS;
 	return ret;
 }
 
@@ -379,7 +400,7 @@ static int ask(struct gc *g, struct errline *err)
 		return ret;
 	object_name(&o, name);
 	log_error("zone %s: %s is missing in %s", g->z->name, name, g->c->ops->name);
-	count_named(g, GC_MISSING, name, 0);
+	gc_count_named(g, GC_MISSING, name, 0);
 	return 0;
 }
 
@@ -420,17 +441,13 @@ static void count_deleted(struct gc *g, const struct gc_object *o, int error)
 	char name[GC_NAME_SIZE];
 
 	if (!error) {
-		count(g, &g->r.deleted, o->bytes);
+		gc_count(g, &g->r.deleted, o->bytes);
 		if (o->kind == GC_PACK)
 			zone_upload_gone(g->z, o->a);
 		return;
 	}
 	object_name(o, name);
-	pthread_mutex_lock(&g->lock);
-	if (!g->r.failed++)
-		snprintf(g->r.failed_why, sizeof(g->r.failed_why), "%.120s: %s", name,
-			 strerror(-error));
-	pthread_mutex_unlock(&g->lock);
+	gc_count_failed(g, name, error);
 }
 
 static int delete_batch(struct gc *g, struct batch *b)
@@ -458,11 +475,11 @@ static int consider(struct gc *g, const struct gc_object *o, struct batch *b)
 	if (ret)
 		return ret < 0 ? ret : 0;
 	if (o->young) {
-		count(g, &g->r.young, o->bytes);
+		gc_count(g, &g->r.young, o->bytes);
 		return 0;
 	}
 	object_name(o, name);
-	count_named(g, GC_LEAKED, name, o->bytes);
+	gc_count_named(g, GC_LEAKED, name, o->bytes);
 	b->object[b->n++] = o;
 	return 0;
 }
@@ -474,7 +491,7 @@ static int sweep(struct gc *g, struct errline *err)
 	int ret;
 
 	if (g->at == g->n) {
-		g->phase = GC_DONE;
+		g->phase = GC_ENDING;
 		return 0;
 	}
 	b = calloc(1, sizeof(*b));
@@ -493,6 +510,14 @@ static int sweep(struct gc *g, struct errline *err)
 
 /* ---- the job ------------------------------------------------------------------------------ */
 
+/* Of a phase that takes @ret > 0 more steps. */
+static int phase_step(struct gc *g, int ret, enum gc_phase next)
+{
+	if (!ret)
+		g->phase = next;
+	return NEXUS_MIN(ret, 0);
+}
+
 static int step(struct gc *g, struct errline *err)
 {
 	if (!origin_owns(g->z))
@@ -503,13 +528,28 @@ static int step(struct gc *g, struct errline *err)
 		return gc_named_read(&g->named, g->z, err);
 	case GC_LISTING:
 		return list(g, err);
+	case GC_UPLOADS:
+		return phase_step(g, gc_uploads_list(g, err), GC_LOOKING);
 	case GC_LOOKING:
 		return look(g, err);
 	case GC_ASKING:
 		return ask(g, err);
-	default:
+	case GC_SWEEPING:
 		return sweep(g, err);
+	default:
+		return phase_step(g, gc_uploads_sweep(g, err), GC_DONE);
 	}
+}
+
+static void count_all(const struct gc_report *r, int ret)
+{
+	stats_add(gc_listed, r->listed.n);
+	stats_add(gc_leaked, r->sum[GC_LEAKED].n);
+	stats_add(gc_deleted, r->deleted.n);
+	stats_add(gc_missing, r->sum[GC_MISSING].n);
+	stats_add(gc_errors, r->failed + (ret && ret != -ESHUTDOWN));
+	if (!ret)
+		stats_inc(gc_runs);
 }
 
 void gc_give_up(struct gc *g, int ret, const struct errline *err)
@@ -523,6 +563,7 @@ void gc_give_up(struct gc *g, int ret, const struct errline *err)
 	if (ret)
 		snprintf(r->why, sizeof(r->why), "%s", err_text(err, ret, buf, sizeof(buf)));
 	r->ended = (u64)time(NULL);
+	count_all(r, ret);
 	pthread_cond_broadcast(&g->cond);
 	pthread_mutex_unlock(&g->lock);
 	if (ret && ret != -ESHUTDOWN)
@@ -601,6 +642,7 @@ void gc_forget(struct gc *g)
 	gc_set_free(&g->packs);
 	gc_set_free(&g->keys);
 	gc_named_free(&g->named);
+	gc_uploads_free(&g->uploads);
 }
 
 void gc_free(struct gc *g)

@@ -86,7 +86,16 @@ struct gc_object {
 	u64 bytes;
 };
 
-enum gc_phase { GC_BEGINNING, GC_LISTING, GC_LOOKING, GC_ASKING, GC_SWEEPING, GC_DONE };
+enum gc_phase {
+	GC_BEGINNING, GC_LISTING, GC_UPLOADS, GC_LOOKING, GC_ASKING, GC_SWEEPING, GC_ENDING, GC_DONE
+};
+
+/* What was begun to be put and is not over. */
+struct gc_uploads {
+	struct gc_upload *upload;
+	size_t n, cap, at;	/* [0, at) are dealt with, and freed */
+	char *token;		/* of the next page */
+};
 
 struct gc {
 	struct zone *z;
@@ -104,6 +113,7 @@ struct gc {
 	size_t nlacking, lacking_cap, asked;
 	u64 later;			/* an epoch above ours; 0: none */
 	struct gc_named named;
+	struct gc_uploads uploads;
 
 	pthread_mutex_t lock;
 	pthread_cond_t cond;		/* over */
@@ -115,6 +125,22 @@ struct gc {
 	} *name[GC_WHATS];		/* lock until it is over */
 	size_t nname[GC_WHATS];
 };
+
+/* Whether it is named as the helper names it, and what it is then. */
+bool gc_object_of(struct gc *g, const struct content_object *c, struct gc_object *o);
+/* By the store's clock, if it tells; what has no time may be as young as can be. */
+bool gc_is_young(const struct gc *g, enum gc_kind kind, s64 mtime);
+u64 gc_epoch_above(const struct gc *g, u64 epoch);	/* 0: it is not above this machine's */
+void gc_count(struct gc *g, struct gc_sum *sum, u64 bytes);
+/* One more of that kind, with its name while there is room. */
+void gc_count_named(struct gc *g, enum gc_what what, const char *key, u64 bytes);
+/* It could not be deleted. */
+void gc_count_failed(struct gc *g, const char *name, int error);
+
+/* gc_uploads.c: 1: there is more; 0; or an error, with a line */
+int gc_uploads_list(struct gc *g, struct errline *err);
+int gc_uploads_sweep(struct gc *g, struct errline *err);
+void gc_uploads_free(struct gc_uploads *us);
 
 /*
  * A job of the zone, to be done step by step.  -EOPNOTSUPP: no store, or one without a listing;

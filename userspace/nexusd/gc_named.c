@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "fetch.h"
+#include "origin_delta.h"
 
 #define TRIES	3	/* the manifest may change while a checkpoint is read */
 
@@ -92,33 +93,21 @@ static int note_item(void *arg, const struct origin_stream_item *it)
 	return ret < 0 ? ret : 0;
 }
 
-static int checkpoint_read(struct gc_checkpoint *c, const struct origin_manifest *m,
-			   const struct origin_checkpoint *cp, struct zone *z,
-			   struct errline *err)
+static int checkpoint_read(struct gc_checkpoint *c, const struct origin_manifest *m, u32 i,
+			   struct zone *z, struct errline *err)
 {
-	struct origin_part p = {
-		.epoch = cp->epoch, .lsn = cp->lsn, .kind = NEXUS_STREAM_CHECKPOINT,
-	};
-	FILE *spool = origin_stream_spool(z->dir);
+	const struct origin_checkpoint *cp = &m->checkpoint[i];
 	char folder[ORIGIN_FOLDER];
-	u64 bytes;
-	u32 crc;
-	int ret;
+	FILE *spool;
+	int ret = origin_chain_get(z->fetch->content, m, i, z->dir, &spool, err);
 
-	if (!spool)
-		return err_set(err, -errno, "%s: %s", z->dir, strerror(errno));
-	memcpy(p.zone, m->zone, sizeof(p.zone));
-	origin_checkpoint_folder(cp->epoch, cp->number, folder);
-	ret = origin_stream_get(z->fetch->content, folder, &p, spool, &bytes, &crc, err);
-	if (!ret && (bytes != cp->bytes || crc != cp->crc || p.part + 1 != cp->parts))
-		ret = err_set(err, -EUCLEAN, "objects %s: they are not those that the manifest names",
-			      folder);
 	if (!ret) {
 		ret = origin_stream_each(spool, note_item, c);
+		origin_checkpoint_folder(cp->epoch, cp->number, folder);
 		if (ret)
 			err_set(err, ret, "objects %s: %s", folder, strerror(-ret));
+		fclose(spool);
 	}
-	fclose(spool);
 	c->cp = *cp;
 	if (ret)
 		checkpoint_free(c);
@@ -129,12 +118,15 @@ static int checkpoint_read(struct gc_checkpoint *c, const struct origin_manifest
 
 static int read_manifest(struct origin_manifest *m, struct zone *z, struct errline *err)
 {
-	u8 buf[sizeof(struct nexus_origin_manifest) + 1];
+	u8 buf[ORIGIN_MANIFEST_BYTES + 1];
 	struct content *c = z->fetch->content;
 	ssize_t n = c->ops->get_named(c, ORIGIN_MANIFEST, 0, buf, sizeof(buf), NULL);
 	int ret;
 
 	memset(m, 0, sizeof(*m));
+	/* A store that says so of what it had may say it of anything. */
+	if (n == -ENOENT && atomic_load(&z->origin->manifested))
+		return err_set(err, -EUCLEAN, "object " ORIGIN_MANIFEST ": it is gone; the next checkpoint makes another");
 	if (n == -ENOENT)
 		return 0;
 	ret = n < 0 ? (int)n : origin_manifest_parse(buf, (size_t)n, m);
@@ -172,7 +164,7 @@ static int read_checkpoints(struct gc_named *g, const struct origin_manifest *m,
 	gc_named_free(g);
 	for (i = 0; !ret && i < m->count; i++)
 		if (!new.at[i].cp.parts)
-			ret = checkpoint_read(&new.at[i], m, &m->checkpoint[i], z, err);
+			ret = checkpoint_read(&new.at[i], m, i, z, err);
 	*g = new;
 	return ret;
 }

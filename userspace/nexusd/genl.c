@@ -136,6 +136,37 @@ free_sock:
 	return ret;
 }
 
+int genl_invalidate(const char *session, const char *name)
+{
+	struct nl_sock *sk = nl_socket_alloc();
+	struct nl_msg *msg = nlmsg_alloc();
+	int family, ret = -ENOMEM;
+
+	if (!sk || !msg)
+		goto out;
+	ret = -EIO;
+	if (genl_connect(sk))
+		goto out;
+	family = genl_ctrl_resolve(sk, NEXUS_GENL_NAME);
+	ret = -ENOENT;
+	if (family < 0)
+		goto out;
+	ret = -ENOMEM;
+	if (!genlmsg_put(msg, NL_AUTO_PORT, NL_AUTO_SEQ, family, 0, 0, NEXUS_CMD_INVALIDATE,
+			 NEXUS_GENL_VERSION) ||
+	    nla_put_string(msg, NEXUS_A_SESSION, session) ||
+	    nla_put_string(msg, NEXUS_A_ZONE, name))
+		goto out;
+	/* Sends, and waits for the kernel's word. */
+	ret = nl_send_sync(sk, msg);
+	msg = NULL;
+	ret = ret < 0 ? -EIO : 0;
+out:
+	nlmsg_free(msg);
+	nl_socket_free(sk);
+	return ret;
+}
+
 int genl_stats(int (*fn)(void *arg, const char *name, uint64_t value), void *arg)
 {
 	struct stats_dump s = { .d.message = counters, .fn = fn, .arg = arg };

@@ -18,4 +18,7 @@ int genl_stats(int (*fn)(void *arg, const char *name, uint64_t value), void *arg
  */
 int genl_zone_reason(const char *session, const char *name, char *reason, size_t size);
 
+/* What the kernel caches of a zone's names is asked for again.  0, -ENOENT, -EIO, -ENOMEM. */
+int genl_invalidate(const char *session, const char *name);
+
 #endif /* NEXUSD_GENL_H */

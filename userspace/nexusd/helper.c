@@ -8,6 +8,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "bucket/bucket.h"
 #include "stats.h"
 #include "zone.h"
 
@@ -110,6 +111,8 @@ static void set_zone(struct helper *h, const char *name, struct zone *z)
 	pthread_mutex_lock(&h->lock);
 	s = find_slot(h, name);
 	/* One that a closer has got hold of already is not shown any more. */
+	if (s && s->zone)
+		memcpy(s->uuid, s->zone->sb.uuid, sizeof(s->uuid));
 	if (s && !(z && atomic_load(&z->closing)))
 		s->zone = z;
 	/* Whoever wants the name waits in another way from now on. */
@@ -143,6 +146,43 @@ static int take_name(struct helper *h, const char *name)
 	}
 	ret = add_slot(h, name) ? 0 : -ENOMEM;
 out:
+	pthread_mutex_unlock(&h->lock);
+	return ret;
+}
+
+/* lock held.  Another one with this uuid. */
+static struct zone_slot *find_uuid(struct helper *h, const char *name, const u8 *uuid)
+{
+	struct zone_slot *s;
+
+	for (s = h->slots; s; s = s->next)
+		if (!memcmp(s->zone ? s->zone->sb.uuid : s->uuid, uuid, sizeof(s->uuid)) &&
+		    strcmp(s->name, name) != 0)
+			return s;
+	return NULL;
+}
+
+int helper_claim_uuid(struct helper *h, const char *name, const u8 uuid[NEXUS_UUID_SIZE],
+		      struct errline *err)
+{
+	struct timespec until;
+	struct zone_slot *s;
+	int ret = 0;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += NAME_WAIT_S;
+	pthread_mutex_lock(&h->lock);
+	while (!ret && (s = find_uuid(h, name, uuid))) {
+		/* Its end takes as long as its last checkpoint does. */
+		if (!s->zone)
+			pthread_cond_wait(&h->cond, &h->lock);
+		else if (pthread_cond_timedwait(&h->cond, &h->lock, &until) && (s = find_uuid(h, name, uuid)))
+			ret = err_set(err, -EEXIST, "zone %s is mounted, and is the same zone: its uuid is that of %s",
+				      s->name, name);
+	}
+	s = find_slot(h, name);
+	if (!ret && s)
+		memcpy(s->uuid, uuid, sizeof(s->uuid));
 	pthread_mutex_unlock(&h->lock);
 	return ret;
 }
@@ -220,31 +260,31 @@ static void put_last(struct zone *z)
 	zone_put(z);
 }
 
-int helper_open_zone(struct helper *h, const char *name, u32 how, u64 ticket,
-		     struct errline *err)
+int helper_zone_begin(struct helper *h, const char *name, struct zone **z)
 {
-	struct zone *z;
-	bool closing;
-	int ret;
+	int ret = take_name(h, name);
 
-	if (!nexus_label_ok(name, strlen(name)))
-		return err_set(err, -EINVAL, "\"%.70s\" is no zone name", name);
-	ret = take_name(h, name);
+	*z = NULL;
 	if (ret)
-		return err_set(err, ret, "zone %s is already mounted from this helper", name);
-	z = zone_new(h, &h->cfg, &h->chan, name);
-	if (!z) {
-		ret = -ENOMEM;
-		goto out;
+		return ret;
+	*z = zone_new(h, &h->cfg, &h->chan, name);
+	if (!*z) {
+		drop_slot(h, name);
+		return -ENOMEM;
 	}
-	/* Its own thread may find that the zone is over before we come back. */
-	zone_get(z);
-	ret = zone_open(z, how, ticket, err);
+	/* Its own thread may find that the zone is over before whoever opens it comes back. */
+	zone_get(*z);
+	return 0;
+}
+
+void helper_zone_end(struct helper *h, struct zone *z, const char *name, int ret)
+{
+	bool closing;
+
 	if (!ret) {
-		stats_inc(zones_opened);
 		set_zone(h, name, z);
 		zone_put(z);
-		return 0;
+		return;
 	}
 	closing = atomic_exchange(&z->closing, true);
 	if (!closing)
@@ -252,10 +292,28 @@ int helper_open_zone(struct helper *h, const char *name, u32 how, u64 ticket,
 	zone_put(z);
 	/* The closer puts the rest, and gives the name back. */
 	if (closing)
-		return ret;
+		return;
 	put_last(z);
-out:
 	drop_slot(h, name);
+}
+
+int helper_open_zone(struct helper *h, const char *name, const char *source, u32 how,
+		     u64 ticket, struct errline *err)
+{
+	struct zone *z;
+	int ret;
+
+	if (!nexus_label_ok(name, strlen(name)))
+		return err_set(err, -EINVAL, "\"%.70s\" is no zone name", name);
+	ret = helper_zone_begin(h, name, &z);
+	if (ret)
+		return ret == -EBUSY ?
+		       err_set(err, ret, "zone %s is already mounted from this helper", name) : ret;
+	ret = how & NEXUS_OPEN_BUCKET ? bucket_open(z, source, ticket, err) :
+					zone_open(z, how, ticket, err);
+	if (!ret)
+		stats_inc(zones_opened);
+	helper_zone_end(h, z, name, ret);
 	return ret;
 }
 

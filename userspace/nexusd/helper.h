@@ -7,8 +7,11 @@
 #include <pthread.h>
 #include <time.h>
 
+#include <nexus/packfile.h>
+
 #include "chan.h"
 #include "config.h"
+#include "lib/port.h"
 #include "patience.h"
 #include "worker.h"
 
@@ -24,6 +27,7 @@ struct zone_slot {
 	struct zone_slot *next;
 	char name[NEXUS_ZONE_NAME_LEN];
 	struct zone *zone;	/* NULL while it is opened or closed */
+	u8 uuid[NEXUS_UUID_SIZE];	/* then, once it is known; else 0 */
 };
 
 struct helper {
@@ -58,9 +62,21 @@ void helper_free(struct helper *h);
 struct zone *helper_zone(struct helper *h, u32 id);
 /* Likewise by name. */
 struct zone *helper_zone_by_name(struct helper *h, const char *name);
-/* Answers OPEN_ZONE; @how: NEXUS_OPEN_*; @ticket goes back to the kernel with the zone. */
-int helper_open_zone(struct helper *h, const char *name, u32 how, u64 ticket,
-		     struct errline *err);
+/*
+ * Answers OPEN_ZONE; @how: NEXUS_OPEN_*; @source: of OPEN_BUCKET; @ticket goes back to the
+ * kernel with the zone.
+ */
+int helper_open_zone(struct helper *h, const char *name, const char *source, u32 how,
+		     u64 ticket, struct errline *err);
+/*
+ * Takes the name, which others may have for a moment, and makes a zone in *@z that nobody is
+ * shown yet, referenced, for zone_open() and its like.  -EBUSY: a zone of that name stays open;
+ * -ENOMEM.  It ends with helper_zone_end(), which takes the reference: @ret 0 shows the
+ * zone; otherwise it goes, and the name is free again.  Either way it may be over already,
+ * and then its closer has it.
+ */
+int helper_zone_begin(struct helper *h, const char *name, struct zone **z);
+void helper_zone_end(struct helper *h, struct zone *z, const char *name, int ret);
 /* The kernel is done with the zone, or dropped it; closes it on a worker. */
 void helper_zone_over(struct helper *h, struct zone *z);
 /*
@@ -69,6 +85,13 @@ void helper_zone_over(struct helper *h, struct zone *z);
  */
 int helper_claim(struct helper *h, const char *name);
 void helper_release(struct helper *h, const char *name);
+/*
+ * The zone @name, which is being opened, has this uuid: another one with the same, as
+ * that which it was restored from, is waited for while it is being closed, and for a moment
+ * when it is open.  -EEXIST: it still is, with a line.
+ */
+int helper_claim_uuid(struct helper *h, const char *name, const u8 uuid[NEXUS_UUID_SIZE],
+		      struct errline *err);
 u32 helper_zone_count(struct helper *h);
 void helper_set_reason(struct helper *h, const char *reason);
 

@@ -11,6 +11,7 @@
 
 #include "evictor.h"
 #include "fetch.h"
+#include "helper.h"
 #include "origin.h"
 #include "scrub.h"
 #include "upload.h"
@@ -36,7 +37,7 @@ static void on_fail(void *ctx, int error, u64 lsn, const char *reason)
 	zone_fail(ctx, error, lsn, reason);
 }
 
-static const struct applier_ops applier_ops = {
+const struct applier_ops zone_applier_ops = {
 	.progress	= on_progress,
 	.full		= on_full,
 	.fail		= on_fail,
@@ -165,7 +166,7 @@ int zone_load(struct zone *z, bool rdonly, bool reattach, struct errline *err)
 	if (!ret)
 		ret = applier_init(&z->applier, &z->mt, z->sb.checkpoint,
 				   rdonly ? ~0ull : z->cfg->memtable_limit,
-				   &applier_ops, z);
+				   &zone_applier_ops, z);
 	if (ret)
 		return ret;
 	atomic_store(&z->checkpoint, z->sb.checkpoint);
@@ -244,7 +245,7 @@ int zone_append(struct zone *z, struct nexus_rec_head *rec, struct errline *err)
 	return 0;
 }
 
-static int attach(struct zone *z, u64 ticket, struct errline *err)
+int zone_attach(struct zone *z, u64 ticket, u64 ttl, struct errline *err)
 {
 	struct nexus_zone_attach za = {
 		.flags = z->rdonly ? NEXUS_ZA_RDONLY : 0,
@@ -281,6 +282,7 @@ static int attach(struct zone *z, u64 ticket, struct errline *err)
 	za.features = z->sb.incompat;
 	za.unwritten = unwritten;
 	za.limits = limits;
+	za.ttl = ttl;
 	/* A record that cannot be applied ends what there is to see. */
 	if (za.applied < za.tail)
 		za.tail = za.applied;
@@ -333,6 +335,9 @@ int zone_open(struct zone *z, u32 how, u64 ticket, struct errline *err)
 	ret = store_lock_zone(z->dir, owner, LOCK_WAIT_MS, &z->lock_fd, err);
 	if (!ret)
 		ret = zone_load(z, rdonly, false, err);
+	/* The kernel has one of a uuid, and so has the store. */
+	if (!ret && z->helper)
+		ret = helper_claim_uuid(z->helper, z->name, z->sb.uuid, err);
 	if (!ret && !rdonly)
 		ret = refuse_damaged(z, err);
 	if (!ret)
@@ -342,7 +347,7 @@ int zone_open(struct zone *z, u32 how, u64 ticket, struct errline *err)
 	if (!ret)
 		ret = rdonly ? zone_rehome(z, false, err) : begin_incarnation(z, err);
 	if (!ret)
-		ret = attach(z, ticket, err);
+		ret = zone_attach(z, ticket, 0, err);
 	if (!ret && !rdonly)
 		ret = zone_hand_over(z, err);
 	if (ret)
@@ -399,19 +404,11 @@ static int reattach_content(struct zone *z, struct errline *err)
 			     strerror(-ret)) : 0;
 }
 
-int zone_reattach(struct zone *z, const struct nexus_zone_next *zn, struct errline *err)
+int zone_attach_again(struct zone *z, const struct nexus_zone_next *zn, struct errline *err)
 {
 	struct nexus_zone_attach za = { .id = zn->id, .flags = NEXUS_ZA_REATTACH, .lock_fd = -1 };
 	int ret;
 
-	/* Mounted read-only: what was not to be changed then is not to be changed now. */
-	ret = zone_load(z, (zn->flags & NEXUS_ZN_RDONLY) != 0, true, err);
-	if (!ret)
-		ret = check_identity(z, zn, err);
-	if (!ret)
-		ret = reattach_content(z, err);
-	if (ret)
-		return ret;
 	memcpy(za.name, z->name, sizeof(za.name));
 	memcpy(za.uuid, z->sb.uuid, sizeof(za.uuid));
 	za.incarnation = z->sb.incarnation;
@@ -432,6 +429,23 @@ int zone_reattach(struct zone *z, const struct nexus_zone_next *zn, struct errli
 	if (ret)
 		return err_set(err, ret, "the log cannot be mapped: %s", strerror(-ret));
 	applier_set_ring(&z->applier, z->ring.ctl, z->ring.data, z->ring.size);
+	return 0;
+}
+
+int zone_reattach(struct zone *z, const struct nexus_zone_next *zn, struct errline *err)
+{
+	int ret;
+
+	/* Mounted read-only: what was not to be changed then is not to be changed now. */
+	ret = zone_load(z, (zn->flags & NEXUS_ZN_RDONLY) != 0, true, err);
+	if (!ret)
+		ret = check_identity(z, zn, err);
+	if (!ret)
+		ret = reattach_content(z, err);
+	if (!ret)
+		ret = zone_attach_again(z, zn, err);
+	if (ret)
+		return ret;
 	/* Nobody sees an older state than the last helper may have shown. */
 	z->floor = __atomic_load_n(&z->ring.ctl->tail, __ATOMIC_ACQUIRE);
 	z->first_pack = z->al.next_pack;

@@ -58,7 +58,8 @@ static void set_number(struct origin *o, u64 number)
 
 static int read_manifest(struct origin *o, struct errline *err)
 {
-	u8 buf[sizeof(struct nexus_origin_manifest) + 1];
+	u8 buf[ORIGIN_MANIFEST_BYTES + 1];
+	char why[320];
 	ssize_t n = o->content->ops->get_named(o->content, ORIGIN_MANIFEST, 0, buf, sizeof(buf),
 					       o->manifest_etag);
 	int ret = n < 0 ? (int)n : origin_manifest_parse(buf, (size_t)n, &o->manifest);
@@ -82,14 +83,17 @@ static int read_manifest(struct origin *o, struct errline *err)
 	}
 	if (ret)
 		return err_set(err, ret, "object " ORIGIN_MANIFEST ": %s", ret == -EXDEV ?
-			       "the content store is another zone's" : strerror(-ret));
+			       "the content store is another zone's" :
+			       n < 0 ? content_why(o->content, ret, why, sizeof(why)) : strerror(-ret));
 	set_number(o, o->manifest.number);
+	atomic_store(&o->manifested, true);
 	return 0;
 }
 
 static int take(struct origin *o, struct errline *err)
 {
 	int ret = read_manifest(o, err);
+	char why[320];
 
 	if (!ret && !o->owner.unfenced) {
 		ret = owner_probe(&o->owner);
@@ -98,7 +102,8 @@ static int take(struct origin *o, struct errline *err)
 				       o->content->ops->name);
 		if (ret)
 			return err_set(err, ret, "%s cannot be written to: %s",
-				       o->content->ops->name, strerror(-ret));
+				       o->content->ops->name,
+				       content_why(o->content, ret, why, sizeof(why)));
 	}
 	if (!ret)
 		ret = owner_take(&o->owner, o->manifest.count ? o->manifest.epoch : 0, false,
@@ -116,6 +121,84 @@ static bool may_wait(int ret)
 	       ret != -EPROTONOSUPPORT;
 }
 
+unsigned int origin_mount_ms = 3000;
+
+/* A take() that the mount did not wait for. */
+struct origin_first {
+	struct origin *o;
+	pthread_t thread;
+	struct errline err;
+	int ret;
+	bool over;		/* o->lock */
+};
+
+static void *take_main(void *arg)
+{
+	struct origin_first *f = arg;
+	int ret = take(f->o, &f->err);
+
+	pthread_mutex_lock(&f->o->lock);
+	f->ret = ret;
+	f->over = true;
+	pthread_cond_broadcast(&f->o->done);
+	pthread_mutex_unlock(&f->o->lock);
+	return NULL;
+}
+
+/* False: it takes longer. */
+static bool wait_first(struct origin_first *f, unsigned int ms)
+{
+	struct origin *o = f->o;
+	struct timespec until;
+	u64 at = now_ms() + ms;
+	bool over;
+
+	until.tv_sec = (time_t)(at / 1000);
+	until.tv_nsec = (long)(at % 1000) * 1000000;
+	pthread_mutex_lock(&o->lock);
+	while (!f->over && pthread_cond_timedwait(&o->done, &o->lock, &until) != ETIMEDOUT)
+		;
+	over = f->over;
+	pthread_mutex_unlock(&o->lock);
+	return over;
+}
+
+/* Waits for its end; what it returned. */
+static int end_first(struct origin *o, struct errline *err)
+{
+	struct origin_first *f = o->first;
+	int ret;
+
+	pthread_join(f->thread, NULL);
+	*err = f->err;
+	ret = f->ret;
+	free(f);
+	o->first = NULL;
+	return ret;
+}
+
+/*
+ * The zone was ours when we last saw it, so nobody is to wait for a store that does not
+ * answer.  It is not broken off, for a write that was sent may come to be at any time: the
+ * first origin_step() waits for it.  As take().
+ */
+static int take_known(struct origin *o, struct errline *err)
+{
+	struct origin_first *f = calloc(1, sizeof(*f));
+
+	if (!f)
+		return -ENOMEM;
+	f->o = o;
+	if (pthread_create(&f->thread, NULL, take_main, f)) {
+		free(f);
+		return take(o, err);
+	}
+	o->first = f;
+	if (wait_first(f, origin_mount_ms))
+		return end_first(o, err);
+	return err_set(err, -ETIMEDOUT, "%s does not answer", o->content->ops->name);
+}
+
 static struct origin *origin_new(struct zone *z)
 {
 	struct origin *o = calloc(1, sizeof(*o));
@@ -124,12 +207,14 @@ static struct origin *origin_new(struct zone *z)
 		return NULL;
 	o->z = z;
 	o->part_bytes = ORIGIN_PART;
+	o->share = ORIGIN_SHARE;
 	o->owner.unfenced = z->cfg->content_unfenced;
 	memcpy(o->owner.zone, z->sb.uuid, sizeof(o->owner.zone));
 	pthread_mutex_init(&o->dead_lock, NULL);
 	pthread_mutex_init(&o->lock, NULL);
 	zone_cond_init(&o->cond);
 	zone_cond_init(&o->done);
+	zone_cond_init(&o->tidy_cond);
 	return o;
 }
 
@@ -163,7 +248,7 @@ int origin_open(struct zone *z, bool alive, struct errline *err)
 	/* The zone is in use: nobody is to wait for the store, and the thread asks. */
 	if (alive)
 		return 0;
-	ret = take(o, err);
+	ret = known ? take_known(o, err) : take(o, err);
 	if (ret && may_wait(ret) && known) {
 		/* It was ours when we last saw it. */
 		log_error("zone %s: %s; trying again", z->name, err->msg);
@@ -188,8 +273,12 @@ static void note(struct origin *o, int ret, const struct errline *err)
 
 static int renew(struct origin *o, struct errline *err)
 {
-	int ret = o->owned ? owner_renew(&o->owner, now_s(), err) : take(o, err);
+	int ret;
 
+	if (o->first)
+		ret = end_first(o, err);
+	else
+		ret = o->owned ? owner_renew(&o->owner, now_s(), err) : take(o, err);
 	if (ret == -ESTALE || (ret && !o->owned && !may_wait(ret)))
 		origin_fence(o, err->msg);
 	return ret;
@@ -251,7 +340,7 @@ u64 origin_step(struct origin *o, u64 now)
 
 	if (atomic_load(&o->fenced))
 		return UINT64_MAX;
-	if (now >= o->renew_at) {
+	if (now >= o->renew_at || o->first) {
 		ret = renew(o, &err);
 		o->renew_at = now + (ret ? retry_ms(lsn, ORIGIN_RENEW_MS) : ORIGIN_RENEW_MS);
 		note(o, ret, &err);
@@ -308,16 +397,17 @@ int origin_start(struct zone *z)
 	if (!o || !o->content || atomic_load(&o->fenced))
 		return 0;
 	o->renew_at = now_ms() + (o->owned ? ORIGIN_RENEW_MS : 0);
-	ret = pthread_create(&o->thread, NULL, origin_main, o);
-	if (ret)
-		return -ret;
-	o->running = true;
-	return 0;
+	ret = origin_tidy_start(o);
+	if (!ret)
+		ret = -pthread_create(&o->thread, NULL, origin_main, o);
+	o->running = !ret;
+	return ret;
 }
 
 void origin_stop(struct zone *z)
 {
 	struct origin *o = z->origin;
+	struct errline err;
 
 	if (!o)
 		return;
@@ -326,10 +416,14 @@ void origin_stop(struct zone *z)
 	o->quit = true;
 	pthread_cond_signal(&o->cond);
 	pthread_cond_broadcast(&o->done);
+	pthread_cond_signal(&o->tidy_cond);
 	pthread_mutex_unlock(&o->lock);
 	if (o->running)
 		pthread_join(o->thread, NULL);
 	o->running = false;
+	origin_tidy_stop(o);
+	if (o->first)
+		end_first(o, &err);
 }
 
 int origin_can_sync(struct zone *z, struct errline *err)
@@ -401,17 +495,24 @@ void origin_free(struct zone *z)
 {
 	struct origin *o = z->origin;
 	struct origin_dead *d, *next;
+	struct errline err;
 
 	if (!o)
 		return;
+	/* Of a zone that could not be opened for another reason. */
+	atomic_store(&o->stop, true);
+	if (o->first)
+		end_first(o, &err);
 	content_close(o->content);
 	for (d = o->dead; d; d = next) {
 		next = d->next;
 		free(d);
 	}
 	free(o->there);
+	origin_drop_streams(o);
 	pthread_cond_destroy(&o->cond);
 	pthread_cond_destroy(&o->done);
+	pthread_cond_destroy(&o->tidy_cond);
 	pthread_mutex_destroy(&o->lock);
 	pthread_mutex_destroy(&o->dead_lock);
 	free(o);

@@ -3,8 +3,8 @@
  * A zone's origin: its content store as the place from where the zone can be made again.
  * There are who owns it (owner.h), checkpoints of the index, and the log behind them.
  *
- * One thread for each zone that is open for writing.  Only fsync with durability=origin
- * waits for it.
+ * One thread for each zone that is open for writing, for which only fsync with
+ * durability=origin waits; and one that deletes, for which nobody does.
  */
 #ifndef NEXUSD_ORIGIN_H
 #define NEXUSD_ORIGIN_H
@@ -16,6 +16,11 @@
 #define ORIGIN_RENEW_MS		20000u	/* between two looks at who owns the zone */
 #define ORIGIN_RETRY_MS		10000u	/* after an error */
 #define ORIGIN_RETRY_WANTED_MS	1000u	/* while somebody waits */
+
+/* How long a mount waits for the store, of a zone that was this machine's; tests have less. */
+extern unsigned int origin_mount_ms;
+
+#define ORIGIN_SHARE		50u	/* percent: origin.share */
 
 /* A pack that is no more, and may be in checkpoints up to one. */
 struct origin_dead {
@@ -32,7 +37,14 @@ struct origin {
 	atomic_bool owned;		/* this helper took it */
 	atomic_bool fenced;		/* another has it */
 	_Atomic u64 epoch;		/* it was taken in; for others than the thread */
+	atomic_bool manifested;		/* a manifest was seen, or put; likewise */
 	struct origin_manifest manifest;	/* count 0: none */
+	/* Streams of its checkpoints as they were put, for increments; .spool NULL: not here. */
+	struct origin_stream_kept {
+		struct origin_checkpoint cp;
+		FILE *spool;
+	} kept[NEXUS_MANIFEST_MAX];
+	u32 share;			/* percent of a whole one that increments on it may be */
 	char manifest_etag[CONTENT_ETAG_SIZE];	/* "": there is none */
 	u64 number;			/* of the last checkpoint that was begun; dead_lock */
 	bool numbered;			/* dead_lock; the store was asked for that */
@@ -42,6 +54,7 @@ struct origin {
 	u64 end;			/* LSN there; 0: a checkpoint comes first */
 	size_t part_bytes;		/* of parts that are written */
 	bool failed;			/* the last step; said once */
+	struct origin_first *first;	/* of the mount, under way; or NULL */
 
 	pthread_mutex_t dead_lock;
 	struct origin_dead *dead;	/* dead_lock */
@@ -55,6 +68,12 @@ struct origin {
 	u64 wanted;			/* lock; the highest somebody waits for, or waited */
 	u32 waiting;			/* lock */
 	pthread_cond_t done;		/* a step was made, or quit */
+
+	pthread_t tidier;
+	bool tidying;			/* there is that thread */
+	pthread_cond_t tidy_cond;	/* with lock: tidy_due, or quit */
+	bool tidy_due;			/* lock */
+	struct origin_manifest tidy_manifest;	/* lock; what it goes by */
 	u64 renew_at, checkpoint_at, log_at;	/* ms, of the clock of origin_step() */
 };
 
@@ -99,6 +118,8 @@ bool origin_keeps(struct zone *z, u64 pack);
  */
 bool origin_needs(const struct origin_manifest *m, const char *name);
 
+struct taking;
+
 /*
  * What is due at @now (ms, never going back): renewal, checkpoint, log.  When the next
  * is.  For the thread, and for tests, which have none.
@@ -108,8 +129,30 @@ u64 origin_step(struct origin *o, u64 now);
 int origin_checkpoint(struct origin *o, struct errline *err);
 /* The log that is durable by now and not with the store.  -ESTALE: no longer here, whole. */
 int origin_log(struct origin *o, struct errline *err);
+/*
+ * origin_tidy.c: the manifest has changed, so something may go: by the thread, if it was
+ * started before that of origin_step(), which nobody waits for; else at once.
+ */
+void origin_tidy(struct origin *o);
+int origin_tidy_start(struct origin *o);
+/* With quit set and tidy_cond signalled, after the other thread's end. */
+void origin_tidy_stop(struct origin *o);
 /* Another owns the zone: it is read-only from now on, with that as the reason. */
 void origin_fence(struct origin *o, const char *why);
+
+/* origin_increment.c: what makes one checkpoint of another */
+/*
+ * Whether @t's stream of @bytes is to be put as an increment, which is in @out then; its file
+ * is the caller's to close.  False: whole.
+ */
+bool origin_increment(struct origin *o, struct taking *t, u64 bytes, struct origin_stream_out *out);
+/* It is the newest of the manifest now: its stream stays. */
+void origin_keep_stream(struct origin *o, const struct origin_checkpoint *cp, struct taking *t);
+/* Whether there were any. */
+bool origin_drop_streams(struct origin *o);
+
+/* origin_packs.c: those of @t's index that are sealed are with the store after it.  -ESTALE: the index is too old */
+int origin_put_packs(struct origin *o, struct taking *t, struct errline *err);
 
 /* origin_take.c: what a stream is made of */
 struct open_pack {

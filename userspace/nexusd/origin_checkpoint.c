@@ -12,214 +12,23 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
-#include "presence.h"
+#include "space.h"
 #include "upload.h"
 
 #define TRIES		3	/* the log may be used again while it is read */
-#define NAMES_MAX	1000u
-#define ROUNDS_MAX	64	/* of so many names, for a store that lists what is gone */
-
-/* ---- packs ----------------------------------------------------------------------- */
-
-static bool is_there(const struct origin *o, u64 pack)
-{
-	size_t lo = 0, hi = o->nthere;
-
-	while (lo < hi) {
-		size_t mid = (lo + hi) / 2;
-
-		if (o->there[mid] < pack)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo < o->nthere && o->there[lo] == pack;
-}
-
-static int put_pack(struct origin *o, u64 pack, struct errline *err)
-{
-	struct pack_image img;
-	u32 i, away = 0;
-	bool put;
-	int ret;
-
-	ret = pack_image_open(o->z->os, pack, o->z->sb.uuid, false, &img);
-	/* It died since the index was taken. */
-	if (ret == -ENOENT)
-		return -ESTALE;
-	if (ret)
-		return err_set(err, ret, "pack %llu cannot be read: %s", pack, strerror(-ret));
-	for (i = img.first; i < img.blocks; i++)
-		away += pack_line_away(&img.table[i], pack);
-	ret = content_put_pack(o->content, pack, img.fd, (u64)img.blocks << NEXUS_BLOCK_SHIFT,
-			       away, &put);
-	pack_image_close(&img);
-	return !ret ? 0 : err_set(err, ret, "pack %llu cannot be put: %s", pack, ret == -ENODATA ?
-				  "it is neither here, whole, nor there" : strerror(-ret));
-}
-
-static int put_packs(struct origin *o, struct taking *t, struct errline *err)
-{
-	size_t i;
-	int ret = 0;
-
-	for (i = 0; !ret && i < t->nsealed; i++)
-		if (!is_there(o, t->sealed[i]))
-			ret = put_pack(o, t->sealed[i], err);
-	if (ret)
-		return ret;
-	free(o->there);
-	o->there = t->sealed;
-	o->nthere = t->nsealed;
-	t->sealed = NULL;
-	return 0;
-}
-
-/* ---- what nobody needs any more ---------------------------------------------------- */
-
-struct old {
-	const struct origin *o;
-	char (*name)[CONTENT_NAME_MAX + 1];
-	size_t n;
-};
-
-bool origin_needs(const struct origin_manifest *m, const char *name)
-{
-	u64 epoch, number;
-	u32 i;
-
-	if (origin_folder_parse(name, "checkpoint", &epoch, &number)) {
-		for (i = 0; i < m->count; i++)
-			if (m->checkpoint[i].epoch == epoch && m->checkpoint[i].number == number)
-				return true;
-	} else if (origin_folder_parse(name, "log", &epoch, &number)) {
-		for (i = 0; i < m->count; i++)
-			if (m->checkpoint[i].epoch == epoch && m->checkpoint[i].end <= number)
-				return true;
-	} else {
-		return true;
-	}
-	return false;
-}
-
-static bool needed(const struct origin *o, const char *name)
-{
-	u64 epoch, number;
-
-	if (origin_needs(&o->manifest, name))
-		return true;
-	/* Whoever came after us has its own. */
-	return (origin_folder_parse(name, "checkpoint", &epoch, &number) ||
-		origin_folder_parse(name, "log", &epoch, &number)) && epoch > o->owner.epoch;
-}
-
-static int note_old(void *arg, const char *name, __u64 bytes)
-{
-	struct old *old = arg;
-
-	(void)bytes;
-	if (needed(old->o, name) || strlen(name) > CONTENT_NAME_MAX)
-		return 0;
-	if (old->n == NAMES_MAX)
-		return 1;
-	strcpy(old->name[old->n++], name);
-	return 0;
-}
-
-static void remove_old(struct origin *o, const char *prefix)
-{
-	struct old old = { .o = o, .name = calloc(NAMES_MAX, sizeof(*old.name)) };
-	int round = 0;
-	size_t i;
-
-	/* Each fsync that waits for the store may have made one. */
-	do {
-		i = old.n = 0;
-		if (old.name && o->content->ops->list_named(o->content, prefix, note_old, &old) >= 0)
-			while (i < old.n && !atomic_load(&o->stop) &&
-			       !o->content->ops->del_named(o->content, old.name[i]))
-				i++;
-	} while (i == NAMES_MAX && ++round < ROUNDS_MAX);
-	free(old.name);
-}
-
-static void remove_dead(struct origin *o)
-{
-	const struct origin_manifest *m = &o->manifest;
-	u64 oldest = m->checkpoint[m->count - 1].number;
-	struct origin_dead **at, *d;
-	int ret = 0;
-
-	do {
-		pthread_mutex_lock(&o->dead_lock);
-		for (at = &o->dead; *at && (*at)->number >= oldest; at = &(*at)->next)
-			;
-		d = *at;
-		if (d)
-			*at = d->next;
-		pthread_mutex_unlock(&o->dead_lock);
-		/* With its mark, and behind what may still be put of it. */
-		if (d && o->z->upload)
-			zone_upload_forget(o->z, d->pack);
-		else if (d)
-			ret = o->content->ops->del(o->content, d->pack);
-		if (ret)
-			log_warn("zone %s: the copy of pack %llu, which is gone, stays with %s",
-				 o->z->name, d->pack, o->content->ops->name);
-		free(d);
-	} while (d && !ret);
-}
-
-bool origin_forget(struct zone *z, u64 pack)
-{
-	struct origin *o = z->origin;
-	struct origin_dead *d;
-	bool named;
-
-	if (!o)
-		return false;
-	d = malloc(sizeof(*d));
-	if (!d)
-		return true;
-	pthread_mutex_lock(&o->dead_lock);
-	*d = (struct origin_dead){ o->dead, pack, o->number };
-	named = !o->numbered || o->number != 0;
-	if (named)
-		o->dead = d;
-	pthread_mutex_unlock(&o->dead_lock);
-	if (!named)
-		free(d);
-	return named;
-}
-
-bool origin_keeps(struct zone *z, u64 pack)
-{
-	struct origin *o = z->origin;
-	struct origin_dead *d;
-
-	if (!o)
-		return false;
-	pthread_mutex_lock(&o->dead_lock);
-	for (d = o->dead; d && d->pack != pack; d = d->next)
-		;
-	pthread_mutex_unlock(&o->dead_lock);
-	return d;
-}
 
 /* ---- the manifest ------------------------------------------------------------------ */
 
 /* It was written by us, or by somebody else, while we did not know. */
-static int changed_manifest(struct origin *o, const struct nexus_origin_manifest *mine,
-			    struct errline *err)
+static int changed_manifest(struct origin *o, const u8 *mine, size_t len, struct errline *err)
 {
-	u8 buf[sizeof(*mine) + 1];
+	u8 buf[ORIGIN_MANIFEST_BYTES + 1];
 	ssize_t n = o->content->ops->get_named(o->content, ORIGIN_MANIFEST, 0, buf, sizeof(buf),
 					       o->manifest_etag);
 	int ret;
 
-	if (n == (ssize_t)sizeof(*mine) && !memcmp(buf, mine, sizeof(*mine)))
+	if (n == (ssize_t)len && !memcmp(buf, mine, len))
 		return 0;
 	ret = owner_renew(&o->owner, (u64)time(NULL), err);
 	if (ret)
@@ -230,29 +39,50 @@ static int changed_manifest(struct origin *o, const struct nexus_origin_manifest
 	return err_set(err, -EAGAIN, "object " ORIGIN_MANIFEST " was changed by somebody else");
 }
 
-static int put_manifest(struct origin *o, const struct origin_checkpoint *cp, struct errline *err)
+/* An increment stands on the older of the two, which goes; so the two have nothing in common. */
+static void next_manifest(const struct origin *o, const struct origin_checkpoint *cp,
+			  struct origin_manifest *m)
 {
-	struct origin_manifest m = {
+	const struct origin_manifest *now = &o->manifest;
+	const struct origin_base *base = &now->base[NEXUS_MANIFEST_MAX - 1];
+
+	*m = (struct origin_manifest){
 		.epoch = o->owner.epoch, .number = cp->number, .count = 1, .checkpoint[0] = *cp,
 	};
-	struct nexus_origin_manifest raw;
+	memcpy(m->zone, o->owner.zone, sizeof(m->zone));
+	if (cp->delta) {
+		m->base[0].n = base->n + 1;
+		m->base[0].step[0] = now->checkpoint[NEXUS_MANIFEST_MAX - 1];
+		memcpy(&m->base[0].step[1], base->step, base->n * sizeof(base->step[0]));
+	}
+	if (now->count) {
+		m->base[m->count] = now->base[0];
+		m->checkpoint[m->count++] = now->checkpoint[0];
+	}
+}
+
+static int put_manifest(struct origin *o, const struct origin_checkpoint *cp, struct errline *err)
+{
 	enum content_cond cond = o->manifest_etag[0] ? CONTENT_MATCH : CONTENT_ABSENT;
 	int ret = owner_renew(&o->owner, (u64)time(NULL), err);
+	u8 raw[ORIGIN_MANIFEST_BYTES];
+	struct origin_manifest m;
+	size_t len;
 
 	if (ret)
 		return ret;
-	memcpy(m.zone, o->owner.zone, sizeof(m.zone));
-	if (o->manifest.count)
-		m.checkpoint[m.count++] = o->manifest.checkpoint[0];
-	origin_manifest_encode(&m, &raw);
-	ret = o->content->ops->put_named(o->content, ORIGIN_MANIFEST, &raw, sizeof(raw),
+	next_manifest(o, cp, &m);
+	len = origin_manifest_encode(&m, raw);
+	ret = o->content->ops->put_named(o->content, ORIGIN_MANIFEST, raw, len,
 					 o->owner.unfenced ? CONTENT_ANY : cond, o->manifest_etag);
 	if (ret == -EEXIST)
-		ret = changed_manifest(o, &raw, err);
+		ret = changed_manifest(o, raw, len, err);
 	else if (ret)
 		err_set(err, ret, "object " ORIGIN_MANIFEST ": %s", strerror(-ret));
-	if (!ret)
+	if (!ret) {
 		o->manifest = m;
+		atomic_store(&o->manifested, true);
+	}
 	return ret;
 }
 
@@ -278,26 +108,56 @@ static int take_all(struct taking *t, struct zone *z, struct seg_cursor *c)
 	return ret ? ret : origin_stream_end(&t->out);
 }
 
+/*
+ * What is put: *@out is the increment if there is one, which is less than what the chain may
+ * grow by; else the whole stream.
+ */
+static int choose(struct origin *o, struct taking *t, struct origin_checkpoint *cp,
+		  struct origin_stream_out *delta, struct origin_stream_out **out)
+{
+	int ret = origin_stream_sum(t->out.spool, &cp->bytes, &cp->crc);
+
+	*out = &t->out;
+	if (ret || !origin_increment(o, t, cp->bytes, delta))
+		return ret;
+	cp->delta = true;
+	*out = delta;
+	return 0;
+}
+
 static int put_checkpoint(struct origin *o, struct taking *t, u64 number, struct errline *err)
 {
-	struct origin_part p = {
-		.epoch = o->owner.epoch, .lsn = t->lsn, .end = t->end,
-		.incarnation = t->incarnation, .kind = NEXUS_STREAM_CHECKPOINT,
-	};
 	struct origin_checkpoint cp = {
-		.epoch = p.epoch, .number = number, .lsn = p.lsn, .end = p.end,
-		.incarnation = p.incarnation, .time_s = (u64)time(NULL),
+		.epoch = o->owner.epoch, .number = number, .lsn = t->lsn, .end = t->end,
+		.incarnation = t->incarnation, .time_s = (u64)time(NULL),
 	};
+	struct origin_part p = {
+		.epoch = cp.epoch, .lsn = cp.lsn, .end = cp.end, .incarnation = cp.incarnation,
+	};
+	struct origin_stream_out delta = { .spool = NULL }, *out;
+	u64 begun = space_clock();
 	char folder[ORIGIN_FOLDER];
-	int ret;
+	int ret = choose(o, t, &cp, &delta, &out);
 
+	if (ret)
+		return err_set(err, ret, "a checkpoint cannot be read again: %s", strerror(-ret));
+	p.kind = cp.delta ? NEXUS_STREAM_DELTA : NEXUS_STREAM_CHECKPOINT;
 	memcpy(p.zone, o->owner.zone, sizeof(p.zone));
 	origin_checkpoint_folder(p.epoch, number, folder);
-	ret = origin_stream_put(&t->out, o->content, folder, &p, o->part_bytes, &cp.bytes, &cp.parts,
-			 &cp.crc);
+	ret = origin_stream_put(out, o->content, folder, &p, o->part_bytes, &cp.put_bytes,
+				&cp.parts, &cp.put_crc);
+	if (delta.spool)
+		fclose(delta.spool);
 	if (ret)
 		return err_set(err, ret, "object %s%06x: %s", folder, cp.parts, strerror(-ret));
-	return put_manifest(o, &cp, err);
+	ret = put_manifest(o, &cp, err);
+	if (ret)
+		return ret;
+	log_debug("zone %s: checkpoint %llu, %s: %llu of %llu bytes put, %llu ms", o->z->name, number,
+		  cp.delta ? "an increment" : "whole", cp.put_bytes, cp.bytes,
+		  (space_clock() - begun) / 1000000);
+	origin_keep_stream(o, &cp, t);
+	return 0;
 }
 
 static int checkpoint_once(struct origin *o, struct errline *err)
@@ -314,7 +174,7 @@ static int checkpoint_once(struct origin *o, struct errline *err)
 	if (ret && ret != -ESTALE)
 		err_set(err, ret, "what a checkpoint is made of cannot be read: %s", strerror(-ret));
 	if (!ret)
-		ret = put_packs(o, &t, err);
+		ret = origin_put_packs(o, &t, err);
 	if (!ret)
 		ret = put_checkpoint(o, &t, number, err);
 	if (!ret) {
@@ -332,6 +192,11 @@ int origin_checkpoint(struct origin *o, struct errline *err)
 	for (i = 0; ret == -ESTALE && i < TRIES && !atomic_load(&o->fenced); i++) {
 		err->msg[0] = '\0';
 		ret = checkpoint_once(o, err);
+		/* Without the streams of those before there may be room for a whole one. */
+		if (ret == -ENOSPC && origin_drop_streams(o)) {
+			ret = -ESTALE;
+			err->msg[0] = '\0';
+		}
 		/* Only another owner has a line with it. */
 		if (ret == -ESTALE && err->msg[0]) {
 			origin_fence(o, err->msg);
@@ -342,9 +207,7 @@ int origin_checkpoint(struct origin *o, struct errline *err)
 		return err_set(err, -EAGAIN, "the log was used again while it was read");
 	if (ret)
 		return ret;
-	remove_old(o, "checkpoint/");
-	remove_old(o, "log/");
-	remove_dead(o);
+	origin_tidy(o);
 	return 0;
 }
 

@@ -7,8 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Of all bytes, those at @at taken for 0. */
-static u32 crc_without(const void *buf, size_t len, size_t at)
+u32 origin_crc_without(const void *buf, size_t len, size_t at)
 {
 	static const __le32 none;
 	u32 crc = nexus_crc32c(0, buf, at);
@@ -31,7 +30,7 @@ void origin_owner_encode(const struct origin_owner *o, struct nexus_origin_owner
 	memcpy(raw->token, o->token, sizeof(raw->token));
 	memcpy(raw->host, o->host, sizeof(raw->host));
 	memcpy(raw->machine, o->machine, sizeof(raw->machine));
-	raw->crc = cpu_to_le32(crc_without(raw, sizeof(*raw), offsetof(struct nexus_origin_owner, crc)));
+	raw->crc = cpu_to_le32(origin_crc_without(raw, sizeof(*raw), offsetof(struct nexus_origin_owner, crc)));
 }
 
 /* What is shown to people: no more than a name, whoever wrote it. */
@@ -57,8 +56,8 @@ int origin_owner_parse(const void *buf, size_t len, struct origin_owner *o)
 	if (le32_to_cpu(raw.version) > NEXUS_ORIGIN_VERSION)
 		return -EPROTONOSUPPORT;
 	if (len != sizeof(raw) ||
-	    le32_to_cpu(raw.crc) != crc_without(&raw, sizeof(raw),
-						offsetof(struct nexus_origin_owner, crc)))
+	    le32_to_cpu(raw.crc) != origin_crc_without(&raw, sizeof(raw),
+						       offsetof(struct nexus_origin_owner, crc)))
 		return -EUCLEAN;
 	*o = (struct origin_owner){
 		.epoch = le64_to_cpu(raw.epoch),
@@ -76,84 +75,6 @@ int origin_owner_parse(const void *buf, size_t len, struct origin_owner *o)
 	return 0;
 }
 
-void origin_manifest_encode(const struct origin_manifest *m, struct nexus_origin_manifest *raw)
-{
-	u32 i;
-
-	*raw = (struct nexus_origin_manifest){
-		.magic = cpu_to_le64(NEXUS_MANIFEST_MAGIC),
-		.version = cpu_to_le32(NEXUS_ORIGIN_VERSION),
-		.epoch = cpu_to_le64(m->epoch),
-		.number = cpu_to_le64(m->number),
-		.count = cpu_to_le32(m->count),
-	};
-	memcpy(raw->zone, m->zone, sizeof(raw->zone));
-	for (i = 0; i < m->count; i++) {
-		const struct origin_checkpoint *c = &m->checkpoint[i];
-
-		raw->checkpoint[i] = (struct nexus_origin_checkpoint){
-			.epoch = cpu_to_le64(c->epoch),
-			.number = cpu_to_le64(c->number),
-			.lsn = cpu_to_le64(c->lsn),
-			.end = cpu_to_le64(c->end),
-			.incarnation = cpu_to_le64(c->incarnation),
-			.time_s = cpu_to_le64(c->time_s),
-			.bytes = cpu_to_le64(c->bytes),
-			.parts = cpu_to_le32(c->parts),
-			.crc = cpu_to_le32(c->crc),
-		};
-	}
-	raw->crc = cpu_to_le32(crc_without(raw, sizeof(*raw),
-					   offsetof(struct nexus_origin_manifest, crc)));
-}
-
-static int checkpoint_parse(const struct nexus_origin_checkpoint *raw, struct origin_checkpoint *c)
-{
-	*c = (struct origin_checkpoint){
-		.epoch = le64_to_cpu(raw->epoch),
-		.number = le64_to_cpu(raw->number),
-		.lsn = le64_to_cpu(raw->lsn),
-		.end = le64_to_cpu(raw->end),
-		.incarnation = le64_to_cpu(raw->incarnation),
-		.time_s = le64_to_cpu(raw->time_s),
-		.bytes = le64_to_cpu(raw->bytes),
-		.parts = le32_to_cpu(raw->parts),
-		.crc = le32_to_cpu(raw->crc),
-	};
-	return c->parts && c->end >= c->lsn && c->lsn % 8 == 0 && c->end % 8 == 0 &&
-	       c->bytes <= (u64)c->parts * ORIGIN_PART_MAX ? 0 : -EUCLEAN;
-}
-
-int origin_manifest_parse(const void *buf, size_t len, struct origin_manifest *m)
-{
-	struct nexus_origin_manifest raw;
-	u32 i;
-	int ret = 0;
-
-	if (len < sizeof(raw))
-		return -EUCLEAN;
-	memcpy(&raw, buf, sizeof(raw));
-	if (le64_to_cpu(raw.magic) != NEXUS_MANIFEST_MAGIC)
-		return -EUCLEAN;
-	if (le32_to_cpu(raw.version) > NEXUS_ORIGIN_VERSION)
-		return -EPROTONOSUPPORT;
-	if (len != sizeof(raw) ||
-	    le32_to_cpu(raw.crc) != crc_without(&raw, sizeof(raw),
-						offsetof(struct nexus_origin_manifest, crc)))
-		return -EUCLEAN;
-	*m = (struct origin_manifest){
-		.epoch = le64_to_cpu(raw.epoch),
-		.number = le64_to_cpu(raw.number),
-		.count = le32_to_cpu(raw.count),
-	};
-	memcpy(m->zone, raw.zone, sizeof(m->zone));
-	if (!m->count || m->count > NEXUS_MANIFEST_MAX)
-		return -EUCLEAN;
-	for (i = 0; !ret && i < m->count; i++)
-		ret = checkpoint_parse(&raw.checkpoint[i], &m->checkpoint[i]);
-	return ret;
-}
-
 void origin_part_encode(const struct origin_part *p, struct nexus_origin_part *raw)
 {
 	*raw = (struct nexus_origin_part){
@@ -169,8 +90,8 @@ void origin_part_encode(const struct origin_part *p, struct nexus_origin_part *r
 		.bytes = cpu_to_le32(p->bytes),
 	};
 	memcpy(raw->zone, p->zone, sizeof(raw->zone));
-	raw->crc = cpu_to_le32(crc_without(raw, sizeof(*raw) + p->bytes,
-					   offsetof(struct nexus_origin_part, crc)));
+	raw->crc = cpu_to_le32(origin_crc_without(raw, sizeof(*raw) + p->bytes,
+						  offsetof(struct nexus_origin_part, crc)));
 }
 
 int origin_part_parse(const void *buf, size_t len, struct origin_part *p)
@@ -185,7 +106,7 @@ int origin_part_parse(const void *buf, size_t len, struct origin_part *p)
 	if (le32_to_cpu(raw.version) > NEXUS_ORIGIN_VERSION)
 		return -EPROTONOSUPPORT;
 	if (le32_to_cpu(raw.bytes) != len - sizeof(raw) ||
-	    le32_to_cpu(raw.crc) != crc_without(buf, len, offsetof(struct nexus_origin_part, crc)))
+	    le32_to_cpu(raw.crc) != origin_crc_without(buf, len, offsetof(struct nexus_origin_part, crc)))
 		return -EUCLEAN;
 	*p = (struct origin_part){
 		.epoch = le64_to_cpu(raw.epoch),

@@ -26,6 +26,9 @@ struct origin_owner {
 struct origin_checkpoint {
 	u64 epoch, number, lsn, end, incarnation, time_s, bytes;
 	u32 parts, crc;
+	u64 put_bytes;		/* of the stream in its objects; whole: as bytes, and crc */
+	u32 put_crc;
+	bool delta;		/* it is an increment */
 };
 
 struct origin_manifest {
@@ -33,7 +36,15 @@ struct origin_manifest {
 	u64 epoch, number;
 	u32 count;
 	struct origin_checkpoint checkpoint[NEXUS_MANIFEST_MAX];
+	/* What each stands on, down to a whole one; none if it is whole. */
+	struct origin_base {
+		u32 n;
+		struct origin_checkpoint step[NEXUS_CHAIN_MAX - 1];
+	} base[NEXUS_MANIFEST_MAX];
 };
+
+#define ORIGIN_MANIFEST_BYTES	(sizeof(struct nexus_origin_chains) + \
+				 sizeof(struct nexus_origin_step) * NEXUS_MANIFEST_MAX * NEXUS_CHAIN_MAX)
 
 struct origin_part {
 	u8 zone[NEXUS_UUID_SIZE];
@@ -43,7 +54,11 @@ struct origin_part {
 };
 
 void origin_owner_encode(const struct origin_owner *o, struct nexus_origin_owner *raw);
-void origin_manifest_encode(const struct origin_manifest *m, struct nexus_origin_manifest *raw);
+/*
+ * How many bytes it is; of version 1 if no checkpoint has increments, so that programs
+ * which know none can read it.
+ */
+size_t origin_manifest_encode(const struct origin_manifest *m, u8 raw[ORIGIN_MANIFEST_BYTES]);
 /* @raw is followed by @p->bytes bytes. */
 void origin_part_encode(const struct origin_part *p, struct nexus_origin_part *raw);
 
@@ -51,6 +66,9 @@ void origin_part_encode(const struct origin_part *p, struct nexus_origin_part *r
 int origin_owner_parse(const void *buf, size_t len, struct origin_owner *o);
 int origin_manifest_parse(const void *buf, size_t len, struct origin_manifest *m);
 int origin_part_parse(const void *buf, size_t len, struct origin_part *p);
+
+/* Of all bytes, the four at @at taken for 0. */
+u32 origin_crc_without(const void *buf, size_t len, size_t at);
 
 /* The folder of a stream: "checkpoint/EPOCH-NUMBER/", "log/EPOCH-LSN/". */
 #define ORIGIN_FOLDER	64u

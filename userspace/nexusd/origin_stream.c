@@ -5,13 +5,14 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "lib/key.h"
 #include "lib/kv.h"
 #include <nexus/format.h>
 
-#define ITEM_MAX	(NEXUS_BATCH_BYTES_MAX + NEXUS_BLOCK_SIZE)
+#define SUM_BYTES	65536u
 
 FILE *origin_stream_spool(const char *dir)
 {
@@ -49,6 +50,20 @@ void origin_stream_item(struct origin_stream_out *s, u32 type, u64 arg, u64 bloc
 	s->items++;
 }
 
+int origin_stream_sum(FILE *spool, u64 *bytes, u32 *crc)
+{
+	u8 buf[SUM_BYTES];
+	ssize_t n;
+
+	*bytes = 0;
+	*crc = 0;
+	while ((n = pread(fileno(spool), buf, sizeof(buf), (off_t)*bytes)) > 0) {
+		*crc = nexus_crc32c(*crc, buf, (size_t)n);
+		*bytes += (u64)n;
+	}
+	return n < 0 ? -errno : 0;
+}
+
 int origin_stream_end(struct origin_stream_out *s)
 {
 	origin_stream_item(s, NEXUS_ITEM_END, s->items, 0, NULL, 0, NULL, 0);
@@ -65,11 +80,15 @@ static void part_name(const char *folder, u32 part, char name[ORIGIN_FOLDER + 16
 int origin_stream_put(struct origin_stream_out *s, struct content *c, const char *folder,
 	       struct origin_part *p, size_t part_bytes, u64 *bytes, u32 *parts, u32 *crc)
 {
-	off_t total = ftello(s->spool);
+	struct stat st = { .st_size = 0 };
+	off_t total;
 	char name[ORIGIN_FOLDER + 16];
 	u8 *buf = malloc(sizeof(struct nexus_origin_part) + part_bytes);
 	int ret = buf ? s->ret : -ENOMEM;
 
+	if (!ret && fstat(fileno(s->spool), &st))
+		ret = -errno;
+	total = st.st_size;
 	*bytes = 0;
 	*crc = 0;
 	for (p->part = 0; !ret && (off_t)*bytes < total; p->part++) {
@@ -163,7 +182,7 @@ int origin_stream_get(struct content *c, const char *folder, struct origin_part 
 				  ret == -EUCLEAN ? "it is damaged" : strerror(-ret));
 }
 
-static bool item_ok(const struct origin_stream_item *it)
+static bool item_ok(const struct origin_stream_item *it, bool delta)
 {
 	switch (it->type) {
 	case NEXUS_ITEM_KEY:
@@ -175,33 +194,41 @@ static bool item_ok(const struct origin_stream_item *it)
 	case NEXUS_ITEM_BLOCK:
 		return it->len == sizeof(struct nexus_pack_line) + NEXUS_BLOCK_SIZE &&
 		       it->block < NEXUS_PACK_BLOCKS_MAX;
+	case NEXUS_ITEM_COPY:
+		return delta && !it->len && it->block && it->arg % 8 == 0 && it->block % 8 == 0;
 	default:
 		return it->type == NEXUS_ITEM_END && !it->len;
 	}
 }
 
-int origin_stream_each(FILE *spool, int (*fn)(void *arg, const struct origin_stream_item *item), void *arg)
+int origin_stream_next(FILE *spool, struct origin_stream_item *it, bool delta)
 {
 	struct nexus_origin_item raw;
-	struct origin_stream_item it = { .data = malloc(ITEM_MAX) };
+	size_t len;
+
+	if (fread(&raw, sizeof(raw), 1, spool) != 1)
+		return -EUCLEAN;
+	it->type = le32_to_cpu(raw.type);
+	it->len = le32_to_cpu(raw.len);
+	it->arg = le64_to_cpu(raw.arg);
+	it->block = le64_to_cpu(raw.block);
+	if (!item_ok(it, delta))
+		return -EUCLEAN;
+	len = (it->len + 7) & ~7u;
+	return fread(it->data, 1, len, spool) == len ? 0 : -EUCLEAN;
+}
+
+int origin_stream_each(FILE *spool, int (*fn)(void *arg, const struct origin_stream_item *item), void *arg)
+{
+	struct origin_stream_item it = { .data = malloc(ORIGIN_ITEM_MAX) };
 	u64 count = 0;
 	int ret = it.data ? 0 : -ENOMEM;
 
 	rewind(spool);
 	while (!ret) {
-		if (fread(&raw, sizeof(raw), 1, spool) != 1) {
-			ret = -EUCLEAN;
+		ret = origin_stream_next(spool, &it, false);
+		if (ret)
 			break;
-		}
-		it.type = le32_to_cpu(raw.type);
-		it.len = le32_to_cpu(raw.len);
-		it.arg = le64_to_cpu(raw.arg);
-		it.block = le64_to_cpu(raw.block);
-		if (!item_ok(&it) ||
-		    fread(it.data, 1, (it.len + 7) & ~7u, spool) != ((it.len + 7) & ~7u)) {
-			ret = -EUCLEAN;
-			break;
-		}
 		if (it.type == NEXUS_ITEM_END) {
 			ret = it.arg == count && getc(spool) == EOF ? 0 : -EUCLEAN;
 			break;

@@ -8,8 +8,13 @@
 
 #include <stdio.h>
 
+#include <nexus/format.h>
+
 #include "content.h"
 #include "origin_file.h"
+
+/* Bytes of an item's data, padded, that is no COPY. */
+#define ORIGIN_ITEM_MAX	((size_t)NEXUS_BATCH_BYTES_MAX + NEXUS_BLOCK_SIZE)
 
 #define ORIGIN_PART	(8u << 20)	/* bytes of the parts that are written */
 
@@ -46,6 +51,14 @@ struct origin_stream_item {
 	u64 arg, block;
 	u8 *data;		/* until the next one; aligned to 8 */
 };
+
+/*
+ * The next item, where the file stands; @it->data has room for ORIGIN_ITEM_MAX bytes.
+ * @delta: it is an increment, so it may be a COPY.  -EUCLEAN: there is none.
+ */
+int origin_stream_next(FILE *spool, struct origin_stream_item *it, bool delta);
+/* How much is in the file, and its checksum.  0 or an error. */
+int origin_stream_sum(FILE *spool, u64 *bytes, u32 *crc);
 
 /*
  * Calls @fn for each item of the file from its start, but for the end.  0; what @fn

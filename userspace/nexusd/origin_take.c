@@ -244,8 +244,11 @@ static int take_line(void *arg, u64 pack, u32 block, const struct nexus_pack_lin
 
 static int take_lines(struct taking *t, struct pack_tables **tab)
 {
-	int ret = pack_tables_each(*tab, take_line, t);
+	int ret;
 
+	/* They were written before their batches became durable. */
+	pack_reader_ahead(t->reader);
+	ret = pack_tables_each(*tab, take_line, t);
 	pack_tables_free(*tab);
 	*tab = pack_tables_new();
 	return ret ? ret : *tab ? 0 : -ENOMEM;
@@ -326,6 +329,7 @@ static int take_pack(struct taking *t, struct open_pack *op)
 
 	if (ret)
 		return ret;
+	pack_reader_ahead(t->reader);
 	for (i = img.first; !t->out.ret && i < NEXUS_MIN(img.blocks, op->blocks); i++) {
 		struct nexus_pack_line *line = &op->table[i];
 		bool there;

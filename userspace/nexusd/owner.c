@@ -194,8 +194,9 @@ static int take_once(struct owner *o, u64 floor, bool take_over, u64 now_s, stru
 	/* What it said is not known: far above whatever it was. */
 	if (ret == -EUCLEAN)
 		return write_owner(o, floor + (1u << 20), NEXUS_OWNER_HELD, CONTENT_MATCH, now_s);
+	/* Which is said by the caller. */
 	if (ret)
-		return err_set(err, ret, "object " ORIGIN_OWNER ": %s", strerror(-ret));
+		return ret;
 	if (memcmp(w.zone, o->zone, sizeof(w.zone)))
 		return err_set(err, -EXDEV, "the content store is another zone's, of %s", w.host);
 	o->turn = w.turn;
@@ -210,12 +211,13 @@ static int take_once(struct owner *o, u64 floor, bool take_over, u64 now_s, stru
 int owner_take(struct owner *o, u64 floor, bool take_over, u64 now_s, struct errline *err)
 {
 	int i, ret = -EEXIST;
+	char why[320];
 
 	for (i = 0; ret == -EEXIST && i < TRIES; i++)
 		ret = take_once(o, floor, take_over, now_s, err);
 	if (ret && (!err || !err->msg[0]))
 		err_set(err, ret, "object " ORIGIN_OWNER ": %s", ret == -EEXIST ?
-			"others write it all the time" : strerror(-ret));
+			"others write it all the time" : content_why(o->c, ret, why, sizeof(why)));
 	return ret;
 }
 

@@ -9,6 +9,7 @@
 
 #include "lib/record.h"
 
+#define READER_BLOCKS	64u	/* read at once, of what goes on */
 #define READER_FDS	8u
 
 u32 pack_table_blocks(u32 blocks)
@@ -171,7 +172,10 @@ struct pack_reader {
 		int fd;
 	} slot[READER_FDS];
 	unsigned int next;
-	u8 *buf;
+	bool ahead;
+	u64 pack;	/* whose blocks [first, first + n) are in buf; 0: nobody's */
+	u32 first, n;
+	u8 *buf;	/* READER_BLOCKS */
 };
 
 struct pack_reader *pack_reader_new(struct nexus_objectstore *os)
@@ -184,11 +188,19 @@ struct pack_reader *pack_reader_new(struct nexus_objectstore *os)
 	r->os = os;
 	for (i = 0; i < READER_FDS; i++)
 		r->slot[i].fd = -1;
-	if (posix_memalign((void **)&r->buf, NEXUS_BLOCK_SIZE, NEXUS_BLOCK_SIZE)) {
+	if (posix_memalign((void **)&r->buf, NEXUS_BLOCK_SIZE,
+			   (size_t)READER_BLOCKS << NEXUS_BLOCK_SHIFT)) {
 		free(r);
 		return NULL;
 	}
 	return r;
+}
+
+void pack_reader_ahead(struct pack_reader *r)
+{
+	r->ahead = true;
+	r->pack = 0;
+	r->n = 0;
 }
 
 void pack_reader_free(struct pack_reader *r)
@@ -221,22 +233,47 @@ static int reader_slot(struct pack_reader *r, u64 pack)
 	return fd < 0 ? fd : (int)i;
 }
 
-int pack_read_block(struct pack_reader *r, u64 pack, u32 block, void *buf)
+/* Blocks from @block on are in buf: @want of them, or fewer at the end of a file that was cut. */
+static int reader_fill(struct pack_reader *r, int fd, u64 pack, u32 block, u32 want)
 {
-	int i = reader_slot(r, pack);
 	ssize_t n;
 
-	if (i < 0)
-		return i;
-	if (block >= r->slot[i].blocks)
-		return -ERANGE;
+	r->pack = 0;
 	do {
-		n = pread(r->slot[i].fd, r->buf, NEXUS_BLOCK_SIZE,
+		n = pread(fd, r->buf, (size_t)want << NEXUS_BLOCK_SHIFT,
 			  (off_t)block << NEXUS_BLOCK_SHIFT);
 	} while (n < 0 && errno == EINTR);
-	if (n != NEXUS_BLOCK_SIZE)
+	if (n < (ssize_t)NEXUS_BLOCK_SIZE)
 		return n < 0 ? -errno : -EIO;
-	memcpy(buf, r->buf, NEXUS_BLOCK_SIZE);
+	r->pack = pack;
+	r->first = block;
+	r->n = (u32)(n >> NEXUS_BLOCK_SHIFT);
+	return 0;
+}
+
+int pack_read_block(struct pack_reader *r, u64 pack, u32 block, void *buf)
+{
+	bool same = r->ahead && r->pack == pack;
+	int i, ret = -EIO;
+	u32 left;
+
+	if (!same || block < r->first || block - r->first >= r->n) {
+		i = reader_slot(r, pack);
+		if (i < 0)
+			return i;
+		if (block >= r->slot[i].blocks)
+			return -ERANGE;
+		left = r->slot[i].blocks - block;
+		if (same && block == r->first + r->n)
+			ret = reader_fill(r, r->slot[i].fd, pack, block,
+					  NEXUS_MIN(left, READER_BLOCKS));
+		/* One that cannot be read does not keep those before it from being. */
+		if (ret)
+			ret = reader_fill(r, r->slot[i].fd, pack, block, 1);
+		if (ret)
+			return ret;
+	}
+	memcpy(buf, r->buf + ((size_t)(block - r->first) << NEXUS_BLOCK_SHIFT), NEXUS_BLOCK_SIZE);
 	return 0;
 }
 

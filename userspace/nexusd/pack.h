@@ -35,6 +35,11 @@ int pack_read_head(int fd, const u8 *uuid, u64 pack, u32 blocks,
 struct pack_reader;
 struct pack_reader *pack_reader_new(struct nexus_objectstore *os);
 void pack_reader_free(struct pack_reader *r);
+/*
+ * From now on blocks that follow each other are read many at a time, until the next call,
+ * which forgets them.  None of those that are asked for meanwhile may be written to.
+ */
+void pack_reader_ahead(struct pack_reader *r);
 /* Reads one block.  0, -ENOENT (no such pack), -ERANGE (beyond its end), -EIO. */
 int pack_read_block(struct pack_reader *r, u64 pack, u32 block, void *buf);
 struct pack_bad {

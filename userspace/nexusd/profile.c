@@ -146,7 +146,8 @@ int profile_resolve(enum profile profile, const struct brick_wishes *w, struct b
 
 /* ---- what to start ----------------------------------------------------------------- */
 
-size_t profile_starts(const struct brick_set *set, struct brick_start starts[BRICK_SERVICES_MAX])
+size_t profile_starts(enum profile profile, const struct brick_set *set,
+		      struct brick_start starts[BRICK_SERVICES_MAX])
 {
 	unsigned int tier, brick;
 	size_t n = 0, i;
@@ -156,7 +157,8 @@ size_t profile_starts(const struct brick_set *set, struct brick_start starts[BRI
 			for (i = 0; i < brick_services_count; i++) {
 				const struct brick_service *s = &brick_services[i];
 
-				if (s->brick == brick && set->of[brick].on && s->tier == tier)
+				if (s->brick == brick && set->of[brick].on && s->tier == tier &&
+				    s->since <= profile)
 					starts[n++] = (struct brick_start){
 						s->name, s->brick, s->tier, s->records,
 					};

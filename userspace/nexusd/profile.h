@@ -68,9 +68,10 @@ struct brick_start {
 };
 
 /*
- * The services of all bricks that are on, in the order of their start: by tier, and
+ * The services of all bricks that are on, as far as @profile starts them, in the order of their start: by tier, and
  * those behind that need others.
  */
-size_t profile_starts(const struct brick_set *set, struct brick_start starts[BRICK_SERVICES_MAX]);
+size_t profile_starts(enum profile profile, const struct brick_set *set,
+		      struct brick_start starts[BRICK_SERVICES_MAX]);
 
 #endif /* NEXUSD_PROFILE_H */

@@ -132,15 +132,10 @@ static struct nexus_reply *reply_of(struct queue *q, u32 slot)
 	return (struct nexus_reply *)q->rep->slot[slot];
 }
 
-/* Content: it may take long, and the helper may end before. */
-static bool waits_for_store(u32 op)
-{
-	return op == NEXUS_OP_ENSURE || op == NEXUS_OP_ORIGIN;
-}
-
 struct deferred {
 	struct queue *q;
 	u32 slot;
+	bool store;		/* request_waits_for_store() */
 	u8 req[NEXUS_REQUEST_SIZE] __attribute__((aligned(8)));
 };
 
@@ -156,7 +151,7 @@ static void deferred_job(void *arg)
 
 	request_answer(q->h, req, reply_of(q, d->slot), true);
 	/* The helper ends, and the next one is asked again. */
-	if (waits_for_store(req->op) && reply_of(q, d->slot)->status == -ESHUTDOWN &&
+	if (d->store && reply_of(q, d->slot)->status == -ESHUTDOWN &&
 	    atomic_load(&q->h->stopping)) {
 		free(d);
 		return;
@@ -179,8 +174,9 @@ static void defer(struct queue *q, u32 slot, const struct nexus_request *req)
 		d->q = q;
 		d->slot = slot;
 		memcpy(d->req, req, sizeof(d->req));
+		d->store = request_waits_for_store(h, req);
 		/* However long others wait for content, packs and zones are opened. */
-		if (!workers_add(waits_for_store(req->op) ? h->fetchers : h->workers,
+		if (!workers_add(d->store ? h->fetchers : h->workers,
 				 deferred_job, d))
 			return;
 		free(d);

@@ -22,4 +22,10 @@ void queue_free(struct queue *q);
 int request_answer(struct helper *h, const struct nexus_request *req,
 		   struct nexus_reply *reply, bool may_block);
 
+/*
+ * Of a request that cannot be answered at once: it may take long, and the helper may end
+ * before.
+ */
+bool request_waits_for_store(struct helper *h, const struct nexus_request *req);
+
 #endif /* NEXUSD_QUEUE_H */

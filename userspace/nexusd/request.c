@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "bucket/bucket.h"
 #include "fetch.h"
 #include "lib/read.h"
 #include "origin.h"
@@ -47,20 +48,24 @@ static u32 put_reason(const struct nexus_request *req, struct nexus_reply *reply
 static int open_zone(struct helper *h, const struct nexus_request *req,
 		     struct nexus_reply *reply, u32 *len)
 {
-	char name[NEXUS_ZONE_NAME_LEN], buf[128];
+	char name[NEXUS_REQUEST_DATA_MAX + 1], buf[128];
+	bool bucket = req->arg0 & NEXUS_OPEN_BUCKET;
 	struct errline err = { "" };
-	const char *why;
+	const char *why, *source;
 	int ret;
 
 	*len = 0;
-	if (!req->len || req->len >= sizeof(name))
-		return -EINVAL;
 	memcpy(name, req->data, req->len);
 	name[req->len] = '\0';
-	ret = helper_open_zone(h, name, (u32)req->arg0, req->arg1, &err);
+	/* Behind the name's end is what a bucket is. */
+	source = name + strlen(name) + 1;
+	if (!req->len || strlen(name) >= NEXUS_ZONE_NAME_LEN ||
+	    strlen(name) + (bucket ? 1 + strlen(source) : 0) != req->len)
+		return -EINVAL;
+	ret = helper_open_zone(h, name, source, (u32)req->arg0, req->arg1, &err);
 	if (ret) {
 		why = err_text(&err, ret, buf, sizeof(buf));
-		log_error("zone %s cannot be opened: %s", name, why);
+		log_error("%s cannot be opened: %s", bucket ? source : name, why);
 		*len = put_reason(req, reply, why);
 	}
 	return ret;
@@ -111,6 +116,20 @@ static int read_zone(struct zone *z, const struct nexus_request *req,
 	return ret;
 }
 
+/* With the time that is no more to be made room from, or without. */
+static int ensure(struct zone *z, const struct nexus_request *req)
+{
+	u32 block = (u32)req->arg1, n = (u32)(req->arg1 >> 32);
+	__le64 since;
+
+	if (!req->len)
+		return zone_fetch(z, req->arg0, block, n);
+	if (req->len != sizeof(since))
+		return -EINVAL;
+	memcpy(&since, req->data, sizeof(since));
+	return zone_warm(z, req->arg0, block, n, le64_to_cpu(since));
+}
+
 int request_answer(struct helper *h, const struct nexus_request *req,
 		   struct nexus_reply *reply, bool may_block)
 {
@@ -137,11 +156,14 @@ int request_answer(struct helper *h, const struct nexus_request *req,
 		finish(reply, req, -EIO, 0);
 		return 0;
 	}
-	if (req->op == NEXUS_OP_OPEN_PACK) {
+	if (z->bucket) {
+		ret = bucket_answer(z->bucket, req, reply->data, may_block);
+		applied = memtable_applied(&z->mt);
+	} else if (req->op == NEXUS_OP_OPEN_PACK) {
 		ret = zone_offer_pack(z, req->arg0);
 		applied = memtable_applied(&z->mt);
 	} else if (req->op == NEXUS_OP_ENSURE) {
-		ret = zone_fetch(z, req->arg0, (u32)req->arg1, (u32)(req->arg1 >> 32));
+		ret = ensure(z, req);
 	} else if (req->op == NEXUS_OP_ORIGIN) {
 		ret = origin_sync(z, req->arg0);
 	} else {
@@ -152,4 +174,19 @@ int request_answer(struct helper *h, const struct nexus_request *req,
 		return ret;
 	finish(reply, req, ret, applied);
 	return 0;
+}
+
+bool request_waits_for_store(struct helper *h, const struct nexus_request *req)
+{
+	struct zone *z;
+	bool waits;
+
+	if (req->op == NEXUS_OP_ENSURE || req->op == NEXUS_OP_ORIGIN)
+		return true;
+	if (req->op == NEXUS_OP_OPEN_ZONE)
+		return req->arg0 & NEXUS_OPEN_BUCKET;
+	z = helper_zone(h, req->zone);
+	waits = z && z->bucket && req->op != NEXUS_OP_OPEN_PACK;
+	zone_put(z);
+	return waits;
 }

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "origin_stream.h"
+#include "origin_delta.h"
 #include "owner.h"
 #include "rebuild.h"
 
@@ -28,7 +28,8 @@ struct restoring {
 
 static int read_manifest(struct restoring *r)
 {
-	u8 buf[sizeof(struct nexus_origin_manifest) + 1];
+	u8 buf[ORIGIN_MANIFEST_BYTES + 1];
+	char why[320];
 	ssize_t n = r->c->ops->get_named(r->c, ORIGIN_MANIFEST, 0, buf, sizeof(buf), NULL);
 	int ret = n < 0 ? (int)n : origin_manifest_parse(buf, (size_t)n, &r->m);
 
@@ -37,7 +38,8 @@ static int read_manifest(struct restoring *r)
 	return err_set(r->err, ret, "object " ORIGIN_MANIFEST ": %s",
 		       ret == -ENOENT ? "there is none, so there is nothing to restore from" :
 		       ret == -EUCLEAN ? "it is damaged" :
-		       ret == -EPROTONOSUPPORT ? "it is of a newer nexusfs" : strerror(-ret));
+		       ret == -EPROTONOSUPPORT ? "it is of a newer nexusfs" :
+		       n < 0 ? content_why(r->c, ret, why, sizeof(why)) : strerror(-ret));
 }
 
 static int become_owner(struct restoring *r)
@@ -82,28 +84,6 @@ static void note(struct restoring *r, const char *what)
 	snprintf(r->done->note + len, sizeof(r->done->note) - len, "%s%.250s", len ? "; " : "", what);
 }
 
-static int get_checkpoint(struct restoring *r, const struct origin_checkpoint *cp, FILE *spool)
-{
-	struct origin_part p = {
-		.epoch = cp->epoch, .lsn = cp->lsn, .kind = NEXUS_STREAM_CHECKPOINT,
-	};
-	char folder[ORIGIN_FOLDER];
-	u64 bytes;
-	u32 crc;
-	int ret;
-
-	memcpy(p.zone, r->m.zone, sizeof(p.zone));
-	origin_checkpoint_folder(cp->epoch, cp->number, folder);
-	ret = origin_stream_get(r->c, folder, &p, spool, &bytes, &crc, r->err);
-	if (ret)
-		return ret;
-	if (bytes != cp->bytes || crc != cp->crc || p.end != cp->end ||
-	    p.incarnation != cp->incarnation || p.part + 1 != cp->parts)
-		return err_set(r->err, -EUCLEAN, "objects %s: they are not those that the manifest names",
-			       folder);
-	return 0;
-}
-
 /* The newest that is whole; -ENODATA: none is. */
 static int pick_checkpoint(struct restoring *r, struct origin_checkpoint **cp, FILE **spool)
 {
@@ -113,14 +93,9 @@ static int pick_checkpoint(struct restoring *r, struct origin_checkpoint **cp, F
 
 	for (i = 0; i < r->m.count; i++) {
 		*cp = &r->m.checkpoint[i];
-		*spool = origin_stream_spool(r->new.dir);
-		if (!*spool)
-			return -errno;
-		ret = get_checkpoint(r, *cp, *spool);
+		ret = origin_chain_get(r->c, &r->m, i, r->new.dir, spool, r->err);
 		if (!ret)
 			return 0;
-		fclose(*spool);
-		*spool = NULL;
 		if (ret != -ENOENT && ret != -EUCLEAN && ret != -EPROTONOSUPPORT)
 			return ret;
 		snprintf(why, sizeof(why), "checkpoint %llu: %s", (*cp)->number, r->err->msg);

@@ -7,25 +7,11 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "bucket/bucket.h"
 #include "helper.h"
 #include "queue.h"
 #include "stats.h"
 #include "zone.h"
-
-static struct zone_slot *new_slot(struct helper *h, struct zone *z)
-{
-	struct zone_slot *s = calloc(1, sizeof(*s));
-
-	if (!s)
-		return NULL;
-	memcpy(s->name, z->name, sizeof(s->name));
-	s->zone = z;
-	pthread_mutex_lock(&h->lock);
-	s->next = h->slots;
-	h->slots = s;
-	pthread_mutex_unlock(&h->lock);
-	return s;
-}
 
 /* The zone stays with the kernel; whoever reads it gets an error that says so. */
 static void refuse(struct helper *h, const struct nexus_zone_next *zn, int error,
@@ -47,20 +33,19 @@ static int take_over(struct helper *h, const struct nexus_zone_next *zn)
 
 	memcpy(name, zn->name, sizeof(name));
 	name[sizeof(name) - 1] = '\0';
-	z = zone_new(h, &h->cfg, &h->chan, name);
-	if (!z)
-		return -ENOMEM;
-	ret = zone_reattach(z, zn, &err);
-	if (!ret && !new_slot(h, z))
-		ret = -ENOMEM;
-	if (ret) {
+	/* Somebody may be asking about it through the control socket already. */
+	ret = helper_zone_begin(h, name, &z);
+	if (ret)
+		return ret;
+	ret = bucket_known(&h->cfg, name) ? bucket_reattach(z, zn, &err) :
+					    zone_reattach(z, zn, &err);
+	if (ret)
 		refuse(h, zn, ret, err_text(&err, ret, buf, sizeof(buf)));
-		zone_stop(z);
-		zone_put(z);
-		return ret == -ENOMEM ? ret : 0;
-	}
-	stats_inc(zones_taken_over);
-	return 0;
+	else
+		stats_inc(zones_taken_over);
+	/* Whoever unmounts it meanwhile has its own thread close it at once. */
+	helper_zone_end(h, z, name, ret);
+	return ret == -ENOMEM ? ret : 0;
 }
 
 static int take_over_all(struct helper *h)
@@ -104,6 +89,14 @@ static int start_queues(struct helper *h)
 	return 0;
 }
 
+static bool is_open(void *arg, const char *name)
+{
+	struct zone *z = helper_zone_by_name(arg, name);
+
+	zone_put(z);
+	return z;
+}
+
 int session_attach(struct helper *h, struct errline *err)
 {
 	int ret;
@@ -112,6 +105,8 @@ int session_attach(struct helper *h, struct errline *err)
 	if (ret)
 		return ret;
 	ret = take_over_all(h);
+	if (!ret)
+		bucket_sweep(&h->cfg, is_open, h);
 	if (!ret)
 		ret = start_queues(h);
 	if (ret) {

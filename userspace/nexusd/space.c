@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "evictor.h"
 #include "fetch.h"
 #include "stats.h"
 
@@ -451,7 +452,11 @@ static int evict(struct zone *z, u64 pack, bool held, struct evict_done *done)
 
 int zone_evict(struct zone *z, u64 pack, struct evict_done *done)
 {
-	return evict(z, pack, false, done);
+	u64 before = done->blocks;
+	int ret = evict(z, pack, false, done);
+
+	zone_evictor_gone(z, pack, (done->blocks - before) << NEXUS_BLOCK_SHIFT);
+	return ret;
 }
 
 int zone_evict_held(struct zone *z, u64 pack, struct evict_done *done)

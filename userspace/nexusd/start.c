@@ -152,7 +152,7 @@ static int make_plan(struct helper *h)
 	char note[PATH_MAX + sizeof("/starting")];
 	const struct boot_plan plan = {
 		.starts = starts,
-		.n = profile_starts(&h->cfg.set, starts),
+		.n = profile_starts(h->cfg.profile, &h->cfg.set, starts),
 		.set = &h->cfg.set,
 		.services_dir = h->cfg.services_dir,
 		.note = note,

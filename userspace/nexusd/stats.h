@@ -40,10 +40,22 @@
 	X(evictions,		"packs of which something was, to keep cache_limit and cache_free") \
 	X(cache_full,		"times those could not be kept, and no pack was left to evict") \
 	X(cache_refusals,	"times writers were told so, after origin_timeout") \
+	X(bucket_lists,		"pages listed of buckets that are mounted") \
+	X(bucket_gets,		"ranges read of their objects") \
+	X(bucket_bytes,		"bytes of those") \
+	X(bucket_errors,	"times either failed") \
+	X(bucket_stale,		"times an object was another one than was listed, or gone") \
+	X(bucket_hidden,	"keys found that cannot be shown") \
 	X(uploads,		"packs put to what holds copies of them") \
 	X(uploaded_bytes,	"bytes of them") \
 	X(upload_deletes,	"copies deleted of packs that are gone") \
 	X(upload_errors,	"times a pack could not be put, or a copy not deleted") \
+	X(gc_runs,		"times content stores were looked through to the end") \
+	X(gc_listed,		"objects that gc was told of") \
+	X(gc_leaked,		"of them, those that nobody needed") \
+	X(gc_deleted,		"of those, deleted") \
+	X(gc_missing,		"packs that gc did not find, and should have") \
+	X(gc_errors,		"times gc ended early, and objects that could not be deleted") \
 	X(service_loads,	"services loaded") \
 	X(service_unloads,	"services unloaded") \
 	X(service_swaps,	"services replaced by another build") \

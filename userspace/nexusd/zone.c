@@ -8,6 +8,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "bucket/bucket.h"
 #include "evictor.h"
 #include "fetch.h"
 #include "upload.h"
@@ -69,6 +70,7 @@ void zone_put(struct zone *z)
 {
 	if (!z || atomic_fetch_sub(&z->refs, 1) != 1)
 		return;
+	bucket_free(z->bucket);
 	zone_evictor_free(z);
 	zone_space_free(z);
 	zone_upload_free(z);
@@ -295,7 +297,8 @@ void zone_report(struct zone *z)
 		rp.flags |= NEXUS_RP_NOSPACE;
 		rp.space_free = 0;
 	}
-	zone_usage(z, &rp.files, &rp.blocks);
+	if (!z->bucket)
+		zone_usage(z, &rp.files, &rp.blocks);
 	rp.kept = z->kept * super_pack_usable(&z->sb);
 	rp.kept_for = z->kept_for;
 	ret = chan_ioctl(z->chan, NEXUS_IOC_REPORT, &rp);

@@ -34,6 +34,7 @@ struct upload;
 struct origin;
 struct evictor;
 struct log_pack;
+struct bucket;
 
 /* What is to be cleaned up after the last incarnation; found before attach. */
 struct zone_leftovers {
@@ -116,6 +117,7 @@ struct zone {
 	struct origin *origin;		/* likewise; NULL: nothing of it is kept elsewhere */
 
 	struct evictor *evictor;	/* likewise; NULL: content may take any room */
+	struct bucket *bucket;		/* likewise; NULL: it is no bucket that is shown */
 
 	pthread_mutex_t scrub_lock;	/* of the pointer; outside of scrub's own */
 	struct scrub *scrub;		/* scrub_lock; NULL: no thread */
@@ -173,6 +175,12 @@ int zone_open(struct zone *z, u32 how, u64 ticket, struct errline *err);
  * zone is clean afterwards.  Its LSN is filled in.
  */
 int zone_append(struct zone *z, struct nexus_rec_head *rec, struct errline *err);
+/* For applier_init(), with the zone. */
+extern const struct applier_ops zone_applier_ops;
+/* Its attributes and log to the kernel and back; @ttl: ms, of what others change, or 0. */
+int zone_attach(struct zone *z, u64 ticket, u64 ttl, struct errline *err);
+/* The same of one that lives: zn->id. */
+int zone_attach_again(struct zone *z, const struct nexus_zone_next *zn, struct errline *err);
 /* Takes a living zone over from a helper that died. */
 int zone_reattach(struct zone *z, const struct nexus_zone_next *zn, struct errline *err);
 

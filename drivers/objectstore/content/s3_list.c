@@ -8,8 +8,7 @@
 
 #include "s3_impl.h"
 
-/* The token of the next page, in *@token; one that comes again would go on for ever. */
-static int next_token(const struct s3_list *list, char **token)
+int s3_next_token(const struct s3_list *list, char **token)
 {
 	char *next = list->next ? strdup(list->next) : NULL;
 
@@ -28,9 +27,10 @@ static int next_token(const struct s3_list *list, char **token)
  * A page; *@skip: it came to the packs, which are left out: what follows is behind them.
  * *@token is replaced by the next, NULL at the end; it is the caller's.
  */
-static int named_page(struct s3_content *s, struct s3_query *query, char **token, bool *skip,
+static int named_page(struct content *c, struct s3_query *query, char **token, bool *skip,
 		     int (*fn)(void *arg, const char *name, __u64 bytes), void *arg)
 {
+	struct s3_content *s = to_s3_content(c);
 	struct s3_call *call = s3_call_new(0);
 	int ret, end = 0;
 	size_t i;
@@ -40,7 +40,7 @@ static int named_page(struct s3_content *s, struct s3_query *query, char **token
 		return -ENOMEM;
 	query->token = *token;
 	ret = s3_call_wait(call, s3_list_start(s->s3, query, &call->list, s3_call_done, call),
-			   s->c.stop);
+			   c->stop);
 	for (i = 0; !ret && !end && !*skip && i < call->list.n; i++) {
 		const struct s3_entry *e = &call->list.entries[i];
 
@@ -49,7 +49,7 @@ static int named_page(struct s3_content *s, struct s3_query *query, char **token
 			end = fn(arg, e->key, e->size);
 	}
 	if (!ret)
-		ret = next_token(&call->list, token);
+		ret = s3_next_token(&call->list, token);
 	ret = s3_end_call(s, call, ret, 0);
 	return ret ? ret : end;
 }
@@ -63,7 +63,7 @@ int s3_list_named(struct content *c, const char *prefix,
 	int ret;
 
 	do {
-		ret = named_page(to_s3_content(c), &query, &token, &skip, fn, arg);
+		ret = named_page(c, &query, &token, &skip, fn, arg);
 		if (!skip)
 			continue;
 		query.after = PACKS_END;
@@ -88,17 +88,13 @@ static bool parse_pack(const char *key, __u64 *pack)
 	return !strcmp(key, again);
 }
 
-int s3_list_page(struct content *c, char **token, __s64 *now, content_object_fn fn, void *arg)
+/* What a page has is given, and *@token becomes that of the next; after an error, and at the end, NULL. */
+static int give_page(struct s3_call *call, int ret, char **token, __s64 *now,
+		     int (*give)(const struct content_object *o, const char *tag, void *ctx), void *ctx)
 {
-	struct s3_content *s = to_s3_content(c);
-	struct s3_query query = { .token = *token };
-	struct s3_call *call = s3_call_new(0);
-	int ret = call ? 0 : -ENOMEM, end = 0;
+	int end = 0;
 	size_t i;
 
-	if (call)
-		ret = s3_call_wait(call, s3_list_start(s->s3, &query, &call->list, s3_call_done, call),
-				   c->stop);
 	if (!ret)
 		*now = call->result.date;
 	for (i = 0; !ret && !end && i < call->list.n; i++) {
@@ -106,17 +102,85 @@ int s3_list_page(struct content *c, char **token, __s64 *now, content_object_fn 
 		struct content_object o = { .key = e->key, .bytes = e->size, .mtime = e->mtime };
 
 		o.is_pack = parse_pack(e->key, &o.pack);
-		end = fn(arg, &o);
+		end = give(&o, e->tag, ctx);
 	}
 	if (!ret && !end)
-		ret = next_token(&call->list, token);
+		ret = s3_next_token(&call->list, token);
 	if (ret || end) {
 		free(*token);
 		*token = NULL;
 	}
+	return ret ? ret : end;
+}
+
+struct giving {
+	content_object_fn object;
+	content_upload_fn upload;
+	void *arg;
+};
+
+static int give_object(const struct content_object *o, const char *tag, void *ctx)
+{
+	const struct giving *g = ctx;
+
+	(void)tag;
+	return g->object(g->arg, o);
+}
+
+static int give_upload(const struct content_object *o, const char *tag, void *ctx)
+{
+	const struct giving *g = ctx;
+
+	return g->upload(g->arg, o, tag);
+}
+
+int s3_list_page(struct content *c, char **token, __s64 *now, content_object_fn fn, void *arg)
+{
+	struct s3_content *s = to_s3_content(c);
+	struct s3_query query = { .token = *token };
+	struct s3_call *call = s3_call_new(0);
+	struct giving giving = { .object = fn, .arg = arg };
+	int ret = call ? 0 : -ENOMEM, end;
+
+	if (call)
+		ret = s3_call_wait(call, s3_list_start(s->s3, &query, &call->list, s3_call_done, call),
+				   c->stop);
+	end = give_page(call, ret, token, now, give_object, &giving);
 	if (call)
 		s3_end_call(s, call, ret, 0);
-	return ret ? ret : end;
+	return end;
+}
+
+int s3_uploads_page(struct content *c, char **token, __s64 *now, content_upload_fn fn, void *arg)
+{
+	struct s3_content *s = to_s3_content(c);
+	struct s3_call *call = s3_call_new(0);
+	struct giving giving = { .upload = fn, .arg = arg };
+	int ret = call ? 0 : -ENOMEM, end;
+
+	if (call)
+		ret = s3_call_wait(call, s3_uploads_start(s->s3, NULL, *token, &call->list, s3_call_done,
+							  call), c->stop);
+	end = give_page(call, ret, token, now, give_upload, &giving);
+	if (call)
+		s3_end_call(s, call, ret, 0);
+	return end;
+}
+
+int s3_abort_upload(struct content *c, const char *key, const char *id)
+{
+	struct s3_content *s = to_s3_content(c);
+	struct s3_call *call = s3_call_new(0);
+	bool over;
+	int ret;
+
+	if (!call)
+		return -ENOMEM;
+	ret = s3_call_wait(call, s3_abort_start(s->s3, key, id, s3_call_done, call), c->stop);
+	/* Any other 404 is no answer to this. */
+	over = ret == -ENOENT && !strcmp(call->result.code, "NoSuchUpload");
+	ret = s3_end_call(s, call, ret, -ENOENT);
+	return over ? 0 : ret;
 }
 
 int s3_del_packs(struct content *c, const __u64 *packs, size_t n, int *errors)

@@ -272,10 +272,26 @@ static void fill(struct s3_request *req, int status)
 	result->len = req->op == S3_OP_GET ? req->got : 0;
 }
 
+/* A server tells no one who asks with another key for SSE-C more than that. */
+static bool maybe_key(const struct s3_request *req, int status)
+{
+	static const char *const codes[] = { "", "AccessDenied", "InvalidRequest", "InvalidArgument" };
+	size_t i;
+
+	if (!req->s3->sse_c_line || (req->op != S3_OP_GET && req->op != S3_OP_HEAD) ||
+	    (status != 400 && status != 403))
+		return false;
+	for (i = 0; i < sizeof(codes) / sizeof(codes[0]); i++)
+		if (!strcmp(req->result.code, codes[i]))
+			return true;
+	return false;
+}
+
 static void explain(struct s3_request *req, const struct s3_meaning *meaning, CURLcode curl, int status)
 {
 	struct s3_result *result = &req->result;
 	const char *words = req->answer.words ? req->answer.words : meaning->words;
+	const char *key = maybe_key(req, status) ? ": the key of SSE-C may be another than it was written with" : "";
 	const char *region = req->doc.region[0] ? req->doc.region : req->answer.region;
 
 	if (curl && !req->answer.error) {
@@ -283,11 +299,11 @@ static void explain(struct s3_request *req, const struct s3_meaning *meaning, CU
 			     words ? ": " : "", req->curl_text[0] ? req->curl_text : curl_easy_strerror(curl));
 		return;
 	}
-	s3_fault_set(&result->fault, 0, "%s: %s %s: status %d%s%s%s%s%s%s%s%s", req->s3->base,
+	s3_fault_set(&result->fault, 0, "%s: %s %s: status %d%s%s%s%s%s%s%s%s%s", req->s3->base,
 		     req->probing ? "HEAD" : req->method, req->path, status,
 		     result->code[0] ? " " : "", result->code,
 		     words ? ": " : "", words ? words : "",
-		     req->doc.message[0] ? ": " : "", req->doc.message,
+		     req->doc.message[0] ? ": " : "", req->doc.message, key,
 		     meaning->error == -EREMOTE && region[0] ? ": the region is " : "",
 		     meaning->error == -EREMOTE ? region : "");
 }

@@ -201,6 +201,15 @@ static int build(struct s3_request *req, CURL *easy, int64_t left)
 	return ret;
 }
 
+/* Whoever asked for an object has not heard of the instance metadata, say. */
+static void say_creds(struct s3_fault *fault)
+{
+	struct s3_fault words = *fault;
+
+	if (!strstr(words.text, "credentials"))
+		s3_fault_set(fault, 0, "S3 credentials: %s", words.text);
+}
+
 int s3_attempt_begin(struct s3_request *req)
 {
 	struct s3 *s3 = req->s3;
@@ -208,8 +217,10 @@ int s3_attempt_begin(struct s3_request *req)
 	int ret;
 
 	ret = s3_creds_get(s3->provider, S3_CREDS_NOWAIT, &req->creds, &req->result.fault);
-	if (ret)
+	if (ret) {
+		say_creds(&req->result.fault);
 		return ret;
+	}
 	memset(&req->answer, 0, sizeof(req->answer));
 	req->answer.size = UINT64_MAX;
 	req->answer.length = -1;

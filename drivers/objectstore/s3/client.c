@@ -129,13 +129,28 @@ void s3_finish(struct s3_request *req, int error)
 	s3_request_free(req);
 }
 
+/* In the order of coming; what goes first before the others: somebody waits who needs little. */
+static void enqueue(struct s3_queue *queue, struct s3_request *req)
+{
+	struct s3_request *at = NULL;
+
+	if (req->first)
+		TAILQ_FOREACH(at, queue, link)
+			if (!at->first)
+				break;
+	if (at)
+		TAILQ_INSERT_BEFORE(at, req, link);
+	else
+		TAILQ_INSERT_TAIL(queue, req, link);
+}
+
 static void to_hashers(struct s3_request *req, enum s3_state state)
 {
 	struct s3 *s3 = req->s3;
 
 	req->state = state;
 	pthread_mutex_lock(&s3->lock);
-	TAILQ_INSERT_TAIL(&s3->jobs, req, link);
+	enqueue(&s3->jobs, req);
 	s3->working++;
 	pthread_cond_signal(&s3->work);
 	pthread_mutex_unlock(&s3->lock);
@@ -162,7 +177,7 @@ static void to_ready(struct s3_request *req)
 {
 	note_deadline(req);
 	req->state = S3_S_READY;
-	TAILQ_INSERT_TAIL(&req->s3->ready, req, link);
+	enqueue(&req->s3->ready, req);
 }
 
 /* Takes what fits into the limit, in the order of coming: nobody is passed for ever. */
@@ -239,9 +254,11 @@ static void take_incoming(struct s3 *s3)
 	struct s3_request *req;
 
 	pthread_mutex_lock(&s3->lock);
-	TAILQ_FOREACH(req, &s3->incoming, link)
+	while ((req = TAILQ_FIRST(&s3->incoming))) {
 		note_deadline(req);
-	TAILQ_CONCAT(&s3->queue, &s3->incoming, link);
+		TAILQ_REMOVE(&s3->incoming, req, link);
+		enqueue(&s3->queue, req);
+	}
 	if (s3->creds_news)
 		s3->creds_at = 0;
 	s3->creds_news = false;

@@ -111,6 +111,7 @@ struct s3_request {
 	bool verify_only;	/* see s3_verify() */
 	bool probing;		/* asks for S3_META_WRITE */
 	bool clock_set, creds_asked;
+	bool first;		/* before all that wait and are not */
 
 	/* Of an attempt. */
 	CURL *easy;
@@ -128,6 +129,8 @@ struct s3_request {
 };
 
 TAILQ_HEAD(s3_queue, s3_request);
+
+struct upload;
 
 struct s3 {
 	/* Fixed. */
@@ -170,6 +173,7 @@ struct s3 {
 	bool quit;			/* lock: hashers end */
 	bool creds_news;		/* lock */
 	struct s3_stats stats;		/* lock */
+	LIST_HEAD(, upload) uploads;	/* lock: in parts, from before the server knows to the end */
 	pthread_t *hashers;
 	unsigned int n_hashers;
 	bool running;
@@ -243,6 +247,11 @@ int s3_random_id(char id[33]);
 
 struct s3_request *s3_delete_request(struct s3 *s3, const char *key);
 
+/* upload.c */
+
+/** s3_uploading() - whether this client writes @key in parts now */
+bool s3_uploading(struct s3 *s3, const char *key);
+
 /* ops.c */
 
 int s3_key_check(const struct s3 *s3, const char *key);
@@ -253,6 +262,8 @@ void s3_sse_c_headers(struct s3_request *req);
 void s3_put_conditions(struct s3_request *req, const struct s3_put *put);
 struct s3_request *s3_put_request(struct s3 *s3, const struct s3_put *put);
 struct s3_request *s3_get_request(struct s3 *s3, const struct s3_get *get);
+/** s3_query_prefix() - "prefix": the client's, and then @prefix, which may be NULL */
+void s3_query_prefix(struct s3_request *req, const char *prefix);
 /** s3_start() - submit with the caller's function */
 int s3_start(struct s3_request *req, s3_done_fn done, void *ctx);
 

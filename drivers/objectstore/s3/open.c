@@ -264,6 +264,7 @@ int s3_open(const struct s3_settings *settings, struct s3_provider *provider, st
 	TAILQ_INIT(&s3->incoming);
 	TAILQ_INIT(&s3->jobs);
 	TAILQ_INIT(&s3->worked);
+	LIST_INIT(&s3->uploads);
 	pthread_mutex_init(&s3->lock, NULL);
 	pthread_cond_init(&s3->work, NULL);
 	defaults(&s3->set);

@@ -92,6 +92,7 @@ struct s3_request *s3_put_request(struct s3 *s3, const struct s3_put *put)
 
 	if (!req)
 		return NULL;
+	req->first = put->first;
 	req->body = put->data;
 	req->body_len = put->len;
 	if (!put->data && put->len) {
@@ -134,6 +135,7 @@ struct s3_request *s3_get_request(struct s3 *s3, const struct s3_get *get)
 
 	if (!req)
 		return NULL;
+	req->first = get->first;
 	req->buf = get->buf;
 	req->buf_len = get->len;
 	req->offset = get->offset;
@@ -208,6 +210,14 @@ static void end_list(struct s3_request *req, void *ctx, const struct s3_result *
 	req->done(req->done_ctx, &page);
 }
 
+void s3_query_prefix(struct s3_request *req, const char *prefix)
+{
+	char text[2 * S3_KEY_MAX + 1];
+
+	snprintf(text, sizeof(text), "%s%s", req->s3->prefix, prefix ? prefix : "");
+	s3_query_add(req, "prefix", text);
+}
+
 int s3_list_start(struct s3 *s3, const struct s3_query *query, struct s3_list *list, s3_done_fn done, void *ctx)
 {
 	struct s3_request *req = s3_request_new(s3, S3_OP_XML, "GET", NULL);
@@ -222,8 +232,7 @@ int s3_list_start(struct s3 *s3, const struct s3_query *query, struct s3_list *l
 	req->cost += S3_PAGE_ROOM;
 	s3_query_add(req, "list-type", "2");
 	s3_query_add(req, "encoding-type", "url");
-	snprintf(text, sizeof(text), "%s%s", s3->prefix, query->prefix ? query->prefix : "");
-	s3_query_add(req, "prefix", text);
+	s3_query_prefix(req, query->prefix);
 	if (query->delimiter) {
 		snprintf(text, sizeof(text), "%c", query->delimiter);
 		s3_query_add(req, "delimiter", text);

@@ -130,6 +130,7 @@ static int send_range(struct reader *rd)
 		.len = left < rd->part ? left : rd->part,
 		.buf = (char *)rd->get.buf + rd->next,
 		.if_match = rd->etag[0] ? rd->etag : rd->wanted_etag,
+		.first = rd->get.first,
 	};
 	struct s3_request *req = s3_get_request(rd->s3, &get);
 

@@ -178,6 +178,8 @@ typedef void (*s3_done_fn)(void *ctx, const struct s3_result *result);
  * @sha256: of all bytes, when the caller has it: saves a pass for a single request,
  *	and makes a read of an object in parts verifiable; NULL: not given
  * @type: Content-Type; NULL: application/octet-stream
+ * @first: before requests that wait and are not so; ignored of what goes in parts.  For
+ *	those of which there are never many
  */
 struct s3_put {
 	const char *key;
@@ -189,6 +191,7 @@ struct s3_put {
 	const char *if_match;
 	const unsigned char *sha256;
 	const char *type;
+	bool first;
 };
 
 /**
@@ -221,6 +224,7 @@ int s3_upload(struct s3 *s3, const struct s3_put *put, struct s3_result *result)
  * @if_match: only from the object with this ETag (-ESTALE: it is another now)
  * @sha256: of the range, when the caller knows it; NULL: not.  Otherwise whole objects
  *	are compared with the checksum kept with them, where there is one.
+ * @first: as in struct s3_put; of a read in ranges of each
  */
 struct s3_get {
 	const char *key;
@@ -229,6 +233,7 @@ struct s3_get {
 	void *buf;
 	const char *if_match;
 	const unsigned char *sha256;
+	bool first;
 };
 
 /** s3_get_start() - read a range with one request; -EBADMSG: damaged, again and again */
@@ -292,6 +297,20 @@ struct s3_query {
 /** s3_list_start() - a page of names, in the order of their bytes; @list until the end, then s3_list_free() */
 int s3_list_start(struct s3 *s3, const struct s3_query *query, struct s3_list *list, s3_done_fn done, void *ctx);
 int s3_list(struct s3 *s3, const struct s3_query *query, struct s3_list *list, struct s3_result *result);
+
+/**
+ * s3_uploads_start() - a page of the uploads in parts that nobody has finished yet
+ * @prefix: of their keys, after the client's; NULL: all
+ * @token: of the page before; NULL: the first
+ * @list: until the end, then s3_list_free(): key, id, and when it was begun
+ *
+ * Those that this client is at are left out.
+ */
+int s3_uploads_start(struct s3 *s3, const char *prefix, const char *token, struct s3_list *list,
+		     s3_done_fn done, void *ctx);
+
+/** s3_abort_start() - end the upload @id of @key, and drop its parts; -ENOENT: it is over already */
+int s3_abort_start(struct s3 *s3, const char *key, const char *id, s3_done_fn done, void *ctx);
 
 /**
  * s3_abort_leftovers() - abort uploads that nobody finishes; waits

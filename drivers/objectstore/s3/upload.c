@@ -8,6 +8,8 @@
 #include "impl.h"
 
 struct upload {
+	LIST_ENTRY(upload) link;	/* s3->lock, as is */
+	bool listed;
 	struct s3 *s3;
 	struct s3_put put;	/* its texts are copies */
 	unsigned char sha256[32];
@@ -31,6 +33,10 @@ static void upload_free(struct upload *up)
 {
 	unsigned int i;
 
+	pthread_mutex_lock(&up->s3->lock);
+	if (up->listed)
+		LIST_REMOVE(up, link);
+	pthread_mutex_unlock(&up->s3->lock);
 	for (i = 0; up->etags && i < up->parts; i++)
 		free(up->etags[i]);
 	free(up->etags);
@@ -270,6 +276,15 @@ static uint64_t part_size(const struct s3 *s3, uint64_t len)
 	return least > s3->set.part ? (least + 0xfffff) & ~0xfffffull : s3->set.part;
 }
 
+/* Before the server knows of it; until upload_free(). */
+static void list_upload(struct upload *up)
+{
+	pthread_mutex_lock(&up->s3->lock);
+	LIST_INSERT_HEAD(&up->s3->uploads, up, link);
+	up->listed = true;
+	pthread_mutex_unlock(&up->s3->lock);
+}
+
 int s3_upload_start(struct s3 *s3, const struct s3_put *put, s3_done_fn done, void *ctx)
 {
 	struct s3_request *req;
@@ -295,6 +310,7 @@ int s3_upload_start(struct s3 *s3, const struct s3_put *put, s3_done_fn done, vo
 	if (!ret)
 		ret = up->etags ? s3_random_id(up->write) : -ENOMEM;
 	if (!ret) {
+		list_upload(up);
 		req = create_request(up);
 		ret = req ? s3_submit(req) : -ENOMEM;
 	}
@@ -303,89 +319,14 @@ int s3_upload_start(struct s3 *s3, const struct s3_put *put, s3_done_fn done, vo
 	return ret;
 }
 
-struct uploads {
-	struct s3_doc doc;
-	struct s3_wait wait;
-};
-
-static void end_uploads(struct s3_request *req, void *ctx, const struct s3_result *result)
+bool s3_uploading(struct s3 *s3, const char *key)
 {
-	struct uploads *page = ctx;
+	const struct upload *up;
 
-	page->doc = req->doc;
-	memset(&req->doc, 0, sizeof(req->doc));
-	s3_wait_done(&page->wait, result);
-}
-
-/* One page of uploads under way behind the markers of @page, which it replaces. */
-static int list_uploads(struct s3 *s3, const char *prefix, struct uploads *page, struct s3_result *result)
-{
-	struct s3_request *req = s3_request_new(s3, S3_OP_XML, "GET", NULL);
-	struct s3_doc last = page->doc;
-	char text[2 * S3_KEY_MAX + 1];
-	int ret = -ENOMEM;
-
-	memset(&page->doc, 0, sizeof(page->doc));
-	s3_wait_init(&page->wait, result);
-	if (req) {
-		req->url_encoded = true;
-		req->cost += S3_PAGE_ROOM;
-		req->end = end_uploads;
-		req->ctx = page;
-		snprintf(text, sizeof(text), "%s%s", s3->prefix, prefix ? prefix : "");
-		s3_query_add(req, "uploads", "");
-		s3_query_add(req, "encoding-type", "url");
-		s3_query_add(req, "prefix", text);
-		if (last.marker)
-			s3_query_add(req, "key-marker", last.marker);
-		if (last.upload_marker)
-			s3_query_add(req, "upload-id-marker", last.upload_marker);
-		ret = s3_submit(req);
-	}
-	ret = s3_wait_for(&page->wait, ret);
-	s3_doc_free(&last);
-	return ret;
-}
-
-static int abort_one(struct s3 *s3, const struct s3_entry *entry, struct s3_result *result)
-{
-	struct s3_request *req;
-	struct s3_wait wait;
-
-	if (strncmp(entry->key, s3->prefix, strlen(s3->prefix)) != 0 || !entry->tag)
-		return 0;
-	req = s3_delete_request(s3, entry->key + strlen(s3->prefix));
-	if (req)
-		s3_query_add(req, "uploadId", entry->tag);
-	s3_wait_init(&wait, result);
-	return s3_wait_for(&wait, s3_start(req, s3_wait_done, &wait));
-}
-
-int s3_abort_leftovers(struct s3 *s3, const char *prefix, int64_t before, unsigned int *aborted,
-		       struct s3_result *result)
-{
-	struct uploads page = { 0 };
-	bool more = true;
-	size_t i;
-	int ret;
-
-	*aborted = 0;
-	do {
-		ret = list_uploads(s3, prefix, &page, result);
-		for (i = 0; !ret && i < page.doc.list.n; i++) {
-			const struct s3_entry *entry = &page.doc.list.entries[i];
-
-			if (!entry->mtime || entry->mtime >= before)
-				continue;
-			ret = abort_one(s3, entry, result);
-			if (!ret)
-				++*aborted;
-			/* Whoever had it has just ended it. */
-			if (ret == -ENOENT)
-				ret = 0;
-		}
-		more = page.doc.truncated && page.doc.marker;
-	} while (!ret && more);
-	s3_doc_free(&page.doc);
-	return ret;
+	pthread_mutex_lock(&s3->lock);
+	LIST_FOREACH(up, &s3->uploads, link)
+		if (!strcmp(up->put.key, key))
+			break;
+	pthread_mutex_unlock(&s3->lock);
+	return up;
 }

@@ -13,7 +13,7 @@
 #include <nexus/service.h>
 
 #define NEXUS_PERMISSIONS		"nexus.permissions"
-#define NEXUS_PERMISSIONS_VERSION	3
+#define NEXUS_PERMISSIONS_VERSION	4
 
 #define NEXUS_PERMISSION_NAME_MAX	63u	/* bytes of a type or relation */
 #define NEXUS_PERMISSION_ID_MAX		500u	/* bytes of an id */
@@ -307,7 +307,7 @@ struct nexus_permission_clean_args {
  * @hits: answers and lists that were there; @misses: that were not
  * @invalidated: entries that were given up because of a change or a time, @evicted: because
  *	of the limit
- * @emptied: times that all was given up: a new policy, or a change by another helper
+ * @emptied: times that all was given up: a new policy, or a store that was away
  * @closures: of subjects, that were made; @closures_refused: that would have been too large
  * @closure_hits: questions that had one
  *
@@ -319,6 +319,28 @@ struct nexus_permission_state {
 	uint64_t hits, misses;
 	uint64_t invalidated, evicted, emptied;
 	uint64_t closures, closures_refused, closure_hits;
+};
+
+enum nexus_permission_how {
+	NEXUS_PERMISSION_ALONE		= 0,	/* it is not wanted, or the cache store has no server */
+	NEXUS_PERMISSION_SHARED		= 1,	/* over the cache store */
+	NEXUS_PERMISSION_CUT_OFF	= 2,	/* its server is lost: the record store answers */
+};
+
+/**
+ * struct nexus_permission_sharing - of sharing: what other helpers found out, and are told
+ * @how: enum nexus_permission_how
+ * @since: Unix time, in seconds; 0: with NEXUS_PERMISSION_ALONE
+ * @hits: answers and lists that were there; @misses: that were not
+ * @put: that were put there; @failed: that were not taken
+ * @refused: that were there and not put by a helper of this record store
+ */
+struct nexus_permission_sharing {
+	uint32_t how;
+	uint64_t since;
+	uint64_t hits, misses;
+	uint64_t put, failed;
+	uint64_t refused;
 };
 
 /**
@@ -340,7 +362,10 @@ struct nexus_permission_revision_args {
 	struct nexus_permission_read read;
 };
 
-/** struct nexus_permissions_ops - the operations; since version 2 state, since 3 the last two */
+/**
+ * struct nexus_permissions_ops - the operations; since version 2 state, since 3 objects and
+ * revision, since 4 sharing
+ */
 struct nexus_permissions_ops {
 	nexus_op check;		/* struct nexus_permission_check_args */
 	nexus_op write;		/* struct nexus_permission_write_args */
@@ -355,6 +380,7 @@ struct nexus_permissions_ops {
 	nexus_op state;		/* struct nexus_permission_state */
 	nexus_op objects;	/* struct nexus_permission_objects_args */
 	nexus_op revision;	/* struct nexus_permission_revision_args */
+	nexus_op sharing;	/* struct nexus_permission_sharing */
 };
 
 #endif /* NEXUS_SERVICES_PERMISSIONS_H */

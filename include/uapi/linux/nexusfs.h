@@ -76,13 +76,12 @@ struct nexus_rep_area {
 /* Opcodes: 0x00-0x1f general. */
 enum nexus_op {
 	/*
-	 * data: name; arg0: NEXUS_OPEN_*; arg1: ticket, never 0.  The helper
-	 * attaches the zone with that ticket before it replies -> nothing; with
-	 * a status below 0 a reason, see NEXUS_REASON_LEN
+	 * data: name, with OPEN_BUCKET a NUL and what is to be mounted; arg0: NEXUS_OPEN_*; arg1:
+	 * ticket, not 0, with which the zone is attached before the reply -> nothing, or why not
 	 */
 	NEXUS_OP_OPEN_ZONE	= 0x01,
 	NEXUS_OP_LOOKUP		= 0x02,	/* ino: directory; data: name -> struct nexus_entry_reply */
-	NEXUS_OP_GETATTR	= 0x03,	/* ino -> struct nexus_entry_reply */
+	NEXUS_OP_GETATTR	= 0x03,	/* ino, arg0: NEXUS_GETATTR_* -> struct nexus_entry_reply */
 	/* ino, arg0: first pos, arg1: end pos, NEXUS_LIST_* or none -> struct nexus_list_reply */
 	NEXUS_OP_LIST		= 0x04,
 	/* ino, arg0: data id, arg1: offset -> struct nexus_extents_reply */
@@ -104,8 +103,8 @@ enum nexus_op {
 	 */
 	NEXUS_OP_QUOTA		= 0x0e,
 	/*
-	 * ino: for messages; arg0: pack; arg1: first block | number of blocks << 32.
-	 * What is absent of them is fetched, and PRESENT said, before the reply
+	 * ino: for messages; arg0: pack; arg1: first block | number of blocks << 32; data:
+	 * none, or struct nexus_content.since: absent ones are fetched, PRESENT, then replied
 	 */
 	NEXUS_OP_ENSURE		= 0x0f,
 	NEXUS_OP_LEASES		= 0x10,	/* ino: from it on -> struct nexus_lease_ent ... */
@@ -117,11 +116,12 @@ enum nexus_op {
 #define NEXUS_LIST_FLAGS	(NEXUS_LIST_NAMES | NEXUS_LIST_CONTENT)
 
 #define NEXUS_ENSURE_BLOCKS	256u	/* one ENSURE asks for at most */
-
+#define NEXUS_GETATTR_NAMES	1ull	/* a directory that others change will be listed now */
 #define NEXUS_QUOTA_NEXT	(1u << 8) /* of the first id there is at or above arg1, or ENOENT */
 
 #define NEXUS_OPEN_RDONLY	(1u << 0)
 #define NEXUS_OPEN_ORIGIN	(1u << 1) /* ORIGIN will be asked: refuse what cannot answer it */
+#define NEXUS_OPEN_BUCKET	(1u << 2) /* no zone: objects of others, "s3://BUCKET/PREFIX" */
 
 /*
  * Why OPEN_ZONE failed, for whoever mounts: one line of printable ASCII (0x20 to
@@ -381,7 +381,8 @@ struct nexus_zone_attach {
 	__u64	features;	/* NEXUS_INCOMPAT_* of the store: what may be logged */
 	__u64	unwritten;	/* blocks promised to files; 0 with REATTACH */
 	__u64	limits;		/* bit KIND: quotas of that kind have limits; 0 with REATTACH */
-	__u64	reserved[4];
+	__u64	ttl;		/* ms names may be believed, others change them; 0: they do not */
+	__u64	reserved[3];
 };
 
 #define NEXUS_HF_ZEROED		(1u << 0) /* written with zeros: a write changes no metadata */

@@ -565,6 +565,7 @@ static void test_zone(void)
 		"lock_fd is our device", "REATTACH of no zone",
 		"the ticket before", "the ticket after", "no ticket",
 		"unwritten UINT64_MAX", "limits of kind 4",
+		"ttl of a store that is written", "ttl UINT64_MAX",
 	};
 	static const int wants[] = {
 		[0] = -ENOENT, [21] = -EBADF, [23] = -ENOENT,

@@ -88,6 +88,8 @@ void zone_params(struct nexus_zone_attach *za, int lock_fd)
 	za->segment_blocks = 1024;
 	/* NEXUS_INCOMPAT_MOVES, _RANGES and _SHARED */
 	za->features = ctl->unshared ? 0x2060 : 0x2062;
+	za->ttl = ctl->ttl;
+	za->flags = ctl->ttl ? NEXUS_ZA_RDONLY : 0;
 }
 
 static int hand_over(struct fake *f, unsigned long cmd, const char *name,
@@ -139,7 +141,7 @@ static void try_wrong_attaches(struct fake *f)
 	TRY(memset(za.name, 'a', sizeof(za.name)));
 	TRY(za.name[0] = 0);
 	TRY(za.flags = 1 << 9);
-	TRY(za.reserved[3] = 1);
+	TRY(za.reserved[2] = 1);
 	TRY(za.incarnation = 0);
 	TRY(za.tail = 8);
 	TRY(za.tail = FIRST_LSN + 1);
@@ -163,6 +165,8 @@ static void try_wrong_attaches(struct fake *f)
 	TRY(za.ticket = 0);
 	TRY(za.unwritten = ~0ull);
 	TRY(za.limits = 1 << 4);
+	TRY(za.ttl = 1000);
+	TRY((za.flags = NEXUS_ZA_RDONLY, za.ttl = ~0ull));
 #undef TRY
 }
 
@@ -307,6 +311,7 @@ static void endless_leases(struct nexus_reply *r, uint64_t from)
 
 static void answer(struct fake *f, struct queue *q, uint32_t slot)
 {
+	static uint64_t versions = 1000;
 	const struct nexus_request *req = (const void *)q->req->slot[slot];
 	struct nexus_reply *r = (void *)q->rep->slot[slot];
 	uint32_t seq = req->seq;
@@ -336,6 +341,10 @@ static void answer(struct fake *f, struct queue *q, uint32_t slot)
 			endless(r);
 		if (req->op == NEXUS_OP_LEASES)
 			endless_leases(r, req->ino ? req->ino : 1);
+		break;
+	case HOLD_LISTS:
+		if (req->op == NEXUS_OP_GETATTR)
+			((struct nexus_entry_reply *)r->data)->attr.version = ++versions;
 		break;
 	case PATCH:
 		if (req->op == ctl->patch.op)
@@ -392,7 +401,8 @@ static void serve(struct fake *f, struct queue *q)
 				die_at(STEP_REQUEST);
 			if (ctl->manner == SILENT)
 				continue;
-			if (ctl->manner == HOLD) {
+			if (ctl->manner == HOLD || (ctl->manner == HOLD_LISTS &&
+						    req->op == NEXUS_OP_LIST)) {
 				q->held[q->nheld++] = slot;
 				continue;
 			}
@@ -531,7 +541,8 @@ static int helper(void)
 			completion(&f, &copy);
 			ctl->elsewhere = f.q[0].req->elsewhere;
 		}
-		if (ctl->manner != HOLD && ctl->manner != SILENT)
+		if (ctl->manner != HOLD && ctl->manner != HOLD_LISTS &&
+		    ctl->manner != SILENT)
 			release_held(&f);
 		if (ctl->do_call) {
 			ctl->call_result = ctl->call(f.dev, f.zone, &f);

@@ -86,6 +86,7 @@ enum step {
 enum manner {
 	GOOD,
 	HOLD,		/* not at all, until the manner changes */
+	HOLD_LISTS,	/* LIST so; a directory is another one each time it is asked for */
 	SILENT,		/* takes them, never answers */
 	TWICE,		/* every reply two times */
 	WRONG_SEQ,	/* cqe with another seq, then the right one */
@@ -126,6 +127,7 @@ struct ctl {
 	_Atomic unsigned int reason_len;
 	_Atomic int hold_open;		/* OPEN_ZONE is not answered */
 	_Atomic int no_detach;		/* nothing is drained */
+	_Atomic unsigned int ttl;	/* of zones that others change, ms; 0: nobody */
 	_Atomic int unshared;		/* zones without the feature SHARED */
 	unsigned int segments, packs, inos; /* handed over with a zone */
 	_Atomic int hogging;		/* CPU 0 is taken */

@@ -293,6 +293,31 @@ static void test_requests(void)
 	end(helper);
 }
 
+/* Of a zone that others change. */
+static void test_foreign(void)
+{
+	const unsigned int segments = ctl->segments, packs = ctl->packs;
+	char dir[sizeof(path)];
+	pid_t helper, op[2];
+
+	ctl->ttl = 1000;
+	ctl->segments = 0;
+	ctl->packs = 0;
+	helper = begin();
+	snprintf(dir, sizeof(dir), "%s", name("d"));
+	op_run(op_lstat, dir);
+	ctl->manner = HOLD_LISTS;
+	op[0] = op_start(op_list, dir);
+	asleep(op[0], "nexus_listing_extend");
+	op[1] = op_start(op_list, dir);
+	killed("a directory of others that is being listed", op[1], "nexus_foreign_take");
+	killed("and who lists it", op[0], "nexus_session_end");
+	end(helper);
+	ctl->ttl = 0;
+	ctl->segments = segments;
+	ctl->packs = packs;
+}
+
 /* ---- what the helper must hand over ------------------------------------------- */
 
 static int op_many(const char *p)
@@ -535,6 +560,7 @@ int main(void)
 {
 	fake_init();
 	test_requests();
+	test_foreign();
 	test_supplies();
 	test_disk();
 	test_origin();

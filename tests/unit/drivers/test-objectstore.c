@@ -259,6 +259,77 @@ static void test_heads(void **state)
 	os->drv->close(os);
 }
 
+/* Block @n of pack @pack has @with, through a file of its own. */
+static void put_block(struct nexus_objectstore *os, u64 pack, u32 n, u8 with)
+{
+	u32 blocks;
+	int fd = os->drv->open_pack(os, pack, true, &blocks);
+	void *buf = NULL;
+
+	assert_true(fd >= 0);
+	assert_int_equal(posix_memalign(&buf, 4096, 4096), 0);
+	memset(buf, with, 4096);
+	assert_int_equal(pwrite(fd, buf, 4096, (off_t)n * 4096), 4096);
+	free(buf);
+	close(fd);
+}
+
+static void expect_block(struct pack_reader *r, u64 pack, u32 n, u8 has)
+{
+	u8 buf[4096];
+
+	assert_int_equal(pack_read_block(r, pack, n, buf), 0);
+	assert_int_equal(buf[0], has);
+	assert_int_equal(buf[4095], has);
+}
+
+/* Blocks one after the other are read ahead when that was asked for, and forgotten when it is again. */
+static void test_ahead(void **state)
+{
+	struct nexus_objectstore *os;
+	struct pack_reader *r;
+	u8 buf[4096];
+	u32 i;
+
+	(void)state;
+	assert_int_equal(nexus_os_localdisk.open(dir, &os), 0);
+	assert_int_equal(pack_create(os, 0x31, 256, uuid), 0);
+	assert_int_equal(pack_create(os, 0x32, 256, uuid), 0);
+	for (i = 1; i < 256; i++) {
+		put_block(os, 0x31, i, (u8)i);
+		put_block(os, 0x32, i, (u8)~i);
+	}
+	r = pack_reader_new(os);
+	/* Not asked for: what is written in between is seen. */
+	expect_block(r, 0x31, 1, 1);
+	expect_block(r, 0x31, 2, 2);
+	put_block(os, 0x31, 3, 0xee);
+	expect_block(r, 0x31, 3, 0xee);
+	put_block(os, 0x31, 3, 3);
+	pack_reader_ahead(r);
+	for (i = 1; i < 256; i++)
+		expect_block(r, 0x31, i, (u8)i);
+	assert_int_equal(pack_read_block(r, 0x31, 256, buf), -ERANGE);
+	/* In turns, backwards, and far from each other. */
+	for (i = 1; i < 256; i++) {
+		expect_block(r, 0x31, i, (u8)i);
+		expect_block(r, 0x32, i, (u8)~i);
+	}
+	for (i = 255; i; i--)
+		expect_block(r, 0x32, i, (u8)~i);
+	for (i = 1; i < 256; i += 37)
+		expect_block(r, 0x31, i, (u8)i);
+	assert_int_equal(pack_read_block(r, 0x33, 1, buf), -ENOENT);
+	expect_block(r, 0x31, 9, 9);
+	expect_block(r, 0x31, 10, 10);
+	put_block(os, 0x31, 11, 0xee);
+	expect_block(r, 0x31, 11, 11);
+	pack_reader_ahead(r);
+	expect_block(r, 0x31, 11, 0xee);
+	pack_reader_free(r);
+	os->drv->close(os);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -268,6 +339,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_kept, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_allocated, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_heads, make_dir, remove_dir),
+		cmocka_unit_test_setup_teardown(test_ahead, make_dir, remove_dir),
 	};
 
 	return cmocka_run_group_tests_name("objectstore", tests, NULL, NULL);

@@ -132,7 +132,11 @@ void begin(struct world *m)
 	char *token = NULL;
 	__s64 now;
 
+	/* One of which two packs are left, however often it is made. */
+	rnd_begin();
 	make(m);
+	/* So that nothing stands on the first checkpoint. */
+	m->share = 0;
 	m->cfg.upload_delay = 1;
 	m->cfg.upload_parallel = 1;
 	m->cfg.gc_grace = 86400;

@@ -4,6 +4,8 @@
 #include "fetch.h"
 #include "origin-world.h"
 
+const char *world_content;
+
 void control(const char *text)
 {
 	char path[PATH_MAX];
@@ -110,12 +112,15 @@ static void base(struct world *m)
 	char path[PATH_MAX];
 
 	memset(m, 0, sizeof(*m));
+	m->share = 1000000;
 	store_remove_tree(test_dir);
 	assert_int_equal(mkdir(test_dir, 0700), 0);
 	test_config(&m->cfg, &nexus_ms_lmdb);
 	snprintf(path, sizeof(path), "%s/elsewhere", test_dir);
 	assert_int_equal(mkdir(path, 0700), 0);
 	snprintf(m->cfg.content, sizeof(m->cfg.content), "test:%.200s", path);
+	if (world_content)
+		snprintf(m->cfg.content, sizeof(m->cfg.content), "%s", world_content);
 }
 
 void begin_zone(struct world *m)
@@ -166,6 +171,7 @@ void own(struct world *m)
 	assert_int_equal(origin_open(m->z, false, &err), 0);
 	assert_non_null(m->z->origin);
 	m->z->origin->part_bytes = 20000;
+	m->z->origin->share = m->share;
 }
 
 void step(struct world *m, u64 ms)
@@ -274,4 +280,58 @@ struct content *open_content(struct world *m)
 
 	assert_int_equal(content_open(m->cfg.content, NULL, &stop, &c, &err), 0);
 	return c;
+}
+
+void get_manifest(struct content *c, struct origin_manifest *m)
+{
+	u8 raw[ORIGIN_MANIFEST_BYTES + 1];
+	ssize_t n = c->ops->get_named(c, "manifest", 0, raw, sizeof(raw), NULL);
+
+	assert_true(n > 0);
+	assert_int_equal(origin_manifest_parse(raw, (size_t)n, m), 0);
+}
+
+void put_manifest_of(struct content *c, const struct origin_manifest *m)
+{
+	u8 raw[ORIGIN_MANIFEST_BYTES];
+	size_t len = origin_manifest_encode(m, raw);
+
+	assert_int_equal(c->ops->put_named(c, "manifest", raw, len, CONTENT_ANY, NULL), 0);
+}
+
+u32 objects_of(const struct origin_manifest *m)
+{
+	u32 i, j, n = 0;
+
+	for (i = 0; i < m->count; i++) {
+		n += m->checkpoint[i].parts;
+		for (j = 0; j < m->base[i].n; j++)
+			n += m->base[i].step[j].parts;
+	}
+	return n;
+}
+
+u64 stream_size(FILE *f)
+{
+	struct stat st;
+
+	assert_int_equal(fstat(fileno(f), &st), 0);
+	return (u64)st.st_size;
+}
+
+bool same_stream(FILE *a, FILE *b)
+{
+	u64 size = stream_size(a);
+	u8 *x = malloc(size + 1), *y = malloc(size + 1);
+	bool same = size == stream_size(b);
+
+	assert_true(x && y);
+	if (same) {
+		assert_int_equal(pread(fileno(a), x, size, 0), size);
+		assert_int_equal(pread(fileno(b), y, size, 0), size);
+		same = !memcmp(x, y, size);
+	}
+	free(x);
+	free(y);
+	return same;
 }

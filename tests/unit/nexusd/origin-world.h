@@ -29,7 +29,10 @@ struct world {
 	u32 n;
 	u64 now;
 	u64 acked;			/* with the store, as far as we were told */
+	u32 share;			/* of origin.share; increments wherever they can be, if not set */
 };
+
+extern const char *world_content;	/* the setting of zones to come; NULL: a directory */
 
 /* What goes wrong with the store from now on. */
 void control(const char *text);
@@ -65,5 +68,13 @@ struct named {
 /* For list_named(). */
 int note_name(void *arg, const char *name, __u64 bytes);
 struct content *open_content(struct world *m);
+/* The manifest that is there. */
+void get_manifest(struct content *c, struct origin_manifest *m);
+void put_manifest_of(struct content *c, const struct origin_manifest *m);
+/* How many objects its checkpoints are made of. */
+u32 objects_of(const struct origin_manifest *m);
+/* Of the file of a stream; and whether two are the same bytes. */
+u64 stream_size(FILE *f);
+bool same_stream(FILE *a, FILE *b);
 
 #endif /* NEXUSD_ORIGIN_WORLD_H */

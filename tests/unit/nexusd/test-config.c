@@ -153,6 +153,8 @@ static void test_numbers(void **state)
 	assert_int_equal(n, 86400);
 	assert_int_equal(config_number(&cfg, "event_bus_group", &n), 0);
 	assert_int_equal(n, 1);
+	assert_int_equal(config_number(&cfg, "mount_timeout", &n), 0);
+	assert_int_equal(n, 8);
 	assert_int_equal(config_number(&cfg, "namespace_cache", &n), 0);
 	assert_int_equal(n, 16u << 20);
 	assert_int_equal(config_number(&cfg, "permissions_cache", &n), 0);
@@ -164,6 +166,19 @@ static void test_numbers(void **state)
 	assert_int_equal(n, 1);
 	assert_int_equal(config_set(&cfg, "permissions_closure", "false", "test", &err), 0);
 	assert_int_equal(config_number(&cfg, "permissions_closure", &n), 0);
+	assert_int_equal(n, 0);
+	/* With a database that others may have; unless it is said. */
+	assert_int_equal(config_check(&cfg, &err), 0);
+	assert_int_equal(config_number(&cfg, "permissions_share", &n), 0);
+	assert_int_equal(n, 0);
+	assert_int_equal(config_set(&cfg, "recordstore", "postgres", "test", &err), 0);
+	assert_int_equal(config_set(&cfg, "recordstore_at", "dbname=x", "test", &err), 0);
+	assert_int_equal(config_check(&cfg, &err), 0);
+	assert_int_equal(config_number(&cfg, "permissions_share", &n), 0);
+	assert_int_equal(n, 1);
+	assert_int_equal(config_set(&cfg, "permissions_share", "no", "test", &err), 0);
+	assert_int_equal(config_check(&cfg, &err), 0);
+	assert_int_equal(config_number(&cfg, "permissions_share", &n), 0);
 	assert_int_equal(n, 0);
 	assert_int_equal(config_number(&cfg, "service_timeout", &n), 0);
 	assert_int_equal(n, 10);
@@ -205,6 +220,31 @@ static void test_check(void **state)
 	check("fold_size", "200M", "memtable_limit");
 	check("pack_size", "1048577", "multiple");
 	check("drivers_dir", "here", "begin with /");
+	check("mount_timeout", "9", NULL);
+	check("mount_timeout", "10", "less than service_timeout (10)");
+}
+
+/* What service mount has, when only the time of calls is set. */
+static void test_timeouts(void **state)
+{
+	static const struct { const char *call; __u64 mount; } rows[] = {
+		{ "10", 8 }, { "5", 4 }, { "2", 1 }, { "1", 1 }, { "3600", 2880 },
+	};
+	struct errline err = { "" };
+	struct config cfg;
+	__u64 n;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		config_defaults(&cfg);
+		assert_int_equal(config_set(&cfg, "service_timeout", rows[i].call, "test", &err), 0);
+		assert_int_equal(config_check(&cfg, &err), 0);
+		assert_int_equal(config_number(&cfg, "mount_timeout", &n), 0);
+		assert_int_equal(n, rows[i].mount);
+	}
+	assert_int_equal(config_set(&cfg, "mount_timeout", "3600", "test", &err), 0);
+	assert_int_equal(config_check(&cfg, &err), -EINVAL);
 }
 
 /* @at NULL: not set.  @words NULL: good, and recordstore_at is @set then. */
@@ -293,6 +333,7 @@ int main(void)
 		T(test_missing_file),
 		T(test_environment), T(test_numbers),
 		T(test_check),
+		T(test_timeouts),
 		T(test_cachestore),
 		T(test_recordstore),
 		T(test_sizes),

@@ -221,6 +221,73 @@ static void test_order(void **state)
 	cut(&w);
 }
 
+/* Room for what comes ahead of use is made of what was used before, and is elsewhere. */
+static void test_fits(void **state)
+{
+	u64 since, most, stays = 0;
+	struct evict_done d = { 0 };
+	struct world w;
+	u32 i, went;
+
+	(void)state;
+	begin(&w, "");
+	evictor_step(w.e, w.now);
+	assert_true(w.e->looked);
+	since = space_clock();
+	/* Nothing is elsewhere, so nothing can go. */
+	assert_false(zone_evictor_fits(w.z, w.pack[1], PACK_BYTES, since));
+	flush(&w);
+	run(&w);
+	went = gone(&w);
+	assert_true(went & 2);
+	since = space_clock();
+	assert_true(zone_evictor_fits(w.z, w.pack[1], PACK_BYTES, since));
+	/* As much as there is, but for what stays free, and for what cannot go. */
+	for (i = 0; i < w.e->n; i++)
+		if (w.e->packs[i].pack == w.pack[1] || zone_upload_mark(w.z, w.e->packs[i].pack) < MARK_HELD)
+			stays += w.e->packs[i].bytes;
+	most = LIMIT - w.e->limit_rest - stays;
+	assert_true(zone_evictor_fits(w.z, w.pack[1], most, since));
+	assert_false(zone_evictor_fits(w.z, w.pack[1], most + 1, since));
+	/* So it is while more is here than the limit, for what can go has not gone yet. */
+	w.e->here += most - 1;
+	assert_true(w.e->here > LIMIT);
+	assert_true(zone_evictor_fits(w.z, w.pack[1], 1, since));
+	assert_false(zone_evictor_fits(w.z, w.pack[1], 2, since));
+	w.e->here -= most - 1;
+	/* Those that the kernel says were used since then do not go. */
+	for (i = 0; i < PACKS; i++)
+		used(&w, i, SECOND);
+	assert_true(zone_evictor_fits(w.z, w.pack[1], PACK_BYTES, since));
+	assert_false(zone_evictor_fits(w.z, w.pack[1], PACK_BYTES, since - 2 * SECOND));
+	assert_int_equal(zone_warm(w.z, w.pack[1], 0, PACK_BLOCKS, since - 2 * SECOND), -ENOSPC);
+	assert_int_equal(away(&w, 1) == 0, 0);
+	assert_int_equal(zone_warm(w.z, w.pack[1], 0, PACK_BLOCKS, since), 0);
+	assert_int_equal(away(&w, 1), 0);
+	/* What came by it does not go for what else comes; all that is older would. */
+	w.k.nuses = 0;
+	assert_int_equal(zone_warm(w.z, w.pack[2], 0, PACK_BLOCKS, since), 0);
+	assert_true(zone_evictor_fits(w.z, w.pack[0], PACK_BYTES, since));
+	assert_false(zone_evictor_fits(w.z, w.pack[0], most - PACK_BYTES, since));
+	run(&w);
+	assert_int_equal(gone(&w) & 0x6, 0);
+	assert_int_equal(zone_warm(w.z, w.pack[1], 0, 0, since), -EINVAL);
+	/* What could not go, for nothing was here of it, can when it has come. */
+	for (i = 0; i < w.e->n; i++)
+		w.e->packs[i].not_before = UINT64_MAX;
+	since = space_clock();
+	assert_false(zone_evictor_fits(w.z, w.pack[0], 2 * PACK_BYTES, since));
+	for (i = 0; i < PACKS; i++)
+		zone_evictor_used(w.z, w.pack[i], 0);
+	assert_true(zone_evictor_fits(w.z, w.pack[0], 2 * PACK_BYTES, space_clock() + 1));
+	/* Nor does what goes by hand count any more. */
+	stays = w.e->here;
+	assert_int_equal(zone_evict(w.z, w.pack[1], &d), 0);
+	assert_true(d.blocks > 0);
+	assert_int_equal(w.e->here, stays - (d.blocks << NEXUS_BLOCK_SHIFT));
+	cut(&w);
+}
+
 /* What is not elsewhere stays; whoever wants a pack waits, then is told; it resumes by itself. */
 static void test_not_held(void **state)
 {
@@ -571,7 +638,8 @@ static void test_thread(void **state)
 	assert_null(w.z->evictor);
 	assert_true(zone_evictor_room(w.z));
 	zone_evictor_made(w.z);
-	zone_evictor_used(w.z, 1);
+	zone_evictor_used(w.z, 1, 0);
+	assert_true(zone_evictor_fits(w.z, 1, UINT64_MAX / 2, 0));
 	cut(&w);
 }
 
@@ -606,6 +674,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_order, test_setup, test_teardown),
+		cmocka_unit_test_setup_teardown(test_fits, test_setup, test_teardown),
 		cmocka_unit_test_setup_teardown(test_not_held, test_setup, test_teardown),
 		cmocka_unit_test_setup_teardown(test_down, test_setup, test_teardown),
 		cmocka_unit_test_setup_teardown(test_lost, test_setup, test_teardown),

@@ -3,18 +3,27 @@
  * What a zone's content store has that nobody needs, and what it lacks: found, and deleted
  * only when no index, no checkpoint and nothing under way names it.
  */
+#include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <time.h>
 
 #include "fetch.h"
 #include "gc-world.h"
+#include "stats.h"
 #include "upload.h"
+
+static u64 counter(enum stats_counter c)
+{
+	return atomic_load(&stats_values[c]);
+}
 
 /* ---- what has leaked ------------------------------------------------------------------- */
 
 static void test_leaked(void **state)
 {
+	u64 runs = counter(STATS_gc_runs), listed = counter(STATS_gc_listed);
+	u64 leaked = counter(STATS_gc_leaked), deleted = counter(STATS_gc_deleted);
 	struct gc_report r;
 	char text[64];
 	struct gc *g;
@@ -57,6 +66,10 @@ static void test_leaked(void **state)
 		assert_false(has(&m, leaks[i]));
 	r = gc(&m, true, 0);
 	assert_int_equal(r.sum[GC_LEAKED].n + r.deleted.n, 0);
+	assert_int_equal(counter(STATS_gc_runs) - runs, 4);
+	assert_int_equal(counter(STATS_gc_listed) - listed, 4 * before + 2 * (2 + LEAKS));
+	assert_int_equal(counter(STATS_gc_leaked) - leaked, 2 * (2 + LEAKS));
+	assert_int_equal(counter(STATS_gc_deleted) - deleted, 2 + LEAKS);
 	finish(&m);
 }
 
@@ -305,6 +318,49 @@ static void test_new_checkpoint(void **state)
 	finish(&m);
 }
 
+/* What a checkpoint stands on is needed as it is itself; what stood below those before leaks. */
+static void test_increments(void **state)
+{
+	struct errline err = { "" };
+	char file[100];
+	struct gc_report r;
+	struct origin *o;
+	struct world m;
+	u32 i, before;
+
+	(void)state;
+	begin(&m);
+	m.cfg.gc_grace = 0;
+	o = m.z->origin;
+	o->share = 1000000;
+	for (i = 0; i < 4; i++)
+		assert_int_equal(origin_checkpoint(o, &err), 0);
+	assert_int_equal(o->manifest.base[0].n + o->manifest.base[1].n, 4);
+	before = age_all(&m);
+	assert_int_equal(objects_of(&o->manifest) + 2 + nsealed, before);
+	r = gc(&m, true, 0);
+	assert_int_equal(r.sum[GC_LEAKED].n + r.sum[GC_FOREIGN].n + r.sum[GC_MISSING].n, 0);
+	assert_int_equal(age_all(&m), before);
+	/* Nothing of this number is in either, and it is older than what is. */
+	snprintf(file, sizeof(file), "@checkpoint=%016llx-%016llx=000000", o->owner.epoch,
+		 o->manifest.base[1].step[o->manifest.base[1].n - 1].number - 1);
+	put(&m, file, 10, OLD);
+	r = gc(&m, true, 0);
+	assert_int_equal(r.deleted.n, 1);
+	assert_false(has(&m, file));
+	assert_int_equal(age_all(&m), before);
+	/* What one of them stands on is gone: it is not known what it names. */
+	put_pack(&m, lost_pack(&m), 10, OLD);
+	snprintf(file, sizeof(file), "checkpoint/%016llx-%016llx/000000", o->owner.epoch,
+		 o->manifest.base[1].step[1].number);
+	assert_int_equal(o->content->ops->del_named(o->content, file), 0);
+	before = age_all(&m);
+	r = gc(&m, true, -ENOENT);
+	assert_non_null(strstr(r.why, file));
+	assert_int_equal(age_all(&m), before);
+	finish(&m);
+}
+
 /* What it names is not known: nothing goes. */
 static void test_damaged_checkpoint(void **state)
 {
@@ -333,6 +389,11 @@ static void test_damaged_checkpoint(void **state)
 	assert_int_equal(truncate(path, 100), 0);
 	r = gc(&m, true, -EUCLEAN);
 	assert_non_null(strstr(r.why, "manifest"));
+	/* It is known that there was one. */
+	assert_int_equal(unlink(path), 0);
+	r = gc(&m, true, -EUCLEAN);
+	assert_non_null(strstr(r.why, "manifest: it is gone"));
+	assert_int_equal(r.sum[GC_LEAKED].n, 0);
 	assert_true(has_pack(&m, pack));
 	finish(&m);
 }
@@ -444,6 +505,143 @@ static void test_going(void **state)
 	finish(&m);
 }
 
+/* What nobody needed when it was listed is needed when it would go. */
+static void test_made_meanwhile(void **state)
+{
+	struct world m;
+	struct gc *g;
+	u64 pack;
+
+	(void)state;
+	begin(&m);
+	pack = lost_pack(&m);
+	put_pack(&m, pack, 10, OLD);
+	g = new_gc(&m, true);
+	while (g->phase != GC_SWEEPING)
+		assert_int_equal(gc_step(g), 1);
+	assert_int_equal(pack_create(m.z->os, pack, PACK_BLOCKS, m.z->sb.uuid), 0);
+	assert_int_equal(finish_gc(g), 0);
+	assert_int_equal(g->r.sum[GC_LEAKED].n + g->r.deleted.n, 0);
+	assert_true(has_pack(&m, pack));
+	gc_free(g);
+	finish(&m);
+}
+
+/* ---- what was never finished ---------------------------------------------------------- */
+
+static void unfinished(const struct world *m, const char *id, u64 pack, time_t ago)
+{
+	char file[100];
+
+	snprintf(file, sizeof(file), ".parts-%s-%016llx", id, pack);
+	put(m, file, 10, ago);
+}
+
+static u32 count_unfinished(const struct world *m)
+{
+	char path[PATH_MAX];
+	struct dirent *de;
+	u32 n = 0;
+	DIR *dir;
+
+	path_of(m, "", path);
+	dir = opendir(path);
+	assert_non_null(dir);
+	while ((de = readdir(dir)))
+		n += !strncmp(de->d_name, ".parts-", 7);
+	closedir(dir);
+	return n;
+}
+
+/* Old ones go, whatever their names are needed for: what is there is another, and whole. */
+static void test_unfinished(void **state)
+{
+	struct gc_report r;
+	struct world m;
+	struct gc *g;
+	char text[64];
+	u32 before;
+	u64 lost;
+
+	(void)state;
+	begin(&m);
+	control("page 2\n");
+	before = age_all(&m);
+	lost = lost_pack(&m);
+	unfinished(&m, "1", sealed[0], OLD);
+	unfinished(&m, "2", sealed[0], OLD);
+	unfinished(&m, "3", lost, OLD);
+	put(&m, ".parts-4-@checkpoint=0000000000000000-0000000000000007=000000", 10, OLD);
+	unfinished(&m, "5", sealed[1], 86000);
+	put(&m, ".parts-6-@with space", 10, OLD);
+	unfinished(&m, "7", m.z->al.next_pack, OLD);
+	g = new_gc(&m, false);
+	assert_int_equal(finish_gc(g), 0);
+	assert_int_equal(g->r.listed.n, before + 7);
+	assert_int_equal(g->r.sum[GC_LEAKED].n, 4);
+	assert_int_equal(g->r.sum[GC_LEAKED].bytes, 0);
+	assert_int_equal(g->r.young.n, 1);
+	assert_int_equal(g->r.sum[GC_FOREIGN].n, 2);
+	assert_int_equal(g->r.sum[GC_MISSING].n + g->r.deleted.n, 0);
+	snprintf(text, sizeof(text), "unfinished pack %llu", lost);
+	assert_true(named(g, GC_LEAKED, text));
+	assert_true(named(g, GC_LEAKED, "unfinished checkpoint/0000000000000000-0000000000000007/000000"));
+	assert_true(named(g, GC_FOREIGN, "unfinished with space"));
+	gc_free(g);
+	assert_int_equal(count_unfinished(&m), 7);
+	/* One that this helper may be at. */
+	assert_int_equal(zone_upload_hold(m.z, lost), 0);
+	r = gc(&m, true, 0);
+	assert_int_equal(r.deleted.n, 3);
+	assert_int_equal(count_unfinished(&m), 4);
+	zone_upload_release(m.z, lost, false);
+	control("refuse\n");
+	r = gc(&m, true, 0);
+	assert_int_equal(r.failed, 1);
+	assert_non_null(strstr(r.failed_why, "unfinished pack"));
+	control("");
+	r = gc(&m, true, 0);
+	assert_int_equal(r.deleted.n, 1);
+	assert_int_equal(count_unfinished(&m), 3);
+	assert_int_equal(age_all(&m), before);
+	finish(&m);
+}
+
+/* Of a later owner, or once there is one: all stays. */
+static void test_unfinished_of_others(void **state)
+{
+	u8 buf[sizeof(struct nexus_origin_owner)];
+	struct nexus_origin_owner raw;
+	struct origin_owner o;
+	struct content *c;
+	struct world m;
+	char path[PATH_MAX];
+	struct gc *g;
+
+	(void)state;
+	begin(&m);
+	c = m.z->fetch->content;
+	age_all(&m);
+	put(&m, ".parts-1-@checkpoint=0000000000000009-0000000000000001=000000", 10, OLD);
+	unfinished(&m, "2", sealed[0], OLD);
+	assert_non_null(strstr(gc(&m, true, -ESTALE).why, "another owner"));
+	assert_int_equal(count_unfinished(&m), 2);
+	path_of(&m, ".parts-1-@checkpoint=0000000000000009-0000000000000001=000000", path);
+	assert_int_equal(unlink(path), 0);
+	g = new_gc(&m, true);
+	while (g->phase != GC_ENDING)
+		assert_int_equal(gc_step(g), 1);
+	assert_int_equal(c->ops->get_named(c, "owner", 0, buf, sizeof(buf), NULL), sizeof(buf));
+	assert_int_equal(origin_owner_parse(buf, sizeof(buf), &o), 0);
+	o.epoch++;
+	origin_owner_encode(&o, &raw);
+	assert_int_equal(c->ops->put_named(c, "owner", &raw, sizeof(raw), CONTENT_ANY, NULL), 0);
+	assert_int_equal(finish_gc(g), -ESTALE);
+	gc_free(g);
+	assert_int_equal(count_unfinished(&m), 1);
+	finish(&m);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -455,9 +653,13 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_taken_over, test_setup, test_teardown),
 		cmocka_unit_test_setup_teardown(test_named_by_checkpoints, test_setup, test_teardown),
 		cmocka_unit_test_setup_teardown(test_new_checkpoint, test_setup, test_teardown),
+		cmocka_unit_test_setup_teardown(test_increments, test_setup, test_teardown),
 		cmocka_unit_test_setup_teardown(test_damaged_checkpoint, test_setup, test_teardown),
 		cmocka_unit_test_setup_teardown(test_put_meanwhile, test_setup, test_teardown),
+		cmocka_unit_test_setup_teardown(test_made_meanwhile, test_setup, test_teardown),
 		cmocka_unit_test_setup_teardown(test_queued, test_setup, test_teardown),
+		cmocka_unit_test_setup_teardown(test_unfinished, test_setup, test_teardown),
+		cmocka_unit_test_setup_teardown(test_unfinished_of_others, test_setup, test_teardown),
 		cmocka_unit_test_setup_teardown(test_going, test_setup, test_teardown),
 	};
 

@@ -50,7 +50,7 @@ static void test_lost_anywhere(void **state)
 		if (ret)
 			origin_free(m.z);
 		else
-			m.z->origin->part_bytes = 20000;
+			m.z->origin->part_bytes = 20000, m.z->origin->share = m.share;
 		work(&m);
 		whole = m.z->origin && m.acked == m.at[m.n - 1].lsn && !m.z->origin->failed;
 		lose(&m);
@@ -180,7 +180,6 @@ static void test_two(void **state)
 static void test_fenced_checkpoint(void **state)
 {
 	struct origin_manifest before, after;
-	u8 raw[sizeof(struct nexus_origin_manifest)];
 	struct restored done;
 	struct errline err;
 	struct world m;
@@ -192,12 +191,10 @@ static void test_fenced_checkpoint(void **state)
 	work(&m);
 	c = m.z->origin->content;
 	assert_int_equal(restore_as(&m, "y", true, &done, &err), 0);
-	assert_int_equal(c->ops->get_named(c, "manifest", 0, raw, sizeof(raw), NULL), sizeof(raw));
-	assert_int_equal(origin_manifest_parse(raw, sizeof(raw), &before), 0);
+	get_manifest(c, &before);
 	assert_int_equal(origin_checkpoint(m.z->origin, &err), -EROFS);
 	assert_true(atomic_load(&m.z->origin->fenced));
-	assert_int_equal(c->ops->get_named(c, "manifest", 0, raw, sizeof(raw), NULL), sizeof(raw));
-	assert_int_equal(origin_manifest_parse(raw, sizeof(raw), &after), 0);
+	get_manifest(c, &after);
 	assert_true(before.number == after.number);
 	end_zone(&m);
 	forget(&m);
@@ -258,7 +255,7 @@ static void test_cleaned(void **state)
 	l.n = 0;
 	assert_int_equal(o->content->ops->list_named(o->content, "", note_name, &l), 0);
 	/* Manifest, owner, two checkpoints, no log. */
-	assert_int_equal(l.n, 2 + o->manifest.checkpoint[0].parts + o->manifest.checkpoint[1].parts);
+	assert_int_equal(l.n, 2 + objects_of(&o->manifest));
 	end_zone(&m);
 	forget(&m);
 }
@@ -370,6 +367,106 @@ static void test_thread(void **state)
 	forget(&m);
 }
 
+/* Durable in the log at that moment, as fsync knows it. */
+static u64 durable_now(struct world *m)
+{
+	return m->at[m->n - 1].lsn;
+}
+
+/* The store does not answer: the zone is there all the same, and the rest comes when it does. */
+static void test_silent(void **state)
+{
+	struct errline err = { "" };
+	struct restored done;
+	unsigned int usual = origin_mount_ms;
+	struct world m;
+	u64 epoch;
+
+	(void)state;
+	make(&m);
+	own(&m);
+	epoch = m.z->origin->owner.epoch;
+	work(&m);
+	assert_int_equal(zone_fold(m.z, 0, true), 0);
+	end_zone(&m);
+	begin_zone(&m);
+	/* Without an end of the wait this would not return. */
+	control("silent\n");
+	origin_mount_ms = 20;
+	assert_int_equal(origin_open(m.z, false, &err), 0);
+	assert_string_equal(err.msg, "");
+	assert_false(origin_owns(m.z));
+	control("");
+	step(&m, 0);
+	assert_true(origin_owns(m.z));
+	assert_true(m.z->origin->owner.epoch == epoch);
+	end_zone(&m);
+	/* It ends before that. */
+	begin_zone(&m);
+	control("silent\n");
+	assert_int_equal(origin_open(m.z, false, &err), 0);
+	end_zone(&m);
+	control("");
+	/* Another has it: that is known, and refused. */
+	assert_int_equal(restore_as(&m, "y", true, &done, &err), 0);
+	origin_mount_ms = usual;
+	begin_zone(&m);
+	assert_int_equal(origin_open(m.z, false, &err), -EBUSY);
+	origin_free(m.z);
+	end_zone(&m);
+	forget(&m);
+}
+
+/* What nobody needs goes while others wait for their fsync, which does not wait for that. */
+static void test_tidy(void **state)
+{
+	struct named left = { .n = 1 };
+	struct errline err = { "" };
+	char name[ORIGIN_FOLDER + 16];
+	struct origin *o;
+	struct world m;
+	u64 i;
+
+	(void)state;
+	make(&m);
+	m.cfg.log_upload_delay = 3600;
+	/* It would wait for so long. */
+	m.cfg.origin_timeout = 86400;
+	own(&m);
+	write_some(&m);
+	fold(&m);
+	o = m.z->origin;
+	for (i = 0; i < 3; i++) {
+		origin_log_folder(1, i, name);
+		strcat(name, "000000");
+		assert_int_equal(o->content->ops->put_named(o->content, name, "x", 1, CONTENT_ANY, NULL), 0);
+	}
+	control("undelete\n");
+	assert_int_equal(zone_fetch_start(m.z), 0);
+	assert_int_equal(origin_start(m.z), 0);
+	for (i = 0; i < ROUNDS; i++) {
+		write_some(&m);
+		assert_int_equal(origin_sync(m.z, durable_now(&m)), 0);
+	}
+	left.n = 0;
+	assert_int_equal(o->content->ops->list_named(o->content, "log/0000000000000001-000000000000000",
+						     note_name, &left), 0);
+	assert_true(left.n >= 3);
+	control("");
+	while (left.n) {
+		left.n = 0;
+		for (i = 0; i < 3; i++) {
+			origin_log_folder(1, i, name);
+			assert_true(o->content->ops->list_named(o->content, name, note_name, &left) >= 0);
+		}
+		sched_yield();
+	}
+	assert_string_equal(err.msg, "");
+	origin_stop(m.z);
+	lose(&m);
+	forget(&m);
+}
+
 #define STRETCHES	1100u	/* more than are deleted at once */
 
 /* However many stretches there were before a checkpoint, none stays behind two. */
@@ -402,12 +499,6 @@ static void test_many_stretches(void **state)
 	assert_int_equal(restore_as(&m, "z", true, &done, &err), 0);
 	check_restored(&m, &done);
 	forget(&m);
-}
-
-/* Durable in the log at that moment, as fsync knows it. */
-static u64 durable_now(struct world *m)
-{
-	return m->at[m->n - 1].lsn;
 }
 
 /* A zone of which nothing gets there in time unless somebody waits for it. */
@@ -536,6 +627,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_overtaken, test_setup, test_teardown),
 		cmocka_unit_test_setup_teardown(test_thread, test_setup, test_teardown),
 		cmocka_unit_test_setup_teardown(test_many_stretches, test_setup, test_teardown),
+		cmocka_unit_test_setup_teardown(test_silent, test_setup, test_teardown),
+		cmocka_unit_test_setup_teardown(test_tidy, test_setup, test_teardown),
 		cmocka_unit_test_setup_teardown(test_sync, test_setup, test_teardown),
 		cmocka_unit_test_setup_teardown(test_sync_fails, test_setup, test_teardown),
 		cmocka_unit_test_setup_teardown(test_sync_refused, test_setup, test_teardown),

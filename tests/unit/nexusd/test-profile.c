@@ -274,7 +274,7 @@ static void list_starts(const char *profile_word, const char *wishes, char *text
 	assert_int_equal(profile_find(profile_word, "test", &profile, &err), 0);
 	assert_int_equal(brick_wishes_parse(&w, wishes, "test", &err), 0);
 	assert_int_equal(profile_resolve(profile, &w, &set, &err), 0);
-	n = profile_starts(&set, starts);
+	n = profile_starts(profile, &set, starts);
 	text[0] = '\0';
 	for (i = 0; i < n; i++)
 		len += (size_t)snprintf(text + len, room - len, "%s%s:%s", i ? " " : "",
@@ -291,9 +291,9 @@ static void test_starts(void **state)
 	list_starts("embedded", "", text, sizeof(text));
 	assert_string_equal(text, "eventlog:degraded");
 	list_starts("lite", "", text, sizeof(text));
-	assert_string_equal(text, "permissions:fatal eventlog:degraded namespace:degraded agent_registry:degraded cache:silent event_bus:silent rpc_grpc:silent scheduler:silent");
+	assert_string_equal(text, "permissions:fatal eventlog:degraded namespace:degraded agent_registry:degraded mount:silent cache:silent event_bus:silent rpc_grpc:silent scheduler:silent");
 	list_starts("lite", "permissions=no", text, sizeof(text));
-	assert_string_equal(text, "eventlog:degraded agent_registry:degraded cache:silent event_bus:silent rpc_grpc:silent scheduler:silent");
+	assert_string_equal(text, "eventlog:degraded agent_registry:degraded mount:silent cache:silent event_bus:silent rpc_grpc:silent scheduler:silent");
 	list_starts("none", "namespace=yes", text, sizeof(text));
 	assert_string_equal(text, "permissions:fatal namespace:degraded");
 	list_starts("none", "ipc=yes,eventlog=yes", text, sizeof(text));

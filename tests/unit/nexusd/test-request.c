@@ -141,6 +141,8 @@ static u32 sum_tree(int parent, const char *path)
 
 /* ---- requests -------------------------------------------------------------------- */
 
+static const char *bucket;	/* of OPEN_BUCKET, behind the name */
+
 static int open_named(const char *name, u32 reply_max, u32 flags)
 {
 	struct {
@@ -152,6 +154,10 @@ static int open_named(const char *name, u32 reply_max, u32 flags)
 	};
 
 	memcpy(req.data, name, req.head.len);
+	if (bucket) {
+		memcpy(req.data + req.head.len + 1, bucket, strlen(bucket));
+		req.head.len += 1 + (u32)strlen(bucket);
+	}
 	memset(buf, 0xa5, sizeof(buf));
 	assert_int_equal(request_answer(&h, &req.head, reply, false), -EAGAIN);
 	assert_int_equal(request_answer(&h, &req.head, reply, true), 0);
@@ -187,6 +193,7 @@ static int setup(void **state)
 {
 	if (test_setup(state))
 		return -1;
+	bucket = NULL;
 	memset(&h, 0, sizeof(h));
 	test_config(&h.cfg, &nexus_ms_lmdb);
 	assert_int_equal(helper_init(&h), 0);
@@ -202,6 +209,27 @@ static int teardown(void **state)
 	assert_null(h.slots);
 	helper_free(&h);
 	return test_teardown(state);
+}
+
+/* Buckets: what is wrong with them is said, and nothing is left of the attempt. */
+static void test_buckets(void **state)
+{
+	char dir[PATH_MAX];
+
+	(void)state;
+	snprintf(h.cfg.buckets, sizeof(h.cfg.buckets), "test:%.900s/b", h.cfg.data_dir);
+	snprintf(dir, sizeof(dir), "%.900s/b", h.cfg.data_dir);
+	assert_int_equal(mkdir(dir, 0700), 0);
+	/* Nothing behind the name, or something where nothing is to be. */
+	refused_as("s3-x", NEXUS_OPEN_BUCKET | NEXUS_OPEN_RDONLY, -EINVAL, "");
+	bucket = "s3://x";
+	refused_as("s3-x", NEXUS_OPEN_RDONLY, -EINVAL, "");
+	refused_as("S3", NEXUS_OPEN_BUCKET, -EINVAL, "is no zone name");
+	refused_as("s3-x", NEXUS_OPEN_BUCKET, -ENODEV, "there is no bucket ");
+	bucket = "";
+	refused_as("s3-x", NEXUS_OPEN_BUCKET, -EINVAL, "no s3://");
+	bucket = "http://x";
+	refused_as("s3-x", NEXUS_OPEN_BUCKET, -EINVAL, "no s3://");
 }
 
 static void test_names(void **state)
@@ -539,6 +567,7 @@ int main(void)
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		T(test_names),
+		T(test_buckets),
 		T(test_formats),
 		T(test_damage),
 		T(test_hosts),

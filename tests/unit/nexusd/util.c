@@ -2,7 +2,9 @@
 #include "util.h"
 
 char test_dir[128];
-static u32 rnd_state = 0x2545f491;
+#define RND_FIRST	0x2545f491u
+
+static u32 rnd_state = RND_FIRST;
 
 u32 rnd(u32 below)
 {
@@ -12,11 +14,18 @@ u32 rnd(u32 below)
 	return rnd_state % below;
 }
 
+void rnd_begin(void)
+{
+	rnd_state = RND_FIRST;
+}
+
 int test_setup(void **state)
 {
 	const char *base = getenv("TEST_DIR");
 
 	(void)state;
+	/* Whatever ran before: what a test sees is its own. */
+	rnd_begin();
 	snprintf(test_dir, sizeof(test_dir), "%.90s/nexusd-test-XXXXXX",
 		 base ? base : "/var/tmp");
 	log_set_level(getenv("TEST_LOG") ? LOG_L_DEBUG : (enum log_level)0);

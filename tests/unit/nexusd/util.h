@@ -27,6 +27,8 @@ void test_config(struct config *cfg, const struct nexus_ms_driver *ms);
 /* A zone "z" there. */
 void test_zone(const struct config *cfg);
 u32 rnd(u32 below);
+/* What rnd() gives from here on is what it gives at the beginning of a test. */
+void rnd_begin(void);
 
 /* ---- records --------------------------------------------------------------- */
 

@@ -256,6 +256,53 @@ static void test_stop(void **state)
 	world_fault("none", 0, "");
 }
 
+static __u64 requests(struct content *c)
+{
+	struct content_state st;
+
+	c->ops->state(c, &st);
+	return st.requests;
+}
+
+/* Who opens a zone's store twice has one client, and each gives up waiting alone. */
+static void test_shared(void **state)
+{
+	static const u8 other[NEXUS_UUID_SIZE] = { 1 };
+	char text[CONTENT_SPEC_MAX];
+	struct errline err;
+	struct content *a, *b, *c, *d;
+	atomic_bool stop_a = false;
+	__u64 bytes, before;
+	u8 got[10];
+
+	(void)state;
+	b = open_driver(world_env("NEXUS_S3_PROXY_ENDPOINT"));
+	spec(text, sizeof(text), world_env("NEXUS_S3_PROXY_ENDPOINT"), "");
+	assert_int_equal(content_open(text, uuid, &stop_a, &a, &err), 0);
+	assert_int_equal(content_open(text, other, &stop, &c, &err), 0);
+	spec(text, sizeof(text), world_env("NEXUS_S3_PROXY_ENDPOINT"), ";up=100M");
+	assert_int_equal(content_open(text, uuid, &stop, &d, &err), 0);
+	before = requests(b);
+	assert_int_equal(a->ops->head(a, 77, &bytes), -ENOENT);
+	assert_int_equal(requests(a), before + 1);
+	assert_int_equal(requests(b) + requests(c) + requests(d), before + 1);
+	world_fault("hang", 1, "GET ");
+	atomic_store(&stop_a, true);
+	assert_int_equal(a->ops->get(a, 77, 0, got, sizeof(got)), -ESHUTDOWN);
+	/* Which is under way still, and of no concern to the other. */
+	content_close(a);
+	assert_int_equal(b->ops->head(b, 77, &bytes), -ENOENT);
+	assert_true(requests(b) > before + 1);
+	world_fault("none", 0, "");
+	content_close(b);
+	content_close(c);
+	content_close(d);
+	/* The next begins anew. */
+	b = open_driver(world_env("NEXUS_S3_PROXY_ENDPOINT"));
+	assert_int_equal(requests(b), 0);
+	content_close(b);
+}
+
 /* What is said of a store that cannot be used, by who makes a zone. */
 static void test_probe(void **state)
 {
@@ -267,10 +314,12 @@ static void test_probe(void **state)
 		{ "status:403:AccessDenied", -EACCES, "AccessDenied" },
 		{ "status:404:NoSuchBucket", -ENODEV, "the bucket does not exist" },
 		{ "status:301:PermanentRedirect", -EREMOTE, "in another region" },
+		{ "elsewhere:eu-north-1", -EREMOTE, "in another region: made up: the region is eu-north-1" },
 		{ "status:403:SignatureDoesNotMatch", -EKEYREJECTED, "the secret key is wrong" },
 		{ "status:403:InvalidAccessKeyId", -EKEYREJECTED, "does not know the access key" },
 		{ "status:400:ExpiredToken", -EKEYEXPIRED, "have expired" },
 		{ "status:403:RequestTimeTooSkewed", -ETIME, "clock" },
+		{ "skew:90000", -ETIME, "the clock of this machine is wrong" },
 	};
 	char text[CONTENT_SPEC_MAX];
 	struct errline err;
@@ -457,6 +506,7 @@ static void test_key(void **state)
 {
 	const char *endpoint = world_env("NEXUS_S3_ENDPOINT");
 	char with[192], other[192];
+	struct content_state driver;
 	struct upload_status st;
 	struct errline err;
 	struct content *c;
@@ -480,6 +530,8 @@ static void test_key(void **state)
 	spec(m.cfg.content, sizeof(m.cfg.content), endpoint, other);
 	assert_int_equal(content_open(m.cfg.content, zone, &stop, &c, &err), 0);
 	assert_true(c->ops->get(c, pack, 0, buf, sizeof(buf)) < 0);
+	c->ops->state(c, &driver);
+	assert_non_null(strstr(driver.error, "the key of SSE-C may be another"));
 	content_close(c);
 	spec(m.cfg.content, sizeof(m.cfg.content), endpoint, "");
 	assert_int_equal(content_open(m.cfg.content, zone, &stop, &c, &err), 0);
@@ -629,6 +681,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(test_named, begin_test, test_teardown),
 		cmocka_unit_test_setup_teardown(test_objects, begin_test, test_teardown),
 		cmocka_unit_test_setup_teardown(test_stop, begin_test, test_teardown),
+		cmocka_unit_test_setup_teardown(test_shared, begin_test, test_teardown),
 		cmocka_unit_test_setup_teardown(test_probe, begin_test, test_teardown),
 		cmocka_unit_test_setup_teardown(test_round, begin_test, test_teardown),
 		cmocka_unit_test_setup_teardown(test_key_file, begin_test, test_teardown),

@@ -387,12 +387,57 @@ static void breaker(void **state)
 	world_close(&broken);
 }
 
+struct order {
+	atomic_uint *next;
+	unsigned int at;
+	atomic_uint *ended;
+};
+
+static void in_order(void *ctx, const struct s3_result *result)
+{
+	struct order *o = ctx;
+
+	assert_int_equal(result->error, 0);
+	o->at = atomic_fetch_add(o->next, 1);
+	atomic_fetch_add(o->ended, 1);
+}
+
+/* What goes first does not wait for all that came before it. */
+static void first(void **state)
+{
+	struct s3_settings set = through_proxy();
+	atomic_uint next = 0, ended = 0;
+	struct order order[20];
+	struct world_client one;
+	unsigned int i;
+
+	(void)state;
+	set.concurrency = 1;
+	one = world_open(&set);
+	world_fault("delay:1000", 1, "PUT ");
+	for (i = 0; i < 20; i++) {
+		struct s3_put put = { .key = "first", .data = data, .len = 1000, .fd = -1, .first = i >= 18 };
+
+		order[i] = (struct order){ .next = &next, .ended = &ended };
+		assert_int_equal(s3_put_start(one.s3, &put, in_order, &order[i]), 0);
+	}
+	while (atomic_load(&ended) < 20)
+		usleep(1000);
+	world_fault("none", 0, "");
+	/* In their own order, too. */
+	assert_true(order[18].at < order[19].at);
+	assert_true(order[19].at < order[17].at);
+	for (i = 1; i < 18; i++)
+		assert_true(order[i - 1].at < order[i].at);
+	world_close(&one);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_client, close_client)
 		TEST(every_fault), TEST(twice), TEST(lost_answer), TEST(uploads), TEST(the_clock), TEST(less),
-		TEST(breaker),
+		TEST(breaker), TEST(first),
 	};
 
 	cmocka_set_test_filter(getenv("NEXUS_TESTS"));

@@ -150,6 +150,11 @@ void on(void (*test)(void **), void **state)
 	test(state);
 }
 
+struct rebac_store *another(void **state)
+{
+	return !*state ? store : record_world_again(*state == postgres ? pg_server_at() : path);
+}
+
 void reopen(void)
 {
 	base_end(&b);
@@ -171,7 +176,7 @@ int teardown(void **state)
 		record_world_end();
 	if (*state == postgres) {
 		pg_server_do("DROP TABLE rebac_tuple, rebac_node, rebac_symbol, rebac_policy, "
-			     "rebac_state, nexus_schema");
+			     "rebac_state, rebac_stamp, nexus_schema");
 	} else if (*state) {
 		remove_file("");
 		remove_file("-wal");

@@ -33,6 +33,8 @@ int teardown(void **state);
 void on(void (*test)(void **), void **state);
 /* The same store, closed and opened again: of SQLite. */
 void reopen(void);
+/* What another helper has of the same store: that itself, in memory, else to be closed. */
+struct rebac_store *another(void **state);
 /* Memory that lives until teardown. */
 void *more(void *args, size_t size);
 

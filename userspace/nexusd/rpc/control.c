@@ -346,6 +346,7 @@ static const struct rpc_service service_table[] = {
 	{ "nexus.control.v1.Scrub", control_scrub_methods, NULL },
 	{ "nexus.control.v1.Uploads", control_upload_methods, NULL },
 	{ "nexus.control.v1.Gc", control_gc_methods, NULL },
+	{ "nexus.control.v1.Buckets", control_bucket_methods, NULL },
 	{ "nexus.control.v1.Quotas", control_quota_methods, NULL },
 	{ "nexus.control.v1.Stats", stats_methods, NULL },
 	{ "nexus.control.v1.Session", session_methods, NULL },

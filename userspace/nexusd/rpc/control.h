@@ -176,6 +176,12 @@ enum control_gc_what {
 	CONTROL_GC_WHATS,
 };
 
+/** struct control_refresh - a directory of a mounted bucket, @inode; filled but for that */
+struct control_refresh {
+	uint64_t inode, entries, added, changed, removed;
+	uint64_t hidden, hidden_all;	/* keys that cannot be shown: in it, in all */
+};
+
 /** struct control_gc_sum - so many objects, and their bytes */
 struct control_gc_sum {
 	uint64_t objects, bytes;
@@ -434,6 +440,7 @@ typedef int (*control_problem_fn)(void *arg,
  *	store; -EALREADY, -EAGAIN, -EROFS: it cannot begin; -ESRCH: there is no such job.
  * @scrub: look at the regular check of a zone, begin or end a run, and fill
  *	the struct; -ENXIO likewise, -EALREADY when there is one or none.
+ * @refresh: list a directory of a mounted bucket; -ENXIO: none is mounted as @zone.
  * @quota_list: call @fn for every id of @kind from @from on, as zone_list does.
  * @quota_get: fill @quota, whose kind and id say which.
  * @quota_set: set the limits of @quota.
@@ -479,6 +486,8 @@ struct control_ops {
 		  control_gc_fn fn, void *arg, struct control_err *err);
 	int (*scrub)(void *ctx, const char *zone, enum control_scrub_do what,
 		     struct control_scrub *scrub, struct control_err *err);
+	int (*refresh)(void *ctx, const char *zone, struct control_refresh *refresh,
+		       struct control_err *err);
 	int (*quota_list)(void *ctx, const char *zone, uint32_t kind,
 			  uint32_t from, control_quota_fn fn, void *arg,
 			  struct control_err *err);

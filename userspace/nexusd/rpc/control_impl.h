@@ -59,6 +59,7 @@ extern const struct rpc_method control_pack_methods[];
 extern const struct rpc_method control_scrub_methods[];
 extern const struct rpc_method control_upload_methods[];
 extern const struct rpc_method control_gc_methods[];
+extern const struct rpc_method control_bucket_methods[];
 extern const struct rpc_method control_quota_methods[];
 extern const struct rpc_method control_service_methods[];
 

@@ -33,6 +33,7 @@ static void put_policy(struct base_policy *p)
 void base_end(struct base *b)
 {
 	cache_free(b->cache);
+	share_free(b->share);
 	put_policy(b->policy);
 	pthread_mutex_destroy(&b->lock);
 	pthread_mutex_destroy(&b->writing);
@@ -124,8 +125,12 @@ static int hold_policy(struct base_view *v)
 static int commit(struct base_view *v)
 {
 	bool changed = v->state.revision != v->begun.revision;
-	int ret;
+	int ret = changed ? base_stamp(v) : 0;
 
+	if (ret) {
+		v->txn->ops->abort(v->txn);
+		return ret;
+	}
 	if (changed)
 		cache_will(v->base->cache, &v->state, v->all ? NULL : v->policy, v->touched);
 	ret = v->txn->ops->commit(v->txn);
@@ -134,10 +139,36 @@ static int commit(struct base_view *v)
 	return ret;
 }
 
+/* What has changed since the cache was told last, by others. */
+static int learn(struct base_view *v, u64 known)
+{
+	struct rebac_stamp *stamps = malloc(REBAC_STAMPS_MAX * sizeof(*stamps));
+	u8 secret[REBAC_SECRET];
+	int ret;
+
+	if (!stamps)
+		return -ENOMEM;
+	ret = v->txn->ops->stamps(v->txn, stamps, REBAC_STAMPS_MAX);
+	/* More than a policy has relations: none of ours wrote that. */
+	if (ret == -EFBIG)
+		ret = 0;
+	if (ret >= 0) {
+		u32 n = (u32)ret;
+
+		ret = v->txn->ops->secret(v->txn, secret);
+		if (!ret)
+			cache_learn(v->base->cache, known, &v->state, v->policy,
+				    &(struct cache_news){ stamps, n, secret });
+	}
+	free(stamps);
+	return ret;
+}
+
 static int run_once(struct base *b, bool write, base_work work, void *arg)
 {
 	struct base_view v = { .base = b };
 	u64 known = cache_known(b->cache);
+	bool news = false;
 	int ret;
 
 	ret = b->store->ops->begin(b->store, write, &v.txn);
@@ -149,9 +180,11 @@ static int run_once(struct base *b, bool write, base_work work, void *arg)
 	ret = v.txn->ops->state(v.txn, &v.state);
 	v.begun = v.state;
 	if (!ret) {
-		cache_met(b->cache, known, &v.state);
+		news = cache_met(b->cache, known, &v.state);
 		ret = hold_policy(&v);
 	}
+	if (!ret && news)
+		ret = learn(&v, known);
 	if (!ret)
 		ret = work(&v, arg);
 	if (ret || !write)

@@ -15,7 +15,7 @@
 
 #include <nexus/services/permissions.h>
 
-#include "cache.h"
+#include "share.h"
 
 struct base_policy;
 
@@ -28,6 +28,7 @@ struct base_policy;
  * @writing: held by the one that writes: stores with optimistic transactions would
  *	make writers of one process try again and again
  * @cache: what is kept, freed by base_end(); NULL: nothing
+ * @share: likewise, for other helpers, too; nothing without @cache
  * @lock: of @policy
  * @policy: that was used last, parsed
  */
@@ -37,6 +38,7 @@ struct base {
 	s64 (*now_ms)(void);
 	u64 (*clock)(void *arg);
 	struct cache *cache;
+	struct share *share;
 	pthread_mutex_t writing;
 	pthread_mutex_t lock;
 	struct base_policy *policy;
@@ -57,6 +59,7 @@ int base_policy_set(struct base *b, struct nexus_permission_policy_args *a);
 int base_policy_get(struct base *b, struct nexus_permission_policy_args *a);
 int base_clean(struct base *b, struct nexus_permission_clean_args *a);
 int base_state(struct base *b, struct nexus_permission_state *a);
+int base_sharing(struct base *b, struct nexus_permission_sharing *a);
 int base_objects_until(struct base *b, struct nexus_permission_objects_args *a);
 int base_revision(struct base *b, struct nexus_permission_revision_args *a);
 
@@ -86,6 +89,8 @@ struct base_view {
 typedef int (*base_work)(struct base_view *v, void *arg);
 
 s64 base_now(const struct base *b);
+/* By a writer, behind all of its changes: which relations they are of. */
+int base_stamp(struct base_view *v);
 /* Once or several times until it is not in the way of another. */
 int base_run(struct base *b, bool write, base_work work, void *arg);
 /* The same for a read, which is refused when the store has not come so far. */

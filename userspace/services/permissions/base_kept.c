@@ -19,6 +19,12 @@ int base_state(struct base *b, struct nexus_permission_state *a)
 	return 0;
 }
 
+int base_sharing(struct base *b, struct nexus_permission_sharing *a)
+{
+	share_state(b->share, a);
+	return 0;
+}
+
 /* Ids that no tuple has yet get a number when one has: nothing of them is kept. */
 static bool may_keep(const struct base_view *v, const struct rebac_question *q)
 {
@@ -63,10 +69,19 @@ static void give_closure(struct rebac_question *q)
 	q->closure = NULL;
 }
 
+/* Where it is kept for other helpers, when it may be. */
+static bool find_place(struct base_view *v, const struct cache_question *cq,
+		       struct cache_place *place)
+{
+	return v->base->share && cache_place(v->base->cache, cq, place);
+}
+
 int base_evaluate(struct base_view *v, struct rebac_question *q, u64 node, u32 rel,
 		  struct rebac_answer *a)
 {
+	struct cache_place place;
 	struct cache_question cq;
+	bool shared;
 	int ret;
 
 	if (!may_keep(v, q) || rebac_number(node) > REBAC_NUMBER_MAX)
@@ -74,18 +89,48 @@ int base_evaluate(struct base_view *v, struct rebac_question *q, u64 node, u32 r
 	fill(v, q, rebac_type_of(node), rel, &cq);
 	if (cache_answer(v->base->cache, &cq, rebac_number(node), a))
 		return 0;
+	shared = find_place(v, &cq, &place);
+	if (shared && share_find(v->base->share, &place, rebac_number(node), q->now, a)) {
+		cache_keep(v->base->cache, &cq, rebac_number(node), a);
+		return 0;
+	}
 	ret = take_closure(v, q, &cq);
 	if (!ret)
 		ret = rebac_evaluate(q, node, rel, a);
 	if (!ret)
 		cache_keep(v->base->cache, &cq, rebac_number(node), a);
+	if (!ret && shared)
+		share_put(v->base->share, &place, rebac_number(node), q->now, a);
 	give_closure(q);
 	return ret;
 }
 
-/* All of them, to be kept.  What comes of it is only looked at when it is all. */
+/* All of them, to be kept; @place NULL: here only. */
+static void keep_list(struct base_view *v, const struct rebac_question *q,
+		      const struct cache_question *cq, const struct cache_place *place,
+		      const struct rebac_listing *l)
+{
+	cache_keep_list(v->base->cache, cq, l);
+	if (place)
+		share_put_list(v->base->share, place, q->now, l);
+}
+
+/* What another helper has found out, into what is kept here. */
+static bool take_list(struct base_view *v, const struct rebac_question *q,
+		      const struct cache_question *cq, const struct cache_place *place)
+{
+	struct rebac_listing l;
+
+	if (!share_find_list(v->base->share, place, q->now, &l))
+		return false;
+	cache_keep_list(v->base->cache, cq, &l);
+	free(l.found);
+	return true;
+}
+
+/* What comes of it is only looked at when it is all. */
 static int list_whole(struct base_view *v, struct rebac_question *q,
-		      const struct cache_question *cq)
+		      const struct cache_question *cq, const struct cache_place *place)
 {
 	struct rebac_listing l = { .max = WHOLE_MAX };
 	int ret;
@@ -95,7 +140,7 @@ static int list_whole(struct base_view *v, struct rebac_question *q,
 		return -ENOMEM;
 	ret = rebac_list_objects(q, cq->type, cq->rel, REBAC_EVERY, &l);
 	if (!ret)
-		cache_keep_list(v->base->cache, cq, &l);
+		keep_list(v, q, cq, place, &l);
 	free(l.found);
 	return ret;
 }
@@ -103,6 +148,7 @@ static int list_whole(struct base_view *v, struct rebac_question *q,
 int base_objects(struct base_view *v, struct rebac_question *q, u32 type, u32 rel, u32 after,
 		 struct rebac_listing *l)
 {
+	struct cache_place where, *place = NULL;
 	struct cache_question cq;
 	bool whole, again;
 	int ret;
@@ -112,13 +158,18 @@ int base_objects(struct base_view *v, struct rebac_question *q, u32 type, u32 re
 	fill(v, q, type, rel, &cq);
 	if (cache_list(v->base->cache, &cq, after, l, &whole))
 		return 0;
+	if (find_place(v, &cq, &where))
+		place = &where;
+	if (place && take_list(v, q, &cq, place) &&
+	    cache_list(v->base->cache, &cq, after, l, &again))
+		return 0;
 	ret = take_closure(v, q, &cq);
 	if (!ret && whole)
-		ret = list_whole(v, q, &cq);
+		ret = list_whole(v, q, &cq, place);
 	if (!ret && (!whole || !cache_list(v->base->cache, &cq, after, l, &again)))
 		ret = rebac_list_objects(q, type, rel, after, l);
 	if (!ret && !whole && after == REBAC_EVERY)
-		cache_keep_list(v->base->cache, &cq, l);
+		keep_list(v, q, &cq, place, l);
 	give_closure(q);
 	return ret;
 }

@@ -3,6 +3,7 @@
 #include "base.h"
 
 #include <stdio.h>
+#include <sys/random.h>
 
 #define CLEAN_FEW	32u	/* expired tuples that a write takes along */
 #define SCAN_BATCH	64u
@@ -10,7 +11,37 @@
 /* The revision of what is about to be committed. */
 static int next_revision(struct base_view *v)
 {
-	return v->txn->ops->set_revision(v->txn, ++v->state.revision);
+	u64 mark = 0;
+
+	while (!mark)
+		if (getrandom(&mark, sizeof(mark), 0) != (ssize_t)sizeof(mark))
+			return -EIO;
+	v->state.stamped = ++v->state.revision;
+	v->state.mark = mark;
+	return v->txn->ops->set_revision(v->txn, v->state.revision, mark);
+}
+
+/*
+ * What it changes, for other helpers.  Somebody who left no stamps may have changed
+ * anything before.
+ */
+int base_stamp(struct base_view *v)
+{
+	struct rebac_stamp s = { .revision = v->state.revision, .mark = v->state.mark };
+	int ret = 0;
+	u32 i;
+
+	v->all |= !v->policy || v->begun.stamped != v->begun.revision;
+	if (v->all)
+		return v->txn->ops->stamp(v->txn, &s);
+	for (i = 0; i < v->policy->nrels && !ret; i++) {
+		if (!rebac_set_has(v->touched, i))
+			continue;
+		s.type = v->policy->owner[i]->name.sym;
+		s.rel = v->policy->all[i]->name.sym;
+		ret = v->txn->ops->stamp(v->txn, &s);
+	}
+	return ret;
 }
 
 /* A tuple was changed that the policy may know. */

@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "cache.h"
-
-#include <pthread.h>
+/* What is kept, and whether it is good for a question. */
+#include "cache_impl.h"
 
 #include "idset.h"
 
-#define CLOSURE		REBAC_RELATIONS_MAX	/* place of closures among relations */
-#define STAMPS		(REBAC_RELATIONS_MAX + 1)
 #define NONE_MS		10000			/* until a closure is tried again */
 #define BUCKET_BYTES	512u			/* of the limit, for each bucket */
 
@@ -42,32 +39,6 @@ struct entry {
 	struct idset yes, no;
 	struct rebac_closure *closure;
 	size_t bytes;
-};
-
-/**
- * struct cache - see cache.h
- * @lock: of all that follows
- * @known: the highest revision of which it is known what changed
- * @floor: since which that is known; no entry is older
- * @pending: being committed, or 0
- * @now: store and policy that entries are of
- * @stamps: by relation: the last revision that changed what it depends on
- * @will: what @pending changes
- * @will_all: everything
- */
-struct cache {
-	pthread_mutex_t lock;
-	size_t limit;
-	bool closures;
-	u64 known, floor, pending;
-	struct rebac_state now, will_state;
-	u64 stamps[STAMPS];
-	bool will[STAMPS];
-	bool will_all;
-	struct entry **buckets;
-	u32 mask;
-	struct entry *newest, *oldest;
-	struct cache_stats stats;
 };
 
 struct cache *cache_new(size_t limit, bool closures)
@@ -133,12 +104,14 @@ static void drop(struct cache *c, struct entry *e)
 	free(e);
 }
 
-/* Nothing of before @state is known any more. */
-static void empty(struct cache *c, const struct rebac_state *state)
+void cache_empty(struct cache *c, const struct rebac_state *state)
 {
 	while (c->oldest)
 		drop(c, c->oldest);
 	memset(c->stamps, 0, sizeof(c->stamps));
+	memset(c->marks, 0, sizeof(c->marks));
+	c->blank = true;
+	c->mark = state->mark;
 	c->now = *state;
 	c->known = c->floor = state->revision;
 	c->stats.emptied++;
@@ -177,92 +150,6 @@ static void settle(struct cache *c, struct entry *e)
 		drop(c, c->oldest);
 		c->stats.evicted++;
 	}
-}
-
-/* ---- which revisions there are ---------------------------------------- */
-
-u64 cache_known(struct cache *c)
-{
-	u64 known = 0;
-
-	if (c) {
-		pthread_mutex_lock(&c->lock);
-		known = c->known;
-		pthread_mutex_unlock(&c->lock);
-	}
-	return known;
-}
-
-void cache_met(struct cache *c, u64 known, const struct rebac_state *state)
-{
-	if (!c)
-		return;
-	pthread_mutex_lock(&c->lock);
-	/*
-	 * Another store; one that was put back to an earlier state; or a revision
-	 * that none of our writers is about to tell of.
-	 */
-	if (state->store != c->now.store || state->revision < known ||
-	    (state->revision > c->known && state->revision != c->pending))
-		empty(c, state);
-	pthread_mutex_unlock(&c->lock);
-}
-
-void cache_lost(struct cache *c)
-{
-	/* No store has this number. */
-	const struct rebac_state none = { .store = UINT64_MAX };
-
-	if (!c)
-		return;
-	pthread_mutex_lock(&c->lock);
-	if (c->now.store != none.store)
-		empty(c, &none);
-	pthread_mutex_unlock(&c->lock);
-}
-
-void cache_will(struct cache *c, const struct rebac_state *state,
-		const struct rebac_policy *policy, const u64 *touched)
-{
-	u32 i;
-
-	if (!c)
-		return;
-	pthread_mutex_lock(&c->lock);
-	c->pending = state->revision;
-	c->will_state = *state;
-	c->will_all = !policy;
-	memset(c->will, 0, sizeof(c->will));
-	for (i = 0; policy && i < policy->nrels; i++)
-		c->will[i] = rebac_sets_meet(policy->all[i]->deps, touched);
-	if (policy)
-		c->will[CLOSURE] = rebac_sets_meet(policy->closed, touched);
-	pthread_mutex_unlock(&c->lock);
-}
-
-void cache_did(struct cache *c, bool done)
-{
-	u64 revision;
-	u32 i;
-
-	if (!c)
-		return;
-	pthread_mutex_lock(&c->lock);
-	revision = c->pending;
-	c->pending = 0;
-	if (!done || revision <= c->known) {
-		/* Not done; or somebody's later one was met, and all was given up. */
-	} else if (c->will_all || revision != c->known + 1 ||
-		   c->will_state.policy != c->now.policy ||
-		   c->will_state.store != c->now.store) {
-		empty(c, &c->will_state);
-	} else {
-		for (i = 0; i < STAMPS; i++)
-			if (c->will[i])
-				c->stamps[i] = revision;
-		c->known = revision;
-	}
-	pthread_mutex_unlock(&c->lock);
 }
 
 /* ---- is it good for this question? ------------------------------------ */
@@ -353,6 +240,23 @@ static void narrow(struct entry *e, s64 from, s64 until)
 }
 
 /* ---- answers ---------------------------------------------------------- */
+
+bool cache_place(struct cache *c, const struct cache_question *q, struct cache_place *place)
+{
+	bool ok;
+
+	pthread_mutex_lock(&c->lock);
+	ok = usable(c, q) && c->marks[q->index] && c->stamps[q->index] <= q->state.revision;
+	if (ok) {
+		*place = (struct cache_place){
+			.store = q->state.store, .mark = c->marks[q->index], .subj = q->subj,
+			.srel = q->srel, .type = q->type, .rel = q->rel,
+		};
+		memcpy(place->secret, c->secret, sizeof(place->secret));
+	}
+	pthread_mutex_unlock(&c->lock);
+	return ok;
+}
 
 bool cache_answer(struct cache *c, const struct cache_question *q, u32 number,
 		  struct rebac_answer *a)

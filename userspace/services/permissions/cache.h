@@ -6,9 +6,10 @@
  * It is never stale, by two rules.  What is kept is good for the revisions between
  * which nothing changed that it depends on, and for no other; and which revision a
  * question is about is not remembered, but read from the store in the transaction
- * that would answer it.  A revision that the cache has not been told of (of another
- * helper, or of a write whose commit failed) empties it.  So a check that
- * begins after a revocation was answered meets a newer revision than what is kept.
+ * that would answer it.  Of a revision that it has not been told of (of another
+ * helper, or of a write whose commit failed) the store says what changed, or all is
+ * given up.  So a check that begins after a revocation was answered meets a newer
+ * revision than what is kept.
  *
  * All functions may be called by several threads at once, those for writers by one at
  * a time.  A NULL cache keeps nothing.
@@ -29,7 +30,7 @@ struct cache;
  * @misses: that were not
  * @invalidated: entries that were given up because of a change, or a time
  * @evicted: because of the limit
- * @emptied: times that all were given up: a policy, or a revision of somebody else's
+ * @emptied: times that all were given up: a policy, a store that was away or put back
  * @closures: that were made
  * @closures_refused: that would have been too large
  * @closure_hits: questions that had one
@@ -50,8 +51,22 @@ void cache_stats(struct cache *c, struct cache_stats *stats);
 
 /* The highest it knows of; to be asked before a transaction begins. */
 u64 cache_known(struct cache *c);
-/* A transaction has begun and sees @state; @known is from before. */
-void cache_met(struct cache *c, u64 known, const struct rebac_state *state);
+/*
+ * A transaction has begun and sees @state; @known is from before.  true: it is to be told
+ * what others did, before it is asked anything.
+ */
+bool cache_met(struct cache *c, u64 known, const struct rebac_state *state);
+
+/** struct cache_news - of the transaction: all stamps there are, and the store's secret */
+struct cache_news {
+	const struct rebac_stamp *stamps;
+	u32 n;
+	const u8 *secret;
+};
+
+/* @policy: of that state; NULL: there is none */
+void cache_learn(struct cache *c, u64 known, const struct rebac_state *state,
+		 const struct rebac_policy *policy, const struct cache_news *news);
 /* The store does not answer: who knows what it will be when it does. */
 void cache_lost(struct cache *c);
 /*
@@ -83,6 +98,23 @@ struct cache_question {
 	s64 now;
 };
 
+/**
+ * struct cache_place - of what is kept outside, for other helpers of the store
+ * @mark: what it is true of (struct rebac_stamp)
+ * @secret: of the store
+ */
+struct cache_place {
+	u64 store;
+	u64 mark;
+	u64 subj;
+	u32 srel;
+	u32 type;
+	u32 rel;
+	u8 secret[REBAC_SECRET];
+};
+
+/* false: nothing of the question may come from there, nor go there. */
+bool cache_place(struct cache *c, const struct cache_question *q, struct cache_place *place);
 /* Has the subject that relation to this object?  false: it is not known. */
 bool cache_answer(struct cache *c, const struct cache_question *q, u32 number,
 		  struct rebac_answer *a);

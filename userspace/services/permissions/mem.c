@@ -7,6 +7,7 @@
  *	S name, T symbol	symbols, both ways
  *	I type id, J node	numbers of ids, both ways
  *	E expires F...		a tuple that expires, by its time
+ *	Z type rel		the last write of a relation: revision, mark
  *	V, P			revisions, policy
  */
 #include "rebac.h"
@@ -30,6 +31,7 @@ struct mem {
 	pthread_rwlock_t lock;
 	struct nexus_omap map;
 	u64 identity;
+	u8 secret[REBAC_SECRET];
 	u32 symbols;
 	u32 numbers;
 	bool broken;		/* something could not be undone */
@@ -196,28 +198,89 @@ static void mem_abort(struct rebac_txn *txn)
 static int mem_state(struct rebac_txn *txn, struct rebac_state *st)
 {
 	const struct nexus_omap_entry *e = nexus_omap_find(&mem_of(txn)->map, "V", 1);
+	const u8 *p = e ? nexus_omap_val(e) : NULL;
 
-	st->store = mem_of(txn)->identity;
-	st->revision = e ? get64(nexus_omap_val(e)) : 0;
-	st->policy = e ? get64((const u8 *)nexus_omap_val(e) + 8) : 0;
+	*st = (struct rebac_state){ .store = mem_of(txn)->identity };
+	if (p) {
+		st->revision = get64(p);
+		st->policy = get64(p + 8);
+		st->stamped = get64(p + 16);
+		st->mark = get64(p + 24);
+	}
 	return 0;
 }
 
-static int set_state(struct rebac_txn *txn, u64 revision, u64 policy)
+static int set_state(struct rebac_txn *txn, const struct rebac_state *st)
 {
-	u8 val[16];
+	u8 val[32];
 
-	put64(put64(val, revision), policy);
+	put64(put64(put64(put64(val, st->revision), st->policy), st->stamped), st->mark);
 	return change(NEXUS_CONTAINER(txn, struct mem_txn, txn), (const u8 *)"V", 1, val,
 		      sizeof(val));
 }
 
-static int mem_set_revision(struct rebac_txn *txn, u64 revision)
+static int mem_set_revision(struct rebac_txn *txn, u64 revision, u64 mark)
 {
 	struct rebac_state st;
 
 	mem_state(txn, &st);
-	return set_state(txn, revision, st.policy);
+	st.revision = st.stamped = revision;
+	st.mark = mark;
+	return set_state(txn, &st);
+}
+
+/* The next behind @key; false: there is none. */
+static bool next_stamp(struct mem *m, u8 *key, struct rebac_stamp *s)
+{
+	const struct nexus_omap_entry *e = nexus_omap_lower(&m->map, key, 9, true);
+	const u8 *p = e ? nexus_omap_key(e) : NULL;
+
+	if (!e || e->klen != 9 || p[0] != 'Z')
+		return false;
+	memcpy(key, p, 9);
+	p = nexus_omap_val(e);
+	*s = (struct rebac_stamp){ get32(key + 1), get32(key + 5), get64(p), get64(p + 8) };
+	return true;
+}
+
+static int mem_stamp(struct rebac_txn *txn, const struct rebac_stamp *s)
+{
+	struct mem_txn *t = NEXUS_CONTAINER(txn, struct mem_txn, txn);
+	struct rebac_stamp old;
+	u8 key[9] = "Z", val[16];
+	int ret = 0;
+
+	while (!ret && !s->type && next_stamp(t->mem, key, &old))
+		ret = take(t, key, sizeof(key));
+	if (ret)
+		return ret;
+	put32(put32(key + 1, s->type), s->rel);
+	put64(put64(val, s->revision), s->mark);
+	return change(t, key, sizeof(key), val, sizeof(val));
+}
+
+static int mem_stamps(struct rebac_txn *txn, struct rebac_stamp *stamps, u32 max)
+{
+	struct mem *m = mem_of(txn);
+	const struct nexus_omap_entry *e;
+	struct rebac_stamp more;
+	u8 key[9] = "Z";
+	u32 n = 0;
+
+	/* That of all is the first there can be, and not behind itself. */
+	e = nexus_omap_find(&m->map, key, sizeof(key));
+	if (e && max)
+		stamps[n++] = (struct rebac_stamp){ 0, 0, get64(nexus_omap_val(e)),
+						    get64((const u8 *)nexus_omap_val(e) + 8) };
+	while (n < max && next_stamp(m, key, &stamps[n]))
+		n++;
+	return next_stamp(m, key, &more) ? -EFBIG : (int)n;
+}
+
+static int mem_secret(struct rebac_txn *txn, u8 *secret)
+{
+	memcpy(secret, mem_of(txn)->secret, REBAC_SECRET);
+	return 0;
 }
 
 static int mem_policy(struct rebac_txn *txn, char **text, size_t *len)
@@ -241,7 +304,8 @@ static int mem_set_policy(struct rebac_txn *txn, const char *text, size_t len, u
 	int ret;
 
 	mem_state(txn, &st);
-	ret = set_state(txn, st.revision, revision);
+	st.policy = revision;
+	ret = set_state(txn, &st);
 	if (ret)
 		return ret;
 	return change(NEXUS_CONTAINER(txn, struct mem_txn, txn), (const u8 *)"P", 1, text, len);
@@ -527,6 +591,9 @@ static const struct rebac_store_ops mem_ops = {
 	.abort = mem_abort,
 	.state = mem_state,
 	.set_revision = mem_set_revision,
+	.stamp = mem_stamp,
+	.stamps = mem_stamps,
+	.secret = mem_secret,
 	.policy = mem_policy,
 	.set_policy = mem_set_policy,
 	.symbol = mem_symbol,
@@ -563,6 +630,7 @@ struct rebac_store *rebac_mem_new(void)
 	if (!m)
 		return NULL;
 	if (getrandom(&m->identity, sizeof(m->identity), 0) != (ssize_t)sizeof(m->identity) ||
+	    getrandom(m->secret, sizeof(m->secret), 0) != (ssize_t)sizeof(m->secret) ||
 	    lock_init(&m->lock)) {
 		free(m);
 		return NULL;

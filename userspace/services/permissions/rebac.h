@@ -109,12 +109,35 @@ struct rebac_txn;
  * @store: a random number that was made with it
  * @revision: grows by one with every commit that changed something
  * @policy: revision that its policy came with; 0: it has none
+ * @stamped: the last revision whose writer left stamps.  Not @revision: somebody wrote who
+ *	knows nothing of them, and they do not say what has changed
+ * @mark: of that writer's stamps
  */
 struct rebac_state {
 	u64 store;
 	u64 revision;
 	u64 policy;
+	u64 stamped;
+	u64 mark;
 };
+
+/**
+ * struct rebac_stamp - the last write that changed tuples of a relation
+ * @type, @rel: the relation; both 0: all of them, and the policy
+ * @revision: that it made
+ * @mark: random, of that write and no other, not 0.  What was found out about a relation
+ *	between two marks of what it depends on is true wherever the first of them is the last
+ *	there is: also when the store was put back and has other revisions of the same number
+ */
+struct rebac_stamp {
+	u32 type;
+	u32 rel;
+	u64 revision;
+	u64 mark;
+};
+
+#define REBAC_STAMPS_MAX	(REBAC_RELATIONS_MAX + 1)
+#define REBAC_SECRET		16	/* bytes */
 
 /**
  * struct rebac_store_ops - a store of tuples
@@ -124,7 +147,10 @@ struct rebac_state {
  *	means nothing was done
  * @abort: forgets what a writer did; ends a view
  * @state: of this view
- * @set_revision: by a writer, of what it is about to commit
+ * @set_revision: by a writer, of what it is about to commit, with the mark of its stamps
+ * @stamp: by a writer.  That of all takes away those of relations
+ * @stamps: all there are, in no order; how many, -EFBIG: more than @max
+ * @secret: REBAC_SECRET random bytes, made with the store, for who else has it
  * @policy: text of the policy, malloc()ed, or -ENOENT
  * @set_policy: by a writer; @revision is the one it comes with
  * @symbol: number of a name, from 1; -ENOENT, unless @create (writers only)
@@ -149,7 +175,10 @@ struct rebac_store_ops {
 	int (*commit)(struct rebac_txn *txn);
 	void (*abort)(struct rebac_txn *txn);
 	int (*state)(struct rebac_txn *txn, struct rebac_state *state);
-	int (*set_revision)(struct rebac_txn *txn, u64 revision);
+	int (*set_revision)(struct rebac_txn *txn, u64 revision, u64 mark);
+	int (*stamp)(struct rebac_txn *txn, const struct rebac_stamp *stamp);
+	int (*stamps)(struct rebac_txn *txn, struct rebac_stamp *stamps, u32 max);
+	int (*secret)(struct rebac_txn *txn, u8 *secret);
 	int (*policy)(struct rebac_txn *txn, char **text, size_t *len);
 	int (*set_policy)(struct rebac_txn *txn, const char *text, size_t len, u64 revision);
 	int (*symbol)(struct rebac_txn *txn, const char *name, bool create);

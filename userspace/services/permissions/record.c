@@ -45,8 +45,23 @@ static const char *const version1[] = {
 	NULL,
 };
 
+/*
+ * Who has version 1 and is still there when this is made goes on writing, and leaves
+ * stamped as it is.
+ */
+static const char *const version2[] = {
+	"ALTER TABLE rebac_state ADD COLUMN stamped BIGINT NOT NULL DEFAULT 0",
+	"ALTER TABLE rebac_state ADD COLUMN mark BIGINT NOT NULL DEFAULT 0",
+	"ALTER TABLE rebac_state ADD COLUMN secret1 BIGINT NOT NULL DEFAULT 0",
+	"ALTER TABLE rebac_state ADD COLUMN secret2 BIGINT NOT NULL DEFAULT 0",
+	("CREATE TABLE rebac_stamp (type BIGINT NOT NULL, rel BIGINT NOT NULL, "
+	 "revision BIGINT NOT NULL, mark BIGINT NOT NULL, PRIMARY KEY (type, rel))"),
+	NULL,
+};
+
 static const struct nexus_record_step steps[] = {
 	{ 1, version1 },
+	{ 2, version2 },
 };
 
 static struct record_txn *txn_of(struct rebac_txn *txn)
@@ -185,22 +200,66 @@ static void record_abort(struct rebac_txn *txn)
 
 static int record_state(struct rebac_txn *txn, struct rebac_state *st)
 {
-	s64 v[3] = { 0 };
-	int ret = numbers(txn_of(txn), "SELECT store, revision, policy FROM rebac_state WHERE one = 1",
-			  NULL, 0, v, 3);
+	s64 v[5] = { 0 };
+	int ret = numbers(txn_of(txn), "SELECT store, revision, policy, stamped, mark "
+			  "FROM rebac_state WHERE one = 1", NULL, 0, v, 5);
 
 	if (ret)
 		return ret == -ENOENT ? -EUCLEAN : ret;
 	st->store = (u64)v[0];
 	st->revision = (u64)v[1];
 	st->policy = (u64)v[2];
+	st->stamped = (u64)v[3];
+	st->mark = (u64)v[4];
 	return 0;
 }
 
-static int record_set_revision(struct rebac_txn *txn, u64 revision)
+static int record_set_revision(struct rebac_txn *txn, u64 revision, u64 mark)
 {
-	return exec(txn_of(txn), "UPDATE rebac_state SET revision = $1 WHERE one = 1", P(I(revision)),
-		    NULL);
+	return exec(txn_of(txn), "UPDATE rebac_state SET revision = $1, stamped = $1, mark = $2 "
+		    "WHERE one = 1", P(I(revision), I(mark)), NULL);
+}
+
+static int record_stamp(struct rebac_txn *txn, const struct rebac_stamp *s)
+{
+	int ret = 0;
+
+	if (!s->type)
+		ret = exec(txn_of(txn), "DELETE FROM rebac_stamp", NULL, 0, NULL);
+	if (ret)
+		return ret;
+	return exec(txn_of(txn), "INSERT INTO rebac_stamp (type, rel, revision, mark) "
+		    "VALUES ($1, $2, $3, $4) ON CONFLICT (type, rel) DO UPDATE SET revision = $3, "
+		    "mark = $4", P(I(s->type), I(s->rel), I(s->revision), I(s->mark)), NULL);
+}
+
+static int record_stamps(struct rebac_txn *txn, struct rebac_stamp *stamps, u32 max)
+{
+	struct record_txn *t = txn_of(txn);
+	const struct nexus_record_value *row;
+	struct nexus_record_rows *rows;
+	u32 n = 0;
+	int ret;
+
+	ret = query(t, "SELECT type, rel, revision, mark FROM rebac_stamp", NULL, 0, &rows);
+	if (ret)
+		return ret;
+	while ((ret = next(t, rows, &row)) == 1 && n < max)
+		stamps[n++] = (struct rebac_stamp){ (u32)row[0].number, (u32)row[1].number,
+						    (u64)row[2].number, (u64)row[3].number };
+	nexus_record_done(t->r->records, rows);
+	return ret < 0 ? ret : ret ? -EFBIG : (int)n;
+}
+
+static int record_secret(struct rebac_txn *txn, u8 *secret)
+{
+	s64 v[2] = { 0 };
+	int ret = numbers(txn_of(txn), "SELECT secret1, secret2 FROM rebac_state WHERE one = 1", NULL, 0,
+			  v, 2);
+
+	_Static_assert(sizeof(v) == REBAC_SECRET, "two numbers");
+	memcpy(secret, v, sizeof(v));
+	return ret == -ENOENT ? -EUCLEAN : ret;
 }
 
 static int record_policy(struct rebac_txn *txn, char **policy, size_t *len)
@@ -415,6 +474,9 @@ static const struct rebac_store_ops record_ops = {
 	.abort = record_abort,
 	.state = record_state,
 	.set_revision = record_set_revision,
+	.stamp = record_stamp,
+	.stamps = record_stamps,
+	.secret = record_secret,
 	.policy = record_policy,
 	.set_policy = record_set_policy,
 	.symbol = record_symbol,
@@ -431,13 +493,20 @@ static const struct rebac_store_ops record_ops = {
 	.close = record_close,
 };
 
-/* The one row of rebac_state. */
+/* The one row of rebac_state, and its secret, which one of version 1 does not have. */
 static int make_state(struct nexus_records *records, struct nexus_record_tx *tx, void *arg)
 {
-	return nexus_record_exec(records, tx,
-				 "INSERT INTO rebac_state (one, store, revision, policy) "
-				 "VALUES (1, $1, 0, 0) ON CONFLICT (one) DO NOTHING",
-				 P(I(*(u64 *)arg)), NULL);
+	const u64 *random = arg;
+	int ret = nexus_record_exec(records, tx,
+				    "INSERT INTO rebac_state (one, store, revision, policy) "
+				    "VALUES (1, $1, 0, 0) ON CONFLICT (one) DO NOTHING",
+				    P(I(random[0] >> 1)), NULL);
+
+	if (ret)
+		return ret;
+	return nexus_record_exec(records, tx, "UPDATE rebac_state SET secret1 = $1, secret2 = $2 "
+				 "WHERE one = 1 AND secret1 = 0 AND secret2 = 0",
+				 P(I(random[1]), I(random[2])), NULL);
 }
 
 int rebac_record_new(struct nexus_records *records, const char *schema,
@@ -446,12 +515,11 @@ int rebac_record_new(struct nexus_records *records, const char *schema,
 {
 	struct nexus_record_fault fault = { 0, "" };
 	struct record *r;
-	u64 identity;
+	u64 random[3];
 	int ret;
 
-	if (getrandom(&identity, sizeof(identity), 0) != (ssize_t)sizeof(identity))
+	if (getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random))
 		return -EIO;
-	identity >>= 1;
 	r = calloc(1, sizeof(*r));
 	if (!r)
 		return -ENOMEM;
@@ -461,7 +529,7 @@ int rebac_record_new(struct nexus_records *records, const char *schema,
 	r->arg = arg;
 	ret = nexus_record_migrate(records, schema, steps, sizeof(steps) / sizeof(steps[0]), &fault);
 	if (!ret)
-		ret = nexus_records_run(records, NEXUS_RECORD_WRITE, make_state, &identity, &fault);
+		ret = nexus_records_run(records, NEXUS_RECORD_WRITE, make_state, random, &fault);
 	if (ret) {
 		complain(r, &fault, ret);
 		free(r);

@@ -457,6 +457,7 @@ static int rpc_get_policy(void *self, void *call)
 static int rpc_state(void *self, void *call)
 {
 	M(StateResponse) resp = NEXUS__PERMISSIONS__V1__STATE_RESPONSE__INIT;
+	struct nexus_permission_sharing s;
 	struct nexus_permission_state *a;
 	struct method m;
 	int ret = begin(&m, self, call, sizeof(*a));
@@ -465,6 +466,10 @@ static int rpc_state(void *self, void *call)
 		return ret;
 	a = m.args;
 	ret = base_state(base_of(self), a);
+	if (!ret)
+		ret = base_sharing(base_of(self), &s);
+	if (ret)
+		return end(&m, ret);
 	resp.limit = a->limit;
 	resp.bytes = a->bytes;
 	resp.entries = a->entries;
@@ -476,7 +481,14 @@ static int rpc_state(void *self, void *call)
 	resp.closures = a->closures;
 	resp.closures_refused = a->closures_refused;
 	resp.closure_hits = a->closure_hits;
-	return end(&m, ret ? ret : nexus_rpc_answer(m.host, m.call, &resp.base));
+	resp.sharing = (M(Sharing))s.how;
+	resp.sharing_since = s.since;
+	resp.shared_hits = s.hits;
+	resp.shared_misses = s.misses;
+	resp.shared_put = s.put;
+	resp.shared_failed = s.failed;
+	resp.shared_refused = s.refused;
+	return end(&m, nexus_rpc_answer(m.host, m.call, &resp.base));
 }
 
 #define METHOD(n, word, by, on) { \

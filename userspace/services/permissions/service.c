@@ -22,6 +22,7 @@ OP(policy_set, nexus_permission_policy_args)
 OP(policy_get, nexus_permission_policy_args)
 OP(clean, nexus_permission_clean_args)
 OP(state, nexus_permission_state)
+OP(sharing, nexus_permission_sharing)
 OP(revision, nexus_permission_revision_args)
 
 static int objects(void *self, void *args)
@@ -65,6 +66,32 @@ static int make_cache(struct permissions *p)
 	return p->base.cache ? 0 : -ENOMEM;
 }
 
+static void say_switch(void *arg, bool shared)
+{
+	struct permissions *p = arg;
+
+	p->host->log(p->me, shared ? NEXUS_SERVICE_INFO : NEXUS_SERVICE_WARNING, shared ?
+		     "answers are shared with other helpers through the cache store" :
+		     "the cache store's server is lost: the record store answers until it is back");
+}
+
+/* The helper knows whether others have its record store. */
+static int make_share(struct permissions *p)
+{
+	struct nexus_cache *cache;
+	uint64_t wanted = 0;
+	int ret;
+
+	(void)p->host->setting(p->me, "share", &wanted);
+	if (!wanted || !p->base.cache)
+		return 0;
+	ret = p->host->cache(p->me, &cache);
+	if (ret)	/* no cache store at all is one without a server */
+		return ret == -EOPNOTSUPP ? 0 : ret;
+	p->base.share = share_new(cache, say_switch, p, &ret);
+	return ret;
+}
+
 static int permissions_start(void *self)
 {
 	struct permissions *p = self;
@@ -72,6 +99,8 @@ static int permissions_start(void *self)
 	int ret;
 
 	ret = make_cache(p);
+	if (!ret)
+		ret = make_share(p);
 	if (ret)
 		return ret;
 	ret = p->host->records(p->me, &records);
@@ -81,8 +110,8 @@ static int permissions_start(void *self)
 }
 
 /*
- * The store keeps no state of its own, so two builds have it at once during a swap.  What
- * one of them writes the cache of the other one was not told of, and empties itself.
+ * The store keeps no state of its own, so two builds have it at once during a swap: as two
+ * helpers do, each finds in the store what the other one has changed.
  */
 static int permissions_stop(void *self)
 {
@@ -114,6 +143,7 @@ static const struct nexus_permissions_ops ops = {
 	.state = state,
 	.objects = objects,
 	.revision = revision,
+	.sharing = sharing,
 };
 
 static const struct nexus_protocol provides[] = {
@@ -124,7 +154,7 @@ static const struct nexus_protocol provides[] = {
 NEXUS_SERVICE = {
 	.abi = NEXUS_SERVICE_ABI,
 	.name = "permissions",
-	.version = "1.2",
+	.version = "1.3",
 	.provides = provides,
 	.service_init = permissions_init,
 	.service_start = permissions_start,
