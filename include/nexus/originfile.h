@@ -11,6 +11,7 @@
 #include <nexus/packfile.h>
 
 #define NEXUS_ORIGIN_VERSION	1u
+#define NEXUS_NAMING_VERSION	2u	/* of parts of a stream with NEXUS_ITEM_PACK */
 #define NEXUS_ORIGIN_TEXT	64u	/* bytes of a name, with NUL */
 
 #define NEXUS_OWNER_MAGIC	0x4e574f5358454eull	/* "NEXSOWN" */
@@ -97,7 +98,7 @@ struct nexus_origin_chains {
 /* Before each part of a stream. */
 struct nexus_origin_part {
 	__le64	magic;
-	__le32	version;
+	__le32	version;	/* the same in all parts */
 	__le32	crc;		/* CRC32C of this structure with crc 0, and what follows */
 	__u8	zone[NEXUS_UUID_SIZE];
 	__le64	epoch;
@@ -115,12 +116,13 @@ struct nexus_origin_part {
 #define NEXUS_ITEM_BLOCK	3u	/* a block of a pack */
 #define NEXUS_ITEM_END		4u
 #define NEXUS_ITEM_COPY		5u	/* of _DELTA alone: bytes of the earlier stream */
+#define NEXUS_ITEM_PACK		6u	/* a sealed pack that is an object: what batches say of it is there */
 
 /* A stream is these, one behind the other; each begins at a multiple of 8. */
 struct nexus_origin_item {
 	__le32	type;		/* NEXUS_ITEM_* */
 	__le32	len;		/* bytes that follow, without padding */
-	/* KEY: bytes of the key; BLOCK: pack; END: items before it; COPY: from where */
+	/* KEY: bytes of the key; BLOCK, PACK: pack; END: items before it; COPY: from where */
 	__le64	arg;
 	__le64	block;		/* BLOCK: where in the pack; COPY: how many bytes; else 0 */
 };

@@ -131,7 +131,11 @@ void gc_count_failed(struct gc *g, const char *name, int error)
 
 /* ---- what is needed --------------------------------------------------------------------- */
 
-/* As it is, as it is on disk, or as it goes: in the order in which a pack goes. */
+/*
+ * As it is, as it is on disk, or as it goes: in the order in which a pack goes.  What the log
+ * behind a checkpoint names, and is gone since, is what origin_keeps() knows of; once the
+ * helper has found what went before it came.
+ */
 static int pack_needed(struct gc *g, u64 pack)
 {
 	struct zone *z = g->z;
@@ -150,8 +154,9 @@ static int pack_needed(struct gc *g, u64 pack)
 	pthread_mutex_unlock(&z->dead_lock);
 	if (fd >= 0)
 		close(fd);
-	return dying || origin_keeps(z, pack) || zone_upload_busy(z, pack) ||
-	       gc_named_pack(&g->named, pack);
+	return dying || zone_upload_unsure(z, pack) || origin_keeps(z, pack) ||
+	       zone_upload_busy(z, pack) ||
+	       gc_named_pack(&g->named, pack, z->origin ? atomic_load(&z->origin->epoch) : 0);
 }
 
 /* One that is being made is in no manifest yet. */

@@ -69,7 +69,11 @@ struct gc_named {
  */
 int gc_named_read(struct gc_named *g, struct zone *z, struct errline *err);
 void gc_named_free(struct gc_named *g);
-bool gc_named_pack(const struct gc_named *g, u64 pack);
+/*
+ * By one of them; or that is not known, for one is of another owner than this one of @epoch,
+ * and the log behind it names packs, too.
+ */
+bool gc_named_pack(const struct gc_named *g, u64 pack, u64 epoch);
 /* 0: the store says that this machine owns the zone; -ESTALE; or another error; with a line. */
 int gc_owner_check(struct zone *z, struct errline *err);
 

@@ -81,6 +81,12 @@ static int note_item(void *arg, const struct origin_stream_item *it)
 	u64 pack;
 	int ret;
 
+	if (it->type == NEXUS_ITEM_PACK) {
+		ret = gc_set_add(&c->packs, it->arg);
+		if (ret >= 0)
+			ret = gc_set_add(&c->sealed, it->arg);
+		return ret < 0 ? ret : 0;
+	}
 	if (it->type != NEXUS_ITEM_KEY || it->arg != 9 || it->data[0] != NEXUS_KEY_PACK)
 		return 0;
 	pack = nexus_get_be64(it->data + 1);
@@ -195,12 +201,12 @@ void gc_named_free(struct gc_named *g)
 	memset(&g->m, 0, sizeof(g->m));
 }
 
-bool gc_named_pack(const struct gc_named *g, u64 pack)
+bool gc_named_pack(const struct gc_named *g, u64 pack, u64 epoch)
 {
 	u32 i;
 
 	for (i = 0; i < g->m.count; i++)
-		if (gc_set_has(&g->at[i].packs, pack))
+		if (gc_set_has(&g->at[i].packs, pack) || g->m.checkpoint[i].epoch != epoch)
 			return true;
 	return false;
 }

@@ -162,6 +162,14 @@ struct open_pack {
 	struct nexus_pack_line *table;
 };
 
+/* A pack that batches of a stretch speak of. */
+struct held_pack {
+	u64 pack;
+	u32 lines;		/* of the stretch */
+	bool sealed;		/* by a record of the stretch */
+	bool named;		/* it is with the store: its blocks need not be in the stream */
+};
+
 struct taking {
 	struct zone *z;
 	struct origin_stream_out out;
@@ -173,6 +181,9 @@ struct taking {
 	size_t nsealed;
 	struct open_pack *open;		/* others, in order */
 	size_t nopen;
+	struct held_pack *held;		/* of the stretch of the log, in order */
+	size_t nheld;
+	bool naming;			/* the stream has some of them */
 	struct pack_reader *reader;
 	u8 *block;
 };
@@ -187,6 +198,13 @@ int take_index(struct taking *t);
  * blocks they name.  -ESTALE: not there any more.
  */
 int take_log(struct taking *t, struct seg_cursor *c);
+/*
+ * origin_held.c: packs that batches from where @c stands up to @target fill and seal are
+ * with the store then, as far as that works, and named in the stream in place of their
+ * blocks.  -ESTALE: a batch is not there any more.
+ */
+int take_held(struct taking *t, const struct seg_cursor *c, u64 target);
+bool taking_names(const struct taking *t, u64 pack);
 /* Blocks of the packs that are open in the index. */
 int take_open(struct taking *t);
 /* What was handed out by now: the last item. */

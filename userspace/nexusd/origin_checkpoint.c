@@ -142,6 +142,7 @@ static int put_checkpoint(struct origin *o, struct taking *t, u64 number, struct
 	if (ret)
 		return err_set(err, ret, "a checkpoint cannot be read again: %s", strerror(-ret));
 	p.kind = cp.delta ? NEXUS_STREAM_DELTA : NEXUS_STREAM_CHECKPOINT;
+	p.naming = t->naming;
 	memcpy(p.zone, o->owner.zone, sizeof(p.zone));
 	origin_checkpoint_folder(p.epoch, number, folder);
 	ret = origin_stream_put(out, o->content, folder, &p, o->part_bytes, &cp.put_bytes,
@@ -238,6 +239,7 @@ int origin_log(struct origin *o, struct errline *err)
 		ret = origin_stream_end(&t.out);
 	p.end = t.end;
 	p.incarnation = t.incarnation;
+	p.naming = t.naming;
 	memcpy(p.zone, o->owner.zone, sizeof(p.zone));
 	origin_log_folder(p.epoch, p.lsn, folder);
 	if (!ret)

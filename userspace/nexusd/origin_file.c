@@ -79,7 +79,7 @@ void origin_part_encode(const struct origin_part *p, struct nexus_origin_part *r
 {
 	*raw = (struct nexus_origin_part){
 		.magic = cpu_to_le64(NEXUS_PART_MAGIC),
-		.version = cpu_to_le32(NEXUS_ORIGIN_VERSION),
+		.version = cpu_to_le32(p->naming ? NEXUS_NAMING_VERSION : NEXUS_ORIGIN_VERSION),
 		.epoch = cpu_to_le64(p->epoch),
 		.lsn = cpu_to_le64(p->lsn),
 		.end = cpu_to_le64(p->end),
@@ -103,7 +103,7 @@ int origin_part_parse(const void *buf, size_t len, struct origin_part *p)
 	memcpy(&raw, buf, sizeof(raw));
 	if (le64_to_cpu(raw.magic) != NEXUS_PART_MAGIC)
 		return -EUCLEAN;
-	if (le32_to_cpu(raw.version) > NEXUS_ORIGIN_VERSION)
+	if (le32_to_cpu(raw.version) > NEXUS_NAMING_VERSION)
 		return -EPROTONOSUPPORT;
 	if (le32_to_cpu(raw.bytes) != len - sizeof(raw) ||
 	    le32_to_cpu(raw.crc) != origin_crc_without(buf, len, offsetof(struct nexus_origin_part, crc)))
@@ -117,6 +117,7 @@ int origin_part_parse(const void *buf, size_t len, struct origin_part *p)
 		.part = le32_to_cpu(raw.part),
 		.bytes = le32_to_cpu(raw.bytes),
 		.last = le32_to_cpu(raw.flags) & NEXUS_PART_LAST,
+		.naming = le32_to_cpu(raw.version) == NEXUS_NAMING_VERSION,
 	};
 	memcpy(p->zone, raw.zone, sizeof(p->zone));
 	return p->end >= p->lsn ? 0 : -EUCLEAN;

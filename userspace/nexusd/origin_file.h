@@ -51,6 +51,7 @@ struct origin_part {
 	u64 epoch, lsn, end, incarnation;
 	u32 kind, part, bytes;
 	bool last;
+	bool naming;		/* the stream has NEXUS_ITEM_PACK */
 };
 
 void origin_owner_encode(const struct origin_owner *o, struct nexus_origin_owner *raw);

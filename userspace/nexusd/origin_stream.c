@@ -141,7 +141,8 @@ static bool same_stream(const struct origin_part *want, const struct origin_part
 {
 	return !memcmp(want->zone, p->zone, sizeof(p->zone)) && want->epoch == p->epoch &&
 	       want->lsn == p->lsn && want->kind == p->kind && p->part == part &&
-	       (!part || (want->end == p->end && want->incarnation == p->incarnation));
+	       (!part || (want->end == p->end && want->incarnation == p->incarnation &&
+			  want->naming == p->naming));
 }
 
 int origin_stream_get(struct content *c, const char *folder, struct origin_part *want, FILE *spool,
@@ -194,6 +195,8 @@ static bool item_ok(const struct origin_stream_item *it, bool delta)
 	case NEXUS_ITEM_BLOCK:
 		return it->len == sizeof(struct nexus_pack_line) + NEXUS_BLOCK_SIZE &&
 		       it->block < NEXUS_PACK_BLOCKS_MAX;
+	case NEXUS_ITEM_PACK:
+		return !it->len && it->arg && !it->block;
 	case NEXUS_ITEM_COPY:
 		return delta && !it->len && it->block && it->arg % 8 == 0 && it->block % 8 == 0;
 	default:

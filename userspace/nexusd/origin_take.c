@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * What is put into streams: the index as it is on disk, in one snapshot; stretches of the
- * log; blocks of packs that no object holds.
+ * log; blocks of packs that no object holds, and the names of those that are objects.
  *
  * A block goes with its line, and only if it is what the line says.  One that a record
  * names and that is not was freed by a later record, and given back: then that record is
@@ -46,6 +46,7 @@ void taking_end(struct taking *t)
 	}
 	free(t->open);
 	free(t->sealed);
+	free(t->held);
 	free(t->block);
 	pack_reader_free(t->reader);
 	if (t->log.dirfd >= 0)
@@ -237,7 +238,7 @@ static int take_line(void *arg, u64 pack, u32 block, const struct nexus_pack_lin
 {
 	struct taking *t = arg;
 
-	if (!find_open(t, pack) && !take_block(t, pack, block, line))
+	if (!taking_names(t, pack) && !find_open(t, pack) && !take_block(t, pack, block, line))
 		t->bad = true;
 	return t->out.ret;
 }
@@ -282,11 +283,13 @@ int take_log(struct taking *t, struct seg_cursor *c)
 {
 	u64 target = NEXUS_MAX(zone_durable(t->z), t->lsn);
 	struct pack_tables *tab = pack_tables_new();
-	int ret = tab ? 0 : -ENOMEM;
+	int ret = tab ? seglog_scan(&t->log) : -ENOMEM;
 
+	c->log = &t->log;
+	if (!ret)
+		ret = take_held(t, c, target);
 	while (!ret) {
 		ret = seglog_scan(&t->log);
-		c->log = &t->log;
 		t->bad = false;
 		if (!ret)
 			ret = take_batches(t, c, target, &tab);

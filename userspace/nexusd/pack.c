@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "lib/record.h"
+#include "presence.h"
 
 #define READER_BLOCKS	64u	/* read at once, of what goes on */
 #define READER_FDS	8u
@@ -277,6 +278,17 @@ int pack_read_block(struct pack_reader *r, u64 pack, u32 block, void *buf)
 	return 0;
 }
 
+/* Its content is elsewhere, and is what @crc says. */
+static bool is_away(struct pack_reader *r, u64 pack, u32 block, u32 crc)
+{
+	struct nexus_pack_line line;
+	int i = reader_slot(r, pack);
+
+	return i >= 0 && block < r->slot[i].blocks &&
+	       !pack_lines_read(r->slot[i].fd, block, 1, &line) &&
+	       pack_line_away(&line, pack) && le32_to_cpu(line.crc) == crc;
+}
+
 static int check_block(struct pack_reader *r, u64 pack, u32 block, u32 crc,
 		       struct pack_bad *bad)
 {
@@ -287,7 +299,8 @@ static int check_block(struct pack_reader *r, u64 pack, u32 block, u32 crc,
 	bad->error = pack_read_block(r, pack, block, data);
 	if (bad->error)
 		return -EUCLEAN;
-	return nexus_crc32c(0, data, sizeof(data)) == crc ? 0 : -EUCLEAN;
+	return nexus_crc32c(0, data, sizeof(data)) == crc || is_away(r, pack, block, crc) ?
+	       0 : -EUCLEAN;
 }
 
 static int check_tail(struct pack_reader *r, const struct nexus_rec_truncate *tr,

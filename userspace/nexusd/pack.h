@@ -50,7 +50,8 @@ struct pack_bad {
 
 /*
  * Checks the data that the EXTENT, TRUNCATE and MOVE records in [records, + len) name.
- * 0; -EUCLEAN when a block is not what its record says, and which one in @bad.
+ * One that is away is what the line of its pack says.  0; -EUCLEAN when a block is not what
+ * its record says, and which one in @bad.
  */
 int pack_check_data(struct pack_reader *r, const u8 *records, size_t len,
 		    struct pack_bad *bad);

@@ -120,14 +120,20 @@ static int fill_sealed(struct rebuild *b, struct pack_image *img)
 	return ret;
 }
 
-static int make_sealed(struct rebuild *b, u64 pack)
+/* 0; -ENOENT; -EUCLEAN: not as long as a pack; or an error of the store. */
+static int ask_object(struct rebuild *b, u64 pack)
 {
-	struct pack_image img;
 	u64 bytes = 0;
 	int ret = b->c->ops->head(b->c, pack, &bytes);
 
-	if (!ret && bytes != (u64)super_pack_blocks(&b->sb) << NEXUS_BLOCK_SHIFT)
-		ret = -EUCLEAN;
+	return ret || bytes == (u64)super_pack_blocks(&b->sb) << NEXUS_BLOCK_SHIFT ? ret : -EUCLEAN;
+}
+
+static int make_sealed(struct rebuild *b, u64 pack)
+{
+	struct pack_image img;
+	int ret = ask_object(b, pack);
+
 	if (!ret)
 		ret = pack_create_sparse(b->os, pack, super_pack_blocks(&b->sb), b->zone);
 	if (!ret)
@@ -141,6 +147,18 @@ static int make_sealed(struct rebuild *b, u64 pack)
 		return err_set(b->err, -ENODATA, "pack %llu, which the checkpoint names, is %s", pack,
 			       ret == -ENOENT ? "not with the store" : "damaged there");
 	return ret ? err_set(b->err, ret, "pack %llu: %s", pack, strerror(-ret)) : 0;
+}
+
+/* The object has what was put into the file before, and the rest. */
+static int add_named(struct rebuild *b, u64 pack)
+{
+	int ret = close_pack(b);
+
+	if (!ret)
+		ret = b->os->drv->remove(b->os, pack);
+	if (!ret)
+		b->npacks--;
+	return !ret || ret == -ENOENT ? make_sealed(b, pack) : ret;
 }
 
 /* ---- the log ------------------------------------------------------------------------- */
@@ -240,15 +258,43 @@ static int add_item(void *arg, const struct origin_stream_item *it)
 		return add_block(b, it);
 	case NEXUS_ITEM_BATCH:
 		return add_batch(b, it);
+	case NEXUS_ITEM_PACK:
+		return add_named(b, it->arg);
 	default:
 		return it->arg == 1 && it->data[0] == NEXUS_KEY_ALLOC ? note_alloc(b, it) : 0;
 	}
 }
 
+/* Before anything of the stretch is done. */
+static int check_named(void *arg, const struct origin_stream_item *it)
+{
+	struct rebuild *b = arg;
+	struct nexus_pack_head head;
+	int ret;
+
+	if (it->type != NEXUS_ITEM_PACK)
+		return 0;
+	ret = ask_object(b, it->arg);
+	if (!ret)
+		ret = get_table(b, it->arg, (u8 *)&head, sizeof(head));
+	if (!ret)
+		ret = pack_check_head(&head, b->zone, it->arg, super_pack_blocks(&b->sb));
+	if (ret == -ENOENT || ret == -EUCLEAN || ret == -ESTALE)
+		return err_set(b->err, -ENODATA, "pack %llu, which the log names, is %s", it->arg,
+			       ret == -ENOENT ? "not with the store" : "damaged there");
+	return ret ? err_set(b->err, ret, "pack %llu: %s", it->arg, strerror(-ret)) : 0;
+}
+
 int rebuild_log(struct rebuild *b, FILE *spool, struct errline *err)
 {
-	int ret = origin_stream_each(spool, add_item, b);
+	int ret;
 
+	b->err = err;
+	ret = origin_stream_each(spool, check_named, b);
+	if (ret == -ENODATA)
+		return ret;
+	if (!ret)
+		ret = origin_stream_each(spool, add_item, b);
 	if (!ret)
 		ret = close_pack(b);
 	return !ret || err->msg[0] ? ret :

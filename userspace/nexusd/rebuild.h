@@ -34,7 +34,10 @@ struct rebuild {
  */
 int rebuild_begin(struct rebuild *b, const struct config *cfg, const struct store_new *new,
 		  struct content *c, const u8 *zone, FILE *spool, struct errline *err);
-/* A stretch of the log behind it. */
+/*
+ * A stretch of the log behind it.  -ENODATA, with a line, and nothing has changed: a pack that
+ * it names is not with the store.
+ */
 int rebuild_log(struct rebuild *b, FILE *spool, struct errline *err);
 /* The index: of the checkpoint, and last. */
 int rebuild_end(struct rebuild *b, FILE *spool, struct errline *err);

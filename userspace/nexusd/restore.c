@@ -134,6 +134,11 @@ static int add_log(struct restoring *r, const struct origin_checkpoint *cp, u64 
 	if (!ret)
 		ret = rebuild_log(&r->b, spool, r->err);
 	fclose(spool);
+	if (ret == -ENODATA) {
+		note(r, r->err->msg);
+		r->err->msg[0] = '\0';
+		return 0;
+	}
 	*end = p.end;
 	return ret ? ret : 1;
 }

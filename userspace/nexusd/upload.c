@@ -376,6 +376,13 @@ bool zone_upload_held(struct zone *z, u64 pack)
 	return mark == MARK_HELD || mark == MARK_PUT;
 }
 
+bool zone_upload_unsure(struct zone *z, u64 pack)
+{
+	struct upload *u = z->upload;
+
+	return u && !atomic_load(&u->looked_back) && zone_upload_mark(z, pack) != MARK_NONE;
+}
+
 void zone_upload_gone(struct zone *z, u64 pack)
 {
 	struct upload *u = z->upload;

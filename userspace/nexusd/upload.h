@@ -10,6 +10,8 @@
 #ifndef NEXUSD_UPLOAD_H
 #define NEXUSD_UPLOAD_H
 
+#include <stdatomic.h>
+
 #include "fetch.h"
 #include "uploadmark.h"
 
@@ -21,6 +23,7 @@ struct upload_item {
 	u64 lsn;		/* not before the log is durable up to here */
 	u64 not_before;		/* ns, after something of it has failed here */
 	bool del;		/* its copy is to go */
+	bool first;		/* somebody waits for it */
 	bool busy;
 	bool then_del;		/* busy being put: and gone meanwhile */
 };
@@ -47,7 +50,7 @@ struct upload {
 	u64 put_packs, put_bytes;	/* lock; since the zone was opened */
 
 	u64 scanned_lsn;		/* who scans */
-	bool looked_back;		/* who scans: what is gone since the last time is found */
+	atomic_bool looked_back;	/* what is gone since the last time is found */
 
 	pthread_mutex_t mark_lock;
 	struct uploadmarks marks;	/* mark_lock */
@@ -86,6 +89,8 @@ void zone_upload_forget(struct zone *z, u64 pack);
 bool zone_upload_busy(struct zone *z, u64 pack);
 /* It was put whole, as far as is known here. */
 bool zone_upload_held(struct zone *z, u64 pack);
+/* It was begun to be put, and whether it is gone since is not known yet. */
+bool zone_upload_unsure(struct zone *z, u64 pack);
 /* Somebody else has deleted its copy. */
 void zone_upload_gone(struct zone *z, u64 pack);
 /* Some of the pack, or all that is asked for of it, is elsewhere only. */
@@ -97,6 +102,13 @@ bool zone_upload_away(struct zone *z, u64 pack);
  */
 int zone_upload_hold(struct zone *z, u64 pack);
 void zone_upload_release(struct zone *z, u64 pack, bool held);
+
+/*
+ * Puts the sealed packs among @pack before all others, and waits until they are held.  Not for
+ * what cannot be put now, nor longer than uploads go on: zone_upload_held() tells.  The records
+ * that seal them are durable.
+ */
+void zone_upload_first(struct zone *z, const u64 *pack, size_t n);
 
 /* What is known of it, by this helper and those before. */
 enum upload_mark zone_upload_mark(struct zone *z, u64 pack);

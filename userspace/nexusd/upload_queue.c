@@ -3,9 +3,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "origin.h"
+#include "space.h"
 #include "upload.h"
 
 #define DURABLE_LOOK_NS	100000000ull	/* between two looks at the log */
+#define FIRST_LOOK_NS	200000000ull	/* between two looks at whether it goes on */
+#define SCAN_MOST_NS	2000000000ull	/* one takes no longer, if it works */
 
 static size_t place_of(const struct upload *u, u64 pack)
 {
@@ -59,9 +63,26 @@ void upload_remove(struct upload *u, u64 pack)
 	memmove(item, item + 1, (u->nitems - (size_t)(item - u->items)) * sizeof(*item));
 }
 
+/* Whether it can be done now; else *@until is when to look again at the latest. */
+static bool is_due(const struct upload *u, const struct upload_item *item, u64 durable, u64 now,
+		   u64 *until)
+{
+	if (item->busy || item->pack == u->held)
+		return false;
+	/* Nobody tells when it is. */
+	if (item->lsn > durable)
+		*until = NEXUS_MIN(*until, now + DURABLE_LOOK_NS);
+	else if (item->not_before > now)
+		*until = NEXUS_MIN(*until, item->not_before);
+	else
+		return true;
+	return false;
+}
+
 /* In the order of packs, which is about that of their ages; whoever waits is passed by. */
 struct upload_item *upload_next(struct upload *u, u64 durable, u64 now, u64 *until)
 {
+	struct upload_item *next = NULL;
 	size_t i;
 
 	if (u->not_before > now) {
@@ -71,23 +92,71 @@ struct upload_item *upload_next(struct upload *u, u64 durable, u64 now, u64 *unt
 	/* What was wrong is tried with one. */
 	if (u->failures && u->busy)
 		return NULL;
-	for (i = 0; i < u->nitems; i++) {
+	for (i = 0; i < u->nitems && !(next && next->first); i++) {
 		struct upload_item *item = &u->items[i];
 
-		if (item->busy || item->pack == u->held)
-			continue;
-		/* Nobody tells when it is. */
-		if (item->lsn > durable) {
-			*until = NEXUS_MIN(*until, now + DURABLE_LOOK_NS);
-			continue;
-		}
-		if (item->not_before > now) {
-			*until = NEXUS_MIN(*until, item->not_before);
-			continue;
-		}
-		item->busy = true;
-		u->busy++;
-		return item;
+		if ((!next || item->first) && is_due(u, item, durable, now, until))
+			next = item;
 	}
-	return NULL;
+	if (next) {
+		next->busy = true;
+		u->busy++;
+	}
+	return next;
+}
+
+/* ---- for who waits ---------------------------------------------------------------- */
+
+/* lock held, and given up meanwhile.  False: it makes no sense to wait longer. */
+static bool wait_some(struct upload *u)
+{
+	u64 until = space_clock() + FIRST_LOOK_NS;
+	const struct timespec ts = {
+		.tv_sec = (time_t)(until / 1000000000ull), .tv_nsec = (long)(until % 1000000000ull),
+	};
+
+	pthread_cond_timedwait(&u->cond, &u->lock, &ts);
+	return !u->failures && !atomic_load(&u->z->fetch->stop) && origin_owns(u->z);
+}
+
+/* lock held.  How many of them are still to be put, now. */
+static size_t put_first(struct upload *u, const u64 *pack, size_t n)
+{
+	u64 now = space_clock();
+	size_t i, left = 0;
+
+	for (i = 0; i < n; i++) {
+		struct upload_item *item = upload_find(u, pack[i]);
+
+		if (!item || item->del || item->then_del || item->pack == u->held ||
+		    item->not_before > now)
+			continue;
+		item->first = true;
+		item->lsn = 0;
+		left++;
+	}
+	return left;
+}
+
+void zone_upload_first(struct zone *z, const u64 *pack, size_t n)
+{
+	struct upload *u = z->upload;
+	u64 scans, late = space_clock() + SCAN_MOST_NS;
+	bool on;
+
+	if (!u || !n)
+		return;
+	pthread_mutex_lock(&u->lock);
+	on = u->nthreads && !u->failures && !atomic_load(&z->fetch->stop) && origin_owns(z);
+	/* One that is under way may have begun too early. */
+	scans = u->scans + u->scanning + 1;
+	u->scan_now = true;
+	pthread_cond_broadcast(&u->cond);
+	while (on && u->scans < scans && space_clock() < late)
+		on = wait_some(u);
+	while (on && put_first(u, pack, n)) {
+		pthread_cond_broadcast(&u->cond);
+		on = wait_some(u);
+	}
+	pthread_mutex_unlock(&u->lock);
 }

@@ -166,7 +166,7 @@ static int look_back(struct upload *u, const struct list *l)
 		ret = ret > 0 ? 0 : ret;
 	}
 	memtable_destroy(&index);
-	u->looked_back = !ret;
+	atomic_store(&u->looked_back, !ret);
 	return ret;
 }
 
@@ -180,12 +180,12 @@ int upload_scan(struct upload *u)
 	/* What the helper before us submitted must be known first. */
 	if (lsn < z->floor || atomic_load(&z->dropped))
 		return 0;
-	if (lsn == u->scanned_lsn && u->looked_back)
+	if (lsn == u->scanned_lsn && atomic_load(&u->looked_back))
 		return 0;
 	ret = list_packs(z, &l);
 	/* Those of the view may be younger. */
 	lsn = memtable_applied(&z->mt);
-	if (!ret && !u->looked_back)
+	if (!ret && !atomic_load(&u->looked_back))
 		ret = look_back(u, &l);
 	if (!ret) {
 		drop_held(u, &l);

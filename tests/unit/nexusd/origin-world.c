@@ -53,10 +53,11 @@ static void remember(struct world *m)
 	at->content = content_of(m->z);
 }
 
-static void batch(struct world *m)
+void end_batch(struct world *m, bool durable)
 {
 	logw_batch(&m->w);
-	fake_durable(&m->k, m->k.tail);
+	if (durable)
+		fake_durable(&m->k, m->k.tail);
 	assert_int_equal(applier_run(&m->z->applier, 0), 0);
 	remember(m);
 }
@@ -69,7 +70,7 @@ static void append(struct world *m, struct nexus_rec_head *rec)
 	assert_int_equal(pack_tables_add(m->lines, (const u8 *)rec, le32_to_cpu(rec->len)), 0);
 }
 
-void write_some(struct world *m)
+void add_some(struct world *m)
 {
 	u32 i;
 
@@ -80,10 +81,15 @@ void write_some(struct world *m)
 
 		append(m, f->ino ? gen_extent(&m->g, f) : NULL);
 	}
-	batch(m);
 }
 
-void seal(struct world *m)
+void write_some(struct world *m)
+{
+	add_some(m);
+	end_batch(m, true);
+}
+
+void add_seal(struct world *m)
 {
 	struct nexus_rec_pack rec;
 	u64 n, next;
@@ -97,9 +103,14 @@ void seal(struct world *m)
 	rec.state = cpu_to_le32(NEXUS_PACK_SEALED);
 	rec.used = cpu_to_le32(m->g.next_block);
 	append(m, &rec.head);
-	batch(m);
 	m->g.pack = next;
 	m->g.next_block = 1 + pack_table_blocks(PACK_BLOCKS);
+}
+
+void seal(struct world *m)
+{
+	add_seal(m);
+	end_batch(m, true);
 }
 
 void fold(struct world *m)

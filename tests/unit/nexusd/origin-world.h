@@ -52,6 +52,10 @@ void step(struct world *m, u64 ms);
 void write_some(struct world *m);
 /* As the kernel does: the table, then the record; and the next pack is written to. */
 void seal(struct world *m);
+/* The records of each without the end of their batch. */
+void add_some(struct world *m);
+void add_seal(struct world *m);
+void end_batch(struct world *m, bool durable);
 void fold(struct world *m);
 /* A good deal of all that; two checkpoints remain. */
 void work(struct world *m);

@@ -1,0 +1,537 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Packs that are with the store are named by the log, which carries their blocks no more: so
+ * content is put once.  What comes back after that is what comes back otherwise.
+ */
+#include <fcntl.h>
+
+#include "fetch.h"
+#include "gc-world.h"
+#include "upload.h"
+
+/* ---- a zone that uploads, and what it has put -------------------------------------------- */
+
+static void uploads(struct world *m)
+{
+	m->cfg.upload_delay = 3600;
+	m->cfg.upload_parallel = 2;
+	assert_int_equal(zone_fetch_start(m->z), 0);
+	zone_upload_start(m->z);
+	assert_non_null(m->z->upload);
+	/* It has looked once, and does not by itself for a while. */
+	flush(m);
+}
+
+static void begin_uploading(struct world *m)
+{
+	make(m);
+	own(m);
+	uploads(m);
+}
+
+/* As zone_stop(). */
+static void end_uploads(struct world *m)
+{
+	zone_fetch_stop(m->z);
+	zone_upload_stop(m->z);
+}
+
+static void fill(struct world *m, u32 blocks)
+{
+	while (m->g.next_block < blocks)
+		write_some(m);
+}
+
+struct seen {
+	u32 packs, blocks, batches;
+	u64 pack;		/* the last one named */
+	u64 wanted;		/* blocks of this one are counted */
+};
+
+static int see(void *arg, const struct origin_stream_item *it)
+{
+	struct seen *s = arg;
+
+	s->packs += it->type == NEXUS_ITEM_PACK;
+	if (it->type == NEXUS_ITEM_PACK)
+		s->pack = it->arg;
+	s->batches += it->type == NEXUS_ITEM_BATCH;
+	s->blocks += it->type == NEXUS_ITEM_BLOCK && it->arg == s->wanted;
+	return 0;
+}
+
+static void damage(const struct world *m, u64 pack, u32 how)
+{
+	static const u8 zeros[4096];
+	char path[PATH_MAX], file[32];
+	int fd;
+
+	snprintf(file, sizeof(file), "%016llx", pack);
+	path_of(m, file, path);
+	if (how == 0) {
+		assert_int_equal(unlink(path), 0);
+		return;
+	}
+	fd = open(path, O_WRONLY);
+	assert_true(fd >= 0);
+	if (how == 1)
+		assert_int_equal(ftruncate(fd, sizeof(zeros)), 0);
+	else
+		assert_int_equal(pwrite(fd, zeros, sizeof(zeros), 0), sizeof(zeros));
+	close(fd);
+}
+
+/* The stretch from @lsn on, as it is with the store; and what its parts say. */
+static struct seen stretch(struct world *m, u64 lsn, u64 pack, bool *naming)
+{
+	struct origin *o = m->z->origin;
+	struct origin_part p = { .epoch = o->owner.epoch, .lsn = lsn, .kind = NEXUS_STREAM_LOG };
+	FILE *spool = origin_stream_spool(test_dir);
+	struct seen s = { .wanted = pack };
+	struct errline err = { "" };
+	char folder[ORIGIN_FOLDER];
+	u64 bytes;
+	u32 crc;
+
+	assert_non_null(spool);
+	memcpy(p.zone, o->owner.zone, sizeof(p.zone));
+	origin_log_folder(p.epoch, lsn, folder);
+	assert_int_equal(origin_stream_get(o->content, folder, &p, spool, &bytes, &crc, &err), 0);
+	assert_int_equal(origin_stream_each(spool, see, &s), 0);
+	fclose(spool);
+	*naming = p.naming;
+	return s;
+}
+
+static void lose_uploading(struct world *m)
+{
+	end_uploads(m);
+	lose(m);
+}
+
+static void restore(struct world *m)
+{
+	struct restored done;
+	struct errline err;
+
+	assert_int_equal(restore_as(m, "z", true, &done, &err), 0);
+	assert_string_equal(done.note, "");
+	check_restored(m, &done);
+}
+
+/* ---- what is named, and what is not ------------------------------------------------------ */
+
+static void test_named(void **state)
+{
+	struct seen s;
+	struct world m;
+	u64 from, pack;
+	bool naming;
+
+	(void)state;
+	begin_uploading(&m);
+	step(&m, 1);
+	from = m.z->origin->end;
+	pack = m.g.pack;
+	fill(&m, 200);
+	seal(&m);
+	write_some(&m);
+	assert_false(has_pack(&m, pack));
+	step(&m, 6000);
+	assert_true(m.acked == m.at[m.n - 1].lsn);
+	assert_true(has_pack(&m, pack));
+	s = stretch(&m, from, pack, &naming);
+	assert_int_equal(s.packs, 1);
+	assert_true(s.pack == pack && s.batches > 2 && naming);
+	assert_int_equal(s.blocks, 0);
+	/* The one that is open goes in blocks. */
+	assert_true(stretch(&m, from, m.g.pack, &naming).blocks > 0);
+	/* Nothing is sealed: as ever. */
+	from = m.z->origin->end;
+	write_some(&m);
+	step(&m, 6000);
+	s = stretch(&m, from, m.g.pack, &naming);
+	assert_int_equal(s.packs, 0);
+	assert_true(s.blocks > 0 && !naming);
+	lose_uploading(&m);
+	restore(&m);
+	forget(&m);
+}
+
+/* Some of it came as blocks, of which the pack's file was made: it is the object's then. */
+static void test_named_later(void **state)
+{
+	struct seen s;
+	struct world m;
+	u64 from, pack;
+	bool naming;
+
+	(void)state;
+	begin_uploading(&m);
+	step(&m, 1);
+	pack = m.g.pack;
+	write_some(&m);
+	write_some(&m);
+	step(&m, 6000);
+	assert_true(m.g.next_block < 80);
+	from = m.z->origin->end;
+	fill(&m, 250);
+	seal(&m);
+	step(&m, 6000);
+	s = stretch(&m, from, pack, &naming);
+	assert_true(s.packs == 1 && s.pack == pack && !s.blocks);
+	lose_uploading(&m);
+	restore(&m);
+	forget(&m);
+}
+
+/*
+ * The seal and content of the pack are in the last batch, of which no later one says that it
+ * was durable: the next mount compares, and what it compares with is away.
+ */
+static void test_last_batch(void **state)
+{
+	struct seen s;
+	struct world m;
+	u64 from, pack;
+	bool naming;
+
+	(void)state;
+	begin_uploading(&m);
+	step(&m, 1);
+	from = m.z->origin->end;
+	pack = m.g.pack;
+	fill(&m, 200);
+	add_some(&m);
+	seal(&m);
+	step(&m, 6000);
+	s = stretch(&m, from, pack, &naming);
+	assert_true(s.packs == 1 && s.pack == pack);
+	assert_true(m.acked == m.at[m.n - 1].lsn);
+	lose_uploading(&m);
+	restore(&m);
+	forget(&m);
+}
+
+/* The stretch ends before the record that seals it: then it is open, as far as that goes. */
+static void test_sealed_behind(void **state)
+{
+	struct seen s;
+	struct world m;
+	u64 from, pack;
+	bool naming;
+
+	(void)state;
+	begin_uploading(&m);
+	step(&m, 1);
+	from = m.z->origin->end;
+	pack = m.g.pack;
+	fill(&m, 200);
+	add_seal(&m);
+	end_batch(&m, false);
+	assert_int_equal(zone_upload_hold(m.z, pack), 0);
+	zone_upload_release(m.z, pack, true);
+	assert_true(zone_upload_held(m.z, pack));
+	step(&m, 6000);
+	assert_true(m.z->origin->end < memtable_applied(&m.z->mt));
+	s = stretch(&m, from, pack, &naming);
+	assert_true(!s.packs && s.blocks > 100 && !naming);
+	lose_uploading(&m);
+	restore(&m);
+	forget(&m);
+}
+
+/* What fills little of it does not wait for all of it; one that is there already is named. */
+static void test_little(void **state)
+{
+	struct seen s;
+	struct world m;
+	u64 from, pack;
+	bool naming;
+
+	(void)state;
+	begin_uploading(&m);
+	step(&m, 1);
+	pack = m.g.pack;
+	fill(&m, 200);
+	step(&m, 6000);
+	from = m.z->origin->end;
+	write_some(&m);
+	seal(&m);
+	step(&m, 6000);
+	assert_false(has_pack(&m, pack));
+	s = stretch(&m, from, pack, &naming);
+	assert_true(!s.packs && s.blocks > 0 && !naming);
+	/* The same with the next one, which is there. */
+	pack = m.g.pack;
+	fill(&m, 200);
+	step(&m, 6000);
+	from = m.z->origin->end;
+	write_some(&m);
+	seal(&m);
+	flush(&m);
+	assert_true(has_pack(&m, pack));
+	step(&m, 6000);
+	s = stretch(&m, from, pack, &naming);
+	assert_true(s.packs == 1 && s.pack == pack && !s.blocks);
+	lose_uploading(&m);
+	restore(&m);
+	forget(&m);
+}
+
+/* Somebody else puts it, or the threads have ended: nobody waits, and blocks go. */
+static void test_not_now(void **state)
+{
+	struct seen s;
+	struct world m;
+	u64 from, pack;
+	bool naming;
+	u32 i;
+
+	(void)state;
+	begin_uploading(&m);
+	step(&m, 1);
+	for (i = 0; i < 2; i++) {
+		from = m.z->origin->end;
+		pack = m.g.pack;
+		fill(&m, 200);
+		seal(&m);
+		if (i)
+			end_uploads(&m);
+		else
+			assert_int_equal(zone_upload_hold(m.z, pack), 0);
+		step(&m, 6000);
+		assert_true(m.acked == m.at[m.n - 1].lsn);
+		s = stretch(&m, from, pack, &naming);
+		assert_true(!s.packs && s.blocks > 100 && !naming);
+		if (!i)
+			zone_upload_release(m.z, pack, false);
+	}
+	lose(&m);
+	restore(&m);
+	forget(&m);
+}
+
+/* The store is away while it is waited for, and comes back. */
+static void test_store_away(void **state)
+{
+	struct world m;
+	u64 acked;
+
+	(void)state;
+	begin_uploading(&m);
+	step(&m, 1);
+	acked = m.acked;
+	fill(&m, 200);
+	seal(&m);
+	control("refuse\n");
+	step(&m, 6000);
+	assert_true(m.z->origin->failed && m.acked == acked);
+	control("");
+	step(&m, ORIGIN_RETRY_MS);
+	assert_true(!m.z->origin->failed && m.acked == m.at[m.n - 1].lsn);
+	lose_uploading(&m);
+	restore(&m);
+	forget(&m);
+}
+
+/* The stream of the last checkpoint, which the helper has. */
+static FILE *newest(struct world *m)
+{
+	struct origin *o = m->z->origin;
+	u32 i;
+
+	for (i = 0; i < NEXUS_MANIFEST_MAX; i++)
+		if (o->kept[i].spool && o->kept[i].cp.number == o->manifest.number)
+			return o->kept[i].spool;
+	fail();
+	return NULL;
+}
+
+/* Checkpoints name those that the index on disk does not know yet; so do increments. */
+static void test_checkpoints(void **state)
+{
+	struct errline err = { "" };
+	struct seen s;
+	struct world m;
+	u64 pack;
+	u32 i;
+
+	(void)state;
+	begin_uploading(&m);
+	write_some(&m);
+	seal(&m);
+	pack = m.g.pack;
+	fill(&m, 200);
+	seal(&m);
+	write_some(&m);
+	for (i = 0; i < 4; i++) {
+		assert_int_equal(origin_checkpoint(m.z->origin, &err), 0);
+		s = (struct seen){ .wanted = pack };
+		assert_int_equal(origin_stream_each(newest(&m), see, &s), 0);
+		assert_true(s.packs == 1 && s.pack == pack && !s.blocks);
+		write_some(&m);
+	}
+	assert_true(m.z->origin->manifest.checkpoint[0].delta);
+	m.acked = m.z->origin->end;
+	lose_uploading(&m);
+	restore(&m);
+	forget(&m);
+}
+
+/* ---- when it goes wrong -------------------------------------------------------------------- */
+
+/* It was gone between any two writes to the store. */
+static void test_lost_anywhere(void **state)
+{
+	struct restored done;
+	struct errline err;
+	u32 cut, named = 0;
+	struct world m;
+	bool whole;
+	char text[32];
+	int i, ret;
+
+	(void)state;
+	for (cut = 12, whole = false; !whole; cut++) {
+		make(&m);
+		snprintf(text, sizeof(text), "cut %u\n", cut);
+		control(text);
+		own(&m);
+		m.cfg.upload_delay = 3600;
+		m.cfg.upload_parallel = 1;
+		assert_int_equal(zone_fetch_start(m.z), 0);
+		zone_upload_start(m.z);
+		step(&m, 1);
+		for (i = 0; i < 3; i++) {
+			fill(&m, 200);
+			seal(&m);
+			step(&m, 6000);
+			named += m.z->origin->end == m.at[m.n - 1].lsn;
+			write_some(&m);
+			step(&m, 6000);
+			if (i == 1) {
+				fold(&m);
+				step(&m, 300000);
+			}
+		}
+		whole = m.acked == m.at[m.n - 1].lsn && !m.z->origin->failed;
+		lose_uploading(&m);
+		control("");
+		ret = restore_as(&m, "z", true, &done, &err);
+		if (ret)
+			assert_true(ret == -ENOENT && m.acked == 0);
+		else
+			check_restored(&m, &done);
+		forget(&m);
+	}
+	assert_true(cut > 24 && named > 10);
+}
+
+/* The pack that a stretch names is gone or damaged: what is before it comes back. */
+static void test_missing(void **state)
+{
+	struct restored done;
+	struct errline err;
+	char text[64];
+	struct world m;
+	u64 before, pack, other;
+	u32 i;
+
+	(void)state;
+	for (i = 0; i < 3; i++) {
+		begin_uploading(&m);
+		step(&m, 1);
+		pack = m.g.pack;
+		fill(&m, 200);
+		seal(&m);
+		step(&m, 6000);
+		before = m.acked;
+		other = m.g.pack;
+		fill(&m, 200);
+		seal(&m);
+		step(&m, 6000);
+		assert_true(has_pack(&m, pack) && has_pack(&m, other) && m.acked > before);
+		write_some(&m);
+		step(&m, 6000);
+		damage(&m, other, i);
+		lose_uploading(&m);
+		m.acked = before;
+		assert_int_equal(restore_as(&m, "z", true, &done, &err), 0);
+		snprintf(text, sizeof(text), "pack %llu, which the log", other);
+		assert_non_null(strstr(done.note, text));
+		assert_true(done.end == before);
+		check_restored(&m, &done);
+		forget(&m);
+	}
+}
+
+/* A pack that is dead, and was put by whom we do not know: the log of another may name it. */
+static void test_of_others(void **state)
+{
+	struct restored done;
+	struct errline err;
+	struct gc_report r;
+	struct world m;
+	u64 pack;
+	u32 i;
+
+	(void)state;
+	begin(&m);
+	pack = lost_pack(&m);
+	put_pack(&m, pack, 10, OLD);
+	lose_uploading(&m);
+	assert_int_equal(restore_as(&m, "z", true, &done, &err), 0);
+	forget(&m);
+	begin_zone(&m);
+	own(&m);
+	uploads(&m);
+	for (i = 0; i < 3; i++) {
+		r = gc(&m, false, 0);
+		assert_int_equal(r.sum[GC_LEAKED].n, i < 2 ? 0 : 1);
+		assert_int_equal(origin_checkpoint(m.z->origin, &err), 0);
+	}
+	finish(&m);
+}
+
+/* Nor is it known of one with a mark, until what is gone was looked for. */
+static void test_unsure(void **state)
+{
+	struct gc_report r;
+	struct world m;
+	u64 pack;
+
+	(void)state;
+	begin(&m);
+	pack = lost_pack(&m);
+	put_pack(&m, pack, 10, OLD);
+	assert_int_equal(zone_upload_hold(m.z, pack), 0);
+	zone_upload_release(m.z, pack, false);
+	atomic_store(&m.z->upload->looked_back, false);
+	r = gc(&m, false, 0);
+	assert_int_equal(r.sum[GC_LEAKED].n, 0);
+	atomic_store(&m.z->upload->looked_back, true);
+	r = gc(&m, false, 0);
+	assert_int_equal(r.sum[GC_LEAKED].n, 1);
+	finish(&m);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_named, test_setup, test_teardown),
+		cmocka_unit_test_setup_teardown(test_named_later, test_setup, test_teardown),
+		cmocka_unit_test_setup_teardown(test_last_batch, test_setup, test_teardown),
+		cmocka_unit_test_setup_teardown(test_sealed_behind, test_setup, test_teardown),
+		cmocka_unit_test_setup_teardown(test_little, test_setup, test_teardown),
+		cmocka_unit_test_setup_teardown(test_not_now, test_setup, test_teardown),
+		cmocka_unit_test_setup_teardown(test_store_away, test_setup, test_teardown),
+		cmocka_unit_test_setup_teardown(test_checkpoints, test_setup, test_teardown),
+		cmocka_unit_test_setup_teardown(test_lost_anywhere, test_setup, test_teardown),
+		cmocka_unit_test_setup_teardown(test_missing, test_setup, test_teardown),
+		cmocka_unit_test_setup_teardown(test_of_others, test_setup, test_teardown),
+		cmocka_unit_test_setup_teardown(test_unsure, test_setup, test_teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Content that is with the store once: a pack that is sealed and an object there is named in
+ * the stream, and its blocks are not in it.
+ *
+ * Only what a record of the same stretch seals: then the end of the stretch is a zone that has
+ * it sealed, as the object is.  The index has it still, so if it dies, that is after the last
+ * checkpoint was begun, and its object stays until no checkpoint of the manifest has this
+ * stretch behind it (origin_forget()).
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "lib/record.h"
+#include "origin.h"
+#include "space.h"
+#include "upload.h"
+
+/* Of a pack that the stretch fills to that part, or more, the upload is waited for. */
+#define WORTH_WAITING(blocks)	((blocks) / 2)
+
+static struct held_pack *find(const struct taking *t, u64 pack, size_t *place)
+{
+	size_t lo = 0, hi = t->nheld;
+
+	while (lo < hi) {
+		size_t mid = (lo + hi) / 2;
+
+		if (t->held[mid].pack < pack)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	*place = lo;
+	return lo < t->nheld && t->held[lo].pack == pack ? &t->held[lo] : NULL;
+}
+
+bool taking_names(const struct taking *t, u64 pack)
+{
+	size_t place;
+	const struct held_pack *h = t->naming ? find(t, pack, &place) : NULL;
+
+	return h && h->named;
+}
+
+/* The one of that number, made if it was not there.  NULL: no memory. */
+static struct held_pack *get(struct taking *t, u64 pack)
+{
+	struct held_pack *h, *more;
+	size_t place, i;
+
+	h = find(t, pack, &place);
+	if (h)
+		return h;
+	if (t->nheld % 64 == 0) {
+		more = realloc(t->held, (t->nheld + 64) * sizeof(*more));
+		if (!more)
+			return NULL;
+		t->held = more;
+	}
+	for (i = t->nheld++; i > place; i--)
+		t->held[i] = t->held[i - 1];
+	t->held[place] = (struct held_pack){ .pack = pack };
+	return &t->held[place];
+}
+
+static int note_lines(struct taking *t, u64 pack, u32 n)
+{
+	struct held_pack *h = pack ? get(t, pack) : NULL;
+
+	if (h)
+		h->lines += n;
+	return !pack || h ? 0 : -ENOMEM;
+}
+
+static int note_seal(struct taking *t, const struct nexus_rec_pack *rec)
+{
+	struct held_pack *h;
+
+	if (le32_to_cpu(rec->state) != NEXUS_PACK_SEALED)
+		return 0;
+	h = get(t, le64_to_cpu(rec->pack));
+	if (h)
+		h->sealed = true;
+	return h ? 0 : -ENOMEM;
+}
+
+static int note_record(struct taking *t, const struct nexus_rec_head *rec)
+{
+	const struct nexus_rec_extent *ext = (const void *)rec;
+	const struct nexus_rec_truncate *tr = (const void *)rec;
+	const struct nexus_rec_move *mv = (const void *)rec;
+
+	switch (le16_to_cpu(rec->type)) {
+	case NEXUS_REC_EXTENT:
+		return note_lines(t, le64_to_cpu(ext->pack), le32_to_cpu(ext->nblocks));
+	case NEXUS_REC_TRUNCATE:
+		return note_lines(t, le64_to_cpu(tr->tail_pack), 1);
+	case NEXUS_REC_MOVE:
+		return note_lines(t, le64_to_cpu(mv->to_pack), le32_to_cpu(mv->nblocks));
+	case NEXUS_REC_PACK:
+		return note_seal(t, (const void *)rec);
+	default:
+		return 0;
+	}
+}
+
+static int note_batch(struct taking *t, const struct seg_batch *b)
+{
+	size_t off = 0;
+	int ret = 0;
+
+	while (!ret && off < b->length) {
+		const struct nexus_rec_head *rec = (const void *)(b->records + off);
+
+		if (nexus_rec_check(rec, b->length - off))
+			return -EUCLEAN;
+		off += le32_to_cpu(rec->len);
+		ret = note_record(t, rec);
+	}
+	return ret;
+}
+
+static int look_ahead(struct taking *t, struct seg_cursor c, u64 target)
+{
+	u64 end = t->end;
+	struct seg_batch b;
+	int ret = 0;
+
+	while (!ret && end < target) {
+		ret = seg_cursor_next(&c, &b);
+		if (ret != 1)
+			return ret ? ret : -ESTALE;
+		ret = 0;
+		if (b.end <= t->end)
+			continue;
+		ret = note_batch(t, &b);
+		end = b.end;
+	}
+	return ret;
+}
+
+static bool is_open(const struct taking *t, u64 pack)
+{
+	size_t i;
+
+	for (i = 0; i < t->nopen; i++)
+		if (t->open[i].pack == pack)
+			return true;
+	return false;
+}
+
+/* Those that are worth it are put. */
+static int put_first(struct taking *t)
+{
+	u32 worth = WORTH_WAITING(super_pack_blocks(&t->z->sb));
+	u64 *pack = calloc(t->nheld + 1, sizeof(*pack));
+	size_t i, n = 0;
+
+	if (!pack)
+		return -ENOMEM;
+	for (i = 0; i < t->nheld; i++) {
+		const struct held_pack *h = &t->held[i];
+
+		if (h->sealed && h->lines >= worth && !is_open(t, h->pack) &&
+		    !zone_upload_held(t->z, h->pack))
+			pack[n++] = h->pack;
+	}
+	zone_upload_first(t->z, pack, n);
+	free(pack);
+	return 0;
+}
+
+/* 1: it is with the store, and stays there; 0; or an error. */
+static int is_lasting(struct zone *z, u64 pack)
+{
+	struct nexus_pack_val val;
+	int ret = zone_upload_held(z, pack) ? survey_knows(&z->mt, pack, &val) : 0;
+
+	return ret > 0 ? le32_to_cpu(val.state) == NEXUS_PACK_SEALED : ret;
+}
+
+int take_held(struct taking *t, const struct seg_cursor *c, u64 target)
+{
+	size_t i;
+	int ret = t->z->upload ? look_ahead(t, *c, target) : 0;
+
+	if (!ret && t->nheld)
+		ret = put_first(t);
+	for (i = 0; !ret && i < t->nheld; i++) {
+		struct held_pack *h = &t->held[i];
+
+		/* What the index has open has to be taken from here in any case. */
+		if (!h->sealed || is_open(t, h->pack))
+			continue;
+		ret = is_lasting(t->z, h->pack);
+		if (ret <= 0)
+			continue;
+		h->named = true;
+		t->naming = true;
+		origin_stream_item(&t->out, NEXUS_ITEM_PACK, h->pack, 0, NULL, 0, NULL, 0);
+		ret = t->out.ret;
+	}
+	return ret;
+}
