@@ -54,7 +54,7 @@ struct config {
 	__u64 bucket_cache;		/* bytes of one's objects kept here; 0: any */
 	__u32 checkpoint_interval;	/* seconds between two; 0: none, and no log */
 	__u32 log_upload_delay;		/* seconds between two stretches of the log */
-	__u32 origin_timeout;		/* seconds fsync waits for the store, durability=origin */
+	__u32 origin_timeout;		/* seconds without anything going to the store until fsync fails */
 	__u32 gc_grace;			/* seconds an object stays that nothing names */
 	bool content_unfenced;		/* also without conditional writes */
 	__u64 compact_rate;		/* bytes a second; 0: nothing unless asked for */

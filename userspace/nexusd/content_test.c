@@ -7,6 +7,7 @@
  *	silent			so does all that is asked of named objects, and all writes
  *	undelete		so do deletes
  *	delay MS		each get takes so long
+ *	slow MS			so does each write
  *	short BYTES		gets give at most so much: the next one goes on behind it
  *	end BYTES		packs have no more than that
  *	corrupt [PACK BLOCK]	a byte of each get is wrong; or of that block
@@ -67,6 +68,8 @@ static void parse_line(struct plan *p, const char *line)
 		p->unlist = strtoull(line + 7, NULL, 10);
 	else if (!strncmp(line, "delay ", 6))
 		p->delay_ms = strtoull(line + 6, NULL, 10);
+	else if (!strncmp(line, "slow ", 5))
+		p->slow_ms = strtoull(line + 5, NULL, 10);
 	else if (!strncmp(line, "short ", 6))
 		p->limit = strtoull(line + 6, NULL, 10);
 	else if (!strncmp(line, "end ", 4))
@@ -301,16 +304,22 @@ static int copy(int from, int to, u64 bytes, const atomic_bool *stop)
 static int may_write(struct test_content *t, struct plan *p, bool del)
 {
 	int ret = answers(t, p, del);
+	const struct timespec slow = {
+		.tv_sec = (time_t)(p->slow_ms / 1000), .tv_nsec = (long)(p->slow_ms % 1000) * 1000000,
+	};
 
 	if (ret)
 		return ret;
+	nanosleep(&slow, NULL);
 	return p->refuse || atomic_fetch_add(&t->writes, 1) >= p->cut ? -EIO : 0;
 }
 
 /* @fd, which was written as @tmp if @ret says so, is @name from now on; or nothing is left. */
 static int keep(struct test_content *t, int fd, const char *tmp, const char *name, int ret)
 {
-	if (!ret && fsync(fd))
+	struct stat st = { .st_size = 0 };
+
+	if (!ret && (fsync(fd) || fstat(fd, &st)))
 		ret = -errno;
 	close(fd);
 	if (!ret && renameat(t->dirfd, tmp, t->dirfd, name))
@@ -319,6 +328,8 @@ static int keep(struct test_content *t, int fd, const char *tmp, const char *nam
 		ret = -errno;
 	if (ret)
 		unlinkat(t->dirfd, tmp, 0);
+	else
+		atomic_fetch_add(&t->sent, (u64)st.st_size);
 	return ret;
 }
 
@@ -493,6 +504,13 @@ static int test_del_named(struct content *c, const char *name)
 	return unlinkat(t->dirfd, file, 0) && errno != ENOENT ? -errno : 0;
 }
 
+static void test_state(struct content *c, struct content_state *st)
+{
+	struct test_content *t = (struct test_content *)c;
+
+	st->sent = atomic_load(&t->sent);
+}
+
 const struct content_ops content_test = {
 	.version = CONTENT_OPS_VERSION,
 	.name = "test",
@@ -506,6 +524,7 @@ const struct content_ops content_test = {
 	.get_named = test_get_named,
 	.del_named = test_del_named,
 	.list_named = test_list_named,
+	.state = test_state,
 	.list_page = test_list_page,
 	.uploads_page = test_uploads_page,
 	.abort_upload = test_abort_upload,

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "fetch.h"
+
 static u64 now_s(void)
 {
 	return (u64)time(NULL);
@@ -263,12 +265,12 @@ int origin_open(struct zone *z, bool alive, struct errline *err)
 /* The first error of a row is said. */
 static void note(struct origin *o, int ret, const struct errline *err)
 {
-	if (ret && ret != -ESHUTDOWN && !o->failed)
+	if (ret && ret != -ESHUTDOWN && !atomic_load(&o->failed))
 		log_error("zone %s: %s; trying again", o->z->name, err->msg);
-	else if (!ret && o->failed)
+	else if (!ret && atomic_load(&o->failed))
 		log_info("zone %s: %s works again", o->z->name, o->content->ops->name);
 	if (ret != -ESHUTDOWN)
-		o->failed = ret != 0;
+		atomic_store(&o->failed, ret != 0);
 }
 
 static int renew(struct origin *o, struct errline *err)
@@ -284,8 +286,7 @@ static int renew(struct origin *o, struct errline *err)
 	return ret;
 }
 
-/* What is not there, and somebody waits for; 0: nobody does. */
-static u64 awaited(struct origin *o)
+u64 origin_awaited(struct origin *o)
 {
 	u64 lsn;
 
@@ -299,7 +300,7 @@ static bool log_due(const struct origin *o, u64 now, u64 lsn)
 {
 	if (!o->end || zone_durable(o->z) <= o->end)
 		return false;
-	return now >= o->log_at || (lsn > o->end && !o->failed);
+	return now >= o->log_at || (lsn > o->end && !atomic_load(&o->failed));
 }
 
 static u64 retry_ms(u64 lsn, u64 usual)
@@ -334,7 +335,7 @@ static int step_log(struct origin *o, u64 now, u64 lsn, struct errline *err)
 u64 origin_step(struct origin *o, u64 now)
 {
 	const struct config *cfg = o->z->cfg;
-	u64 lsn = awaited(o);
+	u64 lsn = origin_awaited(o);
 	struct errline err = { "" };
 	int ret = 0;
 
@@ -350,7 +351,7 @@ u64 origin_step(struct origin *o, u64 now)
 	if (log_due(o, now, lsn))
 		ret = step_log(o, now, lsn, &err);
 	/* Without one there is nothing that the log could be behind. */
-	if (!ret && (now >= o->checkpoint_at || (lsn && !o->end && !o->failed)))
+	if (!ret && (now >= o->checkpoint_at || (lsn && !o->end && !atomic_load(&o->failed))))
 		ret = step_checkpoint(o, now, lsn, &err);
 	note(o, ret, &err);
 	now = NEXUS_MIN(o->renew_at, o->checkpoint_at);
@@ -376,7 +377,7 @@ static void *origin_main(void *arg)
 		o->reached = NEXUS_MAX(o->reached, o->end);
 		pthread_cond_broadcast(&o->done);
 		/* They came while it was busy. */
-		if (o->waiting && o->wanted > o->reached && o->owned && !o->failed &&
+		if (o->waiting && o->wanted > o->reached && o->owned && !atomic_load(&o->failed) &&
 		    !atomic_load(&o->fenced) && zone_durable(o->z) > o->reached)
 			continue;
 		next = NEXUS_MAX(next, now + LOOK_MS);
@@ -435,33 +436,73 @@ int origin_can_sync(struct zone *z, struct errline *err)
 	return 0;
 }
 
+/* Bytes that went there, by the log and with packs; or more. */
+static u64 sent(struct zone *z)
+{
+	struct content *c[2] = { z->origin->content, z->fetch ? z->fetch->content : NULL };
+	u64 bytes = 0;
+	size_t i;
+
+	for (i = 0; i < 2; i++) {
+		struct content_state st = { .sent = 0 };
+
+		if (c[i] && c[i]->ops->state)
+			c[i]->ops->state(c[i], &st);
+		bytes += st.sent;
+	}
+	return bytes;
+}
+
+struct patience {
+	u64 sent, until;	/* ms */
+};
+
+/* Somebody waits on while anything goes there, if the last that was tried did not fail. */
+static bool has_patience(struct zone *z, struct patience *p, u64 now)
+{
+	u64 bytes = sent(z);
+
+	if (bytes != p->sent && !atomic_load(&z->origin->failed))
+		p->until = now + (u64)z->cfg->origin_timeout * 1000;
+	p->sent = bytes;
+	return now < p->until;
+}
+
+/* lock held, and given up meanwhile. */
+static void wait_for(struct origin *o, u64 lsn, u64 ms)
+{
+	struct timespec until = { .tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000) * 1000000 };
+
+	o->wanted = NEXUS_MAX(o->wanted, lsn);
+	o->waiting++;
+	pthread_cond_signal(&o->cond);
+	pthread_cond_timedwait(&o->done, &o->lock, &until);
+	o->waiting--;
+}
+
 int origin_sync(struct zone *z, u64 lsn)
 {
 	struct origin *o = z->origin;
 	struct errline err;
-	struct timespec until;
+	struct patience p;
+	u64 now = now_ms();
 	int ret = origin_can_sync(z, &err);
 
 	if (ret)
 		return ret;
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += z->cfg->origin_timeout;
+	p.sent = sent(z);
+	p.until = now + (u64)z->cfg->origin_timeout * 1000;
 	pthread_mutex_lock(&o->lock);
-	while (!ret && o->reached < lsn) {
-		if (atomic_load(&o->fenced)) {
+	for (; !ret && o->reached < lsn; now = now_ms()) {
+		if (atomic_load(&o->fenced))
 			ret = -EROFS;
-		} else if (o->quit) {
+		else if (o->quit)
 			ret = -ESHUTDOWN;
-		} else {
-			o->wanted = NEXUS_MAX(o->wanted, lsn);
-			o->waiting++;
-			pthread_cond_signal(&o->cond);
-			ret = -pthread_cond_timedwait(&o->done, &o->lock, &until);
-			o->waiting--;
-		}
+		else if (!has_patience(z, &p, now))
+			ret = -ETIMEDOUT;
+		else
+			wait_for(o, lsn, NEXUS_MIN(p.until, now + LOOK_MS));
 	}
-	if (ret == -ETIMEDOUT && o->reached >= lsn)
-		ret = 0;
 	pthread_mutex_unlock(&o->lock);
 	return ret;
 }

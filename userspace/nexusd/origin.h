@@ -53,7 +53,7 @@ struct origin {
 	struct seg_cursor cursor;	/* behind the last batch that is with the store */
 	u64 end;			/* LSN there; 0: a checkpoint comes first */
 	size_t part_bytes;		/* of parts that are written */
-	bool failed;			/* the last step; said once */
+	atomic_bool failed;		/* the last step; said once */
 	struct origin_first *first;	/* of the mount, under way; or NULL */
 
 	pthread_mutex_t dead_lock;
@@ -96,8 +96,8 @@ void origin_end(struct zone *z, bool whole);
 void origin_free(struct zone *z);
 
 /*
- * Waits, origin_timeout at most, until everything below @lsn, which is durable here, is
- * with the store: what there is goes at once then.  0; -ETIMEDOUT; -EROFS: another owns
+ * Waits until everything below @lsn, which is durable here, is with the store: what there is
+ * goes at once then.  0; -ETIMEDOUT: nothing has gone there for origin_timeout; -EROFS: another owns
  * the zone; -ESHUTDOWN: origin_stop(); -EOPNOTSUPP: of this zone nothing is kept there.
  */
 int origin_sync(struct zone *z, u64 lsn);
@@ -125,6 +125,8 @@ struct taking;
  * is.  For the thread, and for tests, which have none.
  */
 u64 origin_step(struct origin *o, u64 now);
+/* What is not there, and somebody waits for; 0: nobody does. */
+u64 origin_awaited(struct origin *o);
 /* A checkpoint of the index as it is on disk.  0, or an error with a line. */
 int origin_checkpoint(struct origin *o, struct errline *err);
 /* The log that is durable by now and not with the store.  -ESTALE: no longer here, whole. */

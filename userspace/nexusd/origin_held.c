@@ -16,7 +16,7 @@
 #include "space.h"
 #include "upload.h"
 
-/* Of a pack that the stretch fills to that part, or more, the upload is waited for. */
+/* Who waits for an fsync waits for a pack of which the stretch has that many, not for less. */
 #define WORTH_WAITING(blocks)	((blocks) / 2)
 
 static struct held_pack *find(const struct taking *t, u64 pack, size_t *place)
@@ -153,7 +153,7 @@ static bool is_open(const struct taking *t, u64 pack)
 /* Those that are worth it are put. */
 static int put_first(struct taking *t)
 {
-	u32 worth = WORTH_WAITING(super_pack_blocks(&t->z->sb));
+	u32 worth = origin_awaited(t->z->origin) ? WORTH_WAITING(super_pack_blocks(&t->z->sb)) : 1;
 	u64 *pack = calloc(t->nheld + 1, sizeof(*pack));
 	size_t i, n = 0;
 

@@ -42,6 +42,17 @@ static void fill(struct world *m, u32 blocks)
 		write_some(m);
 }
 
+/* As if somebody waited for all there is by now. */
+static void await_all(struct world *m, bool on)
+{
+	struct origin *o = m->z->origin;
+
+	pthread_mutex_lock(&o->lock);
+	o->waiting = on;
+	o->wanted = memtable_applied(&m->z->mt);
+	pthread_mutex_unlock(&o->lock);
+}
+
 struct seen {
 	u32 packs, blocks, batches;
 	u64 pack;		/* the last one named */
@@ -241,7 +252,7 @@ static void test_sealed_behind(void **state)
 	forget(&m);
 }
 
-/* What fills little of it does not wait for all of it; one that is there already is named. */
+/* Whoever waits does not wait for all of a pack because of a little; one that is there already is named. */
 static void test_little(void **state)
 {
 	struct seen s;
@@ -258,6 +269,7 @@ static void test_little(void **state)
 	from = m.z->origin->end;
 	write_some(&m);
 	seal(&m);
+	await_all(&m, true);
 	step(&m, 6000);
 	assert_false(has_pack(&m, pack));
 	s = stretch(&m, from, pack, &naming);
@@ -272,6 +284,18 @@ static void test_little(void **state)
 	flush(&m);
 	assert_true(has_pack(&m, pack));
 	step(&m, 6000);
+	s = stretch(&m, from, pack, &naming);
+	assert_true(s.packs == 1 && s.pack == pack && !s.blocks);
+	/* Nobody waits: it is put. */
+	await_all(&m, false);
+	pack = m.g.pack;
+	fill(&m, 200);
+	step(&m, 6000);
+	from = m.z->origin->end;
+	write_some(&m);
+	seal(&m);
+	step(&m, 6000);
+	assert_true(has_pack(&m, pack));
 	s = stretch(&m, from, pack, &naming);
 	assert_true(s.packs == 1 && s.pack == pack && !s.blocks);
 	lose_uploading(&m);

@@ -593,6 +593,37 @@ static void test_sync_fails(void **state)
 	forget(&m);
 }
 
+/* It works, and all of it takes longer than anybody waits: they wait on while anything goes there. */
+static void test_sync_slow(void **state)
+{
+	struct restored done;
+	struct errline err;
+	struct world m;
+	u32 first;
+
+	(void)state;
+	begin_waiting(&m, 1);
+	write_some(&m);
+	assert_int_equal(origin_sync(m.z, durable_now(&m)), 0);
+	/* A dozen objects. */
+	first = m.g.next_block;
+	while ((u64)(m.g.next_block - first) * NEXUS_BLOCK_SIZE < 12 * m.z->origin->part_bytes)
+		write_some(&m);
+	control("slow 250\n");
+	assert_int_equal(origin_sync(m.z, durable_now(&m)), 0);
+	m.acked = durable_now(&m);
+	/* Nothing goes: the time counts. */
+	control("silent\n");
+	write_some(&m);
+	assert_int_equal(origin_sync(m.z, durable_now(&m)), -ETIMEDOUT);
+	control("");
+	origin_stop(m.z);
+	lose(&m);
+	assert_int_equal(restore_as(&m, "z", true, &done, &err), 0);
+	check_restored(&m, &done);
+	forget(&m);
+}
+
 /* Where nothing is kept there is nothing to wait for, and it is said. */
 static void test_sync_refused(void **state)
 {
@@ -631,6 +662,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_tidy, test_setup, test_teardown),
 		cmocka_unit_test_setup_teardown(test_sync, test_setup, test_teardown),
 		cmocka_unit_test_setup_teardown(test_sync_fails, test_setup, test_teardown),
+		cmocka_unit_test_setup_teardown(test_sync_slow, test_setup, test_teardown),
 		cmocka_unit_test_setup_teardown(test_sync_refused, test_setup, test_teardown),
 	};
 
