@@ -47,14 +47,19 @@ counter() { nexusctl stats | awk -v n="nexus_helper_$1_total" '$1 == n { print $
 gauge() { nexusctl stats | awk -v n="nexus_zone_$1{zone=\"$zone\"}" '$1 == n { print $2 }'; }
 fetching() { [ "$(gauge fetching_bytes)" -gt 0 ]; }
 
-# Everything that is sealed goes, from memory, too.
+# What is sealed and alive: of what is dead nothing can go.
+packs() {
+	nexusctl pack list --json $zone | python3 -c 'import json, sys
+for p in json.load(sys.stdin):
+    if p["state"] == "sealed" and p["live"]:
+        print(p["pack"])'
+}
+
+# All of that goes, from memory, too.
 evict() {
 	local list
 	sync -f $mnt
-	mapfile -t list < <(nexusctl pack list --json $zone | python3 -c 'import json, sys
-for p in json.load(sys.stdin):
-    if p["state"] == "sealed" and p["live"]:
-        print(p["pack"])')
+	mapfile -t list < <(packs)
 	nexusctl pack evict $zone "${list[@]}"
 	forget
 }
@@ -214,7 +219,7 @@ test_progress() {
 	until_true 30 grep 'packs (.* MiB) to put, .* to delete' "$tap_tmp/out"
 	control
 	wait $flush
-	pack=$(nexusctl pack list $zone | awk '$2 == "sealed" { print $1; exit }')
+	pack=$(packs | head -n 1)
 	on_terminal nexusctl pack evict $zone "$pack" > "$tap_tmp/out"
 	grep -q '0 of 1 packs, 0 KiB given back' "$tap_tmp/out"
 	evict

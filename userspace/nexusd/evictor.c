@@ -274,21 +274,25 @@ static bool next_here(struct evictor *e, u64 after, u64 now, struct evictor_pack
 	return found;
 }
 
-/* With @gone bytes of what is here gone. */
-static bool fits(struct evictor *e, u64 bytes, u64 gone)
+/* With @gone bytes of what is here gone.  @claim: they are claimed then. */
+static bool fits(struct evictor *e, u64 bytes, u64 gone, bool claim)
 {
+	u64 all;
 	bool yes;
 
 	pthread_mutex_lock(&e->lock);
+	all = bytes + e->claimed;
 	/* More may be here than the limit: what came goes a little later. */
 	yes = !e->looked ||
-	      ((!e->limit || e->here + e->limit_rest + bytes <= e->limit + gone) &&
-	       (!e->floor || e->avail + gone >= e->floor + e->floor_rest + bytes));
+	      ((!e->limit || e->here + e->limit_rest + all <= e->limit + gone) &&
+	       (!e->floor || e->avail + gone >= e->floor + e->floor_rest + all));
+	if (yes && claim)
+		e->claimed = all;
 	pthread_mutex_unlock(&e->lock);
 	return yes;
 }
 
-bool zone_evictor_fits(struct zone *z, u64 pack, u64 bytes, u64 since)
+static bool may_come(struct zone *z, u64 pack, u64 bytes, u64 since, bool claim)
 {
 	struct evictor_pack p = { .pack = 0 };
 	struct evictor *e = z->evictor;
@@ -296,7 +300,7 @@ bool zone_evictor_fits(struct zone *z, u64 pack, u64 bytes, u64 since)
 
 	if (!e)
 		return true;
-	while (!fits(e, bytes, gone)) {
+	while (!fits(e, bytes, gone, claim)) {
 		if (!next_here(e, p.pack, now, &p))
 			return false;
 		if (p.pack != pack && zone_upload_mark(z, p.pack) >= MARK_HELD &&
@@ -304,6 +308,27 @@ bool zone_evictor_fits(struct zone *z, u64 pack, u64 bytes, u64 since)
 			gone += p.bytes;
 	}
 	return true;
+}
+
+bool zone_evictor_fits(struct zone *z, u64 pack, u64 bytes, u64 since)
+{
+	return may_come(z, pack, bytes, since, false);
+}
+
+bool zone_evictor_claim(struct zone *z, u64 pack, u64 bytes, u64 since)
+{
+	return may_come(z, pack, bytes, since, true);
+}
+
+void zone_evictor_came(struct zone *z, u64 bytes)
+{
+	struct evictor *e = z->evictor;
+
+	if (!e)
+		return;
+	pthread_mutex_lock(&e->lock);
+	e->claimed -= bytes;
+	pthread_mutex_unlock(&e->lock);
 }
 
 static int by_use(const void *a, const void *b)

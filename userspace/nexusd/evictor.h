@@ -43,6 +43,7 @@ struct evictor {
 	bool looked;		/* lock */
 	u64 here;		/* lock; bytes of content, at the last look and since */
 	u64 avail;		/* lock; of the host, likewise */
+	u64 claimed;		/* lock; bytes that are to come */
 	u64 full_since;		/* lock; ns, since a pack is wanted that there is no room for; 0: none is */
 	bool gave_up;		/* lock */
 	bool stuck;		/* lock; nothing was left to evict the last time */
@@ -87,10 +88,13 @@ void zone_evictor_used(struct zone *z, u64 pack, u64 bytes);
 void zone_evictor_gone(struct zone *z, u64 pack, u64 bytes);
 /*
  * Whether @bytes of @pack can come, and stay until something else is used, without that
- * anything goes that was used at @since (ns) or later.  As far as is known now; who comes
- * at the same time is not counted.
+ * anything goes that was used at @since (ns) or later, beside what others have claimed.  As far
+ * as is known now.
  */
 bool zone_evictor_fits(struct zone *z, u64 pack, u64 bytes, u64 since);
+/* The same, and then they are claimed until zone_evictor_came(). */
+bool zone_evictor_claim(struct zone *z, u64 pack, u64 bytes, u64 since);
+void zone_evictor_came(struct zone *z, u64 bytes);
 void zone_evictor_status(struct zone *z, struct evictor_status *st);
 
 /* For the thread, and for tests, which have none: what is due at @now (ns). */

@@ -457,14 +457,17 @@ int zone_fetch(struct zone *z, u64 pack, u32 block, u32 n)
 
 int zone_warm(struct zone *z, u64 pack, u32 block, u32 n, u64 since)
 {
-	u64 pieces;
+	u64 bytes;
+	int ret;
 
 	if (!n || (u64)block + n > NEXUS_PACK_BLOCKS_MAX)
 		return -EINVAL;
-	pieces = ((u64)block + n - 1) / FETCH_PIECE - block / FETCH_PIECE + 1;
-	if (!zone_evictor_fits(z, pack, pieces * PIECE_BYTES, since))
+	bytes = (((u64)block + n - 1) / FETCH_PIECE - block / FETCH_PIECE + 1) * PIECE_BYTES;
+	if (!zone_evictor_claim(z, pack, bytes, since))
 		return -ENOSPC;
-	return zone_fetch(z, pack, block, n);
+	ret = zone_fetch(z, pack, block, n);
+	zone_evictor_came(z, bytes);
+	return ret;
 }
 
 /* ---- evicting, and the end --------------------------------------------------- */

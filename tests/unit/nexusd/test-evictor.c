@@ -249,6 +249,11 @@ static void test_fits(void **state)
 	most = LIMIT - w.e->limit_rest - stays;
 	assert_true(zone_evictor_fits(w.z, w.pack[1], most, since));
 	assert_false(zone_evictor_fits(w.z, w.pack[1], most + 1, since));
+	/* What is to come counts, until it has. */
+	assert_true(zone_evictor_claim(w.z, w.pack[1], most, since));
+	assert_false(zone_evictor_claim(w.z, w.pack[1], 1, since));
+	zone_evictor_came(w.z, most);
+	assert_true(zone_evictor_fits(w.z, w.pack[1], most, since));
 	/* So it is while more is here than the limit, for what can go has not gone yet. */
 	w.e->here += most - 1;
 	assert_true(w.e->here > LIMIT);
