@@ -129,19 +129,26 @@ void s3_finish(struct s3_request *req, int error)
 	s3_request_free(req);
 }
 
-/* In the order of coming; what goes first before the others: somebody waits who needs little. */
+static bool goes_before(const struct s3_request *req, const struct s3_request *other)
+{
+	return req->first != other->first ? req->first : req->order < other->order;
+}
+
+/*
+ * In the order of coming, whichever hasher was the last; what goes first before the others:
+ * somebody waits who needs little.
+ */
 static void enqueue(struct s3_queue *queue, struct s3_request *req)
 {
-	struct s3_request *at = NULL;
+	struct s3_request *at;
 
-	if (req->first)
-		TAILQ_FOREACH(at, queue, link)
-			if (!at->first)
-				break;
+	TAILQ_FOREACH_REVERSE(at, queue, s3_queue, link)
+		if (!goes_before(req, at))
+			break;
 	if (at)
-		TAILQ_INSERT_BEFORE(at, req, link);
+		TAILQ_INSERT_AFTER(queue, at, req, link);
 	else
-		TAILQ_INSERT_TAIL(queue, req, link);
+		TAILQ_INSERT_HEAD(queue, req, link);
 }
 
 static void to_hashers(struct s3_request *req, enum s3_state state)
@@ -224,6 +231,7 @@ static void again(struct s3_request *req)
 	pthread_mutex_unlock(&s3->lock);
 	note_deadline(req);
 	req->state = S3_S_PAUSED;
+	req->order = ++s3->order;
 	TAILQ_INSERT_TAIL(&s3->paused, req, link);
 }
 
@@ -257,6 +265,7 @@ static void take_incoming(struct s3 *s3)
 	while ((req = TAILQ_FIRST(&s3->incoming))) {
 		note_deadline(req);
 		TAILQ_REMOVE(&s3->incoming, req, link);
+		req->order = ++s3->order;
 		enqueue(&s3->queue, req);
 	}
 	if (s3->creds_news)

@@ -112,6 +112,7 @@ struct s3_request {
 	bool probing;		/* asks for S3_META_WRITE */
 	bool clock_set, creds_asked;
 	bool first;		/* before all that wait and are not */
+	uint64_t order;		/* of coming, and of coming back after a pause */
 
 	/* Of an attempt. */
 	CURL *easy;
@@ -152,6 +153,7 @@ struct s3 {
 	CURL *idle[64];		/* handles between two attempts */
 	unsigned int n_idle;
 	struct s3_queue queue, ready, paused, active;
+	uint64_t order;		/* of the last one that came */
 	struct s3_gate gate;
 	struct s3_rate up, down;
 	uint64_t random[2];

@@ -414,12 +414,15 @@ static void first(void **state)
 	(void)state;
 	set.concurrency = 1;
 	one = world_open(&set);
-	world_fault("delay:1000", 1, "PUT ");
+	world_fault("delay:2000", 1, "PUT ");
 	for (i = 0; i < 20; i++) {
 		struct s3_put put = { .key = "first", .data = data, .len = 1000, .fd = -1, .first = i >= 18 };
 
 		order[i] = (struct order){ .next = &next, .ended = &ended };
 		assert_int_equal(s3_put_start(one.s3, &put, in_order, &order[i]), 0);
+		/* The others come while it is under way. */
+		while (!i && !world_tell("hits\n"))
+			usleep(1000);
 	}
 	while (atomic_load(&ended) < 20)
 		usleep(1000);
