@@ -22,7 +22,7 @@
 #include "drivers/bucket.h"
 #include "drivers/errline.h"
 
-#define CONTENT_OPS_VERSION	4u
+#define CONTENT_OPS_VERSION	5u
 
 #define CONTENT_DRIVER_SYMBOL	"nexus_content_driver"	/* a struct content_ops */
 #define CONTENT_SPEC_MAX	1024u	/* with its NUL; as STORE_CONTENT_MAX */
@@ -33,6 +33,7 @@ struct content_state {
 	char error[256];		/* the last, "" if there was none */
 	__u64 requests, retries;
 	__u64 sent, received;		/* bytes */
+	__u64 taken;			/* of those sent, by requests that went well */
 	__u64 memory, memory_peak;	/* bytes in flight */
 };
 

@@ -508,7 +508,7 @@ static void test_state(struct content *c, struct content_state *st)
 {
 	struct test_content *t = (struct test_content *)c;
 
-	st->sent = atomic_load(&t->sent);
+	st->sent = st->taken = atomic_load(&t->sent);
 }
 
 const struct content_ops content_test = {

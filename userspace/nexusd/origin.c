@@ -265,12 +265,12 @@ int origin_open(struct zone *z, bool alive, struct errline *err)
 /* The first error of a row is said. */
 static void note(struct origin *o, int ret, const struct errline *err)
 {
-	if (ret && ret != -ESHUTDOWN && !atomic_load(&o->failed))
+	if (ret && ret != -ESHUTDOWN && !o->failed)
 		log_error("zone %s: %s; trying again", o->z->name, err->msg);
-	else if (!ret && atomic_load(&o->failed))
+	else if (!ret && o->failed)
 		log_info("zone %s: %s works again", o->z->name, o->content->ops->name);
 	if (ret != -ESHUTDOWN)
-		atomic_store(&o->failed, ret != 0);
+		o->failed = ret != 0;
 }
 
 static int renew(struct origin *o, struct errline *err)
@@ -300,7 +300,7 @@ static bool log_due(const struct origin *o, u64 now, u64 lsn)
 {
 	if (!o->end || zone_durable(o->z) <= o->end)
 		return false;
-	return now >= o->log_at || (lsn > o->end && !atomic_load(&o->failed));
+	return now >= o->log_at || (lsn > o->end && !o->failed);
 }
 
 static u64 retry_ms(u64 lsn, u64 usual)
@@ -351,7 +351,7 @@ u64 origin_step(struct origin *o, u64 now)
 	if (log_due(o, now, lsn))
 		ret = step_log(o, now, lsn, &err);
 	/* Without one there is nothing that the log could be behind. */
-	if (!ret && (now >= o->checkpoint_at || (lsn && !o->end && !atomic_load(&o->failed))))
+	if (!ret && (now >= o->checkpoint_at || (lsn && !o->end && !o->failed)))
 		ret = step_checkpoint(o, now, lsn, &err);
 	note(o, ret, &err);
 	now = NEXUS_MIN(o->renew_at, o->checkpoint_at);
@@ -377,7 +377,7 @@ static void *origin_main(void *arg)
 		o->reached = NEXUS_MAX(o->reached, o->end);
 		pthread_cond_broadcast(&o->done);
 		/* They came while it was busy. */
-		if (o->waiting && o->wanted > o->reached && o->owned && !atomic_load(&o->failed) &&
+		if (o->waiting && o->wanted > o->reached && o->owned && !o->failed &&
 		    !atomic_load(&o->fenced) && zone_durable(o->z) > o->reached)
 			continue;
 		next = NEXUS_MAX(next, now + LOOK_MS);
@@ -436,35 +436,36 @@ int origin_can_sync(struct zone *z, struct errline *err)
 	return 0;
 }
 
-/* Bytes that went there, by the log and with packs; or more. */
-static u64 sent(struct zone *z)
+/* Bytes that the store has taken of the log and of packs; or more. */
+static u64 taken(struct zone *z)
 {
 	struct content *c[2] = { z->origin->content, z->fetch ? z->fetch->content : NULL };
 	u64 bytes = 0;
 	size_t i;
 
 	for (i = 0; i < 2; i++) {
-		struct content_state st = { .sent = 0 };
+		struct content_state st = { .taken = 0 };
 
 		if (c[i] && c[i]->ops->state)
 			c[i]->ops->state(c[i], &st);
-		bytes += st.sent;
+		bytes += st.taken;
 	}
 	return bytes;
 }
 
 struct patience {
-	u64 sent, until;	/* ms */
+	u64 taken;
+	u64 until;	/* ms */
 };
 
-/* Somebody waits on while anything goes there, if the last that was tried did not fail. */
+/* Whoever waits does so while the store takes anything. */
 static bool has_patience(struct zone *z, struct patience *p, u64 now)
 {
-	u64 bytes = sent(z);
+	u64 bytes = taken(z);
 
-	if (bytes != p->sent && !atomic_load(&z->origin->failed))
+	if (bytes != p->taken)
 		p->until = now + (u64)z->cfg->origin_timeout * 1000;
-	p->sent = bytes;
+	p->taken = bytes;
 	return now < p->until;
 }
 
@@ -490,7 +491,7 @@ int origin_sync(struct zone *z, u64 lsn)
 
 	if (ret)
 		return ret;
-	p.sent = sent(z);
+	p.taken = taken(z);
 	p.until = now + (u64)z->cfg->origin_timeout * 1000;
 	pthread_mutex_lock(&o->lock);
 	for (; !ret && o->reached < lsn; now = now_ms()) {

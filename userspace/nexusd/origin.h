@@ -53,7 +53,7 @@ struct origin {
 	struct seg_cursor cursor;	/* behind the last batch that is with the store */
 	u64 end;			/* LSN there; 0: a checkpoint comes first */
 	size_t part_bytes;		/* of parts that are written */
-	atomic_bool failed;		/* the last step; said once */
+	bool failed;			/* the last step; said once */
 	struct origin_first *first;	/* of the mount, under way; or NULL */
 
 	pthread_mutex_t dead_lock;

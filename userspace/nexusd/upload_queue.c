@@ -147,7 +147,7 @@ void zone_upload_first(struct zone *z, const u64 *pack, size_t n)
 	if (!u || !n)
 		return;
 	pthread_mutex_lock(&u->lock);
-	on = u->nthreads && !u->failures && !atomic_load(&z->fetch->stop) && origin_owns(z);
+	on = !u->failures && !atomic_load(&z->fetch->stop) && origin_owns(z);
 	/* One that is under way may have begun too early. */
 	scans = u->scans + u->scanning + 1;
 	u->scan_now = true;

@@ -235,6 +235,7 @@ static void s3_state(struct content *c, struct content_state *st)
 	st->retries = stats.retries;
 	st->sent = stats.sent;
 	st->received = stats.received;
+	st->taken = stats.taken;
 	st->memory = stats.memory;
 	st->memory_peak = stats.memory_peak;
 }

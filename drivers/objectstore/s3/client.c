@@ -288,6 +288,8 @@ static void end_attempt(struct s3_request *req, CURLcode curl)
 	pthread_mutex_lock(&s3->lock);
 	s3->stats.sent += (uint64_t)up;
 	s3->stats.received += (uint64_t)down;
+	if ((next == S3_N_FINISH || next == S3_N_VERIFY) && !req->result.error)
+		s3->stats.taken += (uint64_t)up;
 	pthread_mutex_unlock(&s3->lock);
 	s3_attempt_clear(req);
 	switch (next) {

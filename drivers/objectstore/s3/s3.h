@@ -327,13 +327,14 @@ int s3_bucket_create(struct s3 *s3, struct s3_result *result);
 /**
  * struct s3_stats - since the opening, and now
  *
+ * @taken: bytes of those sent, by attempts that went well
  * @memory: bytes in flight; @memory_peak: the most there were
  * @limit: requests at once, as the endpoint's answers have it
  * @circuit: "closed", "open" or "half-open"
  */
 struct s3_stats {
 	uint64_t requests, retries, failed, slowed, opened;
-	uint64_t sent, received;
+	uint64_t sent, received, taken;
 	uint64_t memory, memory_peak;
 	unsigned int queued, active, limit;
 	const char *circuit;

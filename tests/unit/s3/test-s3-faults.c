@@ -320,12 +320,13 @@ static void less(void **state)
 {
 	struct world_count count = { 0 };
 	struct s3_result result;
-	struct s3_stats stats;
+	struct s3_stats before, stats;
 	char key[16];
 	unsigned int i;
 
 	(void)state;
 	world_put(client.s3, "object", data, SIZE, 0);
+	s3_stats(client.s3, &before);
 	/* Retry-After is kept to, in whole seconds. */
 	world_fault("status:503:SlowDown:1", 1, "GET ");
 	i = (unsigned int)time(NULL);
@@ -342,6 +343,9 @@ static void less(void **state)
 	assert_int_equal(count.failed, 0);
 	s3_stats(client.s3, &stats);
 	assert_true(stats.slowed >= 1);
+	/* What was refused was not taken. */
+	assert_int_equal(stats.taken - before.taken, 100 * 1000);
+	assert_true(stats.sent - before.sent >= stats.taken - before.taken);
 }
 
 /* A server that is gone is asked by one at a time, and all goes on when it is back. */
