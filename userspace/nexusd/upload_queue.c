@@ -9,7 +9,7 @@
 
 #define DURABLE_LOOK_NS	100000000ull	/* between two looks at the log */
 #define FIRST_LOOK_NS	200000000ull	/* between two looks at whether it goes on */
-#define SCAN_MOST_NS	2000000000ull	/* one takes no longer, if it works */
+#define SCAN_MOST_NS	10000000000ull	/* one takes no longer, if it works */
 
 static size_t place_of(const struct upload *u, u64 pack)
 {

@@ -602,17 +602,18 @@ static void test_sync_slow(void **state)
 	u32 first;
 
 	(void)state;
-	begin_waiting(&m, 1);
+	begin_waiting(&m, 5);
 	write_some(&m);
 	assert_int_equal(origin_sync(m.z, durable_now(&m)), 0);
-	/* A dozen objects. */
+	/* Eight objects, and more. */
 	first = m.g.next_block;
-	while ((u64)(m.g.next_block - first) * NEXUS_BLOCK_SIZE < 12 * m.z->origin->part_bytes)
+	while ((u64)(m.g.next_block - first) * NEXUS_BLOCK_SIZE < 8 * m.z->origin->part_bytes)
 		write_some(&m);
-	control("slow 250\n");
+	control("slow 1000\n");
 	assert_int_equal(origin_sync(m.z, durable_now(&m)), 0);
 	m.acked = durable_now(&m);
 	/* Nothing goes: the time counts. */
+	m.cfg.origin_timeout = 1;
 	control("silent\n");
 	write_some(&m);
 	assert_int_equal(origin_sync(m.z, durable_now(&m)), -ETIMEDOUT);
