@@ -453,19 +453,23 @@ static u64 taken(struct zone *z)
 	return bytes;
 }
 
+/* More than owner_renew() writes in any origin_timeout: that is no content. */
+#define GOES_ON_BYTES	16384u
+
 struct patience {
-	u64 taken;
+	u64 taken;	/* when it was last seen to go on */
 	u64 until;	/* ms */
 };
 
-/* Whoever waits does so while the store takes anything. */
+/* Whoever waits does so while the store takes content. */
 static bool has_patience(struct zone *z, struct patience *p, u64 now)
 {
 	u64 bytes = taken(z);
 
-	if (bytes != p->taken)
+	if (bytes - p->taken >= GOES_ON_BYTES) {
 		p->until = now + (u64)z->cfg->origin_timeout * 1000;
-	p->taken = bytes;
+		p->taken = bytes;
+	}
 	return now < p->until;
 }
 

@@ -207,6 +207,8 @@ int take_log(struct taking *t, struct seg_cursor *c);
  */
 int take_held(struct taking *t, const struct seg_cursor *c, u64 target);
 bool taking_names(const struct taking *t, u64 pack);
+/* The one of that number among those that are open in the index, or NULL. */
+struct open_pack *taking_open(const struct taking *t, u64 pack);
 /* Blocks of the packs that are open in the index. */
 int take_open(struct taking *t);
 /* What was handed out by now: the last item. */

@@ -140,16 +140,6 @@ static int look_ahead(struct taking *t, struct seg_cursor c, u64 target)
 	return ret;
 }
 
-static bool is_open(const struct taking *t, u64 pack)
-{
-	size_t i;
-
-	for (i = 0; i < t->nopen; i++)
-		if (t->open[i].pack == pack)
-			return true;
-	return false;
-}
-
 /* Those that are worth it are put. */
 static int put_first(struct taking *t)
 {
@@ -162,7 +152,7 @@ static int put_first(struct taking *t)
 	for (i = 0; i < t->nheld; i++) {
 		const struct held_pack *h = &t->held[i];
 
-		if (h->sealed && h->lines >= worth && !is_open(t, h->pack) &&
+		if (h->sealed && h->lines >= worth && !taking_open(t, h->pack) &&
 		    !zone_upload_held(t->z, h->pack))
 			pack[n++] = h->pack;
 	}
@@ -191,7 +181,7 @@ int take_held(struct taking *t, const struct seg_cursor *c, u64 target)
 		struct held_pack *h = &t->held[i];
 
 		/* What the index has open has to be taken from here in any case. */
-		if (!h->sealed || is_open(t, h->pack))
+		if (!h->sealed || taking_open(t, h->pack))
 			continue;
 		ret = is_lasting(t->z, h->pack);
 		if (ret <= 0)

@@ -73,7 +73,7 @@ static int note_open(struct taking *t, u64 pack)
 	return more->table && more->need ? 0 : -ENOMEM;
 }
 
-static struct open_pack *find_open(struct taking *t, u64 pack)
+struct open_pack *taking_open(const struct taking *t, u64 pack)
 {
 	size_t i;
 
@@ -93,7 +93,7 @@ static int note_extent(struct taking *t, const void *val, size_t len)
 	if (len < sizeof(x))
 		return -EUCLEAN;
 	memcpy(&x, val, sizeof(x));
-	op = x.pack ? find_open(t, le64_to_cpu(x.pack)) : NULL;
+	op = x.pack ? taking_open(t, le64_to_cpu(x.pack)) : NULL;
 	if (!op)
 		return 0;
 	end = le32_to_cpu(x.block) + le32_to_cpu(x.nblocks);
@@ -238,7 +238,7 @@ static int take_line(void *arg, u64 pack, u32 block, const struct nexus_pack_lin
 {
 	struct taking *t = arg;
 
-	if (!taking_names(t, pack) && !find_open(t, pack) && !take_block(t, pack, block, line))
+	if (!taking_names(t, pack) && !taking_open(t, pack) && !take_block(t, pack, block, line))
 		t->bad = true;
 	return t->out.ret;
 }
@@ -305,7 +305,7 @@ int take_log(struct taking *t, struct seg_cursor *c)
 
 static int note_line(void *arg, u64 pack, u32 block, const struct nexus_pack_line *line)
 {
-	struct open_pack *op = find_open(arg, pack);
+	struct open_pack *op = taking_open(arg, pack);
 
 	if (op && block < op->blocks && !op->table[block].ino)
 		op->table[block] = *line;

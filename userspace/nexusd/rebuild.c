@@ -129,6 +129,15 @@ static int ask_object(struct rebuild *b, u64 pack)
 	return ret || bytes == (u64)super_pack_blocks(&b->sb) << NEXUS_BLOCK_SHIFT ? ret : -EUCLEAN;
 }
 
+/* What is wrong with a pack that @who names; @ret if nothing is. */
+static int object_error(struct rebuild *b, u64 pack, const char *who, int ret)
+{
+	if (ret == -ENOENT || ret == -EUCLEAN || ret == -ESTALE)
+		return err_set(b->err, -ENODATA, "pack %llu, which the %s names, is %s", pack, who,
+			       ret == -ENOENT ? "not with the store" : "damaged there");
+	return ret ? err_set(b->err, ret, "pack %llu: %s", pack, strerror(-ret)) : 0;
+}
+
 static int make_sealed(struct rebuild *b, u64 pack)
 {
 	struct pack_image img;
@@ -143,10 +152,7 @@ static int make_sealed(struct rebuild *b, u64 pack)
 		pack_image_close(&img);
 	}
 	b->npacks += !ret;
-	if (ret == -ENOENT || ret == -EUCLEAN || ret == -ESTALE)
-		return err_set(b->err, -ENODATA, "pack %llu, which the checkpoint names, is %s", pack,
-			       ret == -ENOENT ? "not with the store" : "damaged there");
-	return ret ? err_set(b->err, ret, "pack %llu: %s", pack, strerror(-ret)) : 0;
+	return object_error(b, pack, "checkpoint", ret);
 }
 
 /* The object has what was put into the file before, and the rest. */
@@ -279,10 +285,7 @@ static int check_named(void *arg, const struct origin_stream_item *it)
 		ret = get_table(b, it->arg, (u8 *)&head, sizeof(head));
 	if (!ret)
 		ret = pack_check_head(&head, b->zone, it->arg, super_pack_blocks(&b->sb));
-	if (ret == -ENOENT || ret == -EUCLEAN || ret == -ESTALE)
-		return err_set(b->err, -ENODATA, "pack %llu, which the log names, is %s", it->arg,
-			       ret == -ENOENT ? "not with the store" : "damaged there");
-	return ret ? err_set(b->err, ret, "pack %llu: %s", it->arg, strerror(-ret)) : 0;
+	return object_error(b, it->arg, "log", ret);
 }
 
 int rebuild_log(struct rebuild *b, FILE *spool, struct errline *err)

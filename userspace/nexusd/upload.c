@@ -218,8 +218,7 @@ static void do_scan(struct upload *u)
 	pthread_cond_broadcast(&u->cond);
 }
 
-/* lock held. */
-static void wait_until(struct upload *u, u64 ns)
+void upload_wait(struct upload *u, u64 ns)
 {
 	const struct timespec until = {
 		.tv_sec = (time_t)(ns / 1000000000ull), .tv_nsec = (long)(ns % 1000000000ull),
@@ -246,14 +245,14 @@ static void *upload_main(void *arg)
 			until = NEXUS_MIN(until, u->scan_at);
 		/* Until it is known, or for good: what is there may be another's. */
 		if (!origin_owns(z)) {
-			wait_until(u, NEXUS_MIN(until, now + OWNER_NS));
+			upload_wait(u, NEXUS_MIN(until, now + OWNER_NS));
 			continue;
 		}
 		item = upload_next(u, zone_durable(z), now, &until);
 		if (item)
 			do_item(u, item);
 		else
-			wait_until(u, until);
+			upload_wait(u, until);
 	}
 	pthread_mutex_unlock(&u->lock);
 	return NULL;
@@ -329,7 +328,7 @@ int zone_upload_flush(struct zone *z, unsigned int wait_ms, struct upload_status
 	pthread_cond_broadcast(&u->cond);
 	while ((u->scans < scans || u->nitems) && !atomic_load(&z->fetch->stop) &&
 	       space_clock() < until)
-		wait_until(u, until);
+		upload_wait(u, until);
 	fill_status(u, st);
 	/* Not looked for yet is not nothing. */
 	if (u->scans < scans && !st->packs)

@@ -115,6 +115,9 @@ enum upload_mark zone_upload_mark(struct zone *z, u64 pack);
 /* It should be held, and is not any more: it is put again. */
 void zone_upload_again(struct zone *z, u64 pack);
 
+/* lock held, and given up until anything changes, or it is @ns, at the latest. */
+void upload_wait(struct upload *u, u64 ns);
+
 /* upload_queue.c, for upload.c; lock held */
 struct upload_item *upload_find(struct upload *u, u64 pack);
 /* There already, or new and empty.  NULL: no memory. */

@@ -110,12 +110,7 @@ struct upload_item *upload_next(struct upload *u, u64 durable, u64 now, u64 *unt
 /* lock held, and given up meanwhile.  False: it makes no sense to wait longer. */
 static bool wait_some(struct upload *u)
 {
-	u64 until = space_clock() + FIRST_LOOK_NS;
-	const struct timespec ts = {
-		.tv_sec = (time_t)(until / 1000000000ull), .tv_nsec = (long)(until % 1000000000ull),
-	};
-
-	pthread_cond_timedwait(&u->cond, &u->lock, &ts);
+	upload_wait(u, space_clock() + FIRST_LOOK_NS);
 	return !u->failures && !atomic_load(&u->z->fetch->stop) && origin_owns(u->z);
 }
 

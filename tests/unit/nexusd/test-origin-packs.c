@@ -120,14 +120,17 @@ static void lose_uploading(struct world *m)
 	lose(m);
 }
 
-static void restore(struct world *m)
+/* The machine is lost, and all that was with the store is restored. */
+static void comes_back(struct world *m)
 {
 	struct restored done;
 	struct errline err;
 
+	lose_uploading(m);
 	assert_int_equal(restore_as(m, "z", true, &done, &err), 0);
 	assert_string_equal(done.note, "");
 	check_restored(m, &done);
+	forget(m);
 }
 
 /* ---- what is named, and what is not ------------------------------------------------------ */
@@ -164,9 +167,7 @@ static void test_named(void **state)
 	s = stretch(&m, from, m.g.pack, &naming);
 	assert_int_equal(s.packs, 0);
 	assert_true(s.blocks > 0 && !naming);
-	lose_uploading(&m);
-	restore(&m);
-	forget(&m);
+	comes_back(&m);
 }
 
 /* Some of it came as blocks, of which the pack's file was made: it is the object's then. */
@@ -191,9 +192,7 @@ static void test_named_later(void **state)
 	step(&m, 6000);
 	s = stretch(&m, from, pack, &naming);
 	assert_true(s.packs == 1 && s.pack == pack && !s.blocks);
-	lose_uploading(&m);
-	restore(&m);
-	forget(&m);
+	comes_back(&m);
 }
 
 /*
@@ -219,9 +218,7 @@ static void test_last_batch(void **state)
 	s = stretch(&m, from, pack, &naming);
 	assert_true(s.packs == 1 && s.pack == pack);
 	assert_true(m.acked == m.at[m.n - 1].lsn);
-	lose_uploading(&m);
-	restore(&m);
-	forget(&m);
+	comes_back(&m);
 }
 
 /* The stretch ends before the record that seals it: then it is open, as far as that goes. */
@@ -247,9 +244,7 @@ static void test_sealed_behind(void **state)
 	assert_true(m.z->origin->end < memtable_applied(&m.z->mt));
 	s = stretch(&m, from, pack, &naming);
 	assert_true(!s.packs && s.blocks > 100 && !naming);
-	lose_uploading(&m);
-	restore(&m);
-	forget(&m);
+	comes_back(&m);
 }
 
 /* Whoever waits does not wait for all of a pack because of a little; one that is there already is named. */
@@ -298,9 +293,7 @@ static void test_little(void **state)
 	assert_true(has_pack(&m, pack));
 	s = stretch(&m, from, pack, &naming);
 	assert_true(s.packs == 1 && s.pack == pack && !s.blocks);
-	lose_uploading(&m);
-	restore(&m);
-	forget(&m);
+	comes_back(&m);
 }
 
 /* Somebody else puts it, or the threads have ended: nobody waits, and blocks go. */
@@ -331,9 +324,7 @@ static void test_not_now(void **state)
 		if (!i)
 			zone_upload_release(m.z, pack, false);
 	}
-	lose(&m);
-	restore(&m);
-	forget(&m);
+	comes_back(&m);
 }
 
 /* The store is away while it is waited for, and comes back. */
@@ -354,9 +345,7 @@ static void test_store_away(void **state)
 	control("");
 	step(&m, ORIGIN_RETRY_MS);
 	assert_true(!m.z->origin->failed && m.acked == m.at[m.n - 1].lsn);
-	lose_uploading(&m);
-	restore(&m);
-	forget(&m);
+	comes_back(&m);
 }
 
 /* The stream of the last checkpoint, which the helper has. */
@@ -398,9 +387,7 @@ static void test_checkpoints(void **state)
 	}
 	assert_true(m.z->origin->manifest.checkpoint[0].delta);
 	m.acked = m.z->origin->end;
-	lose_uploading(&m);
-	restore(&m);
-	forget(&m);
+	comes_back(&m);
 }
 
 /* ---- when it goes wrong -------------------------------------------------------------------- */

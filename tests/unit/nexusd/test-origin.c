@@ -6,6 +6,7 @@
  */
 #include <sched.h>
 
+#include "content_test.h"
 #include "fetch.h"
 #include "origin-world.h"
 #include "upload.h"
@@ -593,11 +594,28 @@ static void test_sync_fails(void **state)
 	forget(&m);
 }
 
+static atomic_bool waited;
+
+/* As renewals go through where content does not; after ten seconds all does. */
+static void *renewals(void *arg)
+{
+	struct test_content *t = arg;
+	u32 i;
+
+	for (i = 0; i < 200 && !atomic_load(&waited); i++) {
+		atomic_fetch_add(&t->sent, 10);
+		usleep(50000);
+	}
+	control("");
+	return NULL;
+}
+
 /* It works, and all of it takes longer than anybody waits: they wait on while anything goes there. */
 static void test_sync_slow(void **state)
 {
 	struct restored done;
 	struct errline err;
+	pthread_t thread;
 	struct world m;
 	u32 first;
 
@@ -616,8 +634,11 @@ static void test_sync_slow(void **state)
 	m.cfg.origin_timeout = 1;
 	control("silent\n");
 	write_some(&m);
+	atomic_store(&waited, false);
+	assert_int_equal(pthread_create(&thread, NULL, renewals, m.z->origin->content), 0);
 	assert_int_equal(origin_sync(m.z, durable_now(&m)), -ETIMEDOUT);
-	control("");
+	atomic_store(&waited, true);
+	pthread_join(thread, NULL);
 	origin_stop(m.z);
 	lose(&m);
 	assert_int_equal(restore_as(&m, "z", true, &done, &err), 0);
