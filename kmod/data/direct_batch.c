@@ -30,7 +30,10 @@
 #include "host.h"
 #include "source.h"
 
-#define NEXUS_DIRECT_PART	64u	/* what one worker does */
+#define NEXUS_DIRECT_PART	64u	/* the least that is worth a worker */
+
+/* Parts of all batches that somebody is at, or will be. */
+static atomic_t nexus_direct_parts = ATOMIC_INIT(0);
 
 struct nexus_piece;
 
@@ -140,8 +143,10 @@ static bool nexus_part_write(struct nexus_part *part, bool here)
 	nexus_host_end(flags);
 	if (err)
 		cmpxchg(&p->err, 0, err);
-	if (done)
+	if (done) {
+		atomic_dec(&nexus_direct_parts);
 		nexus_batch_put(b);
+	}
 	return done;
 }
 
@@ -195,25 +200,43 @@ static struct nexus_piece *nexus_piece_new(struct nexus_batch *b, u32 at, u32 n)
 }
 
 /*
+ * As many parts as there are processors for, since each costs switches and a request to
+ * the disk; at most so many blocks.
+ */
+static u32 nexus_part_most(void)
+{
+	int idle = (int)num_online_cpus() - atomic_read(&nexus_direct_parts);
+
+	return max(DIV_ROUND_UP(NEXUS_EXTENT_BLOCKS_MAX, (u32)max(idle, 1)), NEXUS_DIRECT_PART);
+}
+
+/*
  * Has workers do it, a part each, but for the last one of all where the caller has to
- * wait anyway: that saves two switches, which is what small writes are made of.
+ * wait anyway: that saves two switches, which is what small writes are made of.  Where
+ * others are busy already, such a caller does all of it.
  */
 static void nexus_piece_start(struct nexus_piece *p)
 {
 	struct nexus_part *part = p->parts;
 	struct nexus_batch *b = p->batch;
 	u64 end = p->wio.fblock + p->run.nr - b->fblock; /* in the batch */
-	bool here = b->waits && end == b->nr &&
-		    nexus_host_writes_here(p->run.pack->file);
-	u32 at;
+	u32 at, most = nexus_part_most();
+	bool here = b->waits && nexus_host_writes_here(p->run.pack->file) &&
+		    (end == b->nr || most == NEXUS_EXTENT_BLOCKS_MAX);
 
 	for (at = 0; at < p->run.nr; at += part->nr, part++) {
+		bool last = here && at + most >= p->run.nr;
+
 		part->piece = p;
 		part->first = at;
-		part->nr = min(p->run.nr - at, NEXUS_DIRECT_PART);
+		part->nr = min(p->run.nr - at, most);
 		INIT_WORK(&part->work, nexus_part_work);
+		atomic_inc(&nexus_direct_parts);
 		atomic_inc(&b->left);
-		if (!here || at + part->nr < p->run.nr || !nexus_part_write(part, true))
+		/* A worker that was woken on this processor has others woken, on theirs. */
+		if (last && at)
+			cond_resched();
+		if (!last || !nexus_part_write(part, true))
 			queue_work(nexus_write_wq, &part->work);
 	}
 }
