@@ -200,29 +200,29 @@ static struct nexus_piece *nexus_piece_new(struct nexus_batch *b, u32 at, u32 n)
 }
 
 /*
- * As many parts as there are processors for, since each costs switches and a request to
- * the disk; at most so many blocks.
+ * What a part of @nr blocks has at most: as many parts as there are processors for,
+ * since each costs switches and a request to the disk.
  */
-static u32 nexus_part_most(void)
+static u32 nexus_part_most(u32 nr)
 {
 	int idle = (int)num_online_cpus() - atomic_read(&nexus_direct_parts);
 
-	return max(DIV_ROUND_UP(NEXUS_EXTENT_BLOCKS_MAX, (u32)max(idle, 1)), NEXUS_DIRECT_PART);
+	return max(DIV_ROUND_UP(nr, (u32)max(idle, 1)), NEXUS_DIRECT_PART);
 }
 
 /*
  * Has workers do it, a part each, but for the last one of all where the caller has to
  * wait anyway: that saves two switches, which is what small writes are made of.  Where
- * others are busy already, such a caller does all of it.
+ * that is all of it, since others are busy already, such a caller does it.
  */
 static void nexus_piece_start(struct nexus_piece *p)
 {
 	struct nexus_part *part = p->parts;
 	struct nexus_batch *b = p->batch;
 	u64 end = p->wio.fblock + p->run.nr - b->fblock; /* in the batch */
-	u32 at, most = nexus_part_most();
+	u32 at, most = nexus_part_most(p->run.nr);
 	bool here = b->waits && nexus_host_writes_here(p->run.pack->file) &&
-		    (end == b->nr || most == NEXUS_EXTENT_BLOCKS_MAX);
+		    (end == b->nr || most >= p->run.nr);
 
 	for (at = 0; at < p->run.nr; at += part->nr, part++) {
 		bool last = here && at + most >= p->run.nr;
