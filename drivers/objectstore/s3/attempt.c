@@ -232,11 +232,11 @@ int s3_attempt_begin(struct s3_request *req)
 	if (!ret && curl_multi_add_handle(s3->multi, req->easy))
 		ret = -ENOMEM;
 	if (ret)
-		s3_attempt_clear(req);
+		s3_attempt_clear(req, false);
 	return ret;
 }
 
-void s3_attempt_clear(struct s3_request *req)
+void s3_attempt_clear(struct s3_request *req, bool answered)
 {
 	struct s3 *s3 = req->s3;
 
@@ -247,7 +247,11 @@ void s3_attempt_clear(struct s3_request *req)
 	if (req->easy) {
 		/* Also drops what it knows of the credentials. */
 		curl_easy_reset(req->easy);
-		if (s3->n_idle < sizeof(s3->idle) / sizeof(s3->idle[0]))
+		/*
+		 * One that got no answer may have been left with its buffer, for instance when
+		 * there is no such host, and then refuses to be told the buffer's size.
+		 */
+		if (answered && s3->n_idle < sizeof(s3->idle) / sizeof(s3->idle[0]))
 			s3->idle[s3->n_idle++] = req->easy;
 		else
 			curl_easy_cleanup(req->easy);

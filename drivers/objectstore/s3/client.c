@@ -291,7 +291,7 @@ static void end_attempt(struct s3_request *req, CURLcode curl)
 	if ((next == S3_N_FINISH || next == S3_N_VERIFY) && !req->result.error)
 		s3->stats.taken += (uint64_t)up;
 	pthread_mutex_unlock(&s3->lock);
-	s3_attempt_clear(req);
+	s3_attempt_clear(req, !curl);
 	switch (next) {
 	case S3_N_FINISH:
 		s3_finish(req, req->result.error);
@@ -488,7 +488,7 @@ static void close_all(struct s3 *s3)
 		curl_multi_remove_handle(s3->multi, req->easy);
 		TAILQ_REMOVE(&s3->active, req, link);
 		s3_gate_end(&s3->gate, s3_now_ms(), &req->ticket, S3_VERDICT_NONE);
-		s3_attempt_clear(req);
+		s3_attempt_clear(req, false);
 		s3_finish(req, -ECANCELED);
 	}
 	do {

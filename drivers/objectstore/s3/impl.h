@@ -199,8 +199,8 @@ void s3_finish(struct s3_request *req, int error);
 
 /** s3_attempt_begin() - hand a ready request to libcurl.  0; -EAGAIN: no credentials yet; or final */
 int s3_attempt_begin(struct s3_request *req);
-/** s3_attempt_clear() - what belongs to an attempt, after it is out of the multi handle */
-void s3_attempt_clear(struct s3_request *req);
+/** s3_attempt_clear() - what belongs to an attempt, after it is out of the multi handle; @answered: with an answer */
+void s3_attempt_clear(struct s3_request *req, bool answered);
 
 /* answer.c: the loop's thread */
 
