@@ -128,6 +128,7 @@ static void *watch_main(void *arg)
 	int fds[2] = { z->chan->fd, z->wake_fd };
 	int ret;
 
+	pthread_setname_np(pthread_self(), "nexusd-apply");
 	ret = uring_init(&w->ring, 8);
 	if (!ret) {
 		w->ring_made = true;

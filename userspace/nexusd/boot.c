@@ -384,6 +384,7 @@ static void *start_others(void *arg)
 	struct boot_state state;
 	size_t i;
 
+	pthread_setname_np(pthread_self(), "nexusd-boot");
 	for (i = 0; i < b->nstarts && !atomic_load(&b->stop); i++) {
 		struct errline err = { "" };
 

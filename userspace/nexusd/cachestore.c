@@ -338,6 +338,7 @@ static void *keep(void *arg)
 	uint32_t wait = s->opts.retry_ms;
 	int ret;
 
+	pthread_setname_np(pthread_self(), "nexusd-cache");
 	for (;;) {
 		leave_lost(s);
 		if (!is_local(s)) {

@@ -542,6 +542,7 @@ static void *evictor_main(void *arg)
 	struct timespec until;
 	u64 next;
 
+	pthread_setname_np(pthread_self(), "nexusd-evict");
 	while (!atomic_load(&z->stopping)) {
 		next = evictor_step(e, space_clock());
 		until = (struct timespec){ .tv_sec = (time_t)(next / 1000000000ull),

@@ -237,6 +237,7 @@ static void *fold_main(void *arg)
 	bool kick = false;
 	int ret;
 
+	pthread_setname_np(pthread_self(), "nexusd-fold");
 	while (!atomic_load(&z->stopping)) {
 		if (due(z, kick, last)) {
 			u64 before = atomic_load(&z->checkpoint);

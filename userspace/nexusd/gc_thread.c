@@ -28,6 +28,7 @@ static void *gc_main(void *arg)
 	struct gc *g = arg;
 	int ret = 1;
 
+	pthread_setname_np(pthread_self(), "nexusd-gc");
 	while (ret == 1 && !atomic_load(&g->z->stopping) && wanted(g))
 		ret = gc_step(g);
 	if (ret == 1)

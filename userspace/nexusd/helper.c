@@ -27,8 +27,8 @@ int helper_init(struct helper *h)
 	if (h->event_fd < 0)
 		return -errno;
 	patience_init(&h->patience, h->cfg.poll_us);
-	h->workers = workers_new(WORKERS_MAX);
-	h->fetchers = workers_new(FETCHERS_MAX);
+	h->workers = workers_new(WORKERS_MAX, "nexusd-work");
+	h->fetchers = workers_new(FETCHERS_MAX, "nexusd-fetch");
 	if (!h->workers || !h->fetchers) {
 		workers_free(h->workers);
 		workers_free(h->fetchers);

@@ -293,8 +293,10 @@ static void make_socket_dir(const char *path)
 
 static void *serve_control(void *arg)
 {
-	int ret = rpc_server_run(arg);
+	int ret;
 
+	pthread_setname_np(pthread_self(), "nexusd-rpc");
+	ret = rpc_server_run(arg);
 	if (ret)
 		log_error("control socket: %s", strerror(-ret));
 	return NULL;

@@ -489,6 +489,7 @@ static void *make_main(void *arg)
 	struct zone *z = arg;
 	struct timespec until;
 
+	pthread_setname_np(pthread_self(), "nexusd-make");
 	/* Zeros give way to everybody else's I/O. */
 	syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0,
 		IOPRIO_PRIO_VALUE(IOPRIO_CLASS_BE, 7));

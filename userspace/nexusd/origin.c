@@ -366,6 +366,7 @@ static void *origin_main(void *arg)
 {
 	struct origin *o = arg;
 
+	pthread_setname_np(pthread_self(), "nexusd-origin");
 	pthread_mutex_lock(&o->lock);
 	while (!o->quit) {
 		struct timespec until;

@@ -176,6 +176,7 @@ static void *tidy_main(void *arg)
 	struct origin *o = arg;
 	struct origin_manifest m;
 
+	pthread_setname_np(pthread_self(), "nexusd-tidy");
 	pthread_mutex_lock(&o->lock);
 	while (!o->quit) {
 		if (!o->tidy_due) {

@@ -324,6 +324,7 @@ static void *scrub_main(void *arg)
 	struct scrub *s = arg;
 	u64 rate = s->z->cfg->scrub_rate, begun, blocks;
 
+	pthread_setname_np(pthread_self(), "nexusd-scrub");
 	syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0,
 		IOPRIO_PRIO_VALUE(IOPRIO_CLASS_IDLE, 0));
 	pthread_mutex_lock(&s->lock);

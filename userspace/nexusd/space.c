@@ -312,6 +312,7 @@ static void *space_main(void *arg)
 	struct space *sp = arg;
 	struct zone *z = sp->z;
 
+	pthread_setname_np(pthread_self(), "nexusd-space");
 	/* After everybody else's I/O, where the host's scheduler has that. */
 	syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0,
 		IOPRIO_PRIO_VALUE(IOPRIO_CLASS_IDLE, 0));

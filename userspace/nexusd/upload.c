@@ -232,6 +232,7 @@ static void *upload_main(void *arg)
 	struct upload *u = arg;
 	struct zone *z = u->z;
 
+	pthread_setname_np(pthread_self(), "nexusd-upload");
 	pthread_mutex_lock(&u->lock);
 	while (!atomic_load(&z->fetch->stop)) {
 		u64 now = space_clock(), until = now + scan_period(u);

@@ -15,6 +15,7 @@ struct job {
 struct workers {
 	pthread_mutex_t lock;
 	pthread_cond_t cond;
+	const char *name;
 	struct job *first, **last;
 	unsigned int max, running, idle, queued;
 	bool stop;
@@ -26,6 +27,7 @@ static void *worker_main(void *arg)
 	struct workers *w = arg;
 	struct job *job;
 
+	pthread_setname_np(pthread_self(), w->name);
 	pthread_mutex_lock(&w->lock);
 	for (;;) {
 		while (!w->first && !w->stop) {
@@ -49,7 +51,7 @@ static void *worker_main(void *arg)
 	return NULL;
 }
 
-struct workers *workers_new(unsigned int max)
+struct workers *workers_new(unsigned int max, const char *name)
 {
 	struct workers *w = calloc(1, sizeof(*w) + max * sizeof(w->threads[0]));
 
@@ -59,6 +61,7 @@ struct workers *workers_new(unsigned int max)
 	pthread_cond_init(&w->cond, NULL);
 	w->last = &w->first;
 	w->max = max;
+	w->name = name;
 	return w;
 }
 

@@ -86,8 +86,10 @@ static void *sweep(void *arg)
 	struct s3_content *s = arg;
 	struct s3_result result;
 	unsigned int n = 0;
-	int ret = s3_abort_leftovers(s->s3, PACKS, s->opened - LEFTOVER_AGE, &n, &result);
+	int ret;
 
+	pthread_setname_np(pthread_self(), "nexusd-sweep");
+	ret = s3_abort_leftovers(s->s3, PACKS, s->opened - LEFTOVER_AGE, &n, &result);
 	if (ret && ret != -ECANCELED && ret != -ESHUTDOWN)
 		say(LOG_L_WARNING, "content s3: unfinished uploads cannot be looked for: %s",
 		    result.fault.text);

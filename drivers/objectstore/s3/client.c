@@ -511,6 +511,7 @@ void *s3_loop(void *arg)
 	bool closing;
 	int running;
 
+	pthread_setname_np(pthread_self(), "nexusd-s3");
 	for (;;) {
 		int64_t now;
 

@@ -155,6 +155,7 @@ static void *work(void *arg)
 {
 	struct s3_provider *p = arg;
 
+	pthread_setname_np(pthread_self(), "nexusd-creds");
 	pthread_mutex_lock(&p->lock);
 	while (!p->stop) {
 		if (p->wanted)

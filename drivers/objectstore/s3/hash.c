@@ -111,6 +111,7 @@ void *s3_hasher(void *arg)
 {
 	struct s3 *s3 = arg;
 
+	pthread_setname_np(pthread_self(), "nexusd-hash");
 	pthread_mutex_lock(&s3->lock);
 	for (;;) {
 		struct s3_request *req = TAILQ_FIRST(&s3->jobs);

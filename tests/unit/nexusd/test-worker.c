@@ -22,7 +22,7 @@ static void job(void *arg)
 
 static void run(unsigned int max, unsigned int jobs, bool slow)
 {
-	struct workers *w = workers_new(max);
+	struct workers *w = workers_new(max, "test-work");
 	unsigned int i;
 
 	assert_non_null(w);
@@ -62,7 +62,7 @@ static void opens(void *arg)
 
 static void test_blocked_job(void **state)
 {
-	struct workers *w = workers_new(2);
+	struct workers *w = workers_new(2, "test-work");
 
 	(void)state;
 	atomic_store(&gate, false);

@@ -67,6 +67,7 @@ static void *worker(void *arg)
 	struct pool_job *job;
 	bool was_long;
 
+	pthread_setname_np(pthread_self(), "nexusd-call");
 	pthread_mutex_lock(&pool->lock);
 	while (!pool->stopping) {
 		job = next_job(pool);
