@@ -157,7 +157,7 @@ void config_defaults(struct config *cfg)
 	cfg->upload_delay = 5;
 	cfg->upload_parallel = 2;
 	cfg->fetch_limit = 64u << 20;
-	cfg->fetch_ahead = 4u << 20;
+	cfg->fetch_ahead = 32u << 20;
 	strcpy(cfg->buckets, "s3");
 	cfg->bucket_ttl = 60;
 	cfg->bucket_cache = 1u << 30;

@@ -5,7 +5,7 @@
  * The table of a pack says which of its blocks are away.  The unit is a piece of 1 MiB:
  * whoever asks for a block gets its piece, and who asks for the piece meanwhile waits
  * for the same.  So many bytes are in flight at most; who finds them used up waits.
- * A reader that goes on into the next piece has those that follow fetched ahead.
+ * A reader that goes on into the next piece has those that follow fetched ahead (readon.h).
  *
  * The order is what makes a crash harmless: data, flush, lines of the table, the
  * kernel.  Until the lines are on disk the blocks are away, however much of them is in
@@ -33,6 +33,7 @@
 #define PIECE_BYTES	((u64)FETCH_PIECE << NEXUS_BLOCK_SHIFT)
 #define SAY_NS		200000000ull	/* between two lines of the log */
 #define PIECE_WORDS	(FETCH_PIECE / 64u)
+#define AHEAD_SHARE	8u		/* of cache_limit: one reader's */
 
 /* ---- one piece --------------------------------------------------------------- */
 
@@ -231,20 +232,22 @@ static u64 good_bytes(const struct piece *p)
 	return n << NEXUS_BLOCK_SHIFT;
 }
 
-static int fetch_piece(struct fetch *f, u64 pack, u32 first, bool *any)
+static int fetch_piece(struct fetch *f, const struct fetch_op *op)
 {
-	struct piece p = { .pack = pack, .first = first };
+	struct piece p = { .pack = op->pack, .first = op->first };
+	u64 pack = op->pack;
 	u32 i, from, end;
+	bool any;
 	int ret, err;
 
 	ret = open_piece(f, &p);
 	if (ret) {
 		log_error("zone %s: pack %llu at block %u cannot be fetched to its file: %s",
-			  f->z->name, pack, first, strerror(-ret));
+			  f->z->name, pack, p.first, strerror(-ret));
 		return ret;
 	}
-	*any = away_span(&p, &from, &end);
-	if (*any)
+	any = away_span(&p, &from, &end);
+	if (any)
 		ret = get(f, &p, from, end);
 	err = write_good(&p);
 	if (!err)
@@ -253,13 +256,13 @@ static int fetch_piece(struct fetch *f, u64 pack, u32 first, bool *any)
 		if (pack_line_is(&p.line[i], pack) && p.line[i].ino &&
 		    (!pack_line_absent(&p.line[i], pack) || bit_get(p.good, i)))
 			bit_set(p.here, i);
-	if (!err)
+	if (!err && !op->quiet)
 		err = tell(f, &p);
-	if (*any && !err)
+	if (any && !err)
 		zone_evictor_used(f->z, pack, good_bytes(&p));
 	if (err)
 		log_error("zone %s: pack %llu at block %u cannot be written to its file: %s",
-			  f->z->name, pack, first, strerror(-err));
+			  f->z->name, pack, p.first, strerror(-err));
 	close_piece(&p);
 	return ret ? ret : err;
 }
@@ -297,29 +300,35 @@ static int wait_op(struct fetch *f, struct fetch_op *op)
 	return ret;
 }
 
-static bool room(const struct fetch *f, bool ahead)
+/* lock held. */
+static bool room(const struct fetch *f)
 {
-	u64 limit = f->z->cfg->fetch_limit;
-
-	/* Nobody waits for what is fetched ahead. */
-	if (ahead)
-		limit /= 2;
-	return !f->bytes || f->bytes + PIECE_BYTES <= limit;
+	return !f->bytes || f->bytes + PIECE_BYTES <= f->z->cfg->fetch_limit;
 }
 
-/* lock held: takes room, and the piece; NULL with 0: somebody else has it done. */
+/* lock held: takes the piece; NULL with 0: somebody else has it done. */
 static int begin_op(struct fetch *f, u64 pack, u32 first, bool ahead, struct fetch_op **out)
 {
 	struct fetch_op *op;
+	bool quiet;
+	int ret;
 
 	*out = NULL;
 	for (;;) {
 		if (atomic_load(&f->stop))
 			return -ESHUTDOWN;
 		op = find_op(f, pack, first);
-		if (op)
-			return ahead ? 0 : wait_op(f, op);
-		if (f->evicting != pack && room(f, ahead))
+		if (op && ahead)
+			return 0;
+		if (op) {
+			quiet = op->quiet;
+			ret = wait_op(f, op);
+			if (ret || !quiet)
+				return ret;
+			/* It is here, and now to be told. */
+			continue;
+		}
+		if (f->evicting != pack && (ahead || room(f)))
 			break;
 		if (ahead)
 			return 0;
@@ -333,8 +342,6 @@ static int begin_op(struct fetch *f, u64 pack, u32 first, bool ahead, struct fet
 	op->waiters = 1;
 	op->next = f->ops;
 	f->ops = op;
-	f->bytes += PIECE_BYTES;
-	f->bytes_max = NEXUS_MAX(f->bytes_max, f->bytes);
 	*out = op;
 	return 0;
 }
@@ -349,25 +356,41 @@ static void end_op(struct fetch *f, struct fetch_op *op, int ret)
 	*at = op->next;
 	op->over = true;
 	op->ret = ret;
-	f->bytes -= PIECE_BYTES;
 	put_op(op);
 	pthread_cond_broadcast(&f->cond);
 }
 
-static int do_piece(struct fetch *f, u64 pack, u32 first, bool ahead, bool *any)
+/* lock held. */
+static void take_bytes(struct fetch *f, u64 bytes)
+{
+	f->bytes += bytes;
+	f->bytes_max = NEXUS_MAX(f->bytes_max, f->bytes);
+}
+
+/* lock held, and given up meanwhile. */
+static int run_op(struct fetch *f, struct fetch_op *op)
+{
+	int ret;
+
+	pthread_mutex_unlock(&f->lock);
+	ret = fetch_piece(f, op);
+	pthread_mutex_lock(&f->lock);
+	end_op(f, op, ret);
+	return ret;
+}
+
+static int do_piece(struct fetch *f, u64 pack, u32 first)
 {
 	struct fetch_op *op;
 	int ret;
 
-	*any = false;
 	pthread_mutex_lock(&f->lock);
-	ret = begin_op(f, pack, first, ahead, &op);
-	pthread_mutex_unlock(&f->lock);
-	if (!op)
-		return ret;
-	ret = fetch_piece(f, pack, first, any);
-	pthread_mutex_lock(&f->lock);
-	end_op(f, op, ret);
+	ret = begin_op(f, pack, first, false, &op);
+	if (op) {
+		take_bytes(f, PIECE_BYTES);
+		ret = run_op(f, op);
+		f->bytes -= PIECE_BYTES;
+	}
 	pthread_mutex_unlock(&f->lock);
 	return ret;
 }
@@ -378,94 +401,125 @@ struct ahead {
 	struct zone *z;
 	u64 pack;
 	u32 first;
+	bool quiet;
 };
 
+/* Its bytes are taken already. */
 static void ahead_job(void *arg)
 {
 	struct ahead *a = arg;
-	bool any;
+	struct fetch *f = a->z->fetch;
+	struct fetch_op *op;
 
-	do_piece(a->z->fetch, a->pack, a->first, true, &any);
+	pthread_mutex_lock(&f->lock);
+	if (!begin_op(f, a->pack, a->first, true, &op) && op) {
+		op->quiet = a->quiet;
+		run_op(f, op);
+	}
+	f->bytes -= PIECE_BYTES;
+	pthread_cond_broadcast(&f->cond);
+	pthread_mutex_unlock(&f->lock);
 	zone_put(a->z);
 	free(a);
 }
 
-static void fetch_ahead(struct fetch *f, u64 pack, u64 first)
+/* lock held: somebody waits for none of it. */
+static void fetch_ahead(struct fetch *f, u64 pack, const struct readon_ahead *ahead)
 {
-	u64 end = first + (f->z->cfg->fetch_ahead >> NEXUS_BLOCK_SHIFT);
 	struct helper *h = f->z->helper;
 	struct ahead *a;
+	u64 first;
 
-	end = NEXUS_MIN(end, (u64)super_pack_blocks(&f->z->sb));
-	for (; h && h->fetchers && first < end; first += FETCH_PIECE) {
+	for (first = ahead->from; h && h->fetchers && first < ahead->to; first += FETCH_PIECE) {
 		a = malloc(sizeof(*a));
 		if (!a)
 			return;
-		*a = (struct ahead){ f->z, pack, (u32)first };
+		*a = (struct ahead){ f->z, pack, (u32)first, first == ahead->trip };
 		zone_get(f->z);
-		if (!workers_add(h->fetchers, ahead_job, a))
+		if (!workers_add(h->fetchers, ahead_job, a)) {
+			take_bytes(f, PIECE_BYTES);
 			continue;
+		}
 		zone_put(f->z);
 		free(a);
 	}
 }
 
-/* A piece ending at @next was asked for.  True: the one before was, too. */
-static bool goes_on(struct fetch *f, u64 pack, u32 first, u32 next)
+/* Blocks that may be ahead of one reader. */
+static u64 ahead_most(const struct config *cfg)
 {
-	bool on = false;
-	unsigned int i;
+	u64 most = cfg->fetch_ahead;
 
+	/* What is fetched is not to go again before it was read. */
+	if (cfg->cache_limit)
+		most = NEXUS_MIN(most, cfg->cache_limit / AHEAD_SHARE);
+	return most >> NEXUS_BLOCK_SHIFT;
+}
+
+/* Blocks [from, end) of @pack are asked for: their pieces will be here. */
+static void read_on(struct fetch *f, u64 pack, u32 from, u64 end)
+{
+	const struct config *cfg = f->z->cfg;
+	struct readon_ask ask = {
+		.id = pack, .at = from, .end = (end + FETCH_PIECE - 1) & ~(u64)(FETCH_PIECE - 1),
+		.size = super_pack_blocks(&f->z->sb), .most = ahead_most(cfg), .chained = true,
+	};
+	struct readon_ahead ahead;
+
+	if (!f->content)
+		return;
 	pthread_mutex_lock(&f->lock);
-	for (i = 0; i < FETCH_STREAMS && !on; i++) {
-		on = f->stream[i].pack == pack && f->stream[i].next == first;
-		if (on)
-			f->stream[i].next = next;
-	}
-	if (!on) {
-		i = f->next_stream++ % FETCH_STREAMS;
-		f->stream[i].pack = pack;
-		f->stream[i].next = next;
-	}
+	/* Half of what may be in flight is for those who wait. */
+	if (f->bytes < cfg->fetch_limit / 2)
+		ask.room = (cfg->fetch_limit / 2 - f->bytes) >> NEXUS_BLOCK_SHIFT;
+	if (readon_next(&f->readers, &ask, &ahead))
+		fetch_ahead(f, pack, &ahead);
 	pthread_mutex_unlock(&f->lock);
-	return on;
+}
+
+/* The blocks of a valid request. */
+static int fetch_blocks(struct fetch *f, u64 pack, u32 from, u64 end)
+{
+	int err, ret = 0;
+	u64 at;
+
+	for (at = from; at < end; at += FETCH_PIECE) {
+		err = do_piece(f, pack, (u32)at);
+		if (err == -ESHUTDOWN)
+			return err;
+		ret = ret ? ret : err;
+	}
+	return ret;
 }
 
 int zone_fetch(struct zone *z, u64 pack, u32 block, u32 n)
 {
-	u64 at, end = (u64)block + n;
-	u32 first = block & ~(FETCH_PIECE - 1);
-	struct fetch *f = z->fetch;
-	bool any, some = false;
-	int err, ret = 0;
+	u32 from = block & ~(FETCH_PIECE - 1);
+	u64 end = (u64)block + n;
 
-	if (!f)
+	if (!z->fetch)
 		return -ENODATA;
 	if (!n || end > NEXUS_PACK_BLOCKS_MAX)
 		return -EINVAL;
-	for (at = first; at < end; at += FETCH_PIECE) {
-		err = do_piece(f, pack, (u32)at, false, &any);
-		if (err == -ESHUTDOWN)
-			return err;
-		some |= any;
-		ret = ret ? ret : err;
-	}
-	if (goes_on(f, pack, first, (u32)at) && !ret && some)
-		fetch_ahead(f, pack, at);
-	return ret;
+	/* First, so that it comes while this is waited for. */
+	read_on(z->fetch, pack, from, end);
+	return fetch_blocks(z->fetch, pack, from, end);
 }
 
 int zone_warm(struct zone *z, u64 pack, u32 block, u32 n, u64 since)
 {
-	u64 bytes;
+	u32 from = block & ~(FETCH_PIECE - 1);
+	u64 end = (u64)block + n, bytes;
 	int ret;
 
-	if (!n || (u64)block + n > NEXUS_PACK_BLOCKS_MAX)
+	if (!z->fetch)
+		return -ENODATA;
+	if (!n || end > NEXUS_PACK_BLOCKS_MAX)
 		return -EINVAL;
-	bytes = (((u64)block + n - 1) / FETCH_PIECE - block / FETCH_PIECE + 1) * PIECE_BYTES;
+	bytes = ((end - 1) / FETCH_PIECE - block / FETCH_PIECE + 1) * PIECE_BYTES;
 	if (!zone_evictor_claim(z, pack, bytes, since))
 		return -ENOSPC;
-	ret = zone_fetch(z, pack, block, n);
+	ret = fetch_blocks(z->fetch, pack, from, end);
 	zone_evictor_came(z, bytes);
 	return ret;
 }

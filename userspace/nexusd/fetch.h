@@ -9,10 +9,10 @@
 #define NEXUSD_FETCH_H
 
 #include "content.h"
+#include "readon.h"
 #include "zone.h"
 
-#define FETCH_PIECE	256u	/* blocks fetched at once, from a multiple of that on */
-#define FETCH_STREAMS	8u	/* readers that go on where they were, remembered */
+#define FETCH_PIECE	READON_PIECE	/* blocks fetched at once, from a multiple of that on */
 
 /* A piece that somebody fetches. */
 struct fetch_op {
@@ -20,6 +20,7 @@ struct fetch_op {
 	u64 pack;
 	u32 first;
 	unsigned int waiters;	/* and the one who fetches */
+	bool quiet;		/* the kernel is not told */
 	bool over;
 	int ret;
 };
@@ -31,13 +32,9 @@ struct fetch {
 	pthread_mutex_t lock;
 	pthread_cond_t cond;		/* an op is over, room, evicting changed, stop */
 	struct fetch_op *ops;		/* lock; not over */
-	u64 bytes, bytes_max;		/* lock; in flight now, and at most so far */
+	u64 bytes, bytes_max;		/* lock; in flight now, or about to be; and at most so far */
 	u64 evicting;			/* lock; pack nothing of which is fetched, or 0 */
-	struct {
-		u64 pack;
-		u32 next;		/* first block of the piece that would follow */
-	} stream[FETCH_STREAMS];	/* lock */
-	unsigned int next_stream;	/* lock */
+	struct readon readers;		/* lock */
 	u64 said_at;			/* lock; ns, when the log was told last */
 };
 

@@ -61,8 +61,10 @@ static int fake_present(struct fake *k, const struct nexus_retire *r)
 	if (!r->nr || r->nr > NEXUS_RETIRE_MAX || r->reserved || r->flags)
 		return -EINVAL;
 	pthread_mutex_lock(&k->lock);
-	for (i = 0; !k->present_error && i < r->nr; i++)
+	for (i = 0; !k->present_error && i < r->nr; i++) {
 		k->presented += range[i].nblocks;
+		k->presented_in |= 1ull << range[i].block / FAKE_PIECE % 64;
+	}
 	pthread_mutex_unlock(&k->lock);
 	return k->present_error;
 }

@@ -3,6 +3,7 @@
  * Content elsewhere: what is evicted is held and right, what is fetched is checked, in
  * bounds and once, and a death at any point shows neither zeros nor wrong bytes.
  */
+#include "helper.h"
 #include "made.h"
 #include "stats.h"
 
@@ -194,6 +195,97 @@ static void test_bounds(void **state)
 	made_cut(&m);
 }
 
+/* With threads that fetch ahead, of which there may be one piece. */
+static void ahead_begin(struct made *m, struct helper *h)
+{
+	*h = (struct helper){ .fetchers = workers_new(4, "test-fetch") };
+	assert_non_null(h->fetchers);
+	made_new(m);
+	assert_int_equal(MADE_BLOCKS, 4 * FETCH_PIECE);
+	assert_int_equal(m->cfg.fetch_limit, 2 * FETCH_PIECE << NEXUS_BLOCK_SHIFT);
+	made_evict(m);
+	m->z->helper = h;
+}
+
+static void ahead_over(struct made *m)
+{
+	u64 now = 1, max;
+
+	while (now)
+		zone_fetch_bytes(m->z, &now, &max);
+	assert_true(max <= m->cfg.fetch_limit);
+}
+
+static void ahead_end(struct made *m, struct helper *h)
+{
+	ahead_over(m);
+	workers_free(h->fetchers);
+	m->z->helper = NULL;
+	assert_int_equal(made_away(m), 0);
+	made_cut(m);
+}
+
+static u64 told(struct made *m)
+{
+	u64 in;
+
+	pthread_mutex_lock(&m->k.lock);
+	in = m->k.presented_in;
+	pthread_mutex_unlock(&m->k.lock);
+	return in;
+}
+
+/* Who goes on finds the next here, and is heard of: the kernel is told when it asks. */
+static void test_ahead(void **state)
+{
+	u64 before = counter(STATS_fetches);
+	struct helper h;
+	struct made m;
+
+	(void)state;
+	ahead_begin(&m, &h);
+	assert_int_equal(zone_fetch(m.z, m.pack, 200, 1), 0);
+	ahead_over(&m);
+	assert_int_equal(counter(STATS_fetches) - before, 1);
+	assert_int_equal(zone_fetch(m.z, m.pack, 1 * FETCH_PIECE, 1), 0);
+	ahead_over(&m);
+	assert_int_equal(counter(STATS_fetches) - before, 3);
+	assert_int_equal(told(&m), 0x3);
+	/* It is asked for: told without being got again, and the last is fetched. */
+	assert_int_equal(zone_fetch(m.z, m.pack, 2 * FETCH_PIECE, 1), 0);
+	assert_int_equal(told(&m) & 0x7, 0x7);
+	ahead_over(&m);
+	assert_int_equal(told(&m), 0xf);
+	assert_int_equal(zone_fetch(m.z, m.pack, 3 * FETCH_PIECE, 1), 0);
+	assert_int_equal(counter(STATS_fetches) - before, 4);
+	ahead_end(&m, &h);
+}
+
+/* Asked for while it is on its way: who waits for it has it told. */
+static void test_ahead_asked(void **state)
+{
+	u64 before = counter(STATS_fetches), shared = counter(STATS_fetch_shared);
+	struct helper h;
+	struct made m;
+
+	(void)state;
+	ahead_begin(&m, &h);
+	assert_int_equal(zone_fetch(m.z, m.pack, 200, 1), 0);
+	assert_int_equal(zone_fetch(m.z, m.pack, 1 * FETCH_PIECE, 1), 0);
+	ahead_over(&m);
+	made_evict(&m);
+	m.k.presented_in = 0;
+	/* Where it was: the second piece is asked for, the third fetched ahead. */
+	made_control("delay 300\n");
+	assert_int_equal(zone_fetch(m.z, m.pack, 1 * FETCH_PIECE, 1), 0);
+	assert_int_equal(zone_fetch(m.z, m.pack, 2 * FETCH_PIECE, 1), 0);
+	assert_true(told(&m) & 1 << 2);
+	made_control("");
+	assert_int_equal(fetch_all(&m), 0);
+	assert_true(counter(STATS_fetches) > before && counter(STATS_fetch_shared) >= shared);
+	ahead_end(&m, &h);
+}
+
 /* Who waits for what is held back does not keep a zone from ending. */
 static void test_stop(void **state)
 {
@@ -378,6 +470,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_evict_refused, test_setup, test_teardown),
 		cmocka_unit_test_setup_teardown(test_evict_plain, test_setup, test_teardown),
 		cmocka_unit_test_setup_teardown(test_bounds, test_setup, test_teardown),
+		cmocka_unit_test_setup_teardown(test_ahead, test_setup, test_teardown),
+		cmocka_unit_test_setup_teardown(test_ahead_asked, test_setup, test_teardown),
 		cmocka_unit_test_setup_teardown(test_stop, test_setup, test_teardown),
 		cmocka_unit_test_setup_teardown(test_evict_beside, test_setup, test_teardown),
 		cmocka_unit_test_setup_teardown(test_death, test_setup, test_teardown),

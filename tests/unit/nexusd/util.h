@@ -94,6 +94,7 @@ void logw_spoil(struct logw *w, u32 file, u32 block, u8 byte);
 /* ---- a kernel ---------------------------------------------------------------- */
 
 #define FAKE_HANDED	64
+#define FAKE_PIECE	256u	/* blocks */
 #define FAKE_USES	16
 
 struct fake {
@@ -118,6 +119,7 @@ struct fake {
 	u64 evicted;		/* of them, those that can be fetched */
 	int present_error;
 	u64 presented;		/* blocks; lock */
+	u64 presented_in;	/* lock; a bit for each FAKE_PIECE blocks in which some were */
 	char reason[112];
 	u64 kept, kept_for;	/* as last reported */
 	u32 reports;

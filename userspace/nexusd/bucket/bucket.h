@@ -14,9 +14,9 @@
 #include <linux/nexusfs.h>
 
 #include "config.h"
+#include "../readon.h"
 #include "tree.h"
 
-#define BUCKET_STREAMS	16u	/* readers that go on, remembered */
 #define BUCKET_SOURCE	512u	/* with its NUL */
 
 struct zone;
@@ -57,10 +57,7 @@ struct bucket {
 	u64 inflight;			/* lock; bytes */
 	u64 cached;			/* lock; blocks */
 	u64 limit, ahead, flight;	/* bytes: kept, fetched ahead, in flight at most */
-	struct {
-		u64 ino, next;		/* next: block of the file */
-	} stream[BUCKET_STREAMS];	/* lock */
-	unsigned int next_stream;	/* lock */
+	struct readon readers;		/* lock; of blocks of objects, by inode */
 };
 
 /* open.c */

@@ -264,6 +264,7 @@ static int tell(struct bucket *b, u64 pack, u64 at, u64 n)
 struct range {
 	u64 pack, at, n;	/* blocks of the pack's content */
 	u64 vblock;		/* the same as @at */
+	u64 blocks;		/* of the object */
 	u64 offset;		/* bytes in the object */
 	size_t len;
 	char key[BUCKET_KEY_MAX + 1], etag[BUCKET_ETAG_MAX];
@@ -340,6 +341,7 @@ static int find_range(struct bucket *b, u64 vblock, u64 n, struct range *r, u64 
 		at = vblock - node->vblock;
 		r->pack = btree_pack(vblock);
 		r->vblock = vblock;
+		r->blocks = bnode_blocks(node);
 		r->at = vblock % BTREE_PACK_BLOCKS;
 		r->n = NEXUS_MIN(NEXUS_MIN(n, BTREE_PACK_BLOCKS - r->at), bnode_blocks(node) - at);
 		r->offset = at << NEXUS_BLOCK_SHIFT;
@@ -415,70 +417,73 @@ struct ahead {
 	u64 vblock, n;
 };
 
+/* Its bytes are taken already. */
 static void ahead_job(void *arg)
 {
 	struct ahead *a = arg;
-	struct zone *z = a->b->zone;
+	struct bucket *b = a->b;
+	struct zone *z = b->zone;
 	u64 ino, fblock;
 	struct range r;
+	int ret = find_range(b, a->vblock, a->n, &r, &ino, &fblock);
 
-	if (!find_range(a->b, a->vblock, a->n, &r, &ino, &fblock)) {
-		pthread_mutex_lock(&a->b->lock);
-		fetch_locked(a->b, &r, true);
-		pthread_mutex_unlock(&a->b->lock);
-	}
+	pthread_mutex_lock(&b->lock);
+	b->inflight -= a->n << NEXUS_BLOCK_SHIFT;
+	if (!ret)
+		fetch_locked(b, &r, true);
+	pthread_cond_broadcast(&b->cond);
+	pthread_mutex_unlock(&b->lock);
 	free(a);
 	zone_put(z);
 }
 
-/* The object @ino goes on at @vblock, and so does who reads it. */
-static void fetch_ahead(struct bucket *b, u64 vblock, u64 left)
+/* lock held: blocks [@vblock, @end), of one object. */
+static void fetch_ahead(struct bucket *b, u64 vblock, u64 end)
 {
-	u64 want = NEXUS_MIN(b->ahead >> NEXUS_BLOCK_SHIFT, left), n;
 	struct helper *h = b->zone->helper;
 	struct ahead *a;
+	u64 n;
 
-	for (; h && h->fetchers && want; want -= n, vblock += n) {
+	for (; h && h->fetchers && vblock < end; vblock += n) {
 		/* Not beyond the pack. */
-		n = NEXUS_MIN(want, PIECE_BLOCKS - vblock % PIECE_BLOCKS);
+		n = NEXUS_MIN(end - vblock, PIECE_BLOCKS - vblock % PIECE_BLOCKS);
 		a = malloc(sizeof(*a));
 		if (!a)
 			return;
 		*a = (struct ahead){ b, vblock, n };
 		zone_get(b->zone);
-		if (!workers_add(h->fetchers, ahead_job, a))
+		if (!workers_add(h->fetchers, ahead_job, a)) {
+			b->inflight += n << NEXUS_BLOCK_SHIFT;
 			continue;
+		}
 		zone_put(b->zone);
 		free(a);
 		return;
 	}
 }
 
-/* lock held.  True: the object was read up to @fblock before. */
-static bool goes_on(struct bucket *b, u64 ino, u64 fblock, u64 next)
+/* Blocks [@at, @end) of the object, which has @size, are asked for; @vblock is where it begins. */
+static void read_on(struct bucket *b, u64 ino, u64 at, u64 end, u64 size, u64 vblock)
 {
-	unsigned int i;
+	struct readon_ask ask = {
+		.id = ino, .at = at, .end = end, .size = size, .most = b->ahead >> NEXUS_BLOCK_SHIFT,
+	};
+	struct readon_ahead ahead;
 
-	for (i = 0; i < BUCKET_STREAMS; i++) {
-		if (b->stream[i].ino != ino || b->stream[i].next != fblock)
-			continue;
-		b->stream[i].next = next;
-		return true;
-	}
-	i = b->next_stream++ % BUCKET_STREAMS;
-	b->stream[i].ino = ino;
-	b->stream[i].next = next;
-	return false;
+	pthread_mutex_lock(&b->lock);
+	if (b->inflight < b->flight / 2)
+		ask.room = (b->flight / 2 - b->inflight) >> NEXUS_BLOCK_SHIFT;
+	if (readon_next(&b->readers, &ask, &ahead))
+		fetch_ahead(b, vblock + ahead.from, vblock + ahead.to);
+	pthread_mutex_unlock(&b->lock);
 }
 
 int bucket_fetch(struct bucket *b, u64 pack, u32 block, u32 n)
 {
 	u32 first = btree_pack_first();
-	u64 vblock, at, len, ino, fblock, left = 0;
-	const struct bnode *node;
+	u64 vblock, at, len, ino, fblock;
 	struct bpack *p;
 	struct range r;
-	bool on;
 	int ret;
 
 	if (pack < NEXUS_FIRST_PACK || block < first || !n || block - first >= BTREE_PACK_BLOCKS ||
@@ -490,22 +495,16 @@ int bucket_fetch(struct bucket *b, u64 pack, u32 block, u32 n)
 		return ret;
 	at = r.at;
 	len = r.n;
+	/* First, so that it comes while this is waited for. */
+	read_on(b, ino, fblock, fblock + len, r.blocks, vblock - fblock);
 	pthread_mutex_lock(&b->lock);
 	p = begin_telling(b, pack, &ret);
 	if (p)
 		ret = fetch_locked(b, &r, false);
-	on = goes_on(b, ino, fblock, fblock + len);
 	pthread_mutex_unlock(&b->lock);
 	if (!ret)
 		ret = tell(b, pack, at, len);
 	if (p)
 		end_telling(b, p);
-	if (ret || !on)
-		return ret;
-	pthread_rwlock_rdlock(&b->tree.lock);
-	node = btree_node(&b->tree, ino);
-	left = bnode_blocks(node) - (fblock + len);
-	pthread_rwlock_unlock(&b->tree.lock);
-	fetch_ahead(b, vblock + len, left);
-	return 0;
+	return ret;
 }
