@@ -319,10 +319,16 @@ static int step_checkpoint(struct origin *o, u64 now, u64 lsn, struct errline *e
 
 static int step_log(struct origin *o, u64 now, u64 lsn, struct errline *err)
 {
+	u64 begun = now_ms(), took;
 	int ret = origin_log(o, err);
 
+	/*
+	 * Half of the time at most goes into stretches that nobody waits for: where the store
+	 * is slow, what would be in them is in sealed packs meanwhile, which go once.
+	 */
+	took = now_ms() - begun;
 	o->log_at = now + (ret ? retry_ms(lsn, ORIGIN_RETRY_MS) :
-			   (u64)o->z->cfg->log_upload_delay * 1000);
+			   NEXUS_MAX((u64)o->z->cfg->log_upload_delay * 1000, 2 * took));
 	if (ret != -ESTALE)
 		return ret;
 	/* What is not there any more is in the index. */
