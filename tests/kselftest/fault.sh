@@ -206,6 +206,7 @@ test_rival_of_a_dead_helper() {
 	take_helper_away
 	nexusd -s rival -S $rival > "$tap_tmp/rival" 2>&1 &
 	pid=$!
+	echo $pid > "$tap_tmp/rival.pid"
 	until_true 20 nexusctl --socket $rival status
 	for what in "zone upgrade" "zone info"; do
 		status=0
@@ -224,6 +225,7 @@ test_rival_of_a_dead_helper() {
 	[ $((status & 8)) = 8 ]
 	kill $pid
 	wait $pid
+	rm "$tap_tmp/rival.pid"
 	write_synced after
 	release
 	until_true 60 nexusctl status
@@ -236,6 +238,9 @@ tap_cleanup() {
 	release
 	[ ! -s "$tap_tmp/listener" ] || kill "$(cat "$tap_tmp/listener")" 2> /dev/null || true
 	rm -f "$tap_tmp/listener"
+	# It has the data directory, as long as it is there.
+	[ ! -s "$tap_tmp/rival.pid" ] || kill "$(cat "$tap_tmp/rival.pid")" 2> /dev/null || true
+	rm -f "$tap_tmp/rival.pid"
 	until_true 60 nexusctl status || true
 	umount $at 2> /dev/null || true
 	rm -rf $store

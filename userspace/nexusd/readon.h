@@ -18,7 +18,7 @@
 #include "lib/port.h"
 
 #define READON_STREAMS	16u	/* readers remembered: the last ones */
-#define READON_PIECE	256u	/* blocks; windows are multiples of it, trips lie at them */
+#define READON_PIECE	256ull	/* blocks; windows are multiples of it, trips lie at them */
 #define READON_NONE	UINT64_MAX
 
 struct readon {

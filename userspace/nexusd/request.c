@@ -65,7 +65,7 @@ static int open_zone(struct helper *h, const struct nexus_request *req,
 	ret = helper_open_zone(h, name, source, (u32)req->arg0, req->arg1, &err);
 	if (ret) {
 		why = err_text(&err, ret, buf, sizeof(buf));
-		log_error("%s cannot be opened: %s", bucket ? source : name, why);
+		log_error("%s%s cannot be opened: %s", bucket ? "" : "zone ", bucket ? source : name, why);
 		*len = put_reason(req, reply, why);
 	}
 	return ret;
