@@ -527,6 +527,29 @@ static void test_unsure(void **state)
 	finish(&m);
 }
 
+/* A store that takes long is not given stretches all the time. */
+static void test_slow(void **state)
+{
+	struct world m;
+
+	(void)state;
+	make(&m);
+	m.cfg.log_upload_delay = 1;
+	own(&m);
+	write_some(&m);
+	step(&m, 0);
+	write_some(&m);
+	control("slow 700\n");
+	step(&m, 5000);
+	assert_true(m.z->origin->log_at >= m.now + 1400);
+	control("");
+	write_some(&m);
+	step(&m, 20000);
+	assert_true(m.z->origin->log_at >= m.now + 1000);
+	lose(&m);
+	forget(&m);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -542,6 +565,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_missing, test_setup, test_teardown),
 		cmocka_unit_test_setup_teardown(test_of_others, test_setup, test_teardown),
 		cmocka_unit_test_setup_teardown(test_unsure, test_setup, test_teardown),
+		cmocka_unit_test_setup_teardown(test_slow, test_setup, test_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

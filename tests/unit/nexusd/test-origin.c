@@ -418,29 +418,6 @@ static void test_silent(void **state)
 	forget(&m);
 }
 
-/* A store that takes long is not given stretches all the time. */
-static void test_slow(void **state)
-{
-	struct world m;
-
-	(void)state;
-	make(&m);
-	m.cfg.log_upload_delay = 1;
-	own(&m);
-	write_some(&m);
-	step(&m, 0);
-	write_some(&m);
-	control("slow 700\n");
-	step(&m, 5000);
-	assert_true(m.z->origin->log_at >= m.now + 1400);
-	control("");
-	write_some(&m);
-	step(&m, 20000);
-	assert_true(m.z->origin->log_at >= m.now + 1000);
-	lose(&m);
-	forget(&m);
-}
-
 /* What nobody needs goes while others wait for their fsync, which does not wait for that. */
 static void test_tidy(void **state)
 {
@@ -704,7 +681,6 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_thread, test_setup, test_teardown),
 		cmocka_unit_test_setup_teardown(test_many_stretches, test_setup, test_teardown),
 		cmocka_unit_test_setup_teardown(test_silent, test_setup, test_teardown),
-		cmocka_unit_test_setup_teardown(test_slow, test_setup, test_teardown),
 		cmocka_unit_test_setup_teardown(test_tidy, test_setup, test_teardown),
 		cmocka_unit_test_setup_teardown(test_sync, test_setup, test_teardown),
 		cmocka_unit_test_setup_teardown(test_sync_fails, test_setup, test_teardown),
