@@ -502,6 +502,22 @@ static bool half_stored(const char *block, int file, int at, uint32_t old, uint3
 	return i == BLOCK;
 }
 
+static void bad_block(const char *name, int at, const char *block, const char *want, uint32_t begun)
+{
+	uint32_t id = 0, v = 0;
+	int i, n = 0, first = -1;
+
+	block_claims(block, &id, &v);
+	for (i = 0; i < BLOCK; i++) {
+		if (block[i] == want[i])
+			continue;
+		first = first < 0 ? i : first;
+		n++;
+	}
+	bad("calls: %s is garbage at block %d: it says file %u, version %u; %d bytes from %d on are not as they should; %u was begun last, by call %u",
+	    name, at, id, v, n, first, begun, drawn(begun, 7, CALLS));
+}
+
 static void verify_calls(FILE *reports)
 {
 	uint32_t v, acked[FILES] = { 0 }, begun[FILES] = { 0 }, id;
@@ -527,8 +543,7 @@ static void verify_calls(FILE *reports)
 				    name, v, acked[i], drawn(acked[i], 7, CALLS));
 			fill_block(want, seed, i, at, v);
 			if (memcmp(block, want, BLOCK))
-				bad("calls: %s is garbage at block %d: version %u, %u was begun by call %u",
-				    name, at, v, begun[i], drawn(begun[i], 7, CALLS));
+				bad_block(name, at, block, want, begun[i]);
 		}
 		close(fd);
 	}
