@@ -21,7 +21,7 @@ settings() {
 	until_true 60 nexusctl status
 }
 
-# need ZONE: a new one each time, for what is taken over cannot be used again.
+# need ZONE [TIMEOUT]: a new one each time, for what is taken over cannot be used again.
 need() {
 	need_helper
 	[ "$dir" = /mnt/nexus ] || skip "needs /mnt/nexus"
@@ -30,7 +30,7 @@ need() {
 	away=/var/lib/nexusfs/origin/$zone
 	control
 	# Nothing gets there by itself in time.
-	settings "content: test:$away" "checkpoint_interval: 3600" "log_upload_delay: 3600" "origin_timeout: 5"
+	settings "content: test:$away" "checkpoint_interval: 3600" "log_upload_delay: 3600" "origin_timeout: ${2:-5}"
 	nexusctl zone create "$zone" --option pack_size=4M
 	mount -t nexusfs -o durability=origin "$zone" $mnt
 }
@@ -183,7 +183,8 @@ test_killed() {
 
 # The helper dies while somebody waits: the next one is asked.
 test_helper() {
-	need helper
+	# It is not to end by itself before the helper has.
+	need helper 60
 	echo 1 > $mnt/f
 	sync_file $mnt/f
 	control refuse
