@@ -28,6 +28,20 @@ void fill_block(void *block, uint64_t seed, uint32_t id, uint32_t index, uint32_
 	}
 }
 
+bool block_mixed(const void *bytes, int off, int len, uint64_t seed, uint32_t id, uint32_t index,
+		 uint32_t old, uint32_t new)
+{
+	char was[BLOCK], is[BLOCK];
+	const char *byte = bytes;
+	int i;
+
+	fill_block(was, seed, id, index, old);
+	fill_block(is, seed, id, index, new);
+	for (i = 0; i < len && (byte[i] == was[off + i] || byte[i] == is[off + i]); i++)
+		;
+	return i == len;
+}
+
 int block_claims(const void *block, uint32_t *id, uint32_t *version)
 {
 	const uint64_t *word = block;

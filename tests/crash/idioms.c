@@ -486,37 +486,13 @@ static void verify_empty(FILE *reports)
 
 /*
  * Stores to a mapping are no write: whoever flushes meanwhile takes the page as it is, some of
- * it old and some new.  Bytes [off, off + len) of a block.
+ * it old and some new.
  */
 static bool half_stored(const char *bytes, int file, int at, int off, int len, uint32_t old,
 			uint32_t new)
 {
-	char was[BLOCK], is[BLOCK];
-	int i;
-
-	if (old == new || drawn(new, 7, CALLS) != MSYNC)
-		return false;
-	fill_block(was, seed, file, at, old);
-	fill_block(is, seed, file, at, new);
-	for (i = 0; i < len && (bytes[i] == was[off + i] || bytes[i] == is[off + i]); i++)
-		;
-	return i == len;
-}
-
-static void bad_block(const char *name, int at, const char *block, const char *want, uint32_t begun)
-{
-	uint32_t id = 0, v = 0;
-	int i, n = 0, first = -1;
-
-	block_claims(block, &id, &v);
-	for (i = 0; i < BLOCK; i++) {
-		if (block[i] == want[i])
-			continue;
-		first = first < 0 ? i : first;
-		n++;
-	}
-	bad("calls: %s is garbage at block %d: it says file %u, version %u; %d bytes from %d on are not as they should; %u was begun last, by call %u",
-	    name, at, id, v, n, first, begun, drawn(begun, 7, CALLS));
+	return old != new && drawn(new, 7, CALLS) == MSYNC &&
+	       block_mixed(bytes, off, len, seed, file, at, old, new);
 }
 
 static void verify_calls(FILE *reports)
@@ -544,7 +520,8 @@ static void verify_calls(FILE *reports)
 				    name, v, acked[i], drawn(acked[i], 7, CALLS));
 			fill_block(want, seed, i, at, v);
 			if (memcmp(block, want, BLOCK))
-				bad_block(name, at, block, want, begun[i]);
+				bad("calls: %s is garbage at block %d, of file %u and version %u; %u was begun by call %u",
+				    name, at, id, v, begun[i], drawn(begun[i], 7, CALLS));
 		}
 		close(fd);
 	}
