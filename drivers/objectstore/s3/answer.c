@@ -203,7 +203,6 @@ size_t s3_on_body(char *data, size_t size, size_t n, void *arg)
 		req->s3->held++;
 		return CURL_WRITEFUNC_PAUSE;
 	}
-	req->s3->came += len;
 	if (!answer->began && begin(req)) {
 		if (!answer->error)
 			answer->error = -ENOMEM;

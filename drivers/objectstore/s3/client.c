@@ -11,8 +11,6 @@
 
 #define HELD_MS		10	/* between two looks at what the rate holds */
 #define CREDS_MS	1000	/* when nobody says that there are new ones */
-#define GATHER_NS	1000000L	/* what comes meanwhile has one turn of the loop */
-#define GATHER_BYTES	65536u		/* that make a turn worth it */
 
 int64_t s3_now_ms(void)
 {
@@ -351,10 +349,8 @@ static void start(struct s3 *s3)
 	}
 }
 
-/* Whether any ended. */
-static bool reap(struct s3 *s3)
+static void reap(struct s3 *s3)
 {
-	bool any = false;
 	CURLMsg *msg;
 	int left;
 
@@ -368,21 +364,7 @@ static bool reap(struct s3 *s3)
 		curl_multi_remove_handle(s3->multi, req->easy);
 		TAILQ_REMOVE(&s3->active, req, link);
 		end_attempt(req, curl);
-		any = true;
 	}
-	return any;
-}
-
-/*
- * A turn of the loop costs as much as several packets, and without this each of them
- * would have one.  Not where enough came, nor where somebody waits for what ended.
- */
-static void gather(uint64_t came, bool ended)
-{
-	const struct timespec while_more_comes = { .tv_nsec = GATHER_NS };
-
-	if (came && came < GATHER_BYTES && !ended)
-		nanosleep(&while_more_comes, NULL);
 }
 
 static void resume(struct s3 *s3)
@@ -532,7 +514,6 @@ void *s3_loop(void *arg)
 	pthread_setname_np(pthread_self(), "nexusd-s3");
 	for (;;) {
 		int64_t now;
-		bool ended;
 
 		pthread_mutex_lock(&s3->lock);
 		closing = s3->closing;
@@ -547,13 +528,11 @@ void *s3_loop(void *arg)
 		admit(s3);
 		start(s3);
 		resume(s3);
-		s3->came = 0;
 		curl_multi_perform(s3->multi, &running);
-		ended = reap(s3);
+		reap(s3);
 		admit(s3);
 		start(s3);
 		publish(s3);
-		gather(s3->came, ended);
 		now = s3_now_ms();
 		curl_multi_poll(s3->multi, NULL, 0, pause_ms(s3, now), NULL);
 	}

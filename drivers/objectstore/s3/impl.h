@@ -161,7 +161,6 @@ struct s3 {
 	int64_t next_deadline;
 	int64_t creds_at;	/* ask for credentials again */
 	unsigned int held;
-	uint64_t came;		/* bytes of answers in this turn of the loop */
 	bool ids_unusable;
 	unsigned int next_id;
 	struct { uint64_t id; long port; } ids[S3_IDS];
