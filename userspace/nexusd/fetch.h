@@ -3,7 +3,7 @@
  * Content that is not here is fetched; and what is held elsewhere is evicted.
  *
  * All of a zone's is in struct fetch; it is there from before the zone's threads
- * until its last reference goes.  Locks: fetch.lock is a leaf.
+ * until its last reference goes.  Locks: under fetch.lock only that of the workers is taken.
  */
 #ifndef NEXUSD_FETCH_H
 #define NEXUSD_FETCH_H
