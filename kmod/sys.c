@@ -20,6 +20,7 @@
 #include <linux/stringhash.h>
 
 #include "lease.h"
+#include "log/log.h"
 #include "plock.h"
 
 #define NEXUS_CFG_NAMES_MAX	4096	/* entries of a folder below cfg/ */
@@ -319,6 +320,7 @@ static void nexus_show_zone(struct seq_file *m, struct nexus_zone *zone)
 {
 	/* Pairs with smp_store_release() in nexus_zone_fail(). */
 	int error = smp_load_acquire(&zone->error);
+	u64 left, spare, pool;
 
 	seq_printf(m, "name: %s\nuuid: %pUb\nid: %u\n", zone->name, zone->uuid,
 		   zone->id);
@@ -326,6 +328,11 @@ static void nexus_show_zone(struct seq_file *m, struct nexus_zone *zone)
 	seq_printf(m, "tail: %llu\ndurable: %llu\napplied: %llu\n",
 		   nexus_log_tail(zone), nexus_log_durable(zone),
 		   nexus_log_applied(zone));
+	if (zone->log) {
+		nexus_log_space(zone->log, &left, &spare, &pool);
+		seq_printf(m, "log_left: %llu\nlog_spare: %llu\nlog_pool: %llu\n", left, spare,
+			   pool);
+	}
 	seq_printf(m, "read_only: %d\n", zone->store_rdonly || error);
 	seq_printf(m, "error: %d\n", error);
 	if (error)

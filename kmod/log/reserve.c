@@ -60,6 +60,15 @@ static enum nexus_shortage nexus_log_short(const struct nexus_log *log,
 	return used > nexus_log_room(log, 0) ? NEXUS_SHORT_ROOM : NEXUS_ENOUGH;
 }
 
+void nexus_log_space(struct nexus_log *log, u64 *left, u64 *spare, u64 *pool)
+{
+	spin_lock_irq(&log->lock);
+	*left = log->cur ? (u64)(log->cur->blocks - log->cur->next) << NEXUS_BLOCK_SHIFT : 0;
+	*spare = log->spare_room;
+	*pool = log->pool;
+	spin_unlock_irq(&log->lock);
+}
+
 /* lock held.  The log may have to be kept for content that is in no pack yet. */
 static bool nexus_log_data_held(const struct nexus_log *log)
 {

@@ -51,7 +51,10 @@ TEST_F(mnt, what_it_says)
 		EXPECT_STREQ("default\n", nx_get("/mnt/nexus/" SYS "/session"));
 		EXPECT_NE(NULL, strstr(nx_get("/mnt/nexus/" SYS "/zones/root"),
 				       "store: helper\n"));
+		EXPECT_NE(NULL, strstr(nx_get("/mnt/nexus/" SYS "/zones/root"), "log_left: "));
 	}
+	/* In memory there is no log. */
+	EXPECT_EQ(NULL, strstr(nx_get(SYS "/zones/t"), "log_"));
 }
 
 TEST_F(mnt, cannot_be_changed)
