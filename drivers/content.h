@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Where content is that is not here: what holds copies of sealed packs, each an object
- * of as many bytes as the pack's file.
+ * of the pack's file up to what it has last, or longer.
  *
  * A driver is a table of functions, built in or in an object of its own.  Each may be
  * called from several threads at once, returns 0 or a negative errno unless said
@@ -80,8 +80,8 @@ struct content_ops {
 	/* How many bytes from @offset on were read: fewer only if it ends there. */
 	ssize_t (*get)(struct content *c, __u64 pack, __u64 offset, void *buf, size_t len);
 	/*
-	 * All of @fd becomes the object, durably, or nothing does.  @fd is open for
-	 * direct I/O and is @bytes long, whole blocks.
+	 * The first @bytes of @fd, whole blocks, become the object, durably, or nothing
+	 * does.  @fd is open for direct I/O, and may be longer.
 	 */
 	int (*put)(struct content *c, __u64 pack, int fd, __u64 bytes);
 	/* 0 also when there is none. */

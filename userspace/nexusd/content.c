@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "presence.h"
 #include "service_object.h"
 
 static const struct content_ops *const drivers[] = { &content_test };
@@ -172,19 +173,19 @@ const char *content_why(struct content *c, int error, char *buf, size_t size)
 	return buf;
 }
 
-int content_put_pack(struct content *c, __u64 pack, int fd, __u64 bytes, bool away, bool *put)
+int content_put_pack(struct content *c, const struct pack_image *img, __u64 bytes, bool *put)
 {
 	__u64 there;
-	int ret = c->ops->head(c, pack, &there);
+	int ret = c->ops->head(c, img->pack, &there);
 
 	*put = false;
-	if (!ret && there == bytes)
+	if (!ret && there >= bytes && there <= pack_image_full(img))
 		return 0;
 	if (ret && ret != -ENOENT)
 		return ret;
-	if (away)
+	if (pack_image_away(img))
 		return -ENODATA;
-	ret = c->ops->put(c, pack, fd, bytes);
+	ret = c->ops->put(c, img->pack, img->fd, bytes);
 	*put = !ret;
 	return ret;
 }

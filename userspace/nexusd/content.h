@@ -29,11 +29,14 @@ int content_open_bucket(const char *spec, const atomic_bool *stop, struct bucket
 /* What has gone wrong with @c, in words, behind those of @error; @buf or theirs. */
 const char *content_why(struct content *c, int error, char *buf, size_t size);
 bool content_spec_ok(const char *spec);
+struct pack_image;
+
 /*
- * The sealed pack in the file @fd of @bytes is held, and *put tells whether it had to be
- * given.  @away: some of it is elsewhere only, so the file is not to be given: -ENODATA if
- * the object is not there.  Other errors are the driver's.
+ * The first @bytes of the sealed pack @img, as pack_image_bytes() or all, are held, and *put
+ * tells whether they had to be given.  An object may be longer, up to the whole pack.
+ * -ENODATA: some of it is elsewhere only, so the file is not to be given, and the object is
+ * not there.  Other errors are the driver's.
  */
-int content_put_pack(struct content *c, __u64 pack, int fd, __u64 bytes, bool away, bool *put);
+int content_put_pack(struct content *c, const struct pack_image *img, __u64 bytes, bool *put);
 
 #endif /* NEXUSD_CONTENT_H */

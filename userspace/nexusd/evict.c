@@ -42,8 +42,7 @@ static u32 choose(struct survey *s)
 static int put(struct content *c, struct survey *s, const char *zone)
 {
 	bool put;
-	int ret = content_put_pack(c, s->img.pack, s->img.fd,
-				   (u64)s->img.blocks << NEXUS_BLOCK_SHIFT, s->naway, &put);
+	int ret = content_put_pack(c, &s->img, pack_image_bytes(&s->img), &put);
 
 	if (ret && ret != -ESHUTDOWN)
 		log_error("zone %s: pack %llu cannot be given to %s: %s", zone, s->img.pack,
@@ -75,11 +74,11 @@ static int verify_span(struct content *c, struct survey *s, u32 from, u32 n, u8 
 static int verify(struct content *c, struct survey *s, const char *zone)
 {
 	u8 *buf = malloc((size_t)FETCH_PIECE << NEXUS_BLOCK_SHIFT);
-	u32 at, n;
+	u32 at, n, end = (u32)(pack_image_bytes(&s->img) >> NEXUS_BLOCK_SHIFT);
 	int ret = buf ? 0 : -ENOMEM;
 
-	for (at = s->img.first; !ret && at < s->img.blocks; at += n) {
-		n = NEXUS_MIN(FETCH_PIECE, s->img.blocks - at);
+	for (at = s->img.first; !ret && at < end; at += n) {
+		n = NEXUS_MIN(FETCH_PIECE, end - at);
 		ret = verify_span(c, s, at, n, buf);
 		if (ret && ret != -ESHUTDOWN)
 			log_error("zone %s: pack %llu is not evicted: what %s has of it from block %u on is not right: %s",

@@ -21,7 +21,7 @@
 #include <string.h>
 
 #include "fetch.h"
-#include "pack.h"
+#include "presence.h"
 #include "space.h"
 #include "stats.h"
 #include "upload.h"
@@ -425,10 +425,17 @@ static void say(struct evictor *e, const char *error)
 static int still_there(struct zone *z, u64 pack)
 {
 	struct content *c = z->fetch->content;
-	u64 bytes = 0;
-	int ret = c->ops->head(c, pack, &bytes);
+	u64 bytes = 0, least, most;
+	struct pack_image img;
+	int ret = pack_image_open(z->os, pack, z->sb.uuid, false, &img);
 
-	if (ret ? ret != -ENOENT : bytes == z->sb.pack_size)
+	if (ret)
+		return ret;
+	least = pack_image_bytes(&img);
+	most = pack_image_full(&img);
+	pack_image_close(&img);
+	ret = c->ops->head(c, pack, &bytes);
+	if (ret ? ret != -ENOENT : bytes >= least && bytes <= most)
 		return ret;
 	log_warn("zone %s: pack %llu is not with %s any more, as it was put there; it is put again",
 		 z->name, pack, c->ops->name);

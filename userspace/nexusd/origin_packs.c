@@ -31,7 +31,6 @@ static bool is_there(const struct origin *o, u64 pack)
 static int put_pack(struct origin *o, u64 pack, struct errline *err)
 {
 	struct pack_image img;
-	u32 i, away = 0;
 	bool put;
 	int ret;
 
@@ -41,10 +40,7 @@ static int put_pack(struct origin *o, u64 pack, struct errline *err)
 		return -ESTALE;
 	if (ret)
 		return err_set(err, ret, "pack %llu cannot be read: %s", pack, strerror(-ret));
-	for (i = img.first; i < img.blocks; i++)
-		away += pack_line_away(&img.table[i], pack);
-	ret = content_put_pack(o->content, pack, img.fd, (u64)img.blocks << NEXUS_BLOCK_SHIFT,
-			       away, &put);
+	ret = content_put_pack(o->content, &img, pack_image_bytes(&img), &put);
 	pack_image_close(&img);
 	return !ret ? 0 : err_set(err, ret, "pack %llu cannot be put: %s", pack, ret == -ENODATA ?
 				  "it is neither here, whole, nor there" : strerror(-ret));

@@ -77,6 +77,25 @@ void pack_image_close(struct pack_image *img)
 	close(img->fd);
 }
 
+u64 pack_image_bytes(const struct pack_image *img)
+{
+	u32 end = img->blocks;
+
+	while (end > img->first &&
+	       !(pack_line_is(&img->table[end - 1], img->pack) && img->table[end - 1].ino))
+		end--;
+	return (u64)end << NEXUS_BLOCK_SHIFT;
+}
+
+u32 pack_image_away(const struct pack_image *img)
+{
+	u32 i, n = 0;
+
+	for (i = img->first; i < img->blocks; i++)
+		n += pack_line_away(&img->table[i], img->pack);
+	return n;
+}
+
 static int write_block(struct pack_image *img, u32 block)
 {
 	const u8 *buf = (const u8 *)img->head + ((size_t)block << NEXUS_BLOCK_SHIFT);

@@ -47,6 +47,19 @@ struct pack_image {
 int pack_image_open(struct nexus_objectstore *os, u64 pack, const u8 *uuid, bool writable,
 		    struct pack_image *img);
 void pack_image_close(struct pack_image *img);
+/*
+ * How long a copy of it is at least, in bytes: what is behind the last block that has an
+ * owner is nobody's.  Of a sealed pack it never gets more.
+ */
+u64 pack_image_bytes(const struct pack_image *img);
+/* How long it is, and a copy at most. */
+static inline u64 pack_image_full(const struct pack_image *img)
+{
+	return (u64)img->blocks << NEXUS_BLOCK_SHIFT;
+}
+
+/* Blocks that are held elsewhere only. */
+u32 pack_image_away(const struct pack_image *img);
 
 static inline bool pack_line_is(const struct nexus_pack_line *line, u64 pack)
 {

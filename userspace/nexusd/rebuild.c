@@ -98,16 +98,41 @@ static int get_table(struct rebuild *b, u64 pack, u8 *buf, size_t len)
 	return 0;
 }
 
-/* Head and table are the object's; every block that has an owner is away. */
-static int fill_sealed(struct rebuild *b, struct pack_image *img)
+/*
+ * Head and table of the object, in memory that is the caller's to free, also on failure.
+ * 0; -ENOENT; -EUCLEAN, -ESTALE: it is not the pack, or is cut off; or an error of the store.
+ */
+static int get_image(struct rebuild *b, u64 pack, struct pack_image *img)
+{
+	u32 blocks = super_pack_blocks(&b->sb), first = 1 + pack_table_blocks(blocks);
+	u64 bytes = 0;
+	int ret;
+
+	*img = (struct pack_image){ .pack = pack, .fd = -1, .blocks = blocks, .first = first };
+	ret = b->c->ops->head(b->c, pack, &bytes);
+	if (ret)
+		return ret;
+	if (bytes > pack_image_full(img))
+		return -EUCLEAN;
+	img->head = calloc(first, NEXUS_BLOCK_SIZE);
+	if (!img->head)
+		return -ENOMEM;
+	img->table = (void *)((u8 *)img->head + NEXUS_BLOCK_SIZE);
+	ret = get_table(b, pack, (u8 *)img->head, (size_t)first << NEXUS_BLOCK_SHIFT);
+	if (!ret)
+		ret = pack_check_head(img->head, b->zone, pack, blocks);
+	return ret || bytes >= pack_image_bytes(img) ? ret : -EUCLEAN;
+}
+
+/* Head and table are the object's, @had; every block that has an owner is away. */
+static int fill_sealed(const struct pack_image *had, struct pack_image *img)
 {
 	size_t len = (size_t)img->first << NEXUS_BLOCK_SHIFT;
 	u64 *gone = calloc(bit_words(img->blocks), sizeof(u64));
-	int ret = gone ? get_table(b, img->pack, (u8 *)img->head, len) : -ENOMEM;
+	int ret = gone ? 0 : -ENOMEM;
 	u32 i;
 
-	if (!ret)
-		ret = pack_check_head(img->head, b->zone, img->pack, img->blocks);
+	memcpy(img->head, had->head, len);
 	if (!ret && pwrite(img->fd, img->head, len, 0) != (ssize_t)len)
 		ret = -EIO;
 	for (i = img->first; !ret && i < img->blocks; i++)
@@ -118,15 +143,6 @@ static int fill_sealed(struct rebuild *b, struct pack_image *img)
 		ret = pack_image_evict(img, gone);
 	free(gone);
 	return ret;
-}
-
-/* 0; -ENOENT; -EUCLEAN: not as long as a pack; or an error of the store. */
-static int ask_object(struct rebuild *b, u64 pack)
-{
-	u64 bytes = 0;
-	int ret = b->c->ops->head(b->c, pack, &bytes);
-
-	return ret || bytes == (u64)super_pack_blocks(&b->sb) << NEXUS_BLOCK_SHIFT ? ret : -EUCLEAN;
 }
 
 /* What is wrong with a pack that @who names; @ret if nothing is. */
@@ -140,17 +156,18 @@ static int object_error(struct rebuild *b, u64 pack, const char *who, int ret)
 
 static int make_sealed(struct rebuild *b, u64 pack)
 {
-	struct pack_image img;
-	int ret = ask_object(b, pack);
+	struct pack_image had, img;
+	int ret = get_image(b, pack, &had);
 
 	if (!ret)
 		ret = pack_create_sparse(b->os, pack, super_pack_blocks(&b->sb), b->zone);
 	if (!ret)
 		ret = pack_image_open(b->os, pack, b->zone, true, &img);
 	if (!ret) {
-		ret = fill_sealed(b, &img);
+		ret = fill_sealed(&had, &img);
 		pack_image_close(&img);
 	}
+	free(had.head);
 	b->npacks += !ret;
 	return object_error(b, pack, "checkpoint", ret);
 }
@@ -275,16 +292,13 @@ static int add_item(void *arg, const struct origin_stream_item *it)
 static int check_named(void *arg, const struct origin_stream_item *it)
 {
 	struct rebuild *b = arg;
-	struct nexus_pack_head head;
+	struct pack_image had;
 	int ret;
 
 	if (it->type != NEXUS_ITEM_PACK)
 		return 0;
-	ret = ask_object(b, it->arg);
-	if (!ret)
-		ret = get_table(b, it->arg, (u8 *)&head, sizeof(head));
-	if (!ret)
-		ret = pack_check_head(&head, b->zone, it->arg, super_pack_blocks(&b->sb));
+	ret = get_image(b, it->arg, &had);
+	free(had.head);
 	return object_error(b, it->arg, "log", ret);
 }
 

@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #include "origin.h"
-#include "pack.h"
+#include "presence.h"
 #include "space.h"
 #include "stats.h"
 
@@ -25,42 +25,6 @@
 #define LOCAL_PAUSE_NS	60000000000ull	/* before a pack is read again that cannot be */
 
 /* ---- one pack ------------------------------------------------------------------- */
-
-/* The head says so as long as nobody counts: the table knows. */
-static bool has_away(struct zone *z, u64 pack)
-{
-	struct pack_image img;
-	bool away = false;
-	u32 i;
-
-	if (pack_image_open(z->os, pack, z->sb.uuid, false, &img))
-		return true;
-	for (i = img.first; i < img.blocks && !away; i++)
-		away = pack_line_away(&img.table[i], pack);
-	pack_image_close(&img);
-	return away;
-}
-
-/* The sealed pack's file, and whether some of it is elsewhere only. */
-static int open_file(struct zone *z, u64 pack, u64 *bytes, bool *away)
-{
-	struct nexus_pack_head head;
-	int fd, ret;
-	u32 blocks;
-
-	fd = z->os->drv->open_pack(z->os, pack, false, &blocks);
-	if (fd < 0)
-		return fd;
-	/* A damaged head is for scrub to say; the blocks have checksums of their own. */
-	ret = pack_read_head(fd, z->sb.uuid, pack, blocks, &head);
-	if (ret && ret != -EUCLEAN) {
-		close(fd);
-		return ret;
-	}
-	*away = (ret || le32_to_cpu(head.flags) & NEXUS_PACK_AWAY_FLAG) && has_away(z, pack);
-	*bytes = (u64)blocks << NEXUS_BLOCK_SHIFT;
-	return fd;
-}
 
 static int mark(struct upload *u, u64 pack, enum upload_mark what)
 {
@@ -76,21 +40,23 @@ static int mark(struct upload *u, u64 pack, enum upload_mark what)
 static int put_pack(struct upload *u, u64 pack, u64 *bytes, bool *local)
 {
 	struct content *c = u->z->fetch->content;
-	bool away = true, put;
-	int fd, ret;
+	struct pack_image img;
+	bool put;
+	int ret;
 
 	*local = true;
-	fd = open_file(u->z, pack, bytes, &away);
+	ret = pack_image_open(u->z->os, pack, u->z->sb.uuid, false, &img);
 	/* Gone since it was found: its copy goes, too. */
-	if (fd == -ENOENT)
+	if (ret == -ENOENT)
 		return 0;
-	if (fd < 0)
-		return fd;
+	if (ret)
+		return ret;
+	*bytes = pack_image_bytes(&img);
 	ret = mark(u, pack, MARK_BEGUN);
 	if (ret)
 		goto out;
 	/* A file with holes is not to become the only copy. */
-	ret = content_put_pack(c, pack, fd, *bytes, away, &put);
+	ret = content_put_pack(c, &img, *bytes, &put);
 	*local = ret == -ENODATA;
 	if (ret)
 		goto out;
@@ -100,7 +66,7 @@ static int put_pack(struct upload *u, u64 pack, u64 *bytes, bool *local)
 	}
 	ret = mark(u, pack, put ? MARK_PUT : MARK_HELD);
 out:
-	close(fd);
+	pack_image_close(&img);
 	return ret;
 }
 
@@ -396,12 +362,15 @@ void zone_upload_gone(struct zone *z, u64 pack)
 
 bool zone_upload_away(struct zone *z, u64 pack)
 {
-	bool away = false;
-	u64 bytes;
-	int fd = open_file(z, pack, &bytes, &away);
+	struct pack_image img;
+	int ret = pack_image_open(z->os, pack, z->sb.uuid, false, &img);
+	bool away;
 
-	if (fd >= 0)
-		close(fd);
+	/* Nobody can tell. */
+	if (ret)
+		return ret == -EUCLEAN;
+	away = pack_image_away(&img);
+	pack_image_close(&img);
 	return away;
 }
 

@@ -87,6 +87,9 @@ static void damage(const struct world *m, u64 pack, u32 how)
 	assert_true(fd >= 0);
 	if (how == 1)
 		assert_int_equal(ftruncate(fd, sizeof(zeros)), 0);
+	/* Without its last block. */
+	else if (how == 3)
+		assert_int_equal(ftruncate(fd, lseek(fd, 0, SEEK_END) - NEXUS_BLOCK_SIZE), 0);
 	else
 		assert_int_equal(pwrite(fd, zeros, sizeof(zeros), 0), sizeof(zeros));
 	close(fd);
@@ -450,7 +453,7 @@ static void test_missing(void **state)
 	u32 i;
 
 	(void)state;
-	for (i = 0; i < 3; i++) {
+	for (i = 0; i < 4; i++) {
 		begin_uploading(&m);
 		step(&m, 1);
 		pack = m.g.pack;

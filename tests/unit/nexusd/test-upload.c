@@ -52,11 +52,17 @@ static int head(struct made *m, u64 *bytes)
 	return c->ops->head(c, m->pack, bytes);
 }
 
+/* Of the pack, up to its last block. */
+static u64 used(const struct made *m)
+{
+	return (u64)m->g.next_block << NEXUS_BLOCK_SHIFT;
+}
+
 static bool held(struct made *m)
 {
 	u64 bytes;
 
-	return !head(m, &bytes) && bytes == m->z->sb.pack_size;
+	return !head(m, &bytes) && bytes == used(m);
 }
 
 static void lose_marks(struct made *m)
@@ -79,7 +85,8 @@ static void test_put(void **state)
 	st = flush(&m);
 	assert_true(held(&m));
 	assert_int_equal(st.put_packs, 1);
-	assert_int_equal(st.put_bytes, m.z->sb.pack_size);
+	assert_int_equal(st.put_bytes, used(&m));
+	assert_true(used(&m) < m.z->sb.pack_size);
 	assert_int_equal(counter(STATS_uploads) - before, 1);
 	made_evict(&m);
 	assert_int_equal(made_away(&m), m.live);
@@ -92,6 +99,58 @@ static void test_put(void **state)
 	again(&m);
 	flush(&m);
 	assert_int_equal(counter(STATS_uploads) - before, 1);
+	made_cut(&m);
+}
+
+/* An object of @bytes, of which the first are the pack's. */
+static void put_object(struct made *m, u64 bytes)
+{
+	struct content *c = m->z->fetch->content;
+	int fd = open(test_dir, O_TMPFILE | O_RDWR, 0600), from;
+	u32 blocks;
+
+	from = m->z->os->drv->open_pack(m->z->os, m->pack, false, &blocks);
+	assert_true(fd >= 0 && from >= 0);
+	assert_int_equal(copy_file_range(from, NULL, fd, NULL, m->z->sb.pack_size, 0),
+			 m->z->sb.pack_size);
+	assert_int_equal(ftruncate(fd, (off_t)bytes), 0);
+	assert_int_equal(c->ops->put(c, m->pack, fd, bytes), 0);
+	close(from);
+	close(fd);
+}
+
+/* What has all that is in use is held, up to a whole pack; anything else is put over. */
+static void test_lengths(void **state)
+{
+	u64 bytes, before = counter(STATS_uploads), n = 0;
+	struct made m;
+	u32 i;
+
+	(void)state;
+	made_new(&m);
+	m.cfg.upload_delay = 1;
+	m.cfg.upload_parallel = 1;
+	for (i = 0; i < 5; i++) {
+		u64 there[] = {
+			0, used(&m) - NEXUS_BLOCK_SIZE, used(&m), m.z->sb.pack_size,
+			m.z->sb.pack_size + NEXUS_BLOCK_SIZE,
+		};
+		bool all = there[i] >= used(&m) && there[i] <= m.z->sb.pack_size;
+
+		put_object(&m, there[i]);
+		zone_upload_start(m.z);
+		flush(&m);
+		n += !all;
+		assert_int_equal(counter(STATS_uploads) - before, n);
+		assert_int_equal(head(&m, &bytes), 0);
+		assert_int_equal(bytes, all ? there[i] : used(&m));
+		made_evict(&m);
+		assert_int_equal(zone_fetch(m.z, m.pack, 0, MADE_BLOCKS), 0);
+		assert_int_equal(made_away(&m), 0);
+		lose_marks(&m);
+		made_cut(&m);
+		made_open(&m);
+	}
 	made_cut(&m);
 }
 
@@ -361,6 +420,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_put, test_setup, test_teardown),
+		cmocka_unit_test_setup_teardown(test_lengths, test_setup, test_teardown),
 		cmocka_unit_test_setup_teardown(test_down, test_setup, test_teardown),
 		cmocka_unit_test_setup_teardown(test_holes, test_setup, test_teardown),
 		cmocka_unit_test_setup_teardown(test_durable, test_setup, test_teardown),

@@ -37,7 +37,7 @@ struct model {
 	bool low[NODES][RELS], high[NODES][RELS];
 };
 
-/* The seed of what comes next. */
+/* The seed of what comes next; other worlds than the usual ones with NEXUS_SEED=N. */
 void model_seed(u64 seed);
 /* A number below @n. */
 u32 model_pick(u32 n);
