@@ -183,8 +183,11 @@ struct nexus_pack *nexus_packs_find(struct nexus_zone *zone, u64 id);
 /* The same, asking the helper for it if need be; killable.  Or ERR_PTR. */
 struct nexus_pack *nexus_packs_get(struct nexus_zone *zone, u64 id);
 void nexus_pack_put(struct nexus_pack *pack);
-/* Waits until nothing is being sealed. */
-void nexus_packs_quiesce(struct nexus_zone *zone);
+/*
+ * Seals what takes new data, and waits until nothing is being sealed.  At the end of a
+ * mount, when nothing is written any more: the next one would not append to it.
+ */
+void nexus_packs_seal_all(struct nexus_zone *zone);
 
 int nexus_pack_init_own(struct nexus_pack *pack);
 void nexus_pack_free_own(struct nexus_pack *pack);

@@ -100,12 +100,6 @@ void nexus_packs_wake_all(struct nexus_zone *zone)
 	wake_up_all(&zone->packs->inplace.wait);
 }
 
-void nexus_packs_quiesce(struct nexus_zone *zone)
-{
-	if (zone->packs)
-		flush_workqueue(zone->packs->wq);
-}
-
 /* ---- hand-over -------------------------------------------------------------- */
 
 /*
@@ -413,6 +407,21 @@ static void nexus_pack_full(struct nexus_packs *packs, struct nexus_pack *pack)
 			packs->open[i] = NULL;
 	if (!pack->writes)
 		queue_work(packs->wq, &pack->seal_work);
+}
+
+void nexus_packs_seal_all(struct nexus_zone *zone)
+{
+	struct nexus_packs *packs = zone->packs;
+	int i;
+
+	if (!packs)
+		return;
+	spin_lock(&packs->lock);
+	for (i = 0; i < NEXUS_PACKS_KINDS; i++)
+		if (packs->open[i])
+			nexus_pack_full(packs, packs->open[i]);
+	spin_unlock(&packs->lock);
+	flush_workqueue(packs->wq);
 }
 
 /* lock held: opens a spare pack that is @zeroed, or not. */

@@ -520,7 +520,7 @@ int nexus_log_stop(struct nexus_zone *zone)
 	if (!log)
 		return 0;
 	/* Sealing appends records, so it comes before the last flush. */
-	nexus_packs_quiesce(zone);
+	nexus_packs_seal_all(zone);
 	err = nexus_log_flush_last(log);
 	err2 = nexus_packs_write_tables(zone);
 	nexus_log_quiet(log);

@@ -48,6 +48,9 @@ control() {
 
 requests() { nexusctl stats | awk '$1 == "nexus_module_req_origin_total" { print $2 }'; }
 
+# The helper has made the last checkpoint.
+closed() { ! nexusctl zone info "$zone" | grep -q mounted; }
+
 uuid() { nexusctl zone info --json "$zone" | python3 -c 'import json, sys; print(json.load(sys.stdin)["uuid"])'; }
 
 # The machine is lost at this moment: what is in the store then is the zone at $mnt, and
@@ -61,6 +64,29 @@ lost() {
 	nexusctl zone restore --take-over "test:$away.lost" "$zone-again"
 	# Which waits for the one with the same uuid: until the helper has made its last checkpoint.
 	mount -t nexusfs "$zone-again" $mnt
+}
+
+# After an unmount what was written is a sealed pack, as long as what is in it, and the
+# checkpoint, which names it, has no content.
+test_unmounted() {
+	need ended
+	local store
+	head -c 300000 /dev/urandom > $mnt/f
+	sync_file $mnt/f
+	cp $mnt/f "$tap_tmp/f"
+	store=$away/$(uuid | tr -d -)
+	umount $mnt
+	until_true 30 closed
+	ls -l "$store"
+	# Head, 8 blocks of table, 74 of the file.
+	[ "$(find "$store" -name '0*' -printf '%s\n')" = $((4096 * (1 + 8 + 74))) ]
+	[ "$(find "$store" -name '@checkpoint*' -printf '%s\n' | awk '{ n += $1 } END { print n }')" -lt 50000 ]
+	mkdir "$away.lost"
+	cp -a "$store" "$away.lost"
+	nexusctl zone restore "test:$away.lost" ended-again
+	mount -t nexusfs ended-again $mnt
+	cmp $mnt/f "$tap_tmp/f"
+	umount $mnt
 }
 
 # Content, names and attributes, of every kind.
@@ -219,5 +245,5 @@ test_refused() {
 
 # A check has time for these; the long part 62-faults runs all.
 [ $# != 0 ] || [ -n "${NEXUS_LOOPS:-}" ] ||
-	set -- test_there test_nodatacow test_down test_killed test_refused
+	set -- test_unmounted test_there test_nodatacow test_down test_killed test_refused
 tap_main "$@"
