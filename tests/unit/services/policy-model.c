@@ -12,6 +12,11 @@ void model_seed(u64 seed)
 	rng = seed ? seed : 1;
 }
 
+bool model_usual(void)
+{
+	return !getenv("NEXUS_SEED");
+}
+
 u32 model_pick(u32 n)
 {
 	rng ^= rng << 13;

@@ -39,6 +39,8 @@ struct model {
 
 /* The seed of what comes next; other worlds than the usual ones with NEXUS_SEED=N. */
 void model_seed(u64 seed);
+/* How much is seen of which answer is known of the usual worlds only. */
+bool model_usual(void);
 /* A number below @n. */
 u32 model_pick(u32 n);
 /* @excl: how many of 8 operators are exclusions. */

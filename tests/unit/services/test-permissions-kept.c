@@ -177,7 +177,7 @@ static void test_random(void **state)
 	base_end(&plain);
 	cache_stats(b.cache, &stats);
 	/* It was used for all of it. */
-	assert_true(agreed > STEPS && differed < agreed);
+	assert_true(!model_usual() || (agreed > STEPS && differed < agreed));
 	assert_true(stats.hits > STEPS && stats.misses > STEPS);
 	assert_true(stats.invalidated > STEPS / 4);
 	assert_true(stats.closures > STEPS / 16 && stats.closure_hits > STEPS / 4);

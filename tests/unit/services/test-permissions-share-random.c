@@ -124,7 +124,9 @@ static void test_random(void **state)
 	begin_late();
 	for (i = 0; i < (*state ? 4 : 24); i++)
 		one(1 + 100 * i, i & 1 ? 4 : 0, 40);
-	assert_true(answers[REBAC_YES][REBAC_YES] > 1000 && answers[REBAC_NO][REBAC_NO] > 1000);
+	if (model_usual())
+		assert_true(answers[REBAC_YES][REBAC_YES] > 1000 &&
+			    answers[REBAC_NO][REBAC_NO] > 1000);
 	for (i = 0; i < 2; i++) {
 		hits += counts(helpers[i]).hits;
 		put += counts(helpers[i]).put;
@@ -258,7 +260,7 @@ static void test_times(void **state)
 		times(1 + 100 * i, 60);
 	base_end(&plain);
 	hits = counts(&b).hits + counts(&two).hits;
-	assert_true(allowed > 500 && hits > 200);
+	assert_true(!model_usual() || (allowed > 500 && hits > 200));
 }
 
 RUN_ON(test_random)
