@@ -173,9 +173,9 @@ const char *content_why(struct content *c, int error, char *buf, size_t size)
 	return buf;
 }
 
-int content_put_pack(struct content *c, const struct pack_image *img, __u64 bytes, bool *put)
+int content_put_pack(struct content *c, const struct pack_image *img, bool *put)
 {
-	__u64 there;
+	__u64 bytes = pack_image_bytes(img), there;
 	int ret = c->ops->head(c, img->pack, &there);
 
 	*put = false;

@@ -32,11 +32,11 @@ bool content_spec_ok(const char *spec);
 struct pack_image;
 
 /*
- * The first @bytes of the sealed pack @img, as pack_image_bytes() or all, are held, and *put
- * tells whether they had to be given.  An object may be longer, up to the whole pack.
- * -ENODATA: some of it is elsewhere only, so the file is not to be given, and the object is
- * not there.  Other errors are the driver's.
+ * pack_image_bytes() of the sealed pack @img are held, and *put tells whether they had to be
+ * given.  An object may be longer, up to the whole pack.  -ENODATA: some of it is elsewhere
+ * only, so the file is not to be given, and the object is not there.  Other errors are the
+ * driver's.
  */
-int content_put_pack(struct content *c, const struct pack_image *img, __u64 bytes, bool *put);
+int content_put_pack(struct content *c, const struct pack_image *img, bool *put);
 
 #endif /* NEXUSD_CONTENT_H */

@@ -42,7 +42,7 @@ static u32 choose(struct survey *s)
 static int put(struct content *c, struct survey *s, const char *zone)
 {
 	bool put;
-	int ret = content_put_pack(c, &s->img, pack_image_bytes(&s->img), &put);
+	int ret = content_put_pack(c, &s->img, &put);
 
 	if (ret && ret != -ESHUTDOWN)
 		log_error("zone %s: pack %llu cannot be given to %s: %s", zone, s->img.pack,

@@ -40,7 +40,7 @@ static int put_pack(struct origin *o, u64 pack, struct errline *err)
 		return -ESTALE;
 	if (ret)
 		return err_set(err, ret, "pack %llu cannot be read: %s", pack, strerror(-ret));
-	ret = content_put_pack(o->content, &img, pack_image_bytes(&img), &put);
+	ret = content_put_pack(o->content, &img, &put);
 	pack_image_close(&img);
 	return !ret ? 0 : err_set(err, ret, "pack %llu cannot be put: %s", pack, ret == -ENODATA ?
 				  "it is neither here, whole, nor there" : strerror(-ret));

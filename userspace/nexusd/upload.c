@@ -56,7 +56,7 @@ static int put_pack(struct upload *u, u64 pack, u64 *bytes, bool *local)
 	if (ret)
 		goto out;
 	/* A file with holes is not to become the only copy. */
-	ret = content_put_pack(c, &img, *bytes, &put);
+	ret = content_put_pack(c, &img, &put);
 	*local = ret == -ENODATA;
 	if (ret)
 		goto out;
