@@ -118,8 +118,8 @@ static int settle(void)
 #define FRESH	(4 << 20)
 
 /*
- * A log that begins its last segment but one has the content in it moved to packs.  The
- * segment in use is used up if a test could come to its end.
+ * Where less than half of the log is spare, the content in it is moved to packs, and with
+ * the next segment that may be so.  The one in use is used up if a test could come to its end.
  */
 static int fresh_segment(void)
 {
