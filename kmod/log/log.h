@@ -140,7 +140,7 @@ void nexus_log_has_data(struct nexus_zone *zone, u64 lsn);
 bool nexus_log_plenty(struct nexus_zone *zone);
 /* Has content moved out of the log if segments are short and may be kept for it. */
 void nexus_log_rehome(struct nexus_log *log);
-/* Bytes: what the segment in use has left, what spare ones hold, what all have.  Process context. */
+/* Bytes the segment in use has left, spare ones hold and all have.  Process context. */
 void nexus_log_space(struct nexus_log *log, u64 *left, u64 *spare, u64 *pool);
 /* Room or limit changed for the better. */
 void nexus_log_wake_room(struct nexus_log *log);
