@@ -330,6 +330,8 @@ static void test_quarantine(void **state)
 	close(fd);
 	close(fds[1]);
 	harness_stop(h);
+	/* Both calls return, which the registry waits for no more. */
+	wait_unmapped(0);
 	world_end();
 	close(fds[0]);
 }
