@@ -60,16 +60,24 @@ test_files_of_two() {
 # Bytes that the kernel has in lasting allocations for a group.
 vmalloc() { awk '$1 == "vmalloc" { print $2 }' "$cgroups/$1/memory.stat"; }
 
-# holds GROUP: has the ring open in the group, for both ways, until GROUP.go says something.
+# holds GROUP: a process of the group has the ring open, for both ways.
+declare -A holder
 holds() {
-	mkfifo "$dir/cgroup/$1.go" "$dir/cgroup/$1.is"
+	mkfifo "$dir/cgroup/$1.go"
 	(
 		echo $BASHPID > "$cgroups/$1/cgroup.procs"
 		exec 7<> "$dir/cgroup/ring"
-		echo open > "$dir/cgroup/$1.is"
+		: > "$dir/cgroup/$1.open"
 		read -r _ < "$dir/cgroup/$1.go"
 	) &
-	read -r _ < "$dir/cgroup/$1.is"
+	holder[$1]=$!
+	until_true 120 test -e "$dir/cgroup/$1.open"
+}
+
+# `wait -n` of bash sleeps for the other one when the first ends just before it begins to sleep.
+ends() {
+	echo > "$dir/cgroup/$1.go"
+	wait "${holder[$1]}"
 }
 
 # Capacity of a ring is there twice over; whoever comes second has it for nothing.
@@ -84,12 +92,10 @@ test_who_opens_a_ring_first_pays() {
 	holds nx-b
 	[ $(($(vmalloc nx-b) - b)) -lt $((1 << 20)) ] || { cat $cgroups/nx-b/memory.stat && return 1; }
 	# The first is gone, and has paid for what the second uses.
-	echo > "$dir/cgroup/nx-a.go"
-	wait -n
+	ends nx-a
 	[ $(($(vmalloc nx-a) - a)) -ge $((8 << 20)) ]
 	[ $(($(vmalloc nx-b) - b)) -lt $((1 << 20)) ]
-	echo > "$dir/cgroup/nx-b.go"
-	wait -n
+	ends nx-b
 	[ $(($(vmalloc nx-a) - a)) -lt $((1 << 20)) ] || { cat $cgroups/nx-a/memory.stat && return 1; }
 }
 
