@@ -104,7 +104,7 @@ static const struct {
 	[ZS_OVERRUNS]	= { "nexus_zone_ring_overruns_total", "times records had left the ring", CONTROL_STAT_COUNTER },
 	[ZS_FETCHING]	= { "nexus_zone_fetching_bytes", "bytes being fetched", CONTROL_STAT_GAUGE },
 	[ZS_FETCHING_MAX] = { "nexus_zone_fetching_max_bytes", "the most at a time so far", CONTROL_STAT_GAUGE },
-	[ZS_UPLOAD_BYTES] = { "nexus_zone_upload_backlog_bytes", "sealed packs that are held nowhere else", CONTROL_STAT_GAUGE },
+	[ZS_UPLOAD_BYTES] = { "nexus_zone_upload_backlog_bytes", "of sealed packs that are held nowhere else, up to their last blocks", CONTROL_STAT_GAUGE },
 	[ZS_UPLOAD_AGE]	= { "nexus_zone_upload_oldest_seconds", "since the first of them was found sealed", CONTROL_STAT_GAUGE },
 	[ZS_UPLOAD_FAILING] = { "nexus_zone_upload_failing", "1 while putting them fails", CONTROL_STAT_GAUGE },
 	[ZS_CONTENT_HERE] = { "nexus_zone_content_here_bytes", "content of packs here, with cache_limit or cache_free", CONTROL_STAT_GAUGE },

@@ -241,9 +241,9 @@ static void fill_status(const struct upload *u, struct upload_status *st)
 		if (item->del)
 			continue;
 		st->packs++;
+		st->bytes += item->bytes;
 		oldest = NEXUS_MIN(oldest, item->since);
 	}
-	st->bytes = st->packs * u->z->sb.pack_size;
 	st->oldest = (now - oldest) / 1000000000ull;
 	st->put_packs = u->put_packs;
 	st->put_bytes = u->put_bytes;
@@ -446,8 +446,10 @@ void zone_upload_again(struct zone *z, u64 pack)
 	item = upload_find(u, pack);
 	if (!item) {
 		item = upload_add(u, pack);
-		if (item)
+		if (item) {
 			item->since = space_clock();
+			item->bytes = z->sb.pack_size;
+		}
 	}
 	pthread_cond_signal(&u->cond);
 	pthread_mutex_unlock(&u->lock);

@@ -19,6 +19,7 @@
 
 struct upload_item {
 	u64 pack;
+	u64 bytes;		/* about what is to be put; not known: a pack */
 	u64 since;		/* ns, when it was found sealed, or is gone */
 	u64 lsn;		/* not before the log is durable up to here */
 	u64 not_before;		/* ns, after something of it has failed here */
@@ -59,7 +60,7 @@ struct upload {
 /* How far it is. */
 struct upload_status {
 	u64 packs;		/* sealed and not held elsewhere */
-	u64 bytes;		/* of their files */
+	u64 bytes;		/* of them, up to their last blocks */
 	u64 oldest;		/* seconds since the first of them was found sealed */
 	u64 deletes;		/* copies of packs that are gone */
 	u64 put_packs, put_bytes;

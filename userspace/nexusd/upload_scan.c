@@ -17,6 +17,7 @@
 
 struct found {
 	u64 pack;
+	u64 bytes;		/* up to the last block that was ever referenced */
 	bool sealed;		/* with content */
 };
 
@@ -38,7 +39,9 @@ static int add(struct list *l, u64 pack, const struct nexus_pack_val *val)
 		l->cap = cap;
 	}
 	l->at[l->n++] = (struct found){
-		pack, le32_to_cpu(val->state) == NEXUS_PACK_SEALED && val->live,
+		.pack = pack,
+		.bytes = (u64)le32_to_cpu(val->used) << NEXUS_BLOCK_SHIFT,
+		.sealed = le32_to_cpu(val->state) == NEXUS_PACK_SEALED && val->live,
 	};
 	return 0;
 }
@@ -111,6 +114,7 @@ static int queue(struct upload *u, const struct list *l, u64 lsn)
 		ret = item ? 0 : -ENOMEM;
 		if (!item)
 			break;
+		item->bytes = l->at[i].bytes;
 		item->since = now;
 		item->lsn = lsn;
 	}

@@ -170,7 +170,7 @@ static void test_down(void **state)
 		assert_int_equal(zone_upload_flush(m.z, 20, &st), 0);
 		assert_int_equal(st.packs, 1);
 	} while (!st.error[0]);
-	assert_int_equal(st.bytes, m.z->sb.pack_size);
+	assert_int_equal(st.bytes, used(&m));
 	assert_non_null(strstr(st.error, "cannot be given to test"));
 	assert_true(st.error_at > 0);
 	assert_false(held(&m));
