@@ -289,7 +289,8 @@ int nexus_hand_report(struct nexus_att *att, struct nexus_report *r);
 int nexus_hand_submit(struct nexus_att *att, struct nexus_submit *sub);
 /* RETIRE, or with @gone false PRESENT. */
 int nexus_hand_retire(struct nexus_att *att, struct nexus_retire *r, bool gone);
-int nexus_hand_pack_use(struct nexus_att *att, struct nexus_pack_use *u);
+/* PACK_USE, or with @seal PACK_SEAL. */
+int nexus_hand_pack_use(struct nexus_att *att, struct nexus_pack_use *u, bool seal);
 int nexus_hand_zone_fail(struct nexus_att *att, struct nexus_zone_fail *zf);
 /*
  * Gives an active reference back.  If it is the last, a worker unmounts: that may

@@ -133,7 +133,9 @@ static int nexus_ioc_zone(struct nexus_att *att, unsigned int cmd,
 	case NEXUS_IOC_PRESENT:
 		return nexus_hand_retire(att, &a->retire, false);
 	case NEXUS_IOC_PACK_USE:
-		return nexus_hand_pack_use(att, &a->pack_use);
+		return nexus_hand_pack_use(att, &a->pack_use, false);
+	case NEXUS_IOC_PACK_SEAL:
+		return nexus_hand_pack_use(att, &a->pack_use, true);
 	default:
 		return -ENOTTY;
 	}

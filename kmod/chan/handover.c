@@ -119,20 +119,21 @@ out:
 	return err;
 }
 
-int nexus_hand_pack_use(struct nexus_att *att, struct nexus_pack_use *u)
+int nexus_hand_pack_use(struct nexus_att *att, struct nexus_pack_use *u, bool seal)
 {
 	struct super_block *sb;
 	struct nexus_czone *cz;
 	int err = -ENOTCONN;
 
-	if (u->reserved)
+	if (u->reserved || (seal && u->idle))
 		return -EINVAL;
 	cz = nexus_hand_get(att, u->zone, true);
 	if (IS_ERR(cz))
 		return PTR_ERR(cz);
 	sb = nexus_zone_grab_sb(cz->zone);
 	if (sb) {
-		err = nexus_packs_idle(cz->zone, u->pack, &u->idle);
+		err = seal ? nexus_packs_seal(cz->zone, u->pack) :
+		      nexus_packs_idle(cz->zone, u->pack, &u->idle);
 		nexus_sb_release(sb);
 	}
 	nexus_czone_put(cz);

@@ -51,6 +51,7 @@ struct nexus_pack {
 	enum nexus_pack_state state;
 	u32 next;			/* first block never given out */
 	u32 writes;			/* in flight */
+	bool awaited;			/* that it is sealed: the record is flushed */
 	bool unflushed;			/* data written, not flushed */
 	bool plain;			/* of that, some is without checksums */
 	struct list_head inplace;	/* nexus_inplace.packs */

@@ -424,6 +424,50 @@ void nexus_packs_seal_all(struct nexus_zone *zone)
 	flush_workqueue(packs->wq);
 }
 
+/* lock held: 0 if @pack, which is open, can do without its rest; see nexus_packs_seal(). */
+static int nexus_pack_can_end(const struct nexus_packs *packs, const struct nexus_pack *pack)
+{
+	u64 rest = pack->blocks - pack->next;
+	u32 kept = min(NEXUS_PACKS_KEPT, packs->pack_blocks / 8);
+
+	/* The next one would have to be written with zeros. */
+	if (pack->zeroed && pack->next < pack->blocks / 2)
+		return -EBUSY;
+	if (READ_ONCE(packs->zone->no_space))
+		return -ENOSPC;
+	if (packs->free < packs->reserved + rest + kept || !nexus_promises_hold(packs, 0, rest))
+		return -EAGAIN;
+	return 0;
+}
+
+int nexus_packs_seal(struct nexus_zone *zone, u64 id)
+{
+	struct nexus_pack *pack = nexus_packs_find(zone, id);
+	struct nexus_packs *packs = zone->packs;
+	int err = 0;
+	bool low;
+
+	if (!pack)
+		return -ENXIO;
+	spin_lock(&packs->lock);
+	if (pack->state == NEXUS_PS_SPARE) {
+		err = -EBUSY;
+	} else if (pack->state == NEXUS_PS_OPEN) {
+		err = nexus_pack_can_end(packs, pack);
+		if (!err) {
+			pack->awaited = true;
+			nexus_packs_count(packs, pack, -(s64)(pack->blocks - pack->next));
+			nexus_pack_full(packs, pack);
+		}
+	}
+	low = err == -EAGAIN || nexus_packs_low(packs);
+	spin_unlock(&packs->lock);
+	nexus_pack_put(pack);
+	if (low)
+		nexus_log_set_flags(zone, NEXUS_LF_WANT_PACK, 0);
+	return err;
+}
+
 /* lock held: opens a spare pack that is @zeroed, or not. */
 static struct nexus_pack *nexus_packs_open(struct nexus_packs *packs,
 					   enum nexus_packs_kind kind, bool zeroed)

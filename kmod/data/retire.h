@@ -22,6 +22,15 @@ int nexus_packs_retire(struct nexus_zone *zone, const struct nexus_retire *r,
 int nexus_packs_idle(struct nexus_zone *zone, u64 id, u64 *ns);
 
 /*
+ * An open pack takes no new data from here on, and is sealed when the writes to it end; the
+ * log is flushed behind the record of that.  0: it is on the way, or was sealed before;
+ * -ENXIO; -EBUSY: it is spare, or was zeroed, for less than half of it; -EAGAIN: what is left
+ * without it would not be enough, and more is asked for; -ENOSPC: there would not be.
+ * Mounted; process context.
+ */
+int nexus_packs_seal(struct nexus_zone *zone, u64 id);
+
+/*
  * Appends a checked MOVE record if the file still has what it says, and changes the
  * file's map.  May wait for the helper, killably.  0 and *@lsn; -ENODATA: it has
  * not; -ENXIO, -EBUSY, -EINVAL: the pack it goes to is not at hand, written by the

@@ -257,6 +257,8 @@ void nexus_pack_seal_work(struct work_struct *work)
 	if (err && err != -EROFS)
 		nexus_warn(zone, "sealing of pack %llu could not be logged (%pe)",
 			   pack->id, ERR_PTR(err));
+	else if (!err && READ_ONCE(pack->awaited))
+		nexus_log_kick(zone);
 
 	mutex_lock(&pack->cache_mutex);
 	nexus_pack_free_own(pack);

@@ -89,6 +89,30 @@ test_unmounted() {
 	umount $mnt
 }
 
+# Bytes of those objects of the zone.
+bytes() { find "$away/$(uuid | tr -d -)" -name "$1" -printf '%s\n' | awk '{ n += $1 } END { print n + 0 }'; }
+
+# An open pack that most of what is put is in goes as a pack, once; the next file goes elsewhere.
+test_sealed_early() {
+	need early
+	echo begin > $mnt/small
+	sync_file $mnt/small
+	head -c 2097152 /dev/urandom > $mnt/half
+	sync_file $mnt/half
+	ls -l "$away/$(uuid | tr -d -)"
+	# Head, table, the file, and perhaps the small one.
+	[ $(($(bytes '0*') / 4096 - 1 - 8 - 512)) -le 1 ]
+	[ "$(bytes '0*')" -gt 2097152 ]
+	[ "$(bytes '@*')" -lt 300000 ]
+	# Too little for a pack of its own.
+	head -c 200000 /dev/urandom > $mnt/more
+	sync_file $mnt/more
+	[ "$(find "$away/$(uuid | tr -d -)" -name '0*' | wc -l)" = 1 ]
+	[ "$(bytes '@*')" -gt 200000 ]
+	lost
+	diff -r "$was" $mnt
+}
+
 # Content, names and attributes, of every kind.
 # Scenario A35.
 test_there() {
@@ -245,5 +269,5 @@ test_refused() {
 
 # A check has time for these; the long part 62-faults runs all.
 [ $# != 0 ] || [ -n "${NEXUS_LOOPS:-}" ] ||
-	set -- test_unmounted test_there test_nodatacow test_down test_killed test_refused
+	set -- test_unmounted test_sealed_early test_there test_nodatacow test_down test_killed test_refused
 tap_main "$@"

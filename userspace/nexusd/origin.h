@@ -168,7 +168,9 @@ struct open_pack {
 struct held_pack {
 	u64 pack;
 	u32 lines;		/* of the stretch */
+	u32 used;		/* blocks up to its last; once it is sealed */
 	bool sealed;		/* by a record of the stretch */
+	bool asked;		/* the kernel has been, to seal it */
 	bool named;		/* it is with the store: its blocks need not be in the stream */
 };
 
@@ -201,11 +203,12 @@ int take_index(struct taking *t);
  */
 int take_log(struct taking *t, struct seg_cursor *c);
 /*
- * origin_held.c: packs that batches from where @c stands up to @target fill and seal are
+ * origin_held.c: packs that batches from where @c stands up to *@target fill and seal are
  * with the store then, as far as that works, and named in the stream in place of their
- * blocks.  -ESTALE: a batch is not there any more.
+ * blocks.  Those with much of it that are still open are sealed first, and *@target is
+ * behind that.  -ESTALE: a batch is not there any more.
  */
-int take_held(struct taking *t, const struct seg_cursor *c, u64 target);
+int take_held(struct taking *t, const struct seg_cursor *c, u64 *target);
 bool taking_names(const struct taking *t, u64 pack);
 /* The one of that number among those that are open in the index, or NULL. */
 struct open_pack *taking_open(const struct taking *t, u64 pack);

@@ -287,7 +287,7 @@ int take_log(struct taking *t, struct seg_cursor *c)
 
 	c->log = &t->log;
 	if (!ret)
-		ret = take_held(t, c, target);
+		ret = take_held(t, c, &target);
 	while (!ret) {
 		ret = seglog_scan(&t->log);
 		t->bad = false;

@@ -1,17 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0 WITH Linux-syscall-note */
 /*
  * nexusfs: the wire between the module and the helper, ioctls and netlink names.
- *
  * Trust: the helper is privileged (CAP_SYS_ADMIN) but may be buggy or compromised; the module
  * copies every reply once and validates the copy.  All integers are native-endian: both ends
  * run on one machine.  Every reserved field must be zero.
  *
  * Life of a session: open /dev/nexusfs; NEXUS_IOC_ATTACH; mmap the queues; park one
- * NEXUS_URING_WAIT a queue; answer requests.  Requests go to queues that have had a WAIT or
- * COMMIT only.  Closing the last reference of the file (process death included) makes the
- * session LOST; the next helper that attaches under the same name finds the living zones with
- * NEXUS_IOC_ZONE_NEXT, attaches them again, starts its queues, gets every unanswered request
- * anew and goes on.  Documentation/wire.md tells it in full.
+ * NEXUS_URING_WAIT a queue; answer requests.  Requests go to queues that have had a WAIT or COMMIT
+ * only.  Closing the last reference of the file (process death included) makes the session LOST;
+ * the next helper that attaches under the same name finds the living zones with
+ * NEXUS_IOC_ZONE_NEXT, attaches them again, starts its queues, gets every unanswered request anew
+ * and goes on.  Documentation/wire.md tells it in full.
  */
 #ifndef _UAPI_LINUX_NEXUSFS_H
 #define _UAPI_LINUX_NEXUSFS_H
@@ -446,13 +445,12 @@ struct nexus_submit {
 };
 
 /*
- * RETIRE: blocks of a sealed pack are about to go.  The kernel marks them absent, waits
- * killably for reads in flight, and returns 0; from then on whoever reads them asks with
- * ENSURE.  Ranges that were retired before are fine.  Nothing changes with -EINVAL (a range is
- * empty, outside of the pack's content, or too many), -ENXIO (the kernel does not have the
- * pack: hand it over first) and -EBUSY (the pack is not sealed, or a file's map in memory
- * names a block of a range).  PRESENT: blocks of a sealed pack that were absent are in its
- * file, checked.  -EINVAL, -ENXIO and -EBUSY (not sealed) as above.
+ * RETIRE: blocks of a sealed pack are about to go.  The kernel marks them absent, waits killably
+ * for reads in flight, and returns 0; from then on whoever reads them asks with ENSURE.  Ranges
+ * that were retired before are fine.  Nothing changes with -EINVAL (a range is empty, outside of
+ * the content, or too many), -ENXIO (the kernel does not have the pack: hand it over first) and
+ * -EBUSY (it is not sealed, or a file's map in memory names a block of a range).  PRESENT: blocks
+ * of a sealed pack that were absent are in its file, checked.  -EINVAL, -ENXIO and -EBUSY alike.
  */
 struct nexus_retire {
 	__u32	zone;
@@ -466,18 +464,21 @@ struct nexus_retire {
 #define NEXUS_RT_EVICT		(1u << 0) /* they can be fetched again: maps may name them */
 
 struct nexus_pack_range {
-	__u32	block;
-	__u32	nblocks;
+	__u32	block, nblocks;
 };
 
 #define NEXUS_RETIRE_MAX	8192u
 
-/* PACK_USE: which of the packs could go.  -ENXIO: the kernel does not have this one. */
+/*
+ * PACK_USE: which of the packs could go.  PACK_SEAL: an open pack takes no new data, and is sealed
+ * when the writes to it end, which a record says; 0 too if that is under way, or over.  -ENXIO: the
+ * kernel does not have it; PACK_SEAL: -EBUSY (little is in it), -EAGAIN, -ENOSPC (no room beside).
+ */
 struct nexus_pack_use {
 	__u32	zone;
 	__u32	reserved;
 	__u64	pack;
-	__u64	idle;	/* out: ns since a read of its file, PRESENT, its hand-over or sealing */
+	__u64	idle;	/* out: ns since a read, PRESENT, hand-over or sealing; PACK_SEAL: 0 */
 };
 
 struct nexus_zone_fail {
@@ -505,14 +506,13 @@ struct nexus_zone_next {
 /*
  * ATTACH: -EPERM (CAP_SYS_ADMIN), -EPROTO (@abi differs; the kernel log names both), -EINVAL
  * (name: letters, digits, '.', '_', '-', no leading '.' or '-'), -EBUSY (the session has a
- * helper), -EALREADY (this file is attached), -ENOMEM. Everything else: -ENOTCONN before
- * ATTACH, -ESHUTDOWN once the session is DEAD, -EINVAL for nonzero reserved fields, unknown
- * flags and impossible values, and where a zone is named -ENOENT (no such zone, or dropped)
- * and -ESTALE (lives, but this helper has not attached it again).
- * ZONE_ATTACH: only while an OPEN_ZONE of that name is unanswered (-ENOENT), once (-EEXIST).
- * A zone is dropped when OPEN_ZONE fails, its mount is killed or the helper is lost before
- * OPEN_ZONE is answered.  REATTACH: -ESTALE when uuid or incarnation differ.  ZONE_DETACH:
- * -EBUSY while mounted or being opened.
+ * helper), -EALREADY (this file is attached), -ENOMEM. Everything else: -ENOTCONN before ATTACH,
+ * -ESHUTDOWN once the session is DEAD, -EINVAL for nonzero reserved fields, unknown flags and
+ * impossible values, and where a zone is named -ENOENT (no such zone, or dropped) and -ESTALE
+ * (lives, but this helper has not attached it again). ZONE_ATTACH: only while an OPEN_ZONE of that
+ * name is unanswered (-ENOENT), once (-EEXIST). A zone is dropped when OPEN_ZONE fails, its mount
+ * is killed or the helper is lost before OPEN_ZONE is answered.  REATTACH: -ESTALE when uuid or
+ * incarnation differ.  ZONE_DETACH: -EBUSY while mounted or being opened.
  */
 #define NEXUS_IOC_ATTACH	_IOWR(0xE6, 0x00, struct nexus_attach)
 #define NEXUS_IOC_ZONE_ATTACH	_IOWR(0xE6, 0x01, struct nexus_zone_attach)
@@ -527,6 +527,7 @@ struct nexus_zone_next {
 #define NEXUS_IOC_RETIRE	_IOW(0xE6, 0x0a, struct nexus_retire)
 #define NEXUS_IOC_PRESENT	_IOW(0xE6, 0x0b, struct nexus_retire)
 #define NEXUS_IOC_PACK_USE	_IOWR(0xE6, 0x0c, struct nexus_pack_use)
+#define NEXUS_IOC_PACK_SEAL	_IOW(0xE6, 0x0d, struct nexus_pack_use)
 
 /* ---- ioctls of files and directories: path locks -------------------- */
 /*
@@ -590,8 +591,7 @@ struct nexus_plock_info {
 #define NEXUS_IOC_PLOCK_CONVERT	_IOW(0xE6, 0x42, struct nexus_plock_arg)
 #define NEXUS_IOC_PLOCK_GET	_IOWR(0xE6, 0x43, struct nexus_plock_info)
 
-/* ---- generic netlink ------------------------------------------------ */
-/* Documentation/netlink/nexusfs.yaml is the specification. */
+/* ---- generic netlink: Documentation/netlink/nexusfs.yaml is the specification ---- */
 
 #define NEXUS_GENL_NAME		"nexusfs"
 #define NEXUS_GENL_VERSION	1

@@ -262,6 +262,60 @@ static void uses(void)
 	arg->flags = 0;
 }
 
+static int call_seal(int dev, uint32_t zone, void *unused)
+{
+	struct nexus_pack_use u = {
+		.zone = zone, .pack = arg->pack, .reserved = arg->flags, .idle = arg->idle,
+	};
+
+	return sys(ioctl(dev, NEXUS_IOC_PACK_SEAL, &u));
+}
+
+static int seal(__u64 pack)
+{
+	arg->pack = pack;
+	return fake_call(call_seal);
+}
+
+/* The one pack that takes new data, beside @but, which is ended by asking; or 0. */
+static __u64 seal_open(__u64 but)
+{
+	__u64 id, open = 0;
+
+	for (id = 1; id <= SPARE; id++)
+		if (id != OLD && id != NEW && id != but && seal(id) == 0)
+			open = open ? 0 : id;
+	return open;
+}
+
+/* Packs end before they are full, and others take what is written then. */
+static void seals(void)
+{
+	int i, err = 0;
+	__u64 first;
+
+	arg->idle = 0;
+	ok_err(seal(77), -ENXIO, "PACK_SEAL of no pack");
+	ok_err(seal(OLD), 0, "PACK_SEAL of a sealed one");
+	arg->flags = 1;
+	ok_err(seal(OLD), -EINVAL, "PACK_SEAL with something reserved");
+	arg->flags = 0;
+	arg->idle = 1;
+	ok_err(seal(OLD), -EINVAL, "PACK_SEAL with a time");
+	arg->idle = 0;
+	first = seal_open(0);
+	ok(first, "PACK_SEAL of the open one, and of no other");
+	/* A worker does it. */
+	for (i = 0; i < 600 && (err = present(first, 200, 1)) == -EBUSY; i++)
+		usleep(50000);
+	ok_err(err, 0, "it is sealed");
+	ok_err(seal(first), 0, "PACK_SEAL of it once more");
+	ok(look("q1", 8192) == 'p', "what is in it");
+	ok_err(overwrite("x1", 0, 'r'), 0, "a write behind that");
+	ok(look("x1", 0) == 'r', "is there");
+	ok(seal_open(first), "in another pack");
+}
+
 int main(void)
 {
 	pid_t helper;
@@ -329,6 +383,7 @@ int main(void)
 	ok(look("q1", 0) == 'n', "the file is as it was");
 	ok_err(overwrite("q1", 8192, 'p'), 0, "an overwrite of what is said to be in the table");
 	ok(!peek(3) && look("q1", 8192) == 'p', "it is elsewhere");
+	seals();
 
 	ok_err(fake_umount(), 0, "umount");
 	fake_stop(helper);
