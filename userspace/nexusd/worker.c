@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdbool.h>
 #include <stdlib.h>
 
@@ -19,6 +20,8 @@ struct workers {
 	struct job *first, **last;
 	unsigned int max, running, idle, queued;
 	bool stop;
+	bool anywhere;		/* cpus is known */
+	cpu_set_t cpus;		/* of who made them */
 	pthread_t threads[];
 };
 
@@ -28,6 +31,12 @@ static void *worker_main(void *arg)
 	struct job *job;
 
 	pthread_setname_np(pthread_self(), w->name);
+	/*
+	 * Who adds work may be bound to a CPU, as the threads of queues are, and what it
+	 * starts is, too: as would be all that is started from here, for the whole of a zone.
+	 */
+	if (w->anywhere)
+		sched_setaffinity(0, sizeof(w->cpus), &w->cpus);
 	pthread_mutex_lock(&w->lock);
 	for (;;) {
 		while (!w->first && !w->stop) {
@@ -62,6 +71,7 @@ struct workers *workers_new(unsigned int max, const char *name)
 	w->last = &w->first;
 	w->max = max;
 	w->name = name;
+	w->anywhere = !sched_getaffinity(0, sizeof(w->cpus), &w->cpus);
 	return w;
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The worker threads: everything is done, also what was added last. */
+#include <sched.h>
 #include <stdatomic.h>
 
 #include "util.h"
@@ -72,11 +73,40 @@ static void test_blocked_job(void **state)
 	assert_true(atomic_load(&gate));
 }
 
+static void where(void *arg)
+{
+	assert_int_equal(sched_getaffinity(0, sizeof(cpu_set_t), arg), 0);
+}
+
+/* Threads of queues are bound to a CPU each: what they start is not, nor what that starts. */
+static void test_anywhere(void **state)
+{
+	struct workers *w;
+	cpu_set_t all, one, got;
+	int cpu = 0;
+
+	(void)state;
+	assert_int_equal(sched_getaffinity(0, sizeof(all), &all), 0);
+	if (CPU_COUNT(&all) < 2)
+		skip();
+	while (!CPU_ISSET(cpu, &all))
+		cpu++;
+	w = workers_new(1, "test-work");
+	CPU_ZERO(&one);
+	CPU_SET(cpu, &one);
+	assert_int_equal(sched_setaffinity(0, sizeof(one), &one), 0);
+	assert_int_equal(workers_add(w, where, &got), 0);
+	workers_free(w);
+	assert_int_equal(sched_setaffinity(0, sizeof(all), &all), 0);
+	assert_true(CPU_EQUAL(&got, &all));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_all_done),
 		cmocka_unit_test(test_blocked_job),
+		cmocka_unit_test(test_anywhere),
 	};
 
 	return cmocka_run_group_tests_name("worker", tests, NULL, NULL);
