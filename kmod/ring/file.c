@@ -133,12 +133,23 @@ static int nexus_ring_release(struct inode *inode, struct file *file)
 
 /* ---- readiness ----------------------------------------------------------------- */
 
+/* Whether a write that was refused would have an answer now, or one of PIPE_BUF bytes. */
+static bool nexus_ring_answers(const struct nexus_ring_file *rf)
+{
+	u32 capacity = READ_ONCE(rf->ring->capacity), want = READ_ONCE(rf->want);
+
+	/* Refused before the capacity became less: no room is enough, so it is EMSGSIZE. */
+	if (want > capacity)
+		return true;
+	/* What was refused must fit, or who polls would spin. */
+	return nexus_credit_ready(&rf->ring->send.credit, want ?: min_t(u32, capacity, PIPE_BUF));
+}
+
 static __poll_t nexus_ring_poll(struct file *file, poll_table *wait)
 {
 	struct nexus_ring_file *rf = file->private_data;
 	struct nexus_ring *ring = rf->ring;
 	__poll_t mask = 0;
-	u32 want;
 
 	if (file->f_mode & FMODE_READ)
 		poll_wait(file, &ring->recv.poll, wait);
@@ -155,9 +166,7 @@ static __poll_t nexus_ring_poll(struct file *file, poll_table *wait)
 			mask |= EPOLLHUP;
 	}
 	if (file->f_mode & FMODE_WRITE) {
-		/* What was refused must fit, or who polls would spin. */
-		want = READ_ONCE(rf->want) ?: min_t(u32, ring->capacity, PIPE_BUF);
-		if (nexus_credit_ready(&ring->send.credit, want))
+		if (nexus_ring_answers(rf))
 			mask |= EPOLLOUT | EPOLLWRNORM;
 		if (READ_ONCE(ring->closed) || !READ_ONCE(ring->recv.files))
 			mask |= EPOLLERR;

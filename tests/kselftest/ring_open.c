@@ -385,6 +385,34 @@ TEST_F(dir, poll_knows_what_was_refused)
 	ASSERT_EQ(0, ring_poll(fd[1], POLLOUT));
 }
 
+/* The capacity became less meanwhile: then it never fits, and write(2) has to say so. */
+TEST_F(dir, poll_knows_what_never_fits)
+{
+	struct epoll_event e = { .events = EPOLLOUT | EPOLLET };
+	uint64_t cap = 8192;
+	char buf[65536];
+	int fd[2], epfd;
+
+	OK(ring_make("ring", 65536));
+	OK(ring_ends("ring", fd, O_NONBLOCK));
+	ASSERT_EQ(8192, write(fd[1], buf, 8192));
+	FAILS(EAGAIN, write(fd[1], buf, 60000));
+	GET(epfd, epoll_create1(EPOLL_CLOEXEC));
+	OK(epoll_ctl(epfd, EPOLL_CTL_ADD, fd[1], &e));
+	ASSERT_EQ(0, epoll_wait(epfd, &e, 1, 0));
+	OK(ioctl(fd[1], NEXUS_IOC_RING_RESIZE, &cap));
+	ASSERT_EQ(1, epoll_wait(epfd, &e, 1, 0));
+	ASSERT_EQ(POLLOUT, ring_poll(fd[1], POLLOUT));
+	FAILS(EMSGSIZE, write(fd[1], buf, 60000));
+	/* What comes instead is asked for as ever. */
+	FAILS(EAGAIN, write(fd[1], buf, 8192));
+	ASSERT_EQ(0, ring_poll(fd[1], POLLOUT));
+	ASSERT_EQ(8192, read(fd[0], buf, sizeof(buf)));
+	ASSERT_EQ(POLLOUT, ring_poll(fd[1], POLLOUT));
+	ASSERT_EQ(8192, write(fd[1], buf, 8192));
+	close(epfd);
+}
+
 TEST_F(dir, epoll_level_and_edge)
 {
 	struct epoll_event e = { .events = EPOLLIN };
