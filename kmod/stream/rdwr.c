@@ -207,9 +207,15 @@ static int nexus_stream_put(struct nexus_stream_src *src, const u8 *data, u32 le
 		err = nexus_stream_cut(file_inode(src->file), rec.pos);
 	if (err)
 		return err;
-	/* Also what is in memory for a moment is bounded. */
-	if (!s->persist)
+	/* Also what is in memory for a moment is bounded, and what is not shown cannot go. */
+	if (!s->persist) {
+		if (ALIGN(next, NEXUS_STREAM_BLOCK) -
+		    round_down(READ_ONCE(s->tail), NEXUS_STREAM_BLOCK) > s->max_bytes) {
+			i_size_write(file_inode(src->file), rec.pos);
+			nexus_stream_show(file_inode(src->file), s, rec.pos, rec.seq);
+		}
 		nexus_stream_fit(src, next);
+	}
 	n = nexus_stream_image(image, &rec, data, READ_ONCE(s->tail), &at);
 	err = nexus_stream_store(src->file, s, at, image, n);
 	if (err)

@@ -361,6 +361,42 @@ TEST_F(stream, bounded_by_size)
 	close(fd);
 }
 
+/* A batch that is many times as long as the stream keeps: the last of it is there. */
+TEST_F(stream, bounded_by_size_in_a_batch)
+{
+	static unsigned char out[1024 * 1000], buf[1000];
+	static uint32_t lens[1024];
+	struct nexus_stream_append sa = {
+		.buf = (uintptr_t)out,
+		.lens = (uintptr_t)lens,
+		.count = N_ELEMS(lens),
+	};
+	struct nexus_stream_stat st;
+	int fd, n;
+
+	for (n = 0; n < (int)N_ELEMS(lens); n++) {
+		lens[n] = 1000;
+		memset(out + n * 1000, n * 7, 1000);
+	}
+	OK(stream_make("b", 8192, variant->flags));
+	GET(fd, open("b", O_RDWR));
+	OK(ioctl(fd, NEXUS_IOC_STREAM_APPEND, &sa));
+	ASSERT_EQ(N_ELEMS(lens), sa.done);
+	st = stream_stat(fd);
+	ASSERT_GE(8192, st.tail - st.start);
+	ASSERT_LE(4, st.records);
+	if (!variant->flags)
+		ASSERT_GE(8192, st.bytes);
+	FAILS(ESTALE, pread(fd, buf, sizeof(buf), 0));
+	ASSERT_EQ(st.start, lseek(fd, st.start, SEEK_SET));
+	for (n = (int)(N_ELEMS(lens) - st.records); n < (int)N_ELEMS(lens); n++) {
+		ASSERT_EQ(1000, read(fd, buf, sizeof(buf)));
+		ASSERT_EQ(0, memcmp(out + n * 1000, buf, 1000));
+	}
+	ASSERT_EQ(0, read(fd, buf, sizeof(buf)));
+	close(fd);
+}
+
 TEST_F(stream, bounded_by_age)
 {
 	struct nexus_stream_create sc = {
