@@ -96,9 +96,14 @@ static int nexus_ring_begin_slow(struct nexus_ring *ring, struct nexus_ring_side
 	nexus_mutex_unlock(&side->credit.lock);
 	trace_ring_wait(ring, side, need);
 	err = nexus_ring_wait(side, &w);
-	if (!err)
-		nexus_mutex_lock(&side->credit.lock);
-	return err;
+	if (err)
+		return err;
+	nexus_mutex_lock(&side->credit.lock);
+	if (likely(!fatal_signal_pending(current)))
+		return 0;
+	/* Killed before it was granted, or just then: it is of use to whoever is next. */
+	nexus_ring_undo(side, need, side == &ring->send ? POLL_OUT : POLL_IN);
+	return -EINTR;
 }
 
 int nexus_ring_begin(struct nexus_ring *ring, struct nexus_ring_side *side, u64 need,

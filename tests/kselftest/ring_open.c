@@ -322,6 +322,41 @@ TEST_F(dir, receivers_wait_in_turn)
 	ASSERT_EQ(0, nx_reap());
 }
 
+/* Who was killed while it waited gets nothing that is sent from then on. */
+TEST_F(dir, the_killed_receive_nothing)
+{
+	int fd[2], i, status;
+	pid_t dead, alive;
+	char buf[16];
+
+	OK(ring_make("ring", 1000));
+	OK(ring_ends("ring", fd, O_NONBLOCK));
+	for (i = 0; i < 50; i++) {
+		GET(dead, fork());
+		if (!dead) {
+			fd[0] = again(O_RDONLY);
+			read(fd[0], buf, sizeof(buf));
+			_exit(0);
+		}
+		nx_until_asleep(dead);
+		GET(alive, fork());
+		if (!alive) {
+			fd[0] = again(O_RDONLY);
+			HOLDS(read(fd[0], buf, sizeof(buf)) == 1);
+			HOLDS(buf[0] == (char)i);
+			_exit(0);
+		}
+		nx_until_asleep(alive);
+		buf[0] = (char)i;
+		OK(kill(dead, SIGKILL));
+		ASSERT_EQ(1, write(fd[1], buf, 1));
+		ASSERT_EQ(dead, waitpid(dead, &status, 0));
+		ASSERT_TRUE(WIFSIGNALED(status));
+		ASSERT_EQ(alive, waitpid(alive, &status, 0));
+		ASSERT_EQ(0, status);
+	}
+}
+
 TEST_F(dir, no_herd)
 {
 	enum { HERD = 40 };
