@@ -120,6 +120,9 @@ static int nexus_lease_await(struct file *file, struct nexus_lease_req *rq, long
 			nexus_count(lease_waits);
 		waited = true;
 		err = nexus_lease_sleep(&w, rq->left, &left);
+		/* Who is killed must not get what is given up a moment later. */
+		if (!err && fatal_signal_pending(current))
+			err = -EINTR;
 		if (err)
 			break;
 	}

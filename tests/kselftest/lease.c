@@ -528,6 +528,30 @@ TEST_F(dir, killed_while_waiting)
 		OK(force(fd, 0));
 }
 
+/* What is given up after somebody was killed who waits for it is not that one's. */
+TEST_F(dir, the_killed_get_none)
+{
+	int fd, status, i;
+	pid_t pid;
+
+	NEEDS_NEXUS(self);
+	GET(fd, at("."));
+	for (i = 0; i < 50; i++) {
+		OK(acquire(fd, 1, TTL, 1, 0));
+		GET(pid, fork());
+		if (!pid) {
+			acquire(fd, 2, TTL, 1, FOREVER);
+			_exit(0);
+		}
+		until_queued(fd, 1);
+		OK(kill(pid, SIGKILL));
+		OK(release(fd, 1));
+		ASSERT_EQ(pid, waitpid(pid, &status, 0));
+		ASSERT_TRUE(WIFSIGNALED(status));
+		ASSERT_EQ(0, info_of(fd).count);
+	}
+}
+
 static void on_signal(int sig)
 {
 	(void)sig;
