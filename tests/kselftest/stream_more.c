@@ -2,6 +2,7 @@
 /* Streams: waiting for records, many at once, and what stays; in memory and on disk alike. */
 #include "nx_stream.h"
 
+#include <pthread.h>
 #include <sys/epoll.h>
 #include <sys/inotify.h>
 #include <sys/sendfile.h>
@@ -51,6 +52,36 @@ TEST_F(stream, at_the_tail)
 	OK(kill(pid, SIGKILL));
 	ASSERT_EQ(pid, waitpid(pid, &status, 0));
 	ASSERT_TRUE(WIFSIGNALED(status));
+}
+
+static void *waits_for_a_record(void *arg)
+{
+	char buf[16];
+
+	HOLDS(read(*(int *)arg, buf, sizeof(buf)) == 3);
+	return NULL;
+}
+
+/* Who waits with an open file is in nobody's way who has the same one. */
+TEST_F(stream, waits_beside_others)
+{
+	pthread_t thread;
+	char buf[16];
+	int i, n;
+
+	OK(stream_wait(self->fd));
+	for (i = 0; i < 5; i++) {
+		OK(pthread_create(&thread, NULL, waits_for_a_record, &self->fd));
+		/* Rather often it waits by then. */
+		usleep(50000);
+		ASSERT_LE(0, lseek(self->fd, 0, SEEK_CUR));
+		ASSERT_EQ(3, write(self->fd, "abc", 3));
+		OK(pthread_join(thread, NULL));
+	}
+	ASSERT_EQ(stream_stat(self->fd).tail, lseek(self->fd, 0, SEEK_CUR));
+	ASSERT_EQ(0, lseek(self->fd, 0, SEEK_SET));
+	for (n = 0; n < 5; n++)
+		ASSERT_EQ(3, read(self->fd, buf, sizeof(buf)));
 }
 
 TEST_F(stream, poll_wakes_on_growth)
