@@ -277,6 +277,8 @@ static void test_patterns(void **state)
 		{ "/a[0-9]", "/a5", true }, { "/a[!0-9]", "/a5", false }, { "/a[!0-9]", "/a/", false },
 		{ "/a\\*", "/a*", true }, { "/a\\*", "/ab", false }, { "/[]]", "/]", true },
 		{ "/a?c", "/a/c", false }, { "/*", "/a", true }, { "/*", "/", true },
+		{ "/\\\\[ab]", "/\\a", true }, { "/\\\\[ab]", "/\\[ab]", false },
+		{ "/\\[ab]", "/[ab]", true },
 		{ "/x**y", "/xa/by", true }, { "/a/b", "/a/b", true }, { "/a/b", "/a/b/c", false },
 	};
 	char pattern[64], path[64];
@@ -296,6 +298,9 @@ static void test_patterns(void **state)
 	assert_false(matches(NEXUS_EVENT_PREFIX, "/*", "/a/b"));
 	assert_int_equal(pattern_set(&p, NEXUS_EVENT_GLOB, "/[a", 3), -EINVAL);
 	assert_int_equal(pattern_set(&p, NEXUS_EVENT_GLOB, "/a\\", 3), -EINVAL);
+	/* Behind a \ that is meant itself begins a class like any other. */
+	assert_int_equal(pattern_set(&p, NEXUS_EVENT_GLOB, "/\\\\[ab", 6), -EINVAL);
+	assert_int_equal(pattern_set(&p, NEXUS_EVENT_GLOB, "/\\[ab", 5), 0);
 	assert_int_equal(pattern_set(&p, NEXUS_EVENT_GLOB, "a", 1), -EINVAL);
 	assert_int_equal(pattern_set(&p, NEXUS_EVENT_GLOB, "", 0), -EINVAL);
 	assert_int_equal(pattern_set(&p, 2, "/a", 2), -EINVAL);

@@ -55,7 +55,7 @@ static bool in_class(const char *p, size_t pos, size_t end, uint8_t c)
 int pattern_set(struct bus_pattern *p, uint32_t kind, const char *text, uint32_t len)
 {
 	size_t i, end, key = 0;
-	bool plain = true;
+	bool plain = true, meant;	/* itself, for a \ is before it */
 
 	if (kind > NEXUS_EVENT_GLOB || !len || text[0] != '/' || memchr(text, '\0', len))
 		return -EINVAL;
@@ -65,12 +65,13 @@ int pattern_set(struct bus_pattern *p, uint32_t kind, const char *text, uint32_t
 	while (kind == NEXUS_EVENT_PREFIX && len && text[len - 1] == '/')
 		len--;
 	for (i = 0; kind == NEXUS_EVENT_GLOB && i < len; i++) {
-		if (text[i] == '\\' && ++i == len)
+		meant = text[i] == '\\';
+		if (meant && ++i == len)
 			return -EINVAL;
-		end = text[i] == '[' && text[i - 1] != '\\' ? class_end(text, len, i) : i + 1;
+		end = text[i] == '[' && !meant ? class_end(text, len, i) : i + 1;
 		if (!end)
 			return -EINVAL;
-		if (strchr("*?[\\", text[i]) || text[i - (i > 0)] == '\\')
+		if (meant || strchr("*?[", text[i]))
 			plain = false;
 		if (plain && text[i] == '/')
 			key = i;
