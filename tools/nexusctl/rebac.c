@@ -468,6 +468,8 @@ int cmd_rebac_policy(struct ctl *ctl)
 	if (ferror(f) || memchr(text, 0, len)) {
 		fprintf(stderr, "nexusctl: %s: is no text\n", ctl->args[0]);
 		len = 0;
+	} else if (!len) {
+		fprintf(stderr, "nexusctl: %s: is empty, and no policy\n", ctl->args[0]);
 	}
 	if (f != stdin)
 		fclose(f);
