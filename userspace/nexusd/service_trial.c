@@ -34,6 +34,7 @@
 
 static bool forked;
 static bool in_service;
+static int report = STDOUT_FILENO;
 
 static void on_fork(void)
 {
@@ -55,7 +56,7 @@ static void say(const char *fmt, ...)
 	va_start(ap, fmt);
 	n = vsnprintf(line, sizeof(line), fmt, ap);
 	va_end(ap);
-	if (n > 0 && write(STDOUT_FILENO, line, (size_t)n < sizeof(line) ? (size_t)n :
+	if (n > 0 && write(report, line, (size_t)n < sizeof(line) ? (size_t)n :
 			   sizeof(line) - 1) < 0)
 		_exit(1);
 }
@@ -112,6 +113,13 @@ static int no_records(struct nexus_service *me, struct nexus_records **records)
 	return -EAGAIN;
 }
 
+static int no_cache(struct nexus_service *me, struct nexus_cache **cache)
+{
+	(void)me;
+	(void)cache;
+	return -EAGAIN;
+}
+
 static int no_front(struct nexus_service *me, const struct nexus_front **front)
 {
 	(void)me;
@@ -132,6 +140,7 @@ static const struct nexus_service_host trial_host = {
 	.state_dir = no_state_dir,
 	.setting = no_setting,
 	.records = no_records,
+	.cache = no_cache,
 	.front = no_front,
 };
 
@@ -166,10 +175,16 @@ int service_trial_main(int argc, char **argv)
 	struct rlimit none = { 0, 0 };
 	struct errline err = { "" };
 	char buf[128];
-	int ret;
+	int ret, null;
 
 	if (argc != 1 || !service_name_ok(argv[0]))
 		return 2;
+	/* What the object itself prints is no report; it will print it again in the helper. */
+	report = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, OBJECT_FD + 1);
+	null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	if (report < 0 || null < 0 || dup2(null, STDOUT_FILENO) < 0)
+		return 1;
+	close(null);
 	setrlimit(RLIMIT_CORE, &none);
 	fcntl(OBJECT_FD, F_SETFD, FD_CLOEXEC);
 	pthread_atfork(on_fork, NULL, on_child);

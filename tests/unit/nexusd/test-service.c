@@ -182,6 +182,9 @@ static void test_trial(void **state)
 	put_object("bad-init-exits", "bad");
 	assert_int_equal(load("bad"), -ECONNABORTED);
 	assert_said("ended the process in service_init");
+	put_object("bad-init-says", "bad");
+	assert_int_equal(load("bad"), -ECONNABORTED);
+	assert_said("crashed in service_init when it was tried: Aborted");
 	put_object("bad-init-forks", "bad");
 	assert_int_equal(load("bad"), -EPERM);
 	assert_said("forked");
@@ -194,6 +197,13 @@ static void test_trial(void **state)
 	assert_int_equal(load("bad"), -ENOEXEC);
 	assert_said("undefined symbol: nexus_of_nowhere");
 	assert_int_equal(mapped(), 0);
+	/* To print much is no fault, nor is to ask for what there is only after the start. */
+	put_object("bad-init-prints", "bad");
+	assert_int_equal(load("bad"), 0);
+	assert_int_equal(unload("bad"), 0);
+	put_object("bad-init-asks", "bad");
+	assert_int_equal(load("bad"), 0);
+	assert_int_equal(unload("bad"), 0);
 	put_object("example", "echo");
 	assert_int_equal(load("echo"), 0);
 	assert_int_equal(mapped(), 1);

@@ -43,6 +43,20 @@ static int bad_init(const struct nexus_service_host *host, struct nexus_service 
 	return fork() < 0;
 #elif defined(INIT_FAILS)
 	return -ENOTUNIQ;
+#elif defined(INIT_SAYS)
+	/* As whoever tries it would say that all went well. */
+	if (write(STDOUT_FILENO, "\n.\n", 3) == 3)
+		abort();
+#elif defined(INIT_PRINTS)
+	for (int i = 0; i < 200 && host->trial; i++)
+		if (write(STDOUT_FILENO, "# what a service prints is no fault\n", 36) != 36)
+			return -EIO;
+#elif defined(INIT_ASKS)
+	struct nexus_records *records;
+	struct nexus_cache *cache;
+
+	return host->records(me, &records) == -EAGAIN && host->cache(me, &cache) == -EAGAIN ?
+		0 : -EIO;
 #endif
 	return 0;
 }
