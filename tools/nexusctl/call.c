@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "call.h"
 
@@ -61,6 +62,14 @@ int wrong(const char *what, const char *arg)
 	return EXIT_USAGE;
 }
 
+/* It is the helper's table that has no such method; else the service has words of its own. */
+static bool no_method(const struct ctl *ctl)
+{
+	const char *text = nexus_error(ctl->client);
+
+	return !strncmp(text, "unknown method ", 15) || strstr(text, " is not there any more");
+}
+
 int call_failed(const struct ctl *ctl, const char *name, int err)
 {
 	switch (err) {
@@ -71,6 +80,8 @@ int call_failed(const struct ctl *ctl, const char *name, int err)
 		      stderr);
 		return EXIT_FAILED;
 	case -EOPNOTSUPP:
+		if (!no_method(ctl))
+			break;
 		fprintf(stderr, "nexusctl: service %s is not loaded; see: nexusctl service load %s\n",
 			name, name);
 		return EXIT_FAILED;
