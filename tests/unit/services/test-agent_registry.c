@@ -78,6 +78,34 @@ static void test_generations(void **state)
 	assert_int_equal(beat(NULL, "a", get("a").generation), 0);
 }
 
+static int refused(struct nexus_records *store, enum nexus_record_mode mode,
+		   nexus_record_work work, void *arg, struct nexus_record_fault *fault)
+{
+	(void)store;
+	(void)mode;
+	(void)work;
+	(void)arg;
+	*fault = (struct nexus_record_fault){ -EACCES, "a wrong password" };
+	return -EACCES;
+}
+
+/* The helper's password is no matter of whose an agent is. */
+static void test_store_refuses(void **state)
+{
+	const struct nexus_record_ops ops = { .run = refused };
+	struct nexus_records *good = a.table.records, bad = { .ops = &ops };
+	struct nexus_agent_get_args args = { .id = "a" };
+
+	(void)state;
+	assert_int_equal(add(NULL, "a", U1), 0);
+	a.table.records = &bad;
+	assert_int_equal(agents_get(&a, &args), -ENOTCONN);
+	assert_int_equal(to(NULL, "a", NEXUS_AGENT_CONNECTED, 0), -ENOTCONN);
+	a.table.records = good;
+	assert_int_equal(agents_get(&a, &args), 0);
+	assert_int_equal(args.agent.state, NEXUS_AGENT_UNKNOWN);
+}
+
 static void test_who(void **state)
 {
 	struct nexus_agent_get_args args = { .as = U2, .id = "a" };
@@ -256,7 +284,8 @@ static void test_list(void **state)
 }
 
 #define EACH(T) \
-	T(test_ways) T(test_generations) T(test_who) T(test_input) T(test_quota) T(test_list)
+	T(test_ways) T(test_generations) T(test_store_refuses) T(test_who) T(test_input) \
+	T(test_quota) T(test_list)
 
 EACH(RUN_ON)
 

@@ -43,6 +43,8 @@ static const char *words(int ret, const char *busy)
 		return "there is an agent of this id";
 	case -ENOENT:
 		return "there is no such agent";
+	case -ENOTCONN:
+		return METHOD_NO_STORE;
 	default:
 		return NULL;
 	}
@@ -224,7 +226,7 @@ static int rpc_state(void *self, void *call)
 	int ret = agents_state(&s->agents, &st);
 
 	if (ret)
-		return ret;
+		return ret == -ENOTCONN ? refuse(call, ret, METHOD_NO_STORE) : ret;
 	resp.agents = st.agents;
 	resp.known = st.known;
 	resp.pending = st.pending;

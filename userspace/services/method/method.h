@@ -12,6 +12,9 @@
 #include <nexus/rpc.h>
 #include <nexus/service.h>
 
+/** METHOD_NO_STORE - words for -ENOTCONN of a service that keeps tables */
+#define METHOD_NO_STORE	"the record store cannot be used now; the log of the helper says why"
+
 /** struct method - a method under way; all memory of it is freed with @args */
 struct method {
 	const struct nexus_service_host *host;

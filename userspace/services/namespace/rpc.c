@@ -31,7 +31,8 @@ static int end(const struct method *m, int ret)
 {
 	const char *words =
 		ret == -ENODATA ? "there is no policy with a relation read of type file for such a subject" :
-		ret == -ESTALE ? "the store has not come as far as the token" : NULL;
+		ret == -ESTALE ? "the store has not come as far as the token" :
+		ret == -ENOTCONN ? METHOD_NO_STORE : NULL;
 
 	return method_end(m, ret, words);
 }

@@ -78,7 +78,8 @@ static int complain(struct record *r, const struct nexus_record_fault *fault, in
 		snprintf(line, sizeof(line), "record store: %s", fault->text);
 		r->say(r->arg, line);
 	}
-	return ret;
+	/* What the store does not let the helper do says nothing about who asked. */
+	return ret == -EACCES ? -ENOTCONN : ret;
 }
 
 /* ---- statements ------------------------------------------------------- */
@@ -171,7 +172,7 @@ static int record_begin(struct rebac_store *s, bool write, struct rebac_txn **tx
 	ret = nexus_record_begin(r->records, write ? NEXUS_RECORD_WRITE : NEXUS_RECORD_READ, &t->fault,
 				 &t->tx);
 	if (ret) {
-		complain(r, &t->fault, ret);
+		ret = complain(r, &t->fault, ret);
 		free(t);
 		return ret;
 	}

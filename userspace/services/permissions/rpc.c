@@ -26,7 +26,8 @@ static int end(const struct method *m, int ret)
 {
 	const char *words = ret == -ENODATA ? "there is no policy; set one first" :
 		ret == -ESTALE ? "the store has not come as far as the token" :
-		ret == -ENOENT ? "the policy has no such type or relation" : NULL;
+		ret == -ENOENT ? "the policy has no such type or relation" :
+		ret == -ENOTCONN ? METHOD_NO_STORE : NULL;
 
 	return method_end(m, ret, words);
 }

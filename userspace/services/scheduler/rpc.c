@@ -39,6 +39,8 @@ static const char *words(int ret)
 		return "the task has ended";
 	case -ENOENT:
 		return "there is no such task";
+	case -ENOTCONN:
+		return METHOD_NO_STORE;
 	default:
 		return NULL;
 	}
@@ -264,7 +266,7 @@ static int rpc_state(void *self, void *call)
 	int ret = tasks_state(&s->tasks, &st);
 
 	if (ret)
-		return ret;
+		return ret == -ENOTCONN ? refuse(call, ret, METHOD_NO_STORE) : ret;
 	resp.queued = st.queued;
 	resp.n_queued = sizeof(st.queued) / sizeof(st.queued[0]);
 	resp.running = st.running;

@@ -40,8 +40,10 @@ int table_migrate(struct table *t, const char *service, const struct nexus_recor
 int table_run(struct table *t, enum nexus_record_mode mode, nexus_record_work work, void *arg)
 {
 	struct nexus_record_fault fault = { 0, "" };
+	int ret = complain(t, &fault, nexus_records_run(t->records, mode, work, arg, &fault));
 
-	return complain(t, &fault, nexus_records_run(t->records, mode, work, arg, &fault));
+	/* What the store does not let the helper do says nothing about who asked. */
+	return ret == -EACCES && fault.error == ret ? -ENOTCONN : ret;
 }
 
 int table_rows(struct nexus_records *records, struct nexus_record_tx *tx, const char *sql,
