@@ -52,6 +52,7 @@ struct nexus_service {
 	uint64_t loaded;
 	uint32_t uid;
 	struct errline map_err;		/* of the thread that maps it */
+	char said[160];			/* its last error since a step up began; see said_set() */
 	struct nexus_records *records;	/* lock: its handle of the record store, or NULL */
 	struct nexus_cache *cache;	/* lock: likewise, of the cache store */
 	struct nexus_rpc_stream *streams;	/* lock: bound to it */
@@ -159,6 +160,9 @@ int ref_new(struct registry *r, struct nexus_service *owner, const char *holder,
 	    const char *protocol, uint32_t min_version, struct nexus_ref **ref);
 /* Those a service has not given back; how many.  Lock held. */
 unsigned int refs_drop(struct registry *r, const struct nexus_service *owner);
+/* Its last error; services may log whatever lock is held, so this has one of its own. */
+void said_set(struct nexus_service *inst, const char *line);
+void said_get(const struct nexus_service *inst, char *line, size_t room);
 
 extern const struct nexus_service_host service_host;
 

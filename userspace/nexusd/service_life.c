@@ -73,8 +73,8 @@ static int step_close(struct nexus_service *inst)
 static int judge(struct nexus_service *inst, const char *step, int ret, const struct errline *why,
 		 struct errline *err)
 {
+	char buf[128], said[sizeof(inst->said)];
 	bool forked = inst->forked;
-	char buf[128];
 
 	inst->forked = false;
 	if (ret == -ETIMEDOUT && inst->running)
@@ -87,8 +87,9 @@ static int judge(struct nexus_service *inst, const char *step, int ret, const st
 		return 0;
 	if (why && why->msg[0])
 		return err_set(err, ret, "%s", err_text(why, ret, buf, sizeof(buf)));
-	return err_set(err, ret < 0 ? ret : -EIO, "service %s: %s failed: %s", inst->name, step,
-		       ret < 0 ? strerror(-ret) : "no errno");
+	said_get(inst, said, sizeof(said));
+	return err_set(err, ret < 0 ? ret : -EIO, "service %s: %s failed: %s%s%s", inst->name, step,
+		       ret < 0 ? strerror(-ret) : "no errno", said[0] ? "; " : "", said);
 }
 
 static int do_step(struct nexus_service *inst, const char *step,
@@ -98,6 +99,7 @@ static int do_step(struct nexus_service *inst, const char *step,
 	int ret;
 
 	pthread_mutex_lock(&r->lock);
+	said_set(inst, "");
 	ret = instance_run(inst, step, fn, 0);
 	ret = judge(inst, step, ret, fn == step_map && !inst->running ? &inst->map_err : NULL, err);
 	pthread_mutex_unlock(&r->lock);

@@ -98,6 +98,22 @@ unsigned int refs_drop(struct registry *r, const struct nexus_service *owner)
 
 /* ---- for services ------------------------------------------------------------------ */
 
+static pthread_mutex_t said_lock = PTHREAD_MUTEX_INITIALIZER;
+
+void said_set(struct nexus_service *inst, const char *line)
+{
+	pthread_mutex_lock(&said_lock);
+	snprintf(inst->said, sizeof(inst->said), "%.*s", (int)strcspn(line, "\n"), line);
+	pthread_mutex_unlock(&said_lock);
+}
+
+void said_get(const struct nexus_service *inst, char *line, size_t room)
+{
+	pthread_mutex_lock(&said_lock);
+	snprintf(line, room, "%s", inst->said);
+	pthread_mutex_unlock(&said_lock);
+}
+
 static void host_log(struct nexus_service *me, enum nexus_service_level level, const char *line)
 {
 	enum log_level l = LOG_L_DEBUG;
@@ -109,6 +125,9 @@ static void host_log(struct nexus_service *me, enum nexus_service_level level, c
 	else if (level <= NEXUS_SERVICE_INFO)
 		l = LOG_L_INFO;
 	log_line(l, "service %s: %.*s", me->name, (int)strcspn(line, "\n"), line);
+	/* Who wants it loaded may not see the log. */
+	if (l == LOG_L_ERROR)
+		said_set(me, line);
 }
 
 static int host_get(struct nexus_service *me, const char *protocol, struct nexus_ref **ref)

@@ -164,7 +164,7 @@ static void test_objects(void **state)
 	assert_said("service_init failed");
 	put_object("bad-start-fails", "bad");
 	assert_int_equal(load("bad"), -EADV);
-	assert_said("service_start failed");
+	assert_said("service_start failed: Advertise error; it is broken");
 	assert_int_equal(mapped(), 0);
 }
 

@@ -25,10 +25,19 @@ __attribute__((constructor)) static void constructor(void)
 }
 #endif
 
+#ifdef START_FAILS
+static const struct nexus_service_host *bad_host;
+static struct nexus_service *bad_me;
+#endif
+
 static int bad_init(const struct nexus_service_host *host, struct nexus_service *me, void **self)
 {
 	(void)me;
 	*self = NULL;
+#ifdef START_FAILS
+	bad_host = host;
+	bad_me = me;
+#endif
 	if (!HERE(host))
 		return 0;
 #if defined(MISSING)
@@ -87,6 +96,7 @@ static int bad_start(void *self)
 	abort();
 #endif
 #ifdef START_FAILS
+	bad_host->log(bad_me, NEXUS_SERVICE_ERROR, "it is broken");
 	return -EADV;
 #else
 	return 0;
