@@ -52,7 +52,7 @@ struct nexus_service {
 	uint64_t loaded;
 	uint32_t uid;
 	struct errline map_err;		/* of the thread that maps it */
-	char said[160];			/* its last error since a step up began; see said_set() */
+	char said[160];			/* its last error; see said_set() */
 	struct nexus_records *records;	/* lock: its handle of the record store, or NULL */
 	struct nexus_cache *cache;	/* lock: likewise, of the cache store */
 	struct nexus_rpc_stream *streams;	/* lock: bound to it */

@@ -201,6 +201,7 @@ static int host_setting(struct nexus_service *me, const char *name, uint64_t *va
 static int host_records(struct nexus_service *me, struct nexus_records **records)
 {
 	struct nexus_records *made = NULL;
+	struct recordstore_info info;
 	struct registry *r = me->r;
 	int ret;
 
@@ -209,8 +210,11 @@ static int host_records(struct nexus_service *me, struct nexus_records **records
 	if (!r->opts.records)
 		return -EOPNOTSUPP;
 	ret = recordstore_get(r->opts.records, me->name, &made);
-	if (ret)
+	if (ret) {
+		recordstore_info(r->opts.records, &info);
+		said_set(me, info.error);
 		return ret;
+	}
 	pthread_mutex_lock(&r->lock);
 	if (!me->records) {
 		me->records = made;

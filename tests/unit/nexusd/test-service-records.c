@@ -206,6 +206,8 @@ static void test_driver(void **state)
 
 	put_driver(OBJECTS "/service-echo-1.so", "test");
 	assert_int_equal(load("records"), -ENOEXEC);
+	/* Also to whoever has no access to the log. */
+	assert_said("is no recordstore driver");
 	how(error);
 	assert_non_null(strstr(error, "is no recordstore driver"));
 	put_driver(OBJECTS "/service-drv-abi.so", "test");
