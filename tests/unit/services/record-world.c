@@ -11,9 +11,12 @@
 static const struct nexus_record_driver *driver;
 static struct nexus_records *records, *others;
 
+unsigned int record_world_said;
+
 static void say(void *arg, const char *line)
 {
 	(void)arg;
+	record_world_said++;
 	print_message("# %s\n", line);
 }
 

@@ -7,6 +7,9 @@
 
 #include "rebac.h"
 
+/* Lines the stores have said. */
+extern unsigned int record_world_said;
+
 /* SQLite in memory, for one transaction at a time. */
 struct rebac_store *record_world_new(void);
 /* SQLite in a file, or PostgreSQL, for several. */

@@ -78,6 +78,16 @@ static void test_generations(void **state)
 	assert_int_equal(beat(NULL, "a", get("a").generation), 0);
 }
 
+/* What the next transactions end with; told. */
+static struct nexus_record_fault next_fault;
+static unsigned int lines;
+
+static void count_line(void *arg, const char *line)
+{
+	lines++;
+	say_line(arg, line);
+}
+
 static int refused(struct nexus_records *store, enum nexus_record_mode mode,
 		   nexus_record_work work, void *arg, struct nexus_record_fault *fault)
 {
@@ -85,8 +95,8 @@ static int refused(struct nexus_records *store, enum nexus_record_mode mode,
 	(void)mode;
 	(void)work;
 	(void)arg;
-	*fault = (struct nexus_record_fault){ -EACCES, "a wrong password" };
-	return -EACCES;
+	*fault = next_fault;
+	return fault->error;
 }
 
 /* The helper's password is no matter of whose an agent is. */
@@ -97,6 +107,7 @@ static void test_store_refuses(void **state)
 	struct nexus_agent_get_args args = { .id = "a" };
 
 	(void)state;
+	next_fault = (struct nexus_record_fault){ -EACCES, "a wrong password" };
 	assert_int_equal(add(NULL, "a", U1), 0);
 	a.table.records = &bad;
 	assert_int_equal(agents_get(&a, &args), -ENOTCONN);
@@ -104,6 +115,51 @@ static void test_store_refuses(void **state)
 	a.table.records = good;
 	assert_int_equal(agents_get(&a, &args), 0);
 	assert_int_equal(args.agent.state, NEXUS_AGENT_UNKNOWN);
+}
+
+/* Who asks again and again does not fill the log. */
+static void test_store_told_once(void **state)
+{
+	const struct nexus_record_ops ops = { .run = refused };
+	struct nexus_records *good = a.table.records, bad = { .ops = &ops };
+	struct nexus_agent_get_args args = { .id = "a" };
+	unsigned int i;
+
+	(void)state;
+	assert_int_equal(add(NULL, "a", U1), 0);
+	a.table.faults.say = count_line;
+	lines = 0;
+	a.table.records = &bad;
+	next_fault = (struct nexus_record_fault){ -ENOTCONN, "the server is away" };
+	for (i = 0; i < 5; i++) {
+		assert_int_equal(agents_get(&a, &args), -ENOTCONN);
+		assert_int_equal(to(NULL, "a", NEXUS_AGENT_CONNECTED, 0), -ENOTCONN);
+	}
+	assert_int_equal(lines, 1);
+	next_fault = (struct nexus_record_fault){ -EACCES, "a wrong password" };
+	for (i = 0; i < 5; i++)
+		assert_int_equal(agents_get(&a, &args), -ENOTCONN);
+	assert_int_equal(lines, 2);
+	/* It works, and is lost again in the same way. */
+	a.table.records = good;
+	assert_int_equal(agents_get(&a, &args), 0);
+	a.table.records = &bad;
+	assert_int_equal(agents_get(&a, &args), -ENOTCONN);
+	assert_int_equal(lines, 3);
+	/* A full disk can be read, which is not its end. */
+	next_fault = (struct nexus_record_fault){ -ENOSPC, "the disk is full" };
+	for (i = 0; i < 5; i++) {
+		a.table.records = &bad;
+		assert_int_equal(to(NULL, "a", NEXUS_AGENT_CONNECTED, 0), -ENOSPC);
+		a.table.records = good;
+		assert_int_equal(agents_get(&a, &args), 0);
+	}
+	assert_int_equal(lines, 4);
+	assert_int_equal(to(NULL, "a", NEXUS_AGENT_CONNECTED, 0), 0);
+	a.table.records = &bad;
+	assert_int_equal(to(NULL, "a", NEXUS_AGENT_IDLE, 0), -ENOSPC);
+	assert_int_equal(lines, 5);
+	a.table.records = good;
 }
 
 static void test_who(void **state)
@@ -284,7 +340,8 @@ static void test_list(void **state)
 }
 
 #define EACH(T) \
-	T(test_ways) T(test_generations) T(test_store_refuses) T(test_who) T(test_input) \
+	T(test_ways) T(test_generations) T(test_store_refuses) \
+	T(test_store_told_once) T(test_who) T(test_input) \
 	T(test_quota) T(test_list)
 
 EACH(RUN_ON)

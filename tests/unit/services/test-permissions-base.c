@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* What is written, what is answered then, and from which state: on every store. */
 #include "base-world.h"
+#include "record-world.h"
 
 /* ---- checks ----------------------------------------------------------- */
 
@@ -448,10 +449,35 @@ static void test_without_policy(void **state)
 	b.store = old;
 }
 
+/* A table that is gone fails each call, and is told once until it is back. */
+static void test_told_once(void **state)
+{
+	static const char text[] = "doc:d#viewer@user:u";
+	struct nexus_permission_tuple t = tuple(text);
+	struct nexus_permission_check_args a = { .questions = &t, .count = 1 };
+	int i, round;
+
+	if (!*state)
+		return;
+	for (round = 0; round < 2; round++) {
+		record_world_said = 0;
+		record_world_do("ALTER TABLE rebac_state RENAME TO rebac_away");
+		for (i = 0; i < 5; i++) {
+			assert_true(base_check(&b, &a) < 0);
+			assert_true(update(NEXUS_PERMISSION_PUT, text, 0, NULL) < 0);
+		}
+		assert_int_equal(record_world_said, 1);
+		record_world_do("ALTER TABLE rebac_away RENAME TO rebac_state");
+		put(text);
+		yes(text);
+		assert_int_equal(record_world_said, 1);
+	}
+}
+
 #define TESTS \
 	X(test_check) X(test_strangers) X(test_bad_input) X(test_facts) X(test_tokens) \
 	X(test_preconditions) X(test_cleaning) X(test_delete) X(test_policy) \
-	X(test_without_policy)
+	X(test_without_policy) X(test_told_once)
 
 #define X(name)	RUN_ON(name)
 TESTS

@@ -214,7 +214,8 @@ struct rebac_store *rebac_mem_new(void);
  * rebac_record_new() - tuples in a record store
  * @records: stays the caller's, who keeps it until the store is closed
  * @schema: the name its schema has there
- * @say: gets a line for each error that is no conflict of two writers; may be NULL
+ * @say: gets a line for each error that is no conflict of two writers, once until another
+ *	comes or it is over; may be NULL
  * @arg: for @say
  * @store: set on success
  *

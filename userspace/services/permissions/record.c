@@ -11,22 +11,24 @@
  */
 #include "rebac.h"
 
-#include <stdio.h>
 #include <sys/random.h>
 
 #include <nexus/recordstore.h>
 
+#include "faults.h"
+
 struct record {
 	struct rebac_store store;
 	struct nexus_records *records;
-	void (*say)(void *arg, const char *line);
-	void *arg;
+	struct faults faults;
 };
 
 struct record_txn {
 	struct rebac_txn txn;
 	struct record *r;
 	struct nexus_record_tx *tx;
+	enum nexus_record_mode mode;
+	bool failed;
 	struct nexus_record_fault fault;
 };
 
@@ -70,16 +72,20 @@ static struct record_txn *txn_of(struct rebac_txn *txn)
 }
 
 /* A conflict of two writers is not worth a line: it is tried again. */
-static int complain(struct record *r, const struct nexus_record_fault *fault, int ret)
+static int complain(struct record *r, enum nexus_record_mode mode,
+		    const struct nexus_record_fault *fault, int ret)
 {
-	char line[NEXUS_RECORD_FAULT_MAX + 40];
-
-	if (ret < 0 && ret != -EAGAIN && r->say) {
-		snprintf(line, sizeof(line), "record store: %s", fault->text);
-		r->say(r->arg, line);
-	}
+	if (ret < 0 && ret != -EAGAIN)
+		faults_say(&r->faults, mode, fault->text);
 	/* What the store does not let the helper do says nothing about who asked. */
 	return ret == -EACCES ? -ENOTCONN : ret;
+}
+
+static int told(struct record_txn *t, int ret)
+{
+	if (ret < 0)
+		t->failed = true;
+	return complain(t->r, t->mode, &t->fault, ret);
 }
 
 /* ---- statements ------------------------------------------------------- */
@@ -92,21 +98,19 @@ static int complain(struct record *r, const struct nexus_record_fault *fault, in
 static int exec(struct record_txn *t, const char *sql, const struct nexus_record_value *params,
 		size_t count, uint64_t *changed)
 {
-	return complain(t->r, &t->fault,
-			nexus_record_exec(t->r->records, t->tx, sql, params, count, changed));
+	return told(t, nexus_record_exec(t->r->records, t->tx, sql, params, count, changed));
 }
 
 static int query(struct record_txn *t, const char *sql, const struct nexus_record_value *params,
 		 size_t count, struct nexus_record_rows **rows)
 {
-	return complain(t->r, &t->fault,
-			nexus_record_query(t->r->records, t->tx, sql, params, count, rows));
+	return told(t, nexus_record_query(t->r->records, t->tx, sql, params, count, rows));
 }
 
 static int next(struct record_txn *t, struct nexus_record_rows *rows,
 		const struct nexus_record_value **row)
 {
-	return complain(t->r, &t->fault, nexus_record_next(t->r->records, rows, row, NULL));
+	return told(t, nexus_record_next(t->r->records, rows, row, NULL));
 }
 
 /* Numbers of the only row; -ENOENT without one. */
@@ -168,11 +172,12 @@ static int record_begin(struct rebac_store *s, bool write, struct rebac_txn **tx
 		return -ENOMEM;
 	t->txn.ops = s->ops;
 	t->r = r;
+	t->mode = write ? NEXUS_RECORD_WRITE : NEXUS_RECORD_READ;
+	t->failed = false;
 	t->fault.text[0] = '\0';
-	ret = nexus_record_begin(r->records, write ? NEXUS_RECORD_WRITE : NEXUS_RECORD_READ, &t->fault,
-				 &t->tx);
+	ret = nexus_record_begin(r->records, t->mode, &t->fault, &t->tx);
 	if (ret) {
-		ret = complain(r, &t->fault, ret);
+		ret = told(t, ret);
 		free(t);
 		return ret;
 	}
@@ -183,8 +188,10 @@ static int record_begin(struct rebac_store *s, bool write, struct rebac_txn **tx
 static int record_commit(struct rebac_txn *txn)
 {
 	struct record_txn *t = txn_of(txn);
-	int ret = complain(t->r, &t->fault, nexus_record_commit(t->r->records, t->tx));
+	int ret = told(t, nexus_record_commit(t->r->records, t->tx));
 
+	if (!ret)
+		faults_over(&t->r->faults, t->mode);
 	free(t);
 	return ret;
 }
@@ -194,6 +201,9 @@ static void record_abort(struct rebac_txn *txn)
 	struct record_txn *t = txn_of(txn);
 
 	nexus_record_rollback(t->r->records, t->tx);
+	/* So ends every read; a write that is given up has not shown that it can be done. */
+	if (!t->failed && t->mode == NEXUS_RECORD_READ)
+		faults_over(&t->r->faults, t->mode);
 	free(t);
 }
 
@@ -466,7 +476,10 @@ static int record_expired(struct rebac_txn *txn, s64 now, struct rebac_key *keys
 
 static void record_close(struct rebac_store *s)
 {
-	free(NEXUS_CONTAINER(s, struct record, store));
+	struct record *r = NEXUS_CONTAINER(s, struct record, store);
+
+	faults_end(&r->faults);
+	free(r);
 }
 
 static const struct rebac_store_ops record_ops = {
@@ -526,13 +539,13 @@ int rebac_record_new(struct nexus_records *records, const char *schema,
 		return -ENOMEM;
 	r->store.ops = &record_ops;
 	r->records = records;
-	r->say = say;
-	r->arg = arg;
+	faults_init(&r->faults, say, arg);
 	ret = nexus_record_migrate(records, schema, steps, sizeof(steps) / sizeof(steps[0]), &fault);
 	if (!ret)
 		ret = nexus_records_run(records, NEXUS_RECORD_WRITE, make_state, random, &fault);
 	if (ret) {
-		complain(r, &fault, ret);
+		complain(r, NEXUS_RECORD_WRITE, &fault, ret);
+		faults_end(&r->faults);
 		free(r);
 		return ret;
 	}

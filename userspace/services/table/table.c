@@ -2,29 +2,29 @@
 #include "table.h"
 
 #include <errno.h>
-#include <stdio.h>
 
 void table_init(struct table *t, struct nexus_records *records,
 		void (*say)(void *arg, const char *line), void *arg)
 {
-	*t = (struct table){ .records = records, .say = say, .arg = arg };
+	*t = (struct table){ .records = records };
+	faults_init(&t->faults, say, arg);
 	pthread_mutex_init(&t->writing, NULL);
 }
 
 void table_end(struct table *t)
 {
 	pthread_mutex_destroy(&t->writing);
+	faults_end(&t->faults);
 }
 
 /* What did not come from the store has no words; those there are may be of a try before. */
-static int complain(const struct table *t, const struct nexus_record_fault *fault, int ret)
+static int complain(struct table *t, enum nexus_record_mode mode,
+		    const struct nexus_record_fault *fault, int ret)
 {
-	char line[NEXUS_RECORD_FAULT_MAX + 40];
-
-	if (ret < 0 && ret != -EAGAIN && ret == fault->error && t->say) {
-		snprintf(line, sizeof(line), "record store: %s", fault->text);
-		t->say(t->arg, line);
-	}
+	if (ret >= 0)
+		faults_over(&t->faults, mode);
+	else if (ret != -EAGAIN && ret == fault->error)
+		faults_say(&t->faults, mode, fault->text);
 	return ret;
 }
 
@@ -32,16 +32,17 @@ int table_migrate(struct table *t, const char *service, const struct nexus_recor
 		  size_t count)
 {
 	struct nexus_record_fault fault = { 0, "" };
+	int ret = nexus_record_migrate(t->records, service, steps, count, &fault);
 
-	return complain(t, &fault,
-			nexus_record_migrate(t->records, service, steps, count, &fault));
+	return complain(t, NEXUS_RECORD_WRITE, &fault, ret);
 }
 
 int table_run(struct table *t, enum nexus_record_mode mode, nexus_record_work work, void *arg)
 {
 	struct nexus_record_fault fault = { 0, "" };
-	int ret = complain(t, &fault, nexus_records_run(t->records, mode, work, arg, &fault));
+	int ret = nexus_records_run(t->records, mode, work, arg, &fault);
 
+	complain(t, mode, &fault, ret);
 	/* What the store does not let the helper do says nothing about who asked. */
 	return ret == -EACCES && fault.error == ret ? -ENOTCONN : ret;
 }

@@ -12,19 +12,19 @@
 #include <nexus/recordstore.h>
 #include <nexus/service.h>
 
+#include "faults.h"
+
 /**
  * struct table - the tables of a service
  * @records: the store
- * @say: a line for the log; may be NULL
- * @arg: for @say
+ * @faults: what was said of it
  * @writing: held by the one that writes: stores with optimistic transactions would make
  *	writers of one process try again and again.  What the service remembers of the
  *	store is changed under it, too
  */
 struct table {
 	struct nexus_records *records;
-	void (*say)(void *arg, const char *line);
-	void *arg;
+	struct faults faults;
 	pthread_mutex_t writing;
 };
 
@@ -43,8 +43,8 @@ void table_end(struct table *t);
 int table_migrate(struct table *t, const char *service, const struct nexus_record_step *steps,
 		  size_t count);
 
-/** table_run() - nexus_records_run(); the store's errors are logged.  Whoever writes
- *	holds @writing
+/** table_run() - nexus_records_run(); the store's errors are logged, once each.  Whoever
+ *	writes holds @writing
  */
 int table_run(struct table *t, enum nexus_record_mode mode, nexus_record_work work, void *arg);
 
