@@ -51,7 +51,6 @@ int rpc_code_from_errno(int error)
 	case EROFS:
 	case ENOTEMPTY:
 	case EXDEV:
-	case ENOTCONN:
 		return RPC_FAILED_PRECONDITION;
 	case ESTALE:
 		return RPC_ABORTED;
@@ -66,6 +65,7 @@ int rpc_code_from_errno(int error)
 	case EHOSTDOWN:
 	case ESHUTDOWN:
 	case ECONNREFUSED:
+	case ENOTCONN:
 		return RPC_UNAVAILABLE;
 	case EUCLEAN:
 	case EBADMSG:
