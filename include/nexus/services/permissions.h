@@ -71,11 +71,11 @@ enum nexus_permission_freshness {
  * struct nexus_permission_read - of everything that reads
  * @freshness: enum nexus_permission_freshness
  * @token: of an answer; for NEXUS_PERMISSION_AT_LEAST
- * @facts: @nfacts of them
+ * @facts: @nfacts of them, each name once
  * @at: token of the state that was read
  *
- * -ESTALE: the store has not come so far; -EINVAL: no such freshness, or a token
- * of another store.
+ * -ESTALE: the store has not come so far; -EINVAL: no such freshness, a token of
+ * another store, a fact without a name or one that is there twice.
  */
 struct nexus_permission_read {
 	uint32_t freshness;

@@ -149,6 +149,16 @@ static void test_facts(void **state)
 	assert_int_equal(base_check(&b, &a), 0);
 	assert_false(a.answers[0].allowed);
 	assert_int_equal(a.answers[0].why, 0);
+	/* Whichever counted, somebody would be wrong; the same value twice is a mistake, too. */
+	facts[1] = (struct nexus_permission_fact){ "net", "office", 0 };
+	facts[2] = (struct nexus_permission_fact){ "hour", NULL, 9 };
+	a.read.nfacts = 3;
+	assert_int_equal(base_check(&b, &a), -EINVAL);
+	facts[2].number = 18;
+	assert_int_equal(base_check(&b, &a), -EINVAL);
+	facts[2].name = "hours";
+	assert_int_equal(base_check(&b, &a), 0);
+	facts[1].name = NULL;
 	a.read.nfacts = 65;
 	assert_int_equal(base_check(&b, &a), -EMSGSIZE);
 	a.read.nfacts = 2;	/* one without a name */

@@ -272,6 +272,17 @@ int base_read(struct base *b, struct nexus_permission_read *read, base_work work
 	return base_run(b, false, fresh_enough, &r);
 }
 
+const char *base_twice(const struct nexus_permission_fact *facts, u32 n)
+{
+	u32 i, j;
+
+	for (i = 1; i < n; i++)
+		for (j = 0; j < i; j++)
+			if (!strcmp(facts[i].name, facts[j].name))
+				return facts[i].name;
+	return NULL;
+}
+
 int base_question(struct base_view *v, const struct nexus_permission_read *read,
 		  struct rebac_fact *facts, struct rebac_question *q)
 {
@@ -287,6 +298,9 @@ int base_question(struct base_view *v, const struct nexus_permission_read *read,
 		facts[i] = (struct rebac_fact){ read->facts[i].name, read->facts[i].text,
 						read->facts[i].number };
 	}
+	/* Either could be meant, and the answer may depend on which. */
+	if (base_twice(read->facts, read->nfacts))
+		return -EINVAL;
 	*q = (struct rebac_question){
 		.policy = v->policy, .txn = v->txn, .now = base_now(v->base), .facts = facts,
 		.nfacts = read->nfacts, .clock = v->base->clock,

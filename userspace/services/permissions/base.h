@@ -96,6 +96,8 @@ int base_run(struct base *b, bool write, base_work work, void *arg);
 /* The same for a read, which is refused when the store has not come so far. */
 int base_read(struct base *b, struct nexus_permission_read *read, base_work work, void *arg);
 void base_token(const struct rebac_state *state, char *token);
+/* A name that is there twice, or NULL.  All have names. */
+const char *base_twice(const struct nexus_permission_fact *facts, u32 n);
 /* A question with its facts and the time.  @facts has room for them.  -EINVAL, -EMSGSIZE */
 int base_question(struct base_view *v, const struct nexus_permission_read *read,
 		  struct rebac_fact *facts, struct rebac_question *q);

@@ -56,6 +56,7 @@ static void read_tuple(const M(Tuple) *from, struct nexus_permission_tuple *to)
 static int read_read(const struct method *m, const M(Read) *from, struct nexus_permission_read *to)
 {
 	struct nexus_permission_fact *facts;
+	const char *twice;
 	size_t i;
 
 	if (!from)
@@ -78,6 +79,9 @@ static int read_read(const struct method *m, const M(Read) *from, struct nexus_p
 		else
 			facts[i].number = f->number;
 	}
+	twice = base_twice(facts, (u32)from->n_facts);
+	if (twice)
+		return refuse(m->call, -EINVAL, "fact %.64s is given twice", twice);
 	to->facts = facts;
 	to->nfacts = (u32)from->n_facts;
 	return 0;
