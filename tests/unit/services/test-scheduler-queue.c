@@ -422,6 +422,31 @@ static void test_used(void **state)
 	queue_end(&q);
 }
 
+/* Waiting brings the last tier to the first, and what an owner has used moves no task. */
+static void test_tiers(void **state)
+{
+	const int64_t minute = 60000;
+
+	(void)state;
+	now = 1000000;
+	queue_init(&q, 10);
+	put(1, names[0], NEXUS_TASK_HIGH, 86400000);
+	put(2, names[0], NEXUS_TASK_HIGH, 1000);
+	put(3, names[1], NEXUS_TASK_NORMAL, 1000);
+	put(4, names[1], NEXUS_TASK_BEST_EFFORT, 1000);
+	assert_int_equal(queue_tier(queue_find(&q, 4), now + 2 * minute - 1), 4);
+	assert_int_equal(queue_tier(queue_find(&q, 4), now + 2 * minute), 3);
+	assert_int_equal(queue_tier(queue_find(&q, 4), now + 8 * minute - 1), 1);
+	assert_int_equal(queue_tier(queue_find(&q, 4), now + 8 * minute), 0);
+	queue_remove(&q, queue_find(&q, 4), now);
+	/* A day is used, and it still goes first by its tier. */
+	queue_claim(&q, queue_find(&q, 1), 1, now, now + minute);
+	assert_int_equal(queue_owner(&q, names[0])->used, 86400000);
+	assert_int_equal(one_done(0), 2);
+	assert_int_equal(one_done(0), 3);
+	queue_end(&q);
+}
+
 /* More owners than are remembered. */
 static void test_many_owners(void **state)
 {
@@ -450,6 +475,7 @@ int main(void)
 		cmocka_unit_test(test_starvation),
 		cmocka_unit_test(test_share),
 		cmocka_unit_test(test_used),
+		cmocka_unit_test(test_tiers),
 		cmocka_unit_test(test_many_owners),
 	};
 
