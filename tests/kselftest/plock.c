@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Path locks: what excludes what, what is refused, what ends a lock and a wait for one. */
 #include "nx_plock.h"
+#include "nx_zone.h"
 
 /* What is where: /, a directory, one below, a file in it, another directory. */
 static const char *const place[] = { ".", "a", "a/b", "a/b/f", "c" };
@@ -531,6 +532,59 @@ TEST_F(dir, one_open_file_of_two)
 	ASSERT_EQ(0, (long)ret);
 	/* Held by the open file, so whoever has it may. */
 	OK(drop(b));
+}
+
+/* ---- other zones ---------------------------------------------------------------------- */
+
+/* Locks what is mounted, then waits for what it is mounted on. */
+static void lock_both(int said)
+{
+	int root, above;
+
+	HOLDS((root = at("zone")) >= 0);
+	HOLDS((above = at(".")) >= 0);
+	HOLDS(!take(root, 'x', FOREVER));
+	say(said);
+	HOLDS(!take(above, 'x', FOREVER));
+	_exit(0);
+}
+
+TEST_F(dir, other_zones)
+{
+	int above, root, file, said[2];
+	struct nx_zone zone;
+
+	NEEDS_NEXUS(self);
+	OK(nx_zone_begin(&zone, self->path, true));
+	OK(nx_put("zone/f", "text"));
+	OK(pipe(said));
+	GET(above, at("."));
+	GET(root, at("zone"));
+	GET(file, at("zone/f"));
+	/* A lock on a directory does not reach into what is mounted below it. */
+	OK(take(above, 'x', 0));
+	ASSERT_EQ(NEXUS_PLOCK_FREE, who(root, 'x').place);
+	ASSERT_EQ(NEXUS_PLOCK_FREE, who(file, 'x').place);
+	OK(take(file, 'x', 0));
+	FAILS(EAGAIN, take(root, 's', 0));
+	ASSERT_EQ(NEXUS_PLOCK_BELOW, who(root, 's').place);
+	OK(drop(above));
+	/* Nor one in there out of it. */
+	ASSERT_EQ(NEXUS_PLOCK_FREE, who(above, 'x').place);
+	OK(take(above, 'x', 0));
+	OK(drop(file));
+	/* Two who wait for each other in two zones: a timeout ends it, not EDEADLK. */
+	if (!fork())
+		lock_both(said[1]);
+	hear(said[0]);
+	until_waiting(1);
+	FAILS(ETIMEDOUT, take(root, 'x', 100));
+	OK(drop(above));
+	ASSERT_EQ(0, nx_reap());
+	close(above);
+	close(root);
+	close(file);
+	OK(nx_zone_end(&zone));
 }
 
 TEST_HARNESS_MAIN
