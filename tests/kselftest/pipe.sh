@@ -246,6 +246,16 @@ test_looking_disturbs_nobody() {
 		fails nexusctl pipe peek ring
 		nexusctl pipe list | grep -q ' 0  *1  ./ring$'
 	done
+	# Nor by commands that are for something else.
+	refused 1 "ring: no file or directory on nexusfs" nexusctl lock ring
+	refused 1 "ring: no file or directory on nexusfs" nexusctl lock --shared ring -- true
+	refused 1 "ring: no file or directory on nexusfs" nexusctl lease info ring
+	refused 1 "ring: not a stream" nexusctl stream stat ring
+	refused 1 "ring: not a stream" nexusctl stream tail ring
+	refused 1 "ring: not a stream" nexusctl stream append ring x
+	has readers 0
+	# Who was let through has found nobody, and sent nothing.
+	has writers 1
 	has messages 0
 	[ "$(timeout 60 nexusctl pipe recv ring)" = waiting ]
 	wait $!

@@ -76,16 +76,15 @@ static int parse(const struct ctl *ctl, struct nexus_lease *lease, uint64_t *ttl
 
 static int open_path(const char *path)
 {
-	int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	int fd = open_plain(path, O_RDONLY | O_CLOEXEC);
 	struct statfs fs;
 
 	if (fd >= 0 && (fstatfs(fd, &fs) || fs.f_type != NEXUS_SUPER_MAGIC)) {
 		close(fd);
-		errno = ENOTTY;
-		fd = -1;
+		fd = -ENOTTY;
 	}
 	if (fd < 0)
-		lease_failed(path, -errno);
+		lease_failed(path, fd);
 	return fd;
 }
 

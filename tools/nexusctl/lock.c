@@ -99,9 +99,9 @@ int cmd_lock(struct ctl *ctl)
 			ctl->timeout);
 		return EXIT_USAGE;
 	}
-	fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
+	fd = open_plain(path, O_RDONLY);
 	if (fd < 0)
-		return failed(path, -errno);
+		return failed(path, fd);
 	if (ctl->n_args == 1) {
 		ret = show(ctl, fd, mode);
 	} else {

@@ -151,6 +151,19 @@ bool on_nexusfs(const char *path);
 /** content_error() - what a negative errno of a file of a nexusfs says to people */
 const char *content_error(int err);
 
+/* open.c */
+
+/**
+ * open_plain() - open a file or a directory, and nothing else
+ * @path: what is to be opened
+ * @flags: of open(2); O_NONBLOCK and O_NOCTTY are added
+ *
+ * To open a FIFO would let those through who wait for the other side of it.
+ *
+ * Return: a descriptor or a negative errno; -ENOTTY of a FIFO, socket or device.
+ */
+int open_plain(const char *path, int flags);
+
 /* pipe.c */
 
 /** base64() - @len bytes as text, in room for @len / 3 * 4 + 5 */

@@ -84,10 +84,10 @@ int cmd_stream_create(struct ctl *ctl)
 /* Opened, or -1 and *@ret; anything else than a stream is not written to. */
 static int open_stream(const char *path, int flags, struct nexus_stream_stat *st, int *ret)
 {
-	int fd = open(path, flags | O_NONBLOCK | O_CLOEXEC), err;
+	int fd = open_plain(path, flags | O_CLOEXEC), err;
 
 	if (fd < 0) {
-		*ret = failed(path, -errno);
+		*ret = failed(path, fd);
 		return -1;
 	}
 	err = nexus_stream_stat(fd, st);
