@@ -374,6 +374,27 @@ test_without_helper() {
 	[ "$(field capacity other)" = 65536 ]
 }
 
+# The zone is read-only then: rings go on, as far as their names are known.
+ring_goes_on() {
+	refused 1 "new: Read-only file system" nexusctl pipe create new
+	refused 1 "to 'other': Read-only file system" mv ring other
+	exec 9<> ring
+	timeout 60 nexusctl pipe send ring hello
+	[ "$(timeout 60 nexusctl pipe recv ring)" = hello ]
+	exec 9<&-
+	has capacity 65536
+	echo 2 > /proc/sys/vm/drop_caches
+	refused 1 "ring: Transport endpoint is not connected" nexusctl pipe stat "$work/ring"
+}
+
+test_after_grace() {
+	need
+	need_helper
+	[ "$dir" = /mnt/nexus ] || skip "needs /mnt/nexus"
+	nexusctl pipe create ring
+	after_grace ring_goes_on
+}
+
 # Without privileges, and by more than one at once.
 test_by_nobody() {
 	need

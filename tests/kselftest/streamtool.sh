@@ -210,6 +210,30 @@ hello" ]
 	[ "$(cat p)" = hello ]
 }
 
+# The zone is read-only then, also for what is only in memory.
+stream_is_read_only() {
+	refused 1 "s: Read-only file system" nexusctl stream append s x
+	refused 1 "p: Read-only file system" nexusctl stream append p x
+	refused 1 "s: Read-only file system" nexusctl stream trim s end
+	refused 1 "new: Read-only file system" nexusctl stream create new
+	# Whether the leases of it are known or not.
+	fails timeout 60 nexusctl lease acquire s --name other --timeout 0 2> "$tap_tmp/err"
+	grep -qE 'Read-only file system|endpoint is not connected' "$tap_tmp/err"
+	[ "$(timeout 60 cat s)" = hello ]
+	[ "$(timeout 60 cat p)" = hello ]
+}
+
+test_after_grace() {
+	need
+	need_helper
+	[ "$dir" = /mnt/nexus ] || skip "needs /mnt/nexus"
+	nexusctl stream create s
+	nexusctl stream create p --persist
+	echo hello >> s
+	echo hello >> p
+	after_grace stream_is_read_only
+}
+
 # limited COMMAND...: as one who is not above limits.
 limited() { setpriv --reuid 71078 --regid 71078 --clear-groups --inh-caps=-all -- "$@"; }
 

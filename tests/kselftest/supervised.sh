@@ -26,6 +26,28 @@ take_helper_away() {
 	kill_helper
 }
 
+# after_grace COMMAND...: with the helper away for longer than the zone waits for it, which
+# makes it read-only; then the zone is mounted anew, with all as it was.
+after_grace() {
+	local status
+	# shellcheck disable=SC2154
+	mount -i -o remount,grace=10 "$dir"
+	# That has forgotten the names.
+	ls -lR . > /dev/null
+	take_helper_away
+	# Not in a condition, or -e would not count inside.
+	set +e
+	( set -eu; until_true 60 fails touch "$dir"; "$@" )
+	status=$?
+	set -e
+	cd /
+	release
+	until_true 60 nexusctl status
+	umount "$dir"
+	mount -t nexusfs root "$dir"
+	return $status
+}
+
 # mount would start a helper of its own if none answered.
 bring_helper_back() {
 	release
