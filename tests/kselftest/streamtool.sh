@@ -189,23 +189,31 @@ test_remount() {
 	[ "$(cat v)" = there ]
 }
 
+without_helper() {
+	timeout 60 nexusctl stream create new
+	echo hello >> s
+	echo hello >> new
+	# Durable all the same: the kernel writes the log.
+	timeout 60 sh -c 'echo hello >> p'
+	[ "$(cat s new)" = "hello
+hello" ]
+	[ "$(timeout 60 cat p)" = hello ]
+}
+
 test_without_helper() {
+	local status
 	need
 	need_helper
 	nexusctl stream create s
 	nexusctl stream create p --persist
 	take_helper_away
-	(
-		timeout 60 nexusctl stream create new
-		echo hello >> s
-		echo hello >> new
-		# Durable all the same: the kernel writes the log.
-		timeout 60 sh -c 'echo hello >> p'
-		[ "$(cat s new)" = "hello
-hello" ]
-		[ "$(timeout 60 cat p)" = hello ]
-	) || { release; return 1; }
+	# Not in a condition, or -e would not count inside.
+	set +e
+	( set -eu; without_helper )
+	status=$?
+	set -e
 	release
+	[ $status = 0 ]
 	until_true 60 nexusctl status
 	[ "$(cat p)" = hello ]
 }
