@@ -189,7 +189,7 @@ static unsigned int seal_some(struct taking *t, bool again)
 /* Who seals them writes a record, which is waited for for a while; *@target is behind it. */
 static int seal_open(struct taking *t, struct ahead *a, u64 *target)
 {
-	const struct timespec look = { 0, SEAL_LOOK_MS * 1000000 };
+	const struct timespec look = { 0, SEAL_LOOK_MS * 1000000L };
 	u64 begun = space_clock(), ns = 0;
 	int ret = 0;
 
