@@ -513,8 +513,8 @@ TEST_F(dir, beside_writeback)
 	waitpid(pid, NULL, 0);
 	OK(forget(f.fd));
 	EXPECT_EQ(0, compare(&f));
-	if (self->nexus)
-		EXPECT_EQ(0, nx_sh("! dmesg | grep 'read-only from now on'"));
+	/* Nothing of it has made the zone read-only. */
+	OK(nx_put("after", "text"));
 }
 
 TEST_HARNESS_MAIN

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "grpc-world.h"
 
+#include <dirent.h>
 #include <dlfcn.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -27,12 +28,46 @@ static const char *setting(void *ctx, const char *name, uint32_t *number)
 	return !strcmp(name, "group") ? set_group : NULL;
 }
 
+static unsigned int threads(void)
+{
+	DIR *dir = opendir("/proc/self/task");
+	unsigned int n = 0;
+
+	while (dir && readdir(dir))
+		n++;
+	if (dir)
+		closedir(dir);
+	return n;
+}
+
+static unsigned int threads_at_first;
+
+__attribute__((constructor)) static void count_threads(void)
+{
+	threads_at_first = threads();
+}
+
+/*
+ * Threads of the core may outlive grpc_shutdown_blocking(), and one that ends while the leak
+ * sanitizer looks at all of them makes that crash.
+ */
+static void await_threads(void)
+{
+	int i;
+
+	for (i = 0; i < 20000 && threads() > threads_at_first; i++)
+		usleep(1000);
+	if (i == 20000)
+		fputs("threads of the gRPC core do not end\n", stderr);
+}
+
 static void load_way(void)
 {
 	void *object;
 
 	if (way)
 		return;
+	atexit(await_threads);
 	object = dlopen(GRPC_CLIENT, RTLD_NOW | RTLD_LOCAL);
 	if (!object)
 		fail_msg("%s", dlerror());
