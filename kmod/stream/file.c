@@ -23,6 +23,7 @@ static int nexus_stream_open(struct inode *inode, struct file *file)
 	if (!sf)
 		return -ENOMEM;
 	sf->known = U64_MAX;
+	sf->cursor = U64_MAX;
 	sf->s = nexus_stream_get(inode);
 	err = PTR_ERR_OR_ZERO(sf->s);
 	if (!err)
@@ -59,30 +60,55 @@ struct nexus_plock_file **nexus_stream_plock(struct file *file)
 	return &nexus_stream_file(file)->plock;
 }
 
+u64 nexus_stream_offset(const struct file *file)
+{
+	/* Pairs with nexus_stream_set_mode(). */
+	loff_t pos = smp_load_acquire(&file->f_pos);
+
+	return pos == NEXUS_STREAM_CURSOR ? READ_ONCE(nexus_stream_file(file)->cursor) : pos;
+}
+
+void nexus_stream_set_mode(struct file *file, u32 mode)
+{
+	struct nexus_stream_file *sf = nexus_stream_file(file);
+	u64 pos;
+
+	spin_lock(&file->f_lock);
+	pos = nexus_stream_offset(file);
+	if (mode & NEXUS_STREAM_WAIT) {
+		file->f_mode &= ~FMODE_ATOMIC_POS;
+		WRITE_ONCE(sf->cursor, pos);
+		pos = NEXUS_STREAM_CURSOR;
+	} else {
+		file->f_mode |= FMODE_ATOMIC_POS;
+	}
+	smp_store_release(&file->f_pos, pos);
+	WRITE_ONCE(sf->mode, mode);
+	spin_unlock(&file->f_lock);
+}
+
 /*
  * Anywhere up to the tail; whether a record begins there is seen when it is read.  No
  * SEEK_DATA and SEEK_HOLE: grep and others take an offset for the bytes they have read.
  */
 static loff_t nexus_stream_llseek(struct file *file, loff_t offset, int whence)
 {
-	struct nexus_stream *s = nexus_stream_of(file);
-	loff_t tail = READ_ONCE(s->tail);
+	struct nexus_stream_file *sf = nexus_stream_file(file);
+	loff_t tail = READ_ONCE(sf->s->tail), base, pos;
+	u64 was;
 
-	switch (whence) {
-	case SEEK_SET:
-		break;
-	case SEEK_CUR:
-		offset += file->f_pos;
-		break;
-	case SEEK_END:
-		offset += tail;
-		break;
-	default:
+	if (whence != SEEK_SET && whence != SEEK_CUR && whence != SEEK_END)
 		return -EINVAL;
-	}
-	if (offset < 0 || offset > tail)
-		return -EINVAL;
-	return vfs_setpos(file, offset, NEXUS_SIZE_MAX);
+	do {
+		was = nexus_stream_offset(file);
+		base = whence == SEEK_CUR ? was : whence == SEEK_END ? tail : 0;
+		if (offset < -base || offset > tail - base)
+			return -EINVAL;
+		pos = base + offset;
+		if (file->f_pos != NEXUS_STREAM_CURSOR)
+			return vfs_setpos(file, pos, NEXUS_SIZE_MAX);
+	} while (!try_cmpxchg(&sf->cursor, &was, pos));
+	return pos;
 }
 
 static __poll_t nexus_stream_poll(struct file *file, poll_table *wait)
@@ -92,7 +118,7 @@ static __poll_t nexus_stream_poll(struct file *file, poll_table *wait)
 	u64 pos;
 
 	poll_wait(file, &s->wait, wait);
-	pos = READ_ONCE(file->f_pos);
+	pos = nexus_stream_offset(file);
 	/* Also what has gone is no reason to wait. */
 	if (file->f_mode & FMODE_READ && pos < READ_ONCE(s->tail))
 		mask |= EPOLLIN | EPOLLRDNORM;
@@ -124,6 +150,7 @@ static void nexus_stream_fdinfo(struct seq_file *m, struct file *file)
 {
 	const struct nexus_stream *s = nexus_stream_of(file);
 
+	seq_printf(m, "stream-offset:\t%llu\n", nexus_stream_offset(file));
 	seq_printf(m, "stream-start:\t%llu\n", READ_ONCE(s->start));
 	seq_printf(m, "stream-tail:\t%llu\n", READ_ONCE(s->tail));
 }

@@ -92,17 +92,7 @@ static long nexus_stream_mode(struct file *file, u32 __user *user)
 		return -EINVAL;
 	if (!(file->f_mode & FMODE_READ))
 		return -EBADF;
-	/*
-	 * Who waits in read(2) would keep others out of this open file who share it, also
-	 * those who append, and they could not be killed.
-	 */
-	spin_lock(&file->f_lock);
-	if (mode & NEXUS_STREAM_WAIT)
-		file->f_mode &= ~FMODE_ATOMIC_POS;
-	else
-		file->f_mode |= FMODE_ATOMIC_POS;
-	spin_unlock(&file->f_lock);
-	WRITE_ONCE(nexus_stream_file(file)->mode, mode);
+	nexus_stream_set_mode(file, mode);
 	return 0;
 }
 

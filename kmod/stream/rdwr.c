@@ -95,29 +95,63 @@ int nexus_stream_wait(struct nexus_stream *s, u64 pos)
 }
 
 /*
+ * The next record at the file's own offset, which moves on, or the one where @iocb says.
+ * rec->pos is where it was looked for.  Errors as of nexus_stream_read_record().
+ */
+static int nexus_stream_read_next(struct kiocb *iocb, struct nexus_stream_rec *rec,
+				  struct iov_iter *to, bool nowait)
+{
+	struct file *file = iocb->ki_filp;
+	struct nexus_stream_file *sf = nexus_stream_file(file);
+	bool own = iocb->ki_pos == NEXUS_STREAM_CURSOR;
+	u64 was, next;
+	int err;
+
+	for (;;) {
+		was = own ? READ_ONCE(sf->cursor) : iocb->ki_pos;
+		*rec = (struct nexus_stream_rec){ .pos = was };
+		err = nexus_stream_read_record(file, rec, to, nowait);
+		if (err)
+			return err;
+		next = nexus_stream_next(was, rec->len);
+		if (!own || try_cmpxchg(&sf->cursor, &was, next))
+			break;
+		/* Somebody else has got it. */
+		iov_iter_revert(to, rec->len);
+		if (fatal_signal_pending(current))
+			return -EINTR;
+	}
+	if (!own)
+		iocb->ki_pos = next;
+	WRITE_ONCE(sf->known, next);
+	file_accessed(file);
+	return 0;
+}
+
+/*
  * For io_uring, which asks not to wait, and when it gets less than the buffer's size goes
  * on with a regular file until that is full; but not if it is told of the end later, nor
  * where a worker reads.  It polls when it hears -EAGAIN, which is about the file's offset:
- * so that is for reads there, of which it also has to move the offset.
+ * so that is for reads there.  If that is f_pos, it also has to be moved by a worker.
  */
 static ssize_t nexus_stream_read_async(struct kiocb *iocb, struct iov_iter *to)
 {
-	struct nexus_stream_rec rec = { .pos = iocb->ki_pos };
 	struct file *file = iocb->ki_filp;
 	struct nexus_stream_file *sf = nexus_stream_file(file);
+	bool own = iocb->ki_pos == NEXUS_STREAM_CURSOR;
+	u64 pos = own ? READ_ONCE(sf->cursor) : iocb->ki_pos;
 	u64 tail = READ_ONCE(sf->s->tail);
+	struct nexus_stream_rec rec;
 	int err;
 
-	if (rec.pos == tail && !(file->f_flags & O_NONBLOCK) &&
+	if (pos == tail && !(file->f_flags & O_NONBLOCK) &&
 	    !(READ_ONCE(sf->mode) & NEXUS_STREAM_WAIT))
 		return 0;
-	if (rec.pos == tail || rec.pos == READ_ONCE(file->f_pos))
+	if (pos == tail || (!own && pos == READ_ONCE(file->f_pos)))
 		return -EAGAIN;
-	err = nexus_stream_read_record(file, &rec, to, false);
+	err = nexus_stream_read_next(iocb, &rec, to, false);
 	if (err)
 		return err == -ENODATA ? -EAGAIN : err;
-	WRITE_ONCE(sf->known, nexus_stream_next(rec.pos, rec.len));
-	file_accessed(file);
 	iocb->ki_complete(iocb, rec.len);
 	return -EIOCBQUEUED;
 }
@@ -135,10 +169,9 @@ ssize_t nexus_stream_read_iter(struct kiocb *iocb, struct iov_iter *to)
 	if (nowait && !is_sync_kiocb(iocb))
 		return nexus_stream_read_async(iocb, to);
 	for (;;) {
-		rec = (struct nexus_stream_rec){ .pos = iocb->ki_pos };
-		err = nexus_stream_read_record(file, &rec, to, nowait);
+		err = nexus_stream_read_next(iocb, &rec, to, nowait);
 		if (err != -ENODATA)
-			break;
+			return err ? err : (ssize_t)rec.len;
 		if (file->f_flags & O_NONBLOCK)
 			return -EAGAIN;
 		if (!(READ_ONCE(sf->mode) & NEXUS_STREAM_WAIT))
@@ -149,12 +182,6 @@ ssize_t nexus_stream_read_iter(struct kiocb *iocb, struct iov_iter *to)
 		if (err)
 			return err;
 	}
-	if (err)
-		return err;
-	iocb->ki_pos = nexus_stream_next(rec.pos, rec.len);
-	WRITE_ONCE(sf->known, iocb->ki_pos);
-	file_accessed(file);
-	return rec.len;
 }
 
 /* ---- appending --------------------------------------------------------------------- */

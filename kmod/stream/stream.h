@@ -68,8 +68,17 @@ struct nexus_stream_file {
 	struct nexus_plock_file *plock;
 	struct nexus_stream *s;
 	u64	known;			/* a record begins here: it is behind one that was read */
+	u64	cursor;			/* the offset, while f_pos is NEXUS_STREAM_CURSOR */
 	u32	mode;			/* NEXUS_STREAM_WAIT */
 };
+
+/*
+ * What f_pos is of a file whose reads wait.  With FMODE_ATOMIC_POS they would keep others
+ * out of the open file meanwhile, whom nobody could kill then.  Without it each call puts
+ * back the f_pos that it has seen, writes as well: so that is always this one, and the
+ * offset is where it is changed by compare and exchange.  No record begins here.
+ */
+#define NEXUS_STREAM_CURSOR	((loff_t)NEXUS_STREAM_POS_MAX + 1)
 
 static inline struct nexus_stream_file *nexus_stream_file(const struct file *file)
 {
@@ -144,6 +153,10 @@ long nexus_stream_create(struct file *file, unsigned long arg);
 long nexus_stream_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
 
 /* file.c */
+/* The offset; it may be another one at once. */
+u64 nexus_stream_offset(const struct file *file);
+/* @mode, of the file, was NEXUS_STREAM_MODE's argument. */
+void nexus_stream_set_mode(struct file *file, u32 mode);
 extern const struct file_operations nexus_stream_fops;
 /* Where an open stream has its path lock. */
 struct nexus_plock_file **nexus_stream_plock(struct file *file);

@@ -47,11 +47,14 @@ static inline int stream_trim(int fd, uint64_t pos)
 	return ioctl(fd, NEXUS_IOC_STREAM_TRIM, &pos);
 }
 
+static inline int stream_mode(int fd, uint32_t mode)
+{
+	return ioctl(fd, NEXUS_IOC_STREAM_MODE, &mode);
+}
+
 static inline int stream_wait(int fd)
 {
-	uint32_t mode = NEXUS_STREAM_WAIT;
-
-	return ioctl(fd, NEXUS_IOC_STREAM_MODE, &mode);
+	return stream_mode(fd, NEXUS_STREAM_WAIT);
 }
 
 /* What poll(2) says now. */

@@ -82,6 +82,80 @@ TEST_F(stream, waits_beside_others)
 	ASSERT_EQ(0, lseek(self->fd, 0, SEEK_SET));
 	for (n = 0; n < 5; n++)
 		ASSERT_EQ(3, read(self->fd, buf, sizeof(buf)));
+	/* The offset is the same one without waiting. */
+	n = lseek(self->fd, 0, SEEK_CUR);
+	OK(stream_mode(self->fd, 0));
+	ASSERT_EQ(n, lseek(self->fd, 0, SEEK_CUR));
+	ASSERT_EQ(0, read(self->fd, buf, sizeof(buf)));
+	ASSERT_EQ(n - 1, lseek(self->fd, -1, SEEK_CUR));
+	FAILS(EINVAL, lseek(self->fd, 2, SEEK_CUR));
+	FAILS(EINVAL, lseek(self->fd, -n, SEEK_CUR));
+	OK(stream_wait(self->fd));
+	ASSERT_EQ(n, lseek(self->fd, 1, SEEK_CUR));
+	FAILS(EINVAL, lseek(self->fd, 1, SEEK_CUR));
+	FAILS(EINVAL, lseek(self->fd, -n - 1, SEEK_CUR));
+}
+
+#define SHARERS		4
+#define SHARED_EACH	200
+
+struct sharer {
+	int	fd, nr, got;
+	uint8_t	*seen;
+};
+
+static void *shares_reading(void *arg)
+{
+	struct sharer *s = arg;
+	int v;
+
+	for (;;) {
+		HOLDS(read(s->fd, &v, sizeof(v)) == sizeof(v));
+		if (v < 0)
+			return NULL;
+		HOLDS(v < SHARERS * SHARED_EACH);
+		__atomic_add_fetch(&s->seen[v], 1, __ATOMIC_RELAXED);
+		s->got++;
+	}
+}
+
+static void *shares_writing(void *arg)
+{
+	struct sharer *s = arg;
+	int i, v;
+
+	for (i = 0; i < SHARED_EACH; i++) {
+		v = s->nr * SHARED_EACH + i;
+		HOLDS(write(s->fd, &v, sizeof(v)) == sizeof(v));
+	}
+	return NULL;
+}
+
+/* All through one open file: each record is somebody's, and nobody else's. */
+TEST_F(stream, shared_by_readers_and_writers)
+{
+	static uint8_t seen[SHARERS * SHARED_EACH];
+	struct sharer r[SHARERS], w[SHARERS];
+	pthread_t rt[SHARERS], wt[SHARERS];
+	int i, end = -1;
+
+	memset(seen, 0, sizeof(seen));
+	OK(stream_wait(self->fd));
+	for (i = 0; i < SHARERS; i++) {
+		r[i] = (struct sharer){ self->fd, i, 0, seen };
+		w[i] = r[i];
+		OK(pthread_create(&rt[i], NULL, shares_reading, &r[i]));
+		OK(pthread_create(&wt[i], NULL, shares_writing, &w[i]));
+	}
+	for (i = 0; i < SHARERS; i++)
+		OK(pthread_join(wt[i], NULL));
+	for (i = 0; i < SHARERS; i++)
+		ASSERT_EQ(sizeof(end), write(self->fd, &end, sizeof(end)));
+	for (i = 0; i < SHARERS; i++)
+		OK(pthread_join(rt[i], NULL));
+	for (i = 0; i < SHARERS * SHARED_EACH; i++)
+		ASSERT_EQ(1, seen[i]);
+	ASSERT_EQ(stream_stat(self->fd).tail, lseek(self->fd, 0, SEEK_CUR));
 }
 
 TEST_F(stream, poll_wakes_on_growth)
