@@ -677,7 +677,7 @@ void nexus_genl_exit(void);
 struct nexus_session *nexus_session_find(const char *name, const char **why);
 void nexus_session_put(struct nexus_session *s);
 const char *nexus_session_name(const struct nexus_session *s);
-/* The caller is its helper.  Opens of its zones by it end in -EDEADLK: it would wait for itself. */
+/* The caller is its helper, which would wait for itself: -EDEADLK.  Not so in SUBMIT of a MOVE. */
 bool nexus_session_is_own(struct nexus_session *s);
 /*
  * Asks the helper to attach zone @name (OPEN_ZONE), which is to show @bucket unless that is

@@ -97,6 +97,7 @@ struct nexus_queue {
 struct nexus_att {
 	struct nexus_session *session;	/* referenced */
 	struct pid *owner;		/* thread group that attached, referenced */
+	struct task_struct *mover;	/* of it, in SUBMIT of a MOVE: it may ask; only compared */
 	u32 epoch;
 	unsigned int nr_queues;
 	unsigned int hot;		/* queue that last answered another CPU; racy, a hint */

@@ -274,8 +274,26 @@ void nexus_sb_release(struct super_block *sb)
 	queue_work(nexus_chan_wq, &p->work);
 }
 
-static int nexus_submit_one(struct nexus_zone *zone, struct super_block *sb,
-			    struct nexus_rec_head *rec, u64 *lsn)
+/*
+ * A file that is not in memory is asked for, of other threads of the helper: the one
+ * that is here said by its call that it does not answer requests.
+ */
+static int nexus_submit_move(struct nexus_att *att, struct nexus_zone *zone,
+			     struct super_block *sb, struct nexus_rec_move *rec,
+			     u64 *lsn)
+{
+	int err;
+
+	if (cmpxchg(&att->mover, NULL, current))
+		return -EAGAIN;
+	err = nexus_data_move(zone, sb, rec, lsn);
+	WRITE_ONCE(att->mover, NULL);
+	return err;
+}
+
+static int nexus_submit_one(struct nexus_att *att, struct nexus_zone *zone,
+			    struct super_block *sb, struct nexus_rec_head *rec,
+			    u64 *lsn)
 {
 	const struct nexus_rec_pack *pack = (void *)rec;
 	const struct nexus_rec_forget *forget = (void *)rec;
@@ -294,7 +312,7 @@ static int nexus_submit_one(struct nexus_zone *zone, struct super_block *sb,
 			return -EBUSY;
 		break;
 	case NEXUS_REC_MOVE:
-		return nexus_data_move(zone, sb, (void *)rec, lsn);
+		return nexus_submit_move(att, zone, sb, (void *)rec, lsn);
 	case NEXUS_REC_BULK:
 	case NEXUS_REC_SETTING:
 		break;
@@ -354,7 +372,7 @@ int nexus_hand_submit(struct nexus_att *att, struct nexus_submit *sub)
 	err = -ENOTCONN;
 	if (!sb)
 		goto out;
-	err = nexus_submit_one(cz->zone, sb, rec, &sub->lsn);
+	err = nexus_submit_one(att, cz->zone, sb, rec, &sub->lsn);
 	nexus_sb_release(sb);
 out:
 	kvfree(rec);

@@ -111,7 +111,8 @@ bool nexus_session_is_own(struct nexus_session *s)
 
 	rcu_read_lock();
 	att = rcu_dereference(s->att);
-	own = att && att->owner == task_tgid(current);
+	own = att && att->owner == task_tgid(current) &&
+	      READ_ONCE(att->mover) != current;
 	rcu_read_unlock();
 	return own;
 }

@@ -115,6 +115,74 @@ test_compact() {
 
 moved_since() { [ "$(counter moves)" -gt "$1" ]; }
 
+# Files that nobody has looked at since the mount: the kernel asks for them.
+test_compact_unknown() {
+	need
+	local moved i
+	scatter $mnt/file 12 64 64 1
+	for i in $(seq 40); do
+		scatter $mnt/small$i 1 64 1024 "$i"
+	done
+	sync -f $mnt
+	scatter $mnt/file 12 12 16 2
+	sums > "$tap_tmp/sums"
+	umount $mnt
+	mount -t nexusfs $zone $mnt
+	moved=$(counter compacted_bytes)
+	nexusctl pack compact $zone --all
+	[ "$(counter compacted_bytes)" -ge $((moved + (2 << 20))) ]
+	same_everywhere
+	nexusctl pack verify $zone
+}
+
+sealed() { nexusctl pack list $zone | awk '$2 == "sealed" && $5 { print $1, $5 }'; }
+sealed_at_most() { [ "$(sealed | wc -l)" -le "$1" ]; }
+
+# a_mount N: with one more pack, of two blocks.
+a_mount() {
+	umount $mnt
+	mount -t nexusfs $zone $mnt
+	head -c 8192 /dev/urandom > $mnt/"$1"
+	sync -f $mnt
+}
+
+# What can be no smaller is left alone, whatever else happens; several are made one.
+test_small() {
+	need
+	local i moves looked before
+	for i in 1 2 3 4; do
+		a_mount "$i"
+	done
+	a_mount 5
+	sums > "$tap_tmp/sums"
+	# What there was before is looked at first.
+	sleep 3
+	moves=$(counter moves)
+	looked=$(counter packs_surveyed)
+	before=$(sealed)
+	for i in 1 2 3 4 5 6; do
+		mkdir $mnt/d"$i"
+		sync -f $mnt
+		sleep 1
+	done
+	[ "$(counter moves)" = "$moves" ]
+	[ "$(counter packs_surveyed)" = "$looked" ]
+	[ "$(sealed)" = "$before" ]
+	for i in 6 7 8 9 10 11 12; do
+		a_mount "$i"
+	done
+	sums > "$tap_tmp/sums"
+	# Nobody has looked at most of them since.
+	umount $mnt
+	mount -t nexusfs $zone $mnt
+	until_true 60 moved_since "$moves"
+	mkdir $mnt/d7
+	sync -f $mnt
+	until_true 60 sealed_at_most 7
+	same_everywhere
+	nexusctl pack verify $zone
+}
+
 # Asked for, of everything, while files are written, read, cloned and cut.
 test_compact_under_load() {
 	need
@@ -181,5 +249,5 @@ test_compact_killed() {
 }
 
 # A check has time for the first two; the long part 56 runs all.
-[ $# != 0 ] || [ -n "${NEXUS_LOOPS:-}" ] || set -- test_punch test_compact
+[ $# != 0 ] || [ -n "${NEXUS_LOOPS:-}" ] || set -- test_punch test_compact test_compact_unknown test_small
 tap_main "$@"

@@ -45,13 +45,17 @@ struct step {
 	u32 blocks;
 };
 
-bool space_worth_moving(struct space *sp, const struct survey *s)
+bool space_movable(struct space *sp, const struct survey *s)
 {
-	u32 usable = s->img.blocks - s->img.first;
-
 	/* What is shared, or overwritten in place, keeps the pack alive. */
-	if (!(sp->z->sb.incompat & NEXUS_INCOMPAT_MOVES) || s->nlive * 2 >= usable ||
-	    (s->nshared + s->nplain) * 2 > s->nlive)
+	return sp->z->sb.incompat & NEXUS_INCOMPAT_MOVES &&
+	       (s->nshared + s->nplain) * 2 <= s->nlive;
+}
+
+bool space_worth_moving(struct space *sp, const struct survey *s, u32 content)
+{
+	/* What was never written is no loss; or what is moved would be moved for ever. */
+	if (!space_movable(sp, s) || s->nlive * 2 >= content)
 		return false;
 	return sp->cannot_punch || s->nlive <= s->img.first || s->nruns * SHORT_RUN > s->nlive;
 }

@@ -20,7 +20,10 @@
 #include "stats.h"
 
 #define BATCH		256u	/* pack records of one view */
+#define MERGE_PACKS	8u	/* small ones are moved together */
+#define SMALL_PART	16u	/* of a pack: one that goes to a store is small with less */
 #define PASS_MS		1000u	/* between passes, at least */
+#define FAILED_MAX	6u	/* doublings of it, after passes that failed */
 #define SLEEP_MAX_NS	2000000000ull
 #define FOLD_WAIT_NS	20000000000ull
 #define FOLD_LOOK_NS	50000000ull
@@ -81,6 +84,27 @@ void space_pay(struct space *sp, u64 bytes, u64 ns)
 
 /* ---- one pack ------------------------------------------------------------------ */
 
+/* Blocks of it that were written. */
+static u32 content_of(struct space *sp, const struct nexus_pack_val *val)
+{
+	u32 usable = super_pack_usable(&sp->z->sb), used = le32_to_cpu(val->used);
+	u32 first = super_pack_blocks(&sp->z->sb) - usable;
+
+	return used > first ? NEXUS_MIN(used - first, usable) : usable;
+}
+
+/*
+ * Has its table a larger part of the host than what is alive, or is it a small object
+ * of a store: then one pack shall be made of several.
+ */
+static bool is_small(struct space *sp, u32 live)
+{
+	u32 usable = super_pack_usable(&sp->z->sb);
+	u32 first = super_pack_blocks(&sp->z->sb) - usable;
+
+	return live <= first || (sp->z->origin && live < usable / SMALL_PART);
+}
+
 /* work held. */
 static int look_locked(struct space *sp, struct space_hint *hint, bool move,
 		       struct space_done *done)
@@ -99,7 +123,8 @@ static int look_locked(struct space *sp, struct space_hint *hint, bool move,
 		return ret == -ENOMEM ? ret : 0;
 	space_pay(sp, (u64)s.img.first << NEXUS_BLOCK_SHIFT, space_clock() - start);
 	ret = -EOPNOTSUPP;
-	if (move || space_worth_moving(sp, &s))
+	hint->small = !move && is_small(sp, s.nlive) && space_movable(sp, &s);
+	if (move || space_worth_moving(sp, &s, hint->content))
 		ret = space_compact(sp, &s, done);
 	/* Once that is in the index the pack is dead, or less of it alive. */
 	if (ret == -EOPNOTSUPP || ret == -ENOSPC)
@@ -109,13 +134,13 @@ static int look_locked(struct space *sp, struct space_hint *hint, bool move,
 	return ret;
 }
 
-static int look_into(struct space *sp, struct space_hint *hint)
+static int look_into(struct space *sp, struct space_hint *hint, bool move)
 {
 	struct space_done done = { 0 };
 	int ret;
 
 	pthread_mutex_lock(&sp->work);
-	ret = look_locked(sp, hint, false, &done);
+	ret = look_locked(sp, hint, move, &done);
 	pthread_mutex_unlock(&sp->work);
 	return ret;
 }
@@ -162,6 +187,7 @@ static int visit(struct space *sp, u64 pack, const struct nexus_pack_val *val)
 	/* Less is not worth reading the table for. */
 	u32 min = super_pack_blocks(&sp->z->sb) - usable;
 	struct space_hint hint = { .pack = pack, .live = live };
+	bool dead;
 	size_t i = 0, end = sp->nhints;
 	bool known;
 	int ret = 0;
@@ -181,11 +207,14 @@ static int visit(struct space *sp, u64 pack, const struct nexus_pack_val *val)
 		hint = sp->hints[i];
 	else
 		hint.absent = head_absent(sp, pack);
+	hint.content = content_of(sp, val);
+	/* Or was never written. */
+	dead = (u64)live + hint.absent + min <= usable;
 	/* A crash may have come between the mark and the punch. */
-	if ((!known && sp->z->unclean && hint.absent) ||
-	    ((!known || hint.live != live) && (u64)live + hint.absent + min <= usable)) {
+	if ((!known && ((sp->z->unclean && hint.absent) || is_small(sp, live))) ||
+	    ((!known || hint.live != live) && dead)) {
 		hint.live = live;
-		ret = look_into(sp, &hint);
+		ret = look_into(sp, &hint, false);
 	}
 	if (!ret)
 		sp->next[sp->nnext++] = hint;
@@ -239,6 +268,21 @@ static int room_for(struct space *sp, size_t n)
 	return 0;
 }
 
+/* They are tried once: again when something has died in them. */
+static int merge_small(struct space *sp)
+{
+	size_t i, n = 0;
+	int ret = 0;
+
+	for (i = 0; i < sp->nnext; i++)
+		n += sp->next[i].small;
+	for (i = 0; !ret && n >= MERGE_PACKS && i < sp->nnext; i++)
+		if (sp->next[i].small)
+			ret = atomic_load(&sp->z->stopping) ? -ESHUTDOWN :
+			      look_into(sp, &sp->next[i], true);
+	return ret;
+}
+
 static int pass(struct space *sp)
 {
 	struct batch *b = malloc(sizeof(*b));
@@ -259,6 +303,8 @@ static int pass(struct space *sp)
 			      visit(sp, b->pack[i], &b->val[i]);
 	}
 	free(b);
+	if (!ret)
+		ret = merge_small(sp);
 	if (ret)
 		return ret;
 	free(sp->hints);
@@ -287,7 +333,7 @@ static int get_ready(struct space *sp)
 	return ret;
 }
 
-static void pass_and_seal(struct space *sp)
+static int pass_and_seal(struct space *sp)
 {
 	u64 checkpoint = atomic_load(&sp->z->checkpoint);
 	int ret;
@@ -305,12 +351,14 @@ static void pass_and_seal(struct space *sp)
 	else
 		log_debug("zone %s: dead space is looked for again: %s", sp->z->name,
 			  strerror(-ret));
+	return ret;
 }
 
 static void *space_main(void *arg)
 {
 	struct space *sp = arg;
 	struct zone *z = sp->z;
+	u32 failed = 0;
 
 	pthread_setname_np(pthread_self(), "nexusd-space");
 	/* After everybody else's I/O, where the host's scheduler has that. */
@@ -319,8 +367,9 @@ static void *space_main(void *arg)
 	while (!atomic_load(&z->stopping)) {
 		if (z->cfg->compact_rate && atomic_load(&z->checkpoint) != sp->looked_at &&
 		    usable_now(z))
-			pass_and_seal(sp);
-		sleep_ns(sp, PASS_MS * 1000000ull, false);
+			failed = pass_and_seal(sp) ? NEXUS_MIN(failed + 1, FAILED_MAX) : 0;
+		/* What fails may have copied something, and will fail again. */
+		sleep_ns(sp, PASS_MS * 1000000ull << failed, false);
 		if (atomic_load(&z->checkpoint) == sp->looked_at)
 			sleep_ns(sp, SLEEP_MAX_NS, true);
 	}
@@ -345,6 +394,7 @@ static bool wanted(struct space *sp, const struct batch *b, u32 i, const uint64_
 		   size_t n, bool all)
 {
 	u32 live = le32_to_cpu(b->val[i].live), usable = super_pack_usable(&sp->z->sb);
+	u32 content = content_of(sp, &b->val[i]);
 	size_t j;
 
 	if (le32_to_cpu(b->val[i].state) != NEXUS_PACK_SEALED || !live ||
@@ -353,7 +403,7 @@ static bool wanted(struct space *sp, const struct batch *b, u32 i, const uint64_
 	for (j = 0; j < n; j++)
 		if (packs[j] == b->pack[i])
 			return true;
-	return !n && (all ? live < usable : live * 2 < usable);
+	return !n && (all ? live < usable : live * 2 < content);
 }
 
 /* -ENOENT: none above @after. */

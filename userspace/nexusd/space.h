@@ -14,6 +14,8 @@ struct space_hint {
 	u64 pack;
 	u32 live;		/* then */
 	u32 absent;		/* by its head */
+	u32 content;		/* blocks that were written */
+	bool small;		/* and all of it can be moved: to one with others */
 };
 
 struct space {
@@ -67,8 +69,10 @@ int space_punch(struct space *sp, struct survey *s);
 int survey_retire(struct zone *z, const struct survey *s, u32 flags);
 
 /* compact.c; work held */
-/* Whether moving what is alive pays, and punching does not. */
-bool space_worth_moving(struct space *sp, const struct survey *s);
+/* Whether moving what is alive of @content blocks pays, and punching does not. */
+bool space_worth_moving(struct space *sp, const struct survey *s, u32 content);
+/* Whether nearly all of what is alive can be moved. */
+bool space_movable(struct space *sp, const struct survey *s);
 /*
  * Moves what can be moved.  0; -EOPNOTSUPP: not in this zone; -ENOSPC: no room to
  * move it to; or another error that ends the pass.

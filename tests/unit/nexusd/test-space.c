@@ -362,7 +362,7 @@ static void test_compact_plain(void **state)
 	check_survey(&m, &s);
 	assert_true(s.nlive == n && s.nplain == n);
 	/* And nobody tries it again. */
-	assert_false(space_worth_moving(m.z->space, &s));
+	assert_false(space_worth_moving(m.z->space, &s, PACK_BLOCKS));
 	assert_int_equal(space_punch(m.z->space, &s), 0);
 	survey_end(&s);
 	assert_int_equal(survey_begin(&s, m.z, &m.z->space->index, pack), 0);
