@@ -77,12 +77,12 @@ static void test_blocked_job(void **state)
  * What never ends of one key leaves threads for others, of which each has fewer; and is done in
  * its order when it can be.
  */
-static atomic_uint stuck, order;
-static unsigned int begun[100];
+static atomic_uint stuck, order, place, begun[100];
 
 static void sticks(void *arg)
 {
-	begun[atomic_fetch_add(&stuck, 1)] = (unsigned int)(uintptr_t)arg;
+	atomic_store(&begun[atomic_fetch_add(&place, 1)], (unsigned int)(uintptr_t)arg);
+	atomic_fetch_add(&stuck, 1);
 	waits(NULL);
 }
 
@@ -118,7 +118,7 @@ static void test_keys(void **state)
 		for (i = 0; i < 20; i++)
 			assert_int_equal(workers_add(w, key, sticks, (void *)(uintptr_t)key), 0);
 		assert_int_equal(settled(&stuck, has[key - 1]), has[key - 1]);
-		assert_int_equal(begun[has[key - 1] - 1], key);
+		assert_int_equal(atomic_load(&begun[has[key - 1] - 1]), key);
 		/* Whatever is there yet of somebody else, one after the other at least. */
 		atomic_store(&order, 0);
 		atomic_store(&done, 0);
