@@ -3,6 +3,7 @@
 #include "offline_impl.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -25,11 +26,36 @@ static int lock_data(const struct config *cfg, int *lock, struct errline *err)
 	return 0;
 }
 
+/*
+ * Who ends it does not want what is half-made here, nor that this machine stays the owner of
+ * the store.
+ */
+static atomic_bool stopped;
+
+static void on_signal(int sig)
+{
+	(void)sig;
+	atomic_store(&stopped, true);
+}
+
+static void catch_signals(void)
+{
+	static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
+	struct sigaction old, act = { .sa_handler = on_signal, .sa_flags = SA_RESTART };
+	size_t i;
+
+	for (i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
+		/* As nohup(1) wants it, or a shell of what is in the background. */
+		if (!sigaction(signals[i], NULL, &old) && old.sa_handler != SIG_IGN)
+			sigaction(signals[i], &act, NULL);
+}
+
 int offline_restore(struct offline *o, const char *spec, bool take_over, bool unfenced,
 		    struct offline_restored *done)
 {
 	const struct atrest_args args = { .data_dir = o->data_dir, .config = o->config };
-	const struct restore_args ra = { .spec = spec, .name = o->zone, .take_over = take_over };
+	const struct restore_args ra = { .spec = spec, .name = o->zone, .take_over = take_over,
+					.stop = &stopped };
 	struct config *cfg = malloc(sizeof(*cfg));
 	struct errline err = { "" };
 	struct restored r = { 0 };
@@ -44,6 +70,7 @@ int offline_restore(struct offline *o, const char *spec, bool take_over, bool un
 	if (!ret) {
 		cfg->content_unfenced |= unfenced;
 		content_set_dir(cfg->drivers_dir);
+		catch_signals();
 		ret = zone_restore(cfg, &ra, &r, &err);
 	}
 	if (lock >= 0)

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -116,24 +117,46 @@ static int make_files(struct making *m, struct errline *err)
 			     m->sb.pack_size, strerror(-ret)) : 0;
 }
 
+static int busy(const struct store_new *n, struct errline *err)
+{
+	return err_set(err, -EEXIST, "zone %s is being made by someone else", n->name);
+}
+
+static int make_dir(struct store_new *n, struct errline *err)
+{
+	int ret = mkdir(n->dir, 0700) ? -errno : 0;
+
+	/* One without a lock is being made right now. */
+	if (ret == -EEXIST && store_remove_left(n->dir, false))
+		ret = mkdir(n->dir, 0700) ? -errno : 0;
+	if (ret == -EEXIST)
+		return busy(n, err);
+	return ret ? err_set(err, ret, "%s cannot be made: %s", n->dir, strerror(-ret)) : 0;
+}
+
 static int make_skeleton(struct store_new *n, struct errline *err)
 {
 	static const char *const dirs[] = { STORE_INDEX, STORE_LOG, STORE_PACKS };
 	size_t i;
-	int fd, ret;
+	int ret;
 
+	n->lockfd = openat(n->dirfd, STORE_LOCK, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (n->lockfd < 0) {
+		ret = -errno;
+		return err_set(err, ret, "%s/" STORE_LOCK ": %s", n->dir, strerror(-ret));
+	}
+	/* Another took it for left: it is that one's. */
+	if (flock(n->lockfd, LOCK_EX | LOCK_NB)) {
+		ret = busy(n, err);
+		n->dir[0] = '\0';
+		return ret;
+	}
 	for (i = 0; i < sizeof(dirs) / sizeof(dirs[0]); i++) {
 		if (mkdirat(n->dirfd, dirs[i], 0700)) {
 			ret = -errno;
 			return err_set(err, ret, "%s/%s: %s", n->dir, dirs[i], strerror(-ret));
 		}
 	}
-	fd = openat(n->dirfd, STORE_LOCK, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	if (fd < 0) {
-		ret = -errno;
-		return err_set(err, ret, "%s/" STORE_LOCK ": %s", n->dir, strerror(-ret));
-	}
-	close(fd);
 	return 0;
 }
 
@@ -196,13 +219,11 @@ int store_new_begin(struct store_new *n, const struct config *cfg, const char *n
 
 	n->name = name;
 	n->dirfd = -1;
+	n->lockfd = -1;
 	n->dir[0] = '\0';
 	ret = check_name(cfg, n, err);
-	if (!ret && mkdir(n->dir, 0700)) {
-		ret = -errno;
-		err_set(err, ret, ret == -EEXIST ? "zone %s is being made by someone else" :
-			"%s cannot be made", ret == -EEXIST ? name : n->dir);
-	}
+	if (!ret)
+		ret = make_dir(n, err);
 	if (ret) {
 		n->dir[0] = '\0';
 		return ret;
@@ -229,6 +250,8 @@ int store_new_end(struct store_new *n, int ret, struct errline *err)
 		ret = hostfile_sync_dir(n->dirfd, "..");
 	if (ret && n->dir[0])
 		store_remove_tree(n->dir);
+	if (n->lockfd >= 0)
+		close(n->lockfd);
 	if (n->dirfd >= 0)
 		close(n->dirfd);
 	return ret;

@@ -436,7 +436,7 @@ static void fetch_ahead(struct fetch *f, u64 pack, const struct readon_ahead *ah
 			return;
 		*a = (struct ahead){ f->z, pack, (u32)first, first == ahead->trip };
 		zone_get(f->z);
-		if (!workers_add(h->fetchers, ahead_job, a)) {
+		if (!workers_add(h->fetchers, zone_work_key(f->z->id), ahead_job, a)) {
 			take_bytes(f, PIECE_BYTES);
 			continue;
 		}

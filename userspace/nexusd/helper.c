@@ -13,7 +13,7 @@
 #include "zone.h"
 
 #define WORKERS_MAX	32u
-#define FETCHERS_MAX	64u
+#define FETCHERS_MAX	128u	/* half of them for one zone, see worker.h */
 #define NAME_WAIT_S	5	/* for a zone that is about to be closed */
 
 int helper_init(struct helper *h)
@@ -358,7 +358,7 @@ void helper_zone_over(struct helper *h, struct zone *z)
 		o->h = h;
 		o->z = z;
 	}
-	if (!o || workers_add(h->workers, zone_over_job, o)) {
+	if (!o || workers_add(h->workers, 0, zone_over_job, o)) {
 		log_error("zone %s cannot be closed: out of memory", z->name);
 		free(o);
 	}

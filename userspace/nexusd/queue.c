@@ -13,6 +13,7 @@
 
 #include "stats.h"
 #include "uring.h"
+#include "zone.h"
 
 #define POLL_GAP_US	1000u	/* the thread was off the CPU for that long: others want it */
 #define PAUSE_MAX	64u	/* turns between two yields where they are always in vain */
@@ -168,6 +169,7 @@ static void defer(struct queue *q, u32 slot, const struct nexus_request *req)
 	struct helper *h = q->h;
 	struct deferred *d = malloc(sizeof(*d));
 	struct nexus_reply *reply = reply_of(q, slot);
+	int ret;
 
 	stats_inc(requests_deferred);
 	if (d) {
@@ -176,8 +178,9 @@ static void defer(struct queue *q, u32 slot, const struct nexus_request *req)
 		memcpy(d->req, req, sizeof(d->req));
 		d->store = request_waits_for_store(h, req);
 		/* However long others wait for content, packs and zones are opened. */
-		if (!workers_add(d->store ? h->fetchers : h->workers,
-				 deferred_job, d))
+		ret = d->store ? workers_add(h->fetchers, zone_work_key(req->zone), deferred_job, d) :
+				 workers_add(h->workers, 0, deferred_job, d);
+		if (!ret)
 			return;
 		free(d);
 	}

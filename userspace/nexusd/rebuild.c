@@ -149,8 +149,8 @@ static int fill_sealed(const struct pack_image *had, struct pack_image *img)
 static int object_error(struct rebuild *b, u64 pack, const char *who, int ret)
 {
 	if (ret == -ENOENT || ret == -EUCLEAN || ret == -ESTALE)
-		return err_set(b->err, -ENODATA, "pack %llu, which the %s names, is %s", pack, who,
-			       ret == -ENOENT ? "not with the store" : "damaged there");
+		return err_set(b->err, -ENODATA, "pack %llu, which the %s names, is %s; if there is another version or a copy of object packs/%016llx, put that back", pack, who,
+			       ret == -ENOENT ? "not with the store" : "damaged there", pack);
 	return ret ? err_set(b->err, ret, "pack %llu: %s", pack, strerror(-ret)) : 0;
 }
 

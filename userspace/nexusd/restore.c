@@ -15,7 +15,8 @@ struct restoring {
 	const struct restore_args *args;
 	struct restored *done;
 	struct errline *err;
-	atomic_bool stop;
+	atomic_bool own_stop;
+	atomic_bool *stop;
 	struct content *c;
 	struct origin_manifest m;
 	struct owner o;
@@ -169,6 +170,24 @@ static int fill(struct restoring *r)
 	return ret;
 }
 
+static int interrupted(const struct restoring *r)
+{
+	return err_set(r->err, -EINTR, "zone %s was not restored: that was interrupted", r->args->name);
+}
+
+/* After a failure: whoever tries again is another. */
+static void give_back(struct restoring *r)
+{
+	char why[sizeof(r->err->msg)];
+
+	/* Who asks for the second time does not want this, either. */
+	atomic_store(r->stop, false);
+	if (!r->owned || !owner_release(&r->o, (u64)time(NULL), NULL))
+		return;
+	snprintf(why, sizeof(why), "%.380s", r->err->msg);
+	err_set(r->err, 0, "%s; the content store stays owned by this machine: --take-over is needed next time", why);
+}
+
 int zone_restore(const struct config *cfg, const struct restore_args *args, struct restored *done,
 		 struct errline *err)
 {
@@ -176,9 +195,12 @@ int zone_restore(const struct config *cfg, const struct restore_args *args, stru
 	int ret;
 
 	memset(done, 0, sizeof(*done));
-	ret = content_open(args->spec, NULL, &r.stop, &r.c, err);
+	r.stop = args->stop ? args->stop : &r.own_stop;
+	ret = content_open(args->spec, NULL, r.stop, &r.c, err);
 	if (!ret && (!r.c || !r.c->ops->get_named))
 		ret = err_set(err, -EOPNOTSUPP, "\"%s\" holds nothing to restore from", args->spec);
+	if (ret && atomic_load(r.stop))
+		ret = interrupted(&r);
 	if (ret)
 		goto close_content;
 	ret = store_new_begin(&r.new, cfg, args->name, err);
@@ -193,12 +215,13 @@ int zone_restore(const struct config *cfg, const struct restore_args *args, stru
 		ret = fill(&r);
 	if (!ret)
 		ret = store_write_content(r.new.dirfd, args->spec);
+	if (atomic_load(r.stop))
+		ret = interrupted(&r);
 	ret = store_new_end(&r.new, ret, err);
-	/* Whoever tries again is another. */
-	if (ret && r.owned && owner_release(&r.o, (u64)time(NULL), NULL))
-		log_warn("the content store stays owned by this machine; --take-over is needed next time");
 	if (ret && !err->msg[0])
 		err_set(err, ret, "zone %s cannot be made: %s", args->name, strerror(-ret));
+	if (ret)
+		give_back(&r);
 close_content:
 	content_close(r.c);
 	return ret;

@@ -7,6 +7,8 @@
 #ifndef NEXUSD_RESTORE_H
 #define NEXUSD_RESTORE_H
 
+#include <stdatomic.h>
+
 #include "origin_file.h"
 #include "store.h"
 
@@ -14,6 +16,7 @@ struct restore_args {
 	const char *spec;	/* as the setting "content" */
 	const char *name;	/* of the new zone; may differ from what it was */
 	bool take_over;		/* also if another owns it */
+	atomic_bool *stop;	/* set by who does not want it any more; NULL: nobody */
 };
 
 struct restored {
@@ -28,7 +31,8 @@ struct restored {
 /*
  * Becomes the owner, and makes the zone.  -EBUSY: another is, who is named; -EEXIST: there
  * is a zone of that name; -ENOENT: nothing to restore; -EUCLEAN, -ENODATA: what is there is
- * damaged, or not all there is; each with a line.  On an error nothing is left here.
+ * damaged, or not all there is; -EINTR: @stop; each with a line.  On an error nothing is left
+ * here, and the ownership is given back, or the line says that it is not.
  */
 int zone_restore(const struct config *cfg, const struct restore_args *args, struct restored *done,
 		 struct errline *err);

@@ -113,6 +113,26 @@ void store_remove_tree(const char *path)
 }
 
 /* Zones whose making was interrupted. */
+bool store_remove_left(const char *dir, bool unlocked)
+{
+	char path[PATH_MAX + 8];
+	bool left = unlocked;
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/" STORE_LOCK, dir);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	if (fd >= 0)
+		left = !flock(fd, LOCK_EX | LOCK_NB);
+	if (left) {
+		log_info("removing the half-made zone %s", dir);
+		store_remove_tree(dir);
+	}
+	if (fd >= 0)
+		close(fd);
+	return left;
+}
+
+/* A restore beside the helper before this one may be at it still. */
 static void clear_leftovers(const char *zones)
 {
 	DIR *dir = opendir(zones);
@@ -124,9 +144,8 @@ static void clear_leftovers(const char *zones)
 	while ((de = readdir(dir))) {
 		if (strncmp(de->d_name, ".new-", 5))
 			continue;
-		log_info("removing the half-made zone %s", de->d_name + 5);
 		if ((size_t)snprintf(path, sizeof(path), "%s/%s", zones, de->d_name) < sizeof(path))
-			store_remove_tree(path);
+			store_remove_left(path, true);
 	}
 	closedir(dir);
 }

@@ -57,6 +57,7 @@ struct store_new {
 	char dir[PATH_MAX];		/* of the half-made zone */
 	char path[PATH_MAX];		/* where it will be */
 	int dirfd;
+	int lockfd;			/* its lock, held: it is being made */
 };
 
 /* Its directory, with LOCK and what is to be filled.  store_new_end() is due in any case. */
@@ -81,6 +82,11 @@ int store_open_content(const struct config *cfg, const char *dir, const __u8 zon
 void store_load_content(const struct config *cfg);
 
 void store_remove_tree(const char *path);
+/*
+ * Who makes a zone holds its lock, so a half-made one that nobody has locked was left by one that
+ * was killed, and goes.  @unlocked: also if it has no lock yet.  Whether it did.
+ */
+bool store_remove_left(const char *dir, bool unlocked);
 
 /*
  * Opens and locks a zone's LOCK file and writes @owner into it, unless it is

@@ -136,6 +136,15 @@ struct zone {
 	char reason[112];		/* reason_lock: why read-only */
 };
 
+/*
+ * For workers_add(): a zone whose store hangs keeps no other waiting.  Those that are being
+ * opened have no id yet, and are one.
+ */
+static inline u64 zone_work_key(u32 id)
+{
+	return (u64)id + 1;
+}
+
 static inline u64 zone_growth_reserve(const struct zone *z)
 {
 	return ZONE_INDEX_SPACE + (u64)ZONE_COMPACT_PACKS * z->sb.pack_size;

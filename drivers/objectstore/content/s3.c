@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "s3_impl.h"
+#include "s3_where.h"
 
 /* ---- reading -------------------------------------------------------------------- */
 
@@ -200,10 +201,13 @@ static int s3_probe(struct content *c, struct errline *err)
 	struct s3_content *s = to_s3_content(c);
 	struct s3_put put = { .key = key, .data = "nexusfs\n", .len = 8, .fd = -1 };
 	struct s3_query query = { .most = 1 };
-	struct s3_call *call = s3_call_new(0);
 	const char *doing = "it cannot be listed";
-	int ret;
+	int ret = s3_where_no_secret(s->where, err);
+	struct s3_call *call;
 
+	if (ret)
+		return ret;
+	call = s3_call_new(0);
 	if (!call)
 		return -ENOMEM;
 	ret = s3_call_wait(call, s3_list_start(s->s3, &query, &call->list, s3_call_done, call),

@@ -51,14 +51,15 @@ static int find_page(struct s3 *s3, const atomic_bool *stop, char **token, unsig
 		return -ENOMEM;
 	ret = s3_call_wait(call, s3_list_start(s3, &query, &call->list, s3_call_done, call), stop);
 	if (ret)
-		snprintf(err->msg, sizeof(err->msg), "content s3: %.400s", call->result.fault.text);
+		snprintf(err->msg, sizeof(err->msg), "content s3: %.400s",
+			 call->result.fault.text[0] ? call->result.fault.text : strerror(-ret));
 	for (i = 0; !ret && *n < 2 && i < call->list.n; i++)
 		if (call->list.entries[i].is_prefix && parse_zone(call->list.entries[i].key, zone))
 			s3_zone_text(zone, found[(*n)++]);
-	free(*token);
-	*token = !ret && call->list.next ? strdup(call->list.next) : NULL;
-	if (!ret && call->list.next && !*token)
-		ret = -ENOMEM;
+	if (!ret)
+		ret = s3_next_token(&call->list, token);
+	if (ret == -EPROTO && !err->msg[0])
+		snprintf(err->msg, sizeof(err->msg), "content s3: the listing of what is there does not end");
 	s3_call_put(call);
 	return ret;
 }

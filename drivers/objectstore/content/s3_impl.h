@@ -72,8 +72,6 @@ void s3_content_close(struct content *c);
 extern const struct bucket_ops s3_bucket_ops;
 
 /* s3_list.c */
-/* The token of the next page, in *@token; one that comes again would go on for ever. */
-int s3_next_token(const struct s3_list *list, char **token);
 /* As in struct content_ops */
 int s3_list_named(struct content *c, const char *prefix,
 		  int (*fn)(void *arg, const char *name, __u64 bytes), void *arg);

@@ -8,21 +8,6 @@
 
 #include "s3_impl.h"
 
-int s3_next_token(const struct s3_list *list, char **token)
-{
-	char *next = list->next ? strdup(list->next) : NULL;
-
-	if (list->next && !next)
-		return -ENOMEM;
-	if (next && *token && !strcmp(next, *token)) {
-		free(next);
-		return -EPROTO;
-	}
-	free(*token);
-	*token = next;
-	return 0;
-}
-
 /*
  * A page; *@skip: it came to the packs, which are left out: what follows is behind them.
  * *@token is replaced by the next, NULL at the end; it is the caller's.

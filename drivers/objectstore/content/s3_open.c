@@ -226,6 +226,9 @@ int s3_content_make(const char *where, const __u8 *zone, bool bucket, const atom
 	if (!s || !w)
 		goto free;
 	ret = s3_where_parse(where, w, err);
+	/* It is about to be restored, or is part of a mount. */
+	if (!ret && !zone)
+		ret = s3_where_no_secret(where, err);
 	if (ret)
 		goto free;
 	s->refs = 1;

@@ -179,6 +179,12 @@ static int set_place(struct s3_where *w, char *place, struct errline *err)
 				   "of 512 bytes at most, not beginning with /");
 		w->prefix = slash;
 	}
+	/* As others want them; whatever they are, they are not to be shown. */
+	if (strchr(place, '@')) {
+		snprintf(err->msg, sizeof(err->msg),
+			 "content: there is an @ in the name of the bucket; keys are not part of the address, see --profile");
+		return -EINVAL;
+	}
 	return place[0] ? 0 : bad(err, "the store", "s3://", "s3://BUCKET or s3://BUCKET/PREFIX");
 }
 
@@ -208,4 +214,16 @@ int s3_where_parse(const char *where, struct s3_where *w, struct errline *err)
 		ret = -EINVAL;
 	}
 	return ret;
+}
+
+int s3_where_no_secret(const char *where, struct errline *err)
+{
+	const char *proxy = strstr(where, ";proxy=");
+	const char *at = proxy ? strpbrk(proxy + 1, ";@") : NULL;
+
+	if (!at || *at != '@')
+		return 0;
+	snprintf(err->msg, sizeof(err->msg),
+		 "content: proxy has a user or a password in it, and settings of a store are no secret; the helper takes such a proxy from its environment, as https_proxy");
+	return -EINVAL;
 }

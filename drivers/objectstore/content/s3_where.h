@@ -19,4 +19,10 @@ struct s3_where {
 /* 0, or -EINVAL with a line that says what is wrong. */
 int s3_where_parse(const char *where, struct s3_where *w, struct errline *err);
 
+/*
+ * The line is kept in a file, and shown: -EINVAL with a line, not with what nobody may see, if
+ * that is in it.  For who is about to keep it; a zone that has it already is opened all the same.
+ */
+int s3_where_no_secret(const char *where, struct errline *err);
+
 #endif /* NEXUS_CONTENT_S3_WHERE_H */

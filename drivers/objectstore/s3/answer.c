@@ -343,13 +343,26 @@ static enum s3_next probed(struct s3_request *req, int status)
 	return S3_N_FINISH;
 }
 
+/* The answer to a HEAD has no code. */
+static bool textless(const struct s3_request *req)
+{
+	return !strcmp(req->method, "HEAD") || req->probing;
+}
+
+/*
+ * A store says what it does not find.  A box on the way to it, with a page of its own, is not
+ * to be believed: that there is no owner, or that the log ends here, costs what is behind.
+ */
+static bool found_nothing(const struct s3_request *req, int status)
+{
+	return status == 404 && !req->doc.code[0] && !textless(req);
+}
+
 static enum s3_next failed(struct s3_request *req, const struct s3_meaning *meaning, int status)
 {
 	enum s3_class class = meaning->class;
-	bool textless = !strcmp(req->method, "HEAD") || req->probing;
 
-	/* The answer to a HEAD has no code. */
-	if (textless && (status == 403 || status == 400))
+	if (textless(req) && (status == 403 || status == 400))
 		class = llabs(req->answer.date - time(NULL) - req->s3->clock_offset) >= SKEW ? S3_CLOCK : S3_CREDS;
 	if (class == S3_CLOCK && set_clock(req))
 		return S3_N_NOW;
@@ -403,6 +416,8 @@ enum s3_next s3_judge(struct s3_request *req, CURLcode curl, enum s3_verdict *ve
 	}
 	if (error)
 		meaning = (struct s3_meaning){ error, S3_AGAIN, S3_VERDICT_BAD, answer->words };
+	else if (!curl && found_nothing(req, status))
+		meaning = (struct s3_meaning){ -EPROTO, S3_AGAIN, S3_VERDICT_BAD, "the answer is not the object store's" };
 	else
 		meaning = s3_error_of((int)curl, status, curl ? "" : req->doc.code);
 	*verdict = meaning.verdict;

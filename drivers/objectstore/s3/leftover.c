@@ -109,9 +109,11 @@ static int list_uploads(struct s3 *s3, const char *prefix, char **token, struct 
 
 	s3_wait_init(&wait, result);
 	ret = s3_wait_for(&wait, s3_uploads_start(s3, prefix, *token, list, s3_wait_done, &wait));
-	free(*token);
-	*token = list->next ? strdup(list->next) : NULL;
-	return ret || !list->next || *token ? ret : -ENOMEM;
+	if (!ret)
+		ret = s3_next_token(list, token);
+	if (ret == -EPROTO && !result->fault.text[0])
+		s3_fault_set(&result->fault, 0, "the listing of unfinished uploads does not end");
+	return ret;
 }
 
 static int abort_one(struct s3 *s3, const struct s3_entry *entry, struct s3_result *result)

@@ -13,6 +13,8 @@
 #include "impl.h"
 #include "secret.h"
 
+#define HOST_CHARS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_"
+
 #define DEFAULT(field, value) do { if (!(field)) (field) = (value); } while (0)
 
 static int wrong(struct s3_fault *fault, const char *what, const char *value)
@@ -71,6 +73,8 @@ static int check(struct s3_settings *set, struct s3_fault *fault)
 		return s3_fault_set(fault, -EINVAL, "no bucket is given");
 	if (strlen(set->bucket) > 255 || !plain(set->bucket))
 		return wrong(fault, "this is no name of a bucket", set->bucket);
+	if (set->virtual_host && set->bucket[strspn(set->bucket, HOST_CHARS)])
+		return wrong(fault, "this bucket cannot be part of a host's name; take style=path", set->bucket);
 	if (!plain(set->region) || strlen(set->region) > 63 || !set->region[0])
 		return wrong(fault, "this is no region", set->region);
 	if (set->prefix && strlen(set->prefix) >= S3_KEY_MAX)

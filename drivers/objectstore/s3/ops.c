@@ -218,6 +218,21 @@ void s3_query_prefix(struct s3_request *req, const char *prefix)
 	s3_query_add(req, "prefix", text);
 }
 
+int s3_next_token(const struct s3_list *list, char **token)
+{
+	char *next = list->next ? strdup(list->next) : NULL;
+
+	if (list->next && !next)
+		return -ENOMEM;
+	if (next && *token && !strcmp(next, *token)) {
+		free(next);
+		return -EPROTO;
+	}
+	free(*token);
+	*token = next;
+	return 0;
+}
+
 int s3_list_start(struct s3 *s3, const struct s3_query *query, struct s3_list *list, s3_done_fn done, void *ctx)
 {
 	struct s3_request *req = s3_request_new(s3, S3_OP_XML, "GET", NULL);

@@ -294,6 +294,13 @@ struct s3_query {
 	unsigned int most;
 };
 
+/**
+ * s3_next_token() - *@token, which the page was asked for with, is that of the next; NULL at the end
+ *
+ * 0; -ENOMEM; -EPROTO: it comes again, which would go on for ever.  The caller's in any case.
+ */
+int s3_next_token(const struct s3_list *list, char **token);
+
 /** s3_list_start() - a page of names, in the order of their bytes; @list until the end, then s3_list_free() */
 int s3_list_start(struct s3 *s3, const struct s3_query *query, struct s3_list *list, s3_done_fn done, void *ctx);
 int s3_list(struct s3 *s3, const struct s3_query *query, struct s3_list *list, struct s3_result *result);

@@ -133,6 +133,8 @@ static const struct row {
 	{ GET, "status:403:AccessDenied", -EACCES, true },
 	{ GET, "status:403", -EACCES, true },
 	{ GET, "status:404:NoSuchKey", -ENOENT, true },
+	/* Of something on the way there: it knows nothing of objects. */
+	{ GET, "status:404", -EPROTO, false },
 	{ GET, "status:400:ExpiredToken", -EKEYEXPIRED, true },
 	{ GET, "status:301:PermanentRedirect", -EREMOTE, true },
 	{ PUT, "drop-request", -ECONNRESET, false },
@@ -143,16 +145,20 @@ static const struct row {
 	{ PUT, "status:503:SlowDown", -EBUSY, false },
 	{ PUT, "status:403:AccessDenied", -EACCES, true },
 	{ PUT, "status:404:NoSuchBucket", -ENODEV, true },
+	{ PUT, "status:404", -EPROTO, false },
 	{ HEAD, "drop-answer", -ECONNRESET, false },
 	{ HEAD, "status:500", -EIO, false },
 	{ HEAD, "status:403", -EACCES, true },
+	{ HEAD, "status:404", -ENOENT, true },
 	{ HEAD, "garbage", -EPROTO, false },
 	{ LIST, "truncate", -ECONNRESET, false },
 	{ LIST, "reset", -ECONNRESET, false },
 	{ LIST, "web-page", -EPROTO, false },
 	{ LIST, "status:500", -EIO, false },
+	{ LIST, "status:404", -EPROTO, false },
 	{ DELETE, "drop-answer", -ECONNRESET, false },
 	{ DELETE, "web-page", -EPROTO, false },
+	{ DELETE, "status:404", -EPROTO, false },
 	{ DELETE, "status:503:SlowDown", -EBUSY, false },
 };
 
@@ -301,6 +307,19 @@ static void uploads(void **state)
 	free(back);
 }
 
+/* A listing whose pages lead back to themselves is no reason to ask for ever. */
+static void circle(void **state)
+{
+	struct s3_result result;
+	unsigned int aborted;
+
+	(void)state;
+	world_fault("circle:uploads", MANY, "?");
+	assert_int_equal(s3_abort_leftovers(client.s3, NULL, time(NULL), &aborted, &result), -EPROTO);
+	assert_non_null(strstr(result.fault.text, "does not end"));
+	assert_int_equal(world_tell("hits\n"), 2);
+}
+
 static void the_clock(void **state)
 {
 	struct s3_result result;
@@ -443,7 +462,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_client, close_client)
-		TEST(every_fault), TEST(twice), TEST(lost_answer), TEST(uploads), TEST(the_clock), TEST(less),
+		TEST(every_fault), TEST(twice), TEST(lost_answer), TEST(uploads), TEST(circle), TEST(the_clock), TEST(less),
 		TEST(breaker), TEST(first),
 	};
 

@@ -452,7 +452,7 @@ static void fetch_ahead(struct bucket *b, u64 vblock, u64 end)
 			return;
 		*a = (struct ahead){ b, vblock, n };
 		zone_get(b->zone);
-		if (!workers_add(h->fetchers, ahead_job, a)) {
+		if (!workers_add(h->fetchers, zone_work_key(b->zone->id), ahead_job, a)) {
 			b->inflight += n << NEXUS_BLOCK_SHIFT;
 			continue;
 		}
