@@ -82,6 +82,7 @@ void nexus_stream_set_mode(struct file *file, u32 mode)
 	} else {
 		file->f_mode |= FMODE_ATOMIC_POS;
 	}
+	/* Who sees it sees the cursor, in nexus_stream_offset(). */
 	smp_store_release(&file->f_pos, pos);
 	WRITE_ONCE(sf->mode, mode);
 	spin_unlock(&file->f_lock);

@@ -121,7 +121,7 @@ test_compact_unknown() {
 	local moved i
 	scatter $mnt/file 12 64 64 1
 	for i in $(seq 40); do
-		scatter $mnt/small$i 1 64 1024 "$i"
+		scatter $mnt/small"$i" 1 64 1024 "$i"
 	done
 	sync -f $mnt
 	scatter $mnt/file 12 12 16 2

@@ -428,7 +428,7 @@ struct nexus_report {
 
 /*
  * Append a record on behalf of the helper: FORGET, BULK, PACK, SETTING, QUOTA, MOVE of a
- * mounted zone (of others the helper appends them).  Never waits for room, or another MOVE: -EAGAIN.
+ * mounted zone (of others the helper appends).  Waits for no room and no other MOVE: -EAGAIN.
  * -EBUSY: FORGET of an inode that is in use, PACK of a pack that is read or was written by the
  * kernel; -EPERM: any other type; -ENOTCONN: not mounted; -EROFS: the zone is read-only.
  * MOVE may ask the helper about the file and wait for it, killably: submit it from a thread
