@@ -62,6 +62,23 @@ static void *waits_for_a_record(void *arg)
 	return NULL;
 }
 
+/* The offset that /proc has of an open file. */
+static long offset_in_proc(int fd)
+{
+	char path[64], line[200];
+	long offset = -1;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	f = fopen(path, "r");
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "stream-offset:\t%ld", &offset) == 1)
+			break;
+	if (f)
+		fclose(f);
+	return offset;
+}
+
 /* Who waits with an open file is in nobody's way who has the same one. */
 TEST_F(stream, waits_beside_others)
 {
@@ -84,10 +101,12 @@ TEST_F(stream, waits_beside_others)
 		ASSERT_EQ(3, read(self->fd, buf, sizeof(buf)));
 	/* The offset is the same one without waiting. */
 	n = lseek(self->fd, 0, SEEK_CUR);
+	ASSERT_EQ(n, offset_in_proc(self->fd));
 	OK(stream_mode(self->fd, 0));
 	ASSERT_EQ(n, lseek(self->fd, 0, SEEK_CUR));
 	ASSERT_EQ(0, read(self->fd, buf, sizeof(buf)));
 	ASSERT_EQ(n - 1, lseek(self->fd, -1, SEEK_CUR));
+	ASSERT_EQ(n - 1, offset_in_proc(self->fd));
 	FAILS(EINVAL, lseek(self->fd, 2, SEEK_CUR));
 	FAILS(EINVAL, lseek(self->fd, -n, SEEK_CUR));
 	OK(stream_wait(self->fd));
