@@ -10,7 +10,6 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 . "$here/supervised.sh"
 zone=space
 mnt=/mnt/space
-packs=/var/lib/nexusfs/zones/$zone/packs
 
 # A zone of small packs, made once.
 need() {
@@ -26,13 +25,7 @@ tap_cleanup() {
 	umount $mnt 2> /dev/null || true
 }
 
-# KiB that packs have of the host, without those that are still, or not yet, written.
-host_kib() {
-	nexusctl pack list $zone |
-		awk -v p="$packs" '$2 == "sealed" { printf "%s/%02x/%016x.pack\n", p, $1 % 256, $1 }' |
-		xargs -r du -k | awk '{ kib += $1 } END { print kib + 0 }'
-}
-at_most() { [ "$(host_kib)" -le "$1" ]; }
+at_most() { [ "$(host_kib $zone)" -le "$1" ]; }
 counter() { nexusctl stats | awk -v n="nexus_helper_$1_total" '$1 == n { print $2 }'; }
 
 # scatter FILE MIB EACH STEP SEED: writes EACH KiB at every STEP KiB, or all of it
@@ -139,6 +132,14 @@ sealed() { nexusctl pack list $zone | awk '$2 == "sealed" && $5 { print $1, $5 }
 # Those of which less is alive than their tables take.
 small_at_most() { [ "$(sealed | awk '$2 <= 9' | wc -l)" -le "$1" ]; }
 
+# Nothing was looked at for longer than a pass takes to come.
+settled() {
+	local n
+	n=$(counter packs_surveyed)
+	sleep 4
+	[ "$(counter packs_surveyed)" = "$n" ]
+}
+
 # a_mount N: with one more pack, of two blocks.
 a_mount() {
 	umount $mnt
@@ -157,7 +158,7 @@ test_small() {
 	a_mount 5
 	sums > "$tap_tmp/sums"
 	# What there was before is looked at first.
-	sleep 3
+	until_true 60 settled
 	moves=$(counter moves)
 	looked=$(counter packs_surveyed)
 	before=$(sealed)

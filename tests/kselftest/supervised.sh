@@ -70,3 +70,12 @@ stands_still() {
 	sleep 3
 	[ "$(progress "$1")" = "$was" ] && [ "$was" != 0 ]
 }
+
+# host_kib ZONE: KiB that its packs have of the host, without those that are still, or not
+# yet, written.
+host_kib() {
+	nexusctl pack list "$1" |
+		awk -v p="/var/lib/nexusfs/zones/$1/packs" \
+			'$2 == "sealed" { printf "%s/%02x/%016x.pack\n", p, $1 % 256, $1 }' |
+		xargs -r du -k | awk '{ kib += $1 } END { print kib + 0 }'
+}

@@ -112,7 +112,6 @@ void store_remove_tree(const char *path)
 	nftw(path, remove_one, 8, FTW_DEPTH | FTW_PHYS);
 }
 
-/* Zones whose making was interrupted. */
 bool store_remove_left(const char *dir, bool unlocked)
 {
 	char path[PATH_MAX + 8];
@@ -132,7 +131,10 @@ bool store_remove_left(const char *dir, bool unlocked)
 	return left;
 }
 
-/* A restore beside the helper before this one may be at it still. */
+/*
+ * Zones whose making was interrupted.  A restore beside the helper before this one may be at
+ * it still.
+ */
 static void clear_leftovers(const char *zones)
 {
 	DIR *dir = opendir(zones);

@@ -24,7 +24,8 @@ static void released(struct world *m)
 
 static void *stopper(void *arg)
 {
-	usleep(200000);
+	/* Long after it has come to where it is held. */
+	usleep(1000000);
 	atomic_store((atomic_bool *)arg, true);
 	return NULL;
 }
