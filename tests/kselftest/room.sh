@@ -175,7 +175,7 @@ test_sync_and_unmount_without_a_helper() {
 # Of sealed packs the host has only what is in them.
 rest_is_back() {
 	local kib
-	kib=$(host_kib room)
+	kib=$(sealed_kib room)
 	[ "$kib" -gt 0 ] && [ "$kib" -le 2048 ]
 }
 

@@ -25,7 +25,7 @@ tap_cleanup() {
 	umount $mnt 2> /dev/null || true
 }
 
-at_most() { [ "$(host_kib $zone)" -le "$1" ]; }
+at_most() { [ "$(sealed_kib $zone)" -le "$1" ]; }
 counter() { nexusctl stats | awk -v n="nexus_helper_$1_total" '$1 == n { print $2 }'; }
 
 # scatter FILE MIB EACH STEP SEED: writes EACH KiB at every STEP KiB, or all of it

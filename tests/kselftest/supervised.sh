@@ -71,9 +71,9 @@ stands_still() {
 	[ "$(progress "$1")" = "$was" ] && [ "$was" != 0 ]
 }
 
-# host_kib ZONE: KiB that its packs have of the host, without those that are still, or not
+# sealed_kib ZONE: KiB that its packs have of the host, without those that are still, or not
 # yet, written.
-host_kib() {
+sealed_kib() {
 	nexusctl pack list "$1" |
 		awk -v p="/var/lib/nexusfs/zones/$1/packs" \
 			'$2 == "sealed" { printf "%s/%02x/%016x.pack\n", p, $1 % 256, $1 }' |
