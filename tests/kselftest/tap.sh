@@ -39,6 +39,9 @@ until_true() {
 	done
 }
 
+# Of a command that failed outside of a condition; the last one is what ended the test.
+tap_where() { echo "${BASH_SOURCE[1]##*/}:${BASH_LINENO[0]}: $BASH_COMMAND" >> "$tap_tmp/where"; }
+
 tap_main() {
 	local names n=0 name status
 	tap_tmp=$(mktemp -d)
@@ -49,11 +52,11 @@ tap_main() {
 	echo "1..${#names[@]}"
 	for name in "${names[@]}"; do
 		n=$((n + 1))
-		rm -f "$tap_tmp/skip"
+		rm -f "$tap_tmp/skip" "$tap_tmp/where"
 		status=0
 		# Not in a condition, or -e would not count inside.
 		set +e
-		( set -eu; "$name" ) > "$tap_tmp/log" 2>&1
+		( set -eEu; trap tap_where ERR; "$name" ) > "$tap_tmp/log" 2>&1
 		status=$?
 		set -e
 		tap_cleanup
@@ -63,7 +66,7 @@ tap_main() {
 			echo "ok $n ${name#test_}"
 		else
 			sed 's/^/#   /' "$tap_tmp/log" | tail -n 60
-			echo "not ok $n ${name#test_}"
+			echo "not ok $n ${name#test_} ($(tail -n 1 "$tap_tmp/where" 2> /dev/null))"
 		fi
 	done
 }
