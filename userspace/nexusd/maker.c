@@ -258,11 +258,15 @@ static int find_unused(void *arg, u64 pack)
 	return 0;
 }
 
-/* Packs nothing points into; the kernel does not know them either. */
-static int find_recycle(struct zone *z)
+/*
+ * Packs nothing points into; the kernel does not know them either.  What is not applied
+ * names packs handed over since the mount, and what was there then is in the index:
+ * neither alone would do.
+ */
+int zone_find_spares(struct zone *z, u64 above)
 {
 	struct used used = { NULL, 0 };
-	struct find_arg fa = { z, &used, 0, 0 };
+	struct find_arg fa = { z, &used, above, 0 };
 	int ret;
 
 	ret = known_packs(z, &used);
@@ -270,14 +274,6 @@ static int find_recycle(struct zone *z)
 		ret = z->os->drv->list(z->os, find_unused, &fa);
 	free(used.packs);
 	return ret;
-}
-
-int zone_find_spares(struct zone *z, u64 above)
-{
-	struct used none = { NULL, 0 };
-	struct find_arg fa = { z, &none, above, 0 };
-
-	return z->os->drv->list(z->os, find_unused, &fa);
 }
 
 /* Its space is free only when both logs have closed it; no thread runs yet. */
@@ -336,7 +332,7 @@ int zone_hand_over(struct zone *z, struct errline *err)
 	if (ret)
 		return err_set(err, ret, "segments cannot be handed over: %s",
 			       strerror(-ret));
-	ret = find_recycle(z);
+	ret = zone_find_spares(z, 0);
 	for (i = 0; !ret && i < ZONE_SPARE_PACKS; i++) {
 		/* One for what is small, the others for what is not. */
 		ret = make_pack(z, !i, &pack, &flags);

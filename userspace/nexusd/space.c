@@ -38,8 +38,10 @@ u64 space_clock(void)
 
 /* ---- sleeping ----------------------------------------------------------------- */
 
-/* Until then, or until the zone ends, or @kick: until something was folded. */
-static void sleep_ns(struct space *sp, u64 ns, bool kick)
+enum until { NS, FOLDED, URGENT };
+
+/* For so long, or until the zone ends, or until something was folded, or is urgent. */
+static void sleep_ns(struct space *sp, u64 ns, enum until what)
 {
 	u64 at = space_clock() + ns;
 	const struct timespec until = {
@@ -47,11 +49,38 @@ static void sleep_ns(struct space *sp, u64 ns, bool kick)
 	};
 
 	pthread_mutex_lock(&sp->lock);
-	while (!atomic_load(&sp->z->stopping) && !(kick && sp->kick) && space_clock() < at)
+	while (!atomic_load(&sp->z->stopping) && !(what == FOLDED && sp->kick) &&
+	       !(what == URGENT && sp->urgent) && space_clock() < at)
 		pthread_cond_timedwait(&sp->cond, &sp->lock, &until);
-	if (kick)
+	if (what == FOLDED)
 		sp->kick = false;
 	pthread_mutex_unlock(&sp->lock);
+}
+
+/* ---- whose turn it is ---------------------------------------------------------- */
+
+/* Whoever has work goes on to the end of a pack, but does not sleep. */
+static void lock_urgently(struct space *sp)
+{
+	pthread_mutex_lock(&sp->lock);
+	sp->urgent++;
+	pthread_cond_broadcast(&sp->cond);
+	pthread_mutex_unlock(&sp->lock);
+	pthread_mutex_lock(&sp->work);
+	pthread_mutex_lock(&sp->lock);
+	if (!--sp->urgent)
+		pthread_cond_broadcast(&sp->cond);
+	pthread_mutex_unlock(&sp->lock);
+}
+
+/* A mutex goes to who is awake: to the thread that has just given it away. */
+static void lock_patiently(struct space *sp)
+{
+	pthread_mutex_lock(&sp->lock);
+	while (sp->urgent)
+		pthread_cond_wait(&sp->cond, &sp->lock);
+	pthread_mutex_unlock(&sp->lock);
+	pthread_mutex_lock(&sp->work);
 }
 
 /* Others change things; who only reads what is cached needs no disk. */
@@ -79,7 +108,7 @@ void space_pay(struct space *sp, u64 bytes, u64 ns)
 	due = (u64)((double)bytes * 1e9 / (double)rate);
 	/* The disk is others' for as long as it was ours, and more while they need it. */
 	due = NEXUS_MIN(NEXUS_MAX(due, ns), SLEEP_MAX_NS);
-	sleep_ns(sp, due, false);
+	sleep_ns(sp, due, URGENT);
 }
 
 /* ---- one pack ------------------------------------------------------------------ */
@@ -139,7 +168,7 @@ static int look_into(struct space *sp, struct space_hint *hint, bool move)
 	struct space_done done = { 0 };
 	int ret;
 
-	pthread_mutex_lock(&sp->work);
+	lock_patiently(sp);
 	ret = look_locked(sp, hint, move, &done);
 	pthread_mutex_unlock(&sp->work);
 	return ret;
@@ -338,12 +367,12 @@ static int pass_and_seal(struct space *sp)
 	u64 checkpoint = atomic_load(&sp->z->checkpoint);
 	int ret;
 
-	pthread_mutex_lock(&sp->work);
+	lock_patiently(sp);
 	ret = get_ready(sp);
 	pthread_mutex_unlock(&sp->work);
 	if (!ret)
 		ret = pass(sp);
-	pthread_mutex_lock(&sp->work);
+	lock_patiently(sp);
 	space_seal(sp);
 	pthread_mutex_unlock(&sp->work);
 	if (!ret)
@@ -369,24 +398,31 @@ static void *space_main(void *arg)
 		    usable_now(z))
 			failed = pass_and_seal(sp) ? NEXUS_MIN(failed + 1, FAILED_MAX) : 0;
 		/* What fails may have copied something, and will fail again. */
-		sleep_ns(sp, PASS_MS * 1000000ull << failed, false);
+		sleep_ns(sp, PASS_MS * 1000000ull << failed, NS);
 		if (atomic_load(&z->checkpoint) == sp->looked_at)
-			sleep_ns(sp, SLEEP_MAX_NS, true);
+			sleep_ns(sp, SLEEP_MAX_NS, FOLDED);
 	}
 	return NULL;
 }
 
 /* ---- when asked to ----------------------------------------------------------------- */
 
-/* So that what is dead by now is dead in the index on disk. */
+static int may_work(struct zone *z)
+{
+	if (atomic_load(&z->stopping) || atomic_load(&z->dropped))
+		return -ESHUTDOWN;
+	return usable_now(z) ? 0 : -EROFS;
+}
+
+/* So that what is dead by now is dead in the index on disk.  Takes long: not with work held. */
 static void write_index(struct space *sp)
 {
 	u64 applied = memtable_applied(&sp->z->mt), until = space_clock() + FOLD_WAIT_NS;
 
 	while (atomic_load(&sp->z->checkpoint) < applied && space_clock() < until &&
-	       !atomic_load(&sp->z->stopping)) {
+	       !may_work(sp->z)) {
 		zone_fold_kick(sp->z);
-		sleep_ns(sp, FOLD_LOOK_NS, false);
+		sleep_ns(sp, FOLD_LOOK_NS, NS);
 	}
 }
 
@@ -441,7 +477,6 @@ static int compact_next(struct space *sp, const uint64_t *packs, size_t n, bool 
 	if (ret)
 		return ret;
 	if (!*after) {
-		write_index(sp);
 		pthread_mutex_lock(&sp->z->alloc_lock);
 		sp->asked_end = sp->z->al.next_pack;
 		pthread_mutex_unlock(&sp->z->alloc_lock);
@@ -467,11 +502,12 @@ int zone_compact_step(struct zone *z, const uint64_t *packs, size_t n, bool all,
 		return -EROFS;
 	if (!(z->sb.incompat & NEXUS_INCOMPAT_MOVES))
 		return -EOPNOTSUPP;
-	pthread_mutex_lock(&sp->work);
-	if (atomic_load(&z->stopping) || atomic_load(&z->dropped))
-		ret = -ESHUTDOWN;
-	else
-		ret = usable_now(z) ? compact_next(sp, packs, n, all, after, done) : -EROFS;
+	if (!*after)
+		write_index(sp);
+	lock_patiently(sp);
+	ret = may_work(z);
+	if (!ret)
+		ret = compact_next(sp, packs, n, all, after, done);
 	pthread_mutex_unlock(&sp->work);
 	return ret;
 }
@@ -485,18 +521,15 @@ static int evict(struct zone *z, u64 pack, bool held, struct evict_done *done)
 		return -EROFS;
 	if (!(z->sb.incompat & NEXUS_INCOMPAT_AWAY) || !z->fetch || !z->fetch->content)
 		return -EOPNOTSUPP;
-	pthread_mutex_lock(&sp->work);
+	/* What is held was sealed long ago. */
+	if (!held)
+		write_index(sp);
+	lock_urgently(sp);
 	ret = get_ready(sp);
-	if (!ret && (atomic_load(&z->stopping) || atomic_load(&z->dropped)))
-		ret = -ESHUTDOWN;
-	if (!ret && !usable_now(z))
-		ret = -EROFS;
-	if (!ret) {
-		/* What is held was sealed long ago. */
-		if (!held)
-			write_index(sp);
+	if (!ret)
+		ret = may_work(z);
+	if (!ret)
 		ret = space_evict(sp, pack, held, done);
-	}
 	pthread_mutex_unlock(&sp->work);
 	return ret;
 }

@@ -25,6 +25,7 @@ struct space {
 	pthread_mutex_t lock;
 	pthread_cond_t cond;
 	bool kick;			/* lock */
+	u32 urgent;			/* lock; who wait for work, with writers behind them */
 	struct memtable index;		/* the metastore alone */
 	/* In the order of ids, of the last pass and of the one under way. */
 	struct space_hint *hints, *next;
@@ -51,7 +52,7 @@ struct space_done {
 
 /*
  * Has used the disk for @bytes and @ns: sleeps for as long as is due, or less when
- * the zone ends.
+ * the zone ends, or work is wanted to make room for writers.
  */
 void space_pay(struct space *sp, u64 bytes, u64 ns);
 u64 space_clock(void);

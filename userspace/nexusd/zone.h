@@ -238,7 +238,10 @@ void zone_make_stop(struct zone *z);
 void zone_make_kick(struct zone *z);
 /* Hands over what a new incarnation begins with. */
 int zone_hand_over(struct zone *z, struct errline *err);
-/* Packs a helper before us made and never handed over: those above @above. */
+/*
+ * Pack files nothing points into, for the maker: not known to the index, nor, as ids up
+ * to @above may be, to the kernel.
+ */
 int zone_find_spares(struct zone *z, u64 above);
 /* Takes numbers out of N, durably. */
 int zone_take_inos(struct zone *z, u64 *first, u64 *end);

@@ -333,6 +333,48 @@ static void test_evict_beside(void **state)
 	made_cut(&m);
 }
 
+#define SLOW_STEPS	60u
+
+struct slow {
+	struct space *sp;
+	pthread_t thread;
+	atomic_bool begun;
+};
+
+/* Compacts at a rate that has it sleep for 2 s after each step, as in compact.c. */
+static void *slow_main(void *arg)
+{
+	struct slow *s = arg;
+	u32 i;
+
+	pthread_mutex_lock(&s->sp->work);
+	atomic_store(&s->begun, true);
+	for (i = 0; i < SLOW_STEPS; i++)
+		space_pay(s->sp, 1ull << 30, 0);
+	pthread_mutex_unlock(&s->sp->work);
+	return NULL;
+}
+
+/* Writers may wait for what is to go: nobody sleeps in its way. */
+static void test_evict_urgent(void **state)
+{
+	struct slow s = { .begun = false };
+	struct made m;
+	u64 begun;
+
+	(void)state;
+	made_new(&m);
+	s.sp = m.z->space;
+	assert_int_equal(pthread_create(&s.thread, NULL, slow_main, &s), 0);
+	while (!atomic_load(&s.begun))
+		usleep(1000);
+	begun = space_clock();
+	made_evict(&m);
+	assert_true(space_clock() - begun < SLOW_STEPS * 1000000000ull);
+	pthread_join(s.thread, NULL);
+	made_cut(&m);
+}
+
 /*
  * A death between any two steps of fetching: data in the file and lines that say away,
  * or the kernel not told.  The next helper finds the pack sound, and goes on.
@@ -475,6 +517,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_ahead_asked, test_setup, test_teardown),
 		cmocka_unit_test_setup_teardown(test_stop, test_setup, test_teardown),
 		cmocka_unit_test_setup_teardown(test_evict_beside, test_setup, test_teardown),
+		cmocka_unit_test_setup_teardown(test_evict_urgent, test_setup, test_teardown),
 		cmocka_unit_test_setup_teardown(test_death, test_setup, test_teardown),
 		cmocka_unit_test_setup_teardown(test_order, test_setup, test_teardown),
 		cmocka_unit_test_setup_teardown(test_punch, test_setup, test_teardown),
