@@ -13,6 +13,9 @@
  */
 #include "data.h"
 
+#define NEXUS_FETCH_TRIES	16	/* for what came, and went before it was read */
+#define NEXUS_MEND_TRIES	4	/* reads after which nothing was missing */
+
 static void nexus_fetch_failed(struct inode *inode, u64 fblock, u64 pack,
 			       u32 block, int err)
 {
@@ -33,14 +36,41 @@ static bool nexus_fetch_current(struct nexus_inode *ni, u64 fblock,
 	       now.pack == e->pack && now.block == e->block + (fblock - e->fblock);
 }
 
+/*
+ * Asks for what is missing from @block on, @nr blocks, and again if it came and went:
+ * what is here only for so long as there is room may be evicted before it is looked at.
+ * True: it is still missing; *err is why.
+ */
+static bool nexus_fetch_ensure(struct inode *inode, struct nexus_pack *pack,
+			       u32 block, u32 nr, const __le64 *since, int *err)
+{
+	struct nexus_inode *ni = NEXUS_I(inode);
+	unsigned int tries = 0;
+	u64 unused, applied;
+	u32 at, n;
+
+	do {
+		*err = nexus_ms_read(ni->zone, NEXUS_OP_ENSURE, inode->i_ino,
+				     pack->id, (u64)nr << 32 | block, since,
+				     since ? sizeof(*since) : 0, 0, &unused,
+				     sizeof(unused), &applied);
+		at = block;
+		n = 1;
+		/* What follows may still be missing; whoever gets there asks again. */
+		if (!nexus_pack_missing(pack, &at, &n))
+			return false;
+	} while (*err >= 0 && ++tries < NEXUS_FETCH_TRIES);
+	return true;
+}
+
 int nexus_fetch_extent(struct inode *inode, const struct nexus_ext *e, bool loud,
 		       const __le64 *since)
 {
 	struct nexus_inode *ni = NEXUS_I(inode);
-	u32 block = e->block, nr = e->nblocks, first;
+	u32 block = e->block, nr = e->nblocks;
 	struct nexus_pack *pack;
-	u64 unused, applied, fblock;
 	int err, ret = 1;
+	u64 fblock;
 
 	pack = nexus_packs_get(ni->zone, e->pack);
 	if (IS_ERR(pack))
@@ -49,15 +79,8 @@ int nexus_fetch_extent(struct inode *inode, const struct nexus_ext *e, bool loud
 		ret = 0;
 		goto out;
 	}
-	first = block;
-	err = nexus_ms_read(ni->zone, NEXUS_OP_ENSURE, inode->i_ino, pack->id,
-			    (u64)nr << 32 | block, since,
-			    since ? sizeof(*since) : 0, 0, &unused,
-			    sizeof(unused), &applied);
-	fblock = e->fblock + (first - e->block);
-	nr = 1;
-	/* What follows may still be missing; whoever gets there asks again. */
-	if (!nexus_pack_missing(pack, &block, &nr) ||
+	fblock = e->fblock + (block - e->block);
+	if (!nexus_fetch_ensure(inode, pack, block, nr, since, &err) ||
 	    !nexus_fetch_current(ni, fblock, e))
 		goto out;
 	if (err == -EINTR || err == -ENOTCONN) {
@@ -66,7 +89,7 @@ int nexus_fetch_extent(struct inode *inode, const struct nexus_ext *e, bool loud
 	}
 	ret = (err == -ENOMEM || (since && err < 0)) ? err : -EIO;
 	if (loud)
-		nexus_fetch_failed(inode, fblock, pack->id, first,
+		nexus_fetch_failed(inode, fblock, pack->id, block,
 				   err < 0 ? err : -ENODATA);
 out:
 	nexus_pack_put(pack);
@@ -164,7 +187,9 @@ bool nexus_content_mend(struct inode *inode, loff_t pos, size_t len, int *err,
 	}
 	/*
 	 * Nothing is missing, unless near by: then what is good may be shown now.  And what
-	 * was fetched ahead between the read that failed and this look at it is there.
+	 * was fetched between the read that failed and this look at it is there, and may
+	 * be so again if others read the same and there is no room for it.  A disk that
+	 * cannot be read is not tried for ever.
 	 */
-	return around <= 0 && !(*tries)++;
+	return around <= 0 && (*tries)++ < NEXUS_MEND_TRIES;
 }

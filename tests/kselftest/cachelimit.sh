@@ -83,6 +83,31 @@ test_limit() {
 	nexusctl pack verify "$zone"
 }
 
+# Several read more than may be here, each something else: what one has fetched goes before
+# another has read it, and comes again.  Nobody is told of it.
+test_beside() {
+	need beside
+	local i pid pids=()
+	for i in 1 2 3 4 5 6; do
+		fill $mnt/$i $((limit / 2)) "$i"
+		sync -f $mnt
+	done
+	nexusctl flush "$zone"
+	until_true 180 small
+	forget
+	for i in 1 2 3 4 5 6; do
+		if [ $((i % 2)) = 0 ]; then
+			check read $mnt/$i $((limit / 2)) "$i" &
+		else
+			check direct $mnt/$i $((limit / 2)) "$i" &
+		fi
+		pids+=($!)
+	done
+	for pid in "${pids[@]}"; do
+		wait "$pid"
+	done
+}
+
 # What is read all the time stays, however old it is.
 test_used() {
 	# More than is written between two reads.
@@ -173,5 +198,5 @@ test_waits() {
 waits() { grep -q nexus_packs_reserve /proc/[0-9]*/stack 2> /dev/null; }
 
 # A check has time for these; the long part 62-faults runs all.
-[ $# != 0 ] || [ -n "${NEXUS_LOOPS:-}" ] || set -- test_limit test_down
+[ $# != 0 ] || [ -n "${NEXUS_LOOPS:-}" ] || set -- test_limit test_beside test_down
 tap_main "$@"
