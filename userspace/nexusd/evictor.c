@@ -6,15 +6,15 @@
  * tables, which stay.  It is looked up anew, at most every second and for a small part of
  * the time: it changes in many ways, and nothing of that need be counted twice.
  *
- * A pack may go when it was put whole, and the store says that it is there.  The order is that of the last use, which is the
- * later of what the kernel says (reads of its file) and what was fetched here.  Packs of
- * which nobody knows a use since the zone was opened go first, in the order they were made.
+ * A pack may go when it was put whole, and the store says that it is there.  The order is
+ * that of the last use, which is the later of what the kernel says (reads of its file) and
+ * what was fetched here.  Packs of which nobody knows a use since the zone was opened go
+ * first, in the order they were made.
  *
  * While the store does not answer nothing is evicted: what is here is all that can be read.
  */
 #include "evictor.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,27 +32,7 @@
 #define WAIT_NS		5000000000ull	/* before a pack is tried again that could not go */
 #define WAIT_MAX_NS	3600000000000ull
 #define STEP_PACKS	16u
-#define BEGIN_PACKS	2u		/* room for fewer: something goes, */
-#define REST_PACKS	3u		/* until there is for so many */
-#define PERCENT_MAX	90u
-
-int evictor_floor(const char *text, u64 total, u64 *bytes)
-{
-	size_t len = strlen(text);
-	char *end;
-	u64 n;
-
-	if (!len || text[len - 1] != '%')
-		return config_parse_size(text, bytes) ? -EINVAL : 0;
-	if (!isdigit((unsigned char)text[0]))
-		return -EINVAL;
-	errno = 0;
-	n = strtoull(text, &end, 10);
-	if (errno || end != text + len - 1 || n > PERCENT_MAX)
-		return -EINVAL;
-	*bytes = total / 100 * n;
-	return 0;
-}
+#define USE_SLACK_NS	100000000ull	/* of two looks at when a pack was used */
 
 /* ---- what is here ------------------------------------------------------------------- */
 
@@ -138,13 +118,35 @@ static void take_over(struct evictor *e, struct look *l)
 	}
 }
 
+/* lock held.  What was made since the look began may have been seen in part, or not at all. */
+static void count_made(struct evictor *e, struct look *l)
+{
+	struct evictor_pack key, *p;
+	u32 i;
+
+	for (i = 0; i < e->nmade; i++) {
+		key.pack = e->made[i];
+		p = l->n ? bsearch(&key, l->packs, l->n, sizeof(key), by_id) : NULL;
+		if (p && p->bytes < e->pack_bytes) {
+			l->here += e->pack_bytes - p->bytes;
+			p->bytes = e->pack_bytes;
+		} else if (!p) {
+			l->here += e->pack_bytes;
+		}
+	}
+}
+
 static int look(struct evictor *e, u64 now)
 {
 	struct look l = { .e = e };
 	struct zone *z = e->z;
 	u64 total, avail = UINT64_MAX, begun = space_clock();
-	int ret = z->os->drv->list(z->os, look_at, &l);
+	int ret;
 
+	pthread_mutex_lock(&e->lock);
+	e->nmade = 0;
+	pthread_mutex_unlock(&e->lock);
+	ret = z->os->drv->list(z->os, look_at, &l);
 	if (!ret && e->floor)
 		ret = z->os->drv->space(z->os, &total, &avail);
 	e->look_at = now + NEXUS_MAX(TICK_NS, (space_clock() - begun) * LOOK_SHARE);
@@ -156,6 +158,7 @@ static int look(struct evictor *e, u64 now)
 		qsort(l.packs, l.n, sizeof(*l.packs), by_id);
 	pthread_mutex_lock(&e->lock);
 	take_over(e, &l);
+	count_made(e, &l);
 	free(e->packs);
 	e->packs = l.packs;
 	e->n = l.n;
@@ -193,7 +196,7 @@ bool zone_evictor_room(struct zone *z)
 	return yes;
 }
 
-void zone_evictor_made(struct zone *z)
+void zone_evictor_made(struct zone *z, u64 pack)
 {
 	struct evictor *e = z->evictor;
 
@@ -202,6 +205,8 @@ void zone_evictor_made(struct zone *z)
 	pthread_mutex_lock(&e->lock);
 	e->here += e->pack_bytes;
 	e->avail -= NEXUS_MIN(e->avail, e->pack_bytes);
+	if (e->nmade < EVICTOR_MADE)
+		e->made[e->nmade++] = pack;
 	e->kick = true;
 	pthread_cond_signal(&e->cond);
 	pthread_mutex_unlock(&e->lock);
@@ -363,11 +368,11 @@ static struct evictor_pack *choose(struct evictor *e, u64 now, size_t *n)
 	return list;
 }
 
-/* What is wrong with the pack, and not with the store. */
-static bool of_pack(int ret)
+/* What concerns the zone, and so all of its packs. */
+static bool of_zone(int ret)
 {
-	return !ret || ret == -ENOENT || ret == -ETXTBSY || ret == -EUCLEAN || ret == -EBUSY ||
-	       ret == -ENODATA || ret == -ESTALE;
+	return ret == -EROFS || ret == -ESHUTDOWN || ret == -ENOTCONN || ret == -EAGAIN ||
+	       ret == -EINTR || ret == -ENOMEM || ret == -EOPNOTSUPP;
 }
 
 /* lock held. */
@@ -396,6 +401,19 @@ static void note(struct evictor *e, u64 pack, u64 bytes, u64 now)
 	pthread_mutex_unlock(&e->lock);
 }
 
+/* The index on disk does not know yet that it is sealed: it is about to. */
+static void note_early(struct evictor *e, u64 pack, u64 now)
+{
+	struct evictor_pack *p;
+
+	pthread_mutex_lock(&e->lock);
+	p = find(e, pack);
+	if (p)
+		p->not_before = now + TICK_NS;
+	pthread_mutex_unlock(&e->lock);
+	zone_fold_kick(e->z);
+}
+
 void zone_evictor_gone(struct zone *z, u64 pack, u64 bytes)
 {
 	struct evictor *e = z->evictor;
@@ -421,51 +439,79 @@ static void say(struct evictor *e, const char *error)
 		log_info("zone %s: there is room for content again", e->z->name);
 }
 
-/* Whether what was put is there still: 0; -ENODATA: not, it is put again; or an error of the store. */
-static int still_there(struct zone *z, u64 pack)
+/*
+ * Whether what was put is there still: 0; -ENODATA: not, it is put again; or an error, of
+ * the store if it says so.
+ */
+static int still_there(struct zone *z, u64 pack, bool *store)
 {
 	struct content *c = z->fetch->content;
 	u64 bytes = 0, least, most;
 	struct pack_image img;
 	int ret = pack_image_open(z->os, pack, z->sb.uuid, false, &img);
 
+	*store = false;
 	if (ret)
 		return ret;
 	least = pack_image_bytes(&img);
 	most = pack_image_full(&img);
 	pack_image_close(&img);
 	ret = c->ops->head(c, pack, &bytes);
-	if (ret ? ret != -ENOENT : bytes >= least && bytes <= most)
+	if (ret ? ret != -ENOENT : bytes >= least && bytes <= most) {
+		*store = ret != 0;
 		return ret;
+	}
 	log_warn("zone %s: pack %llu is not with %s any more, as it was put there; it is put again",
 		 z->name, pack, c->ops->name);
 	zone_upload_again(z, pack);
 	return -ENODATA;
 }
 
-/* 0; -ENOENT: nothing is left that could go; or an error of the store or the zone. */
+/* 0: it went, if *@blocks, or is put off; or an error that concerns all packs. */
+static int evict_one(struct evictor *e, const struct evictor_pack *p, u64 now, u64 *blocks)
+{
+	struct evict_done d = { 0 };
+	bool store;
+	int ret = still_there(e->z, p->pack, &store);
+
+	if (!ret)
+		ret = zone_evict_held(e->z, p->pack, &d);
+	*blocks = d.blocks;
+	if (ret && (store || of_zone(ret)))
+		return ret;
+	if (ret == -ENOENT) {
+		note_early(e, p->pack, now);
+		return 0;
+	}
+	if (ret)
+		log_debug("zone %s: pack %llu stays for a while: %s", e->z->name, p->pack,
+			  strerror(-ret));
+	note(e, p->pack, d.blocks << NEXUS_BLOCK_SHIFT, now);
+	return 0;
+}
+
+/*
+ * 0; -ENOENT: nothing is left that could go; or an error of the store or the zone.  What
+ * somebody has used since the list was made goes only if nothing else does.
+ */
 static int evict_some(struct evictor *e, u64 now)
 {
 	struct evictor_pack *list;
 	u32 done = 0;
 	size_t i, n;
 	bool enough = false;
+	u64 blocks;
 	int ret = 0;
 
 	list = choose(e, now, &n);
 	if (!list)
 		return -ENOMEM;
-	for (i = 0; i < n && done < STEP_PACKS && !enough; i++) {
-		struct evict_done d = { 0 };
-
-		ret = still_there(e->z, list[i].pack);
-		if (!ret)
-			ret = zone_evict_held(e->z, list[i].pack, &d);
-		if (!of_pack(ret))
-			break;
-		note(e, list[i].pack, d.blocks << NEXUS_BLOCK_SHIFT, now);
-		ret = 0;
-		if (!d.blocks)
+	for (i = 0; !ret && i < n && done < STEP_PACKS && !enough; i++) {
+		if (done && last_use(e->z, list[i].pack, list[i].used, space_clock()) >
+				    list[i].used + USE_SLACK_NS)
+			continue;
+		ret = evict_one(e, &list[i], now, &blocks);
+		if (ret || !blocks)
 			continue;
 		done++;
 		stats_inc(evictions);
@@ -538,117 +584,6 @@ u64 evictor_step(struct evictor *e, u64 now)
 	if (ret != -ENOENT)
 		e->not_before = now + STORE_PAUSE_NS;
 	return now + TICK_NS;
-}
-
-/* ---- life ----------------------------------------------------------------------------- */
-
-static void *evictor_main(void *arg)
-{
-	struct evictor *e = arg;
-	struct zone *z = e->z;
-	struct timespec until;
-	u64 next;
-
-	pthread_setname_np(pthread_self(), "nexusd-evict");
-	while (!atomic_load(&z->stopping)) {
-		next = evictor_step(e, space_clock());
-		until = (struct timespec){ .tv_sec = (time_t)(next / 1000000000ull),
-					   .tv_nsec = (long)(next % 1000000000ull) };
-		pthread_mutex_lock(&e->lock);
-		while (!atomic_load(&z->stopping) && !e->kick && space_clock() < next)
-			pthread_cond_timedwait(&e->cond, &e->lock, &until);
-		e->kick = false;
-		pthread_mutex_unlock(&e->lock);
-	}
-	return NULL;
-}
-
-static void set_limits(struct evictor *e)
-{
-	struct zone *z = e->z;
-	u64 total = 0, avail, pack = z->sb.pack_size;
-
-	e->limit = z->cfg->cache_limit;
-	if (e->limit && e->limit < EVICTOR_PACKS_MIN * pack) {
-		e->limit = EVICTOR_PACKS_MIN * pack;
-		log_info("zone %s: cache_limit is %u packs at least, %llu bytes", z->name,
-			 EVICTOR_PACKS_MIN, e->limit);
-	}
-	e->limit_low = NEXUS_MAX(e->limit / 20, BEGIN_PACKS * pack);
-	e->limit_rest = NEXUS_MAX(e->limit / 10, REST_PACKS * pack);
-	z->os->drv->space(z->os, &total, &avail);
-	if (evictor_floor(z->cfg->cache_free, total, &e->floor))
-		e->floor = 0;
-	e->floor_low = NEXUS_MAX(e->floor / 20, BEGIN_PACKS * pack);
-	e->floor_rest = NEXUS_MAX(e->floor / 10, REST_PACKS * pack);
-}
-
-struct evictor *evictor_new(struct zone *z)
-{
-	u32 blocks = super_pack_blocks(&z->sb);
-	struct evictor *e = calloc(1, sizeof(*e));
-
-	if (!e)
-		return NULL;
-	e->z = z;
-	e->pack_bytes = (u64)(blocks - 1 - pack_table_blocks(blocks)) << NEXUS_BLOCK_SHIFT;
-	e->avail = UINT64_MAX;
-	pthread_mutex_init(&e->lock, NULL);
-	zone_cond_init(&e->cond);
-	set_limits(e);
-	return e;
-}
-
-int zone_evictor_start(struct zone *z)
-{
-	struct evictor *e;
-	u64 floor = 0;
-	int ret;
-
-	/* What is nowhere else cannot go. */
-	if (!z->upload || (!z->cfg->cache_limit &&
-			   (evictor_floor(z->cfg->cache_free, 100, &floor) || !floor)))
-		return 0;
-	if (!(z->sb.incompat & NEXUS_INCOMPAT_AWAY)) {
-		log_warn("zone %s is too old for content to be elsewhere, so cache_limit and cache_free are not kept; nexusctl zone upgrade changes that",
-			 z->name);
-		return 0;
-	}
-	e = evictor_new(z);
-	if (!e)
-		return -ENOMEM;
-	z->evictor = e;
-	ret = -pthread_create(&e->thread, NULL, evictor_main, e);
-	e->running = !ret;
-	if (ret)
-		zone_evictor_free(z);
-	return ret;
-}
-
-void zone_evictor_stop(struct zone *z)
-{
-	struct evictor *e = z->evictor;
-
-	if (!e || !e->running)
-		return;
-	pthread_mutex_lock(&e->lock);
-	pthread_cond_broadcast(&e->cond);
-	pthread_mutex_unlock(&e->lock);
-	pthread_join(e->thread, NULL);
-	e->running = false;
-}
-
-void zone_evictor_free(struct zone *z)
-{
-	struct evictor *e = z->evictor;
-
-	if (!e)
-		return;
-	free(e->packs);
-	pthread_mutex_destroy(&e->lock);
-	pthread_cond_destroy(&e->cond);
-	free(e);
-	z->evictor = NULL;
 }
 
 void zone_evictor_status(struct zone *z, struct evictor_status *st)

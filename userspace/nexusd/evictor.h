@@ -18,6 +18,7 @@
 struct zone;
 
 #define EVICTOR_PACKS_MIN	8u	/* a limit below is one of so many */
+#define EVICTOR_MADE		16u	/* packs made during a look that it is told of */
 
 struct evictor_pack {
 	u64 pack;
@@ -40,6 +41,8 @@ struct evictor {
 	bool kick;		/* lock */
 	struct evictor_pack *packs;	/* lock; in the order of ids */
 	size_t n, cap;		/* lock */
+	u64 made[EVICTOR_MADE];	/* lock; ids of packs made since the last look began */
+	u32 nmade;		/* lock */
 	bool looked;		/* lock */
 	u64 here;		/* lock; bytes of content, at the last look and since */
 	u64 avail;		/* lock; of the host, likewise */
@@ -76,7 +79,7 @@ void zone_evictor_free(struct zone *z);
 
 /* For the maker: whether another pack may be made; that one was made. */
 bool zone_evictor_room(struct zone *z);
-void zone_evictor_made(struct zone *z);
+void zone_evictor_made(struct zone *z, u64 pack);
 /*
  * There is no room.  Whether whoever waits for a pack has waited for long enough: then it is
  * told so, until there is.  @wanted: somebody does.

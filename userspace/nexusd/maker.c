@@ -178,7 +178,7 @@ static int make_pack(struct zone *z, bool zeroed, u64 *pack, u32 *flags)
 	ret = zeroed ? pack_create(z->os, *pack, blocks, z->sb.uuid) :
 		       pack_create_allocated(z->os, *pack, blocks, z->sb.uuid);
 	if (!ret)
-		zone_evictor_made(z);
+		zone_evictor_made(z, *pack);
 	return ret;
 }
 

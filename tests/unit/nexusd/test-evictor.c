@@ -3,178 +3,19 @@
  * How much is kept here: what was used the longest ago goes, when it is elsewhere, and no
  * more than has to; what is not elsewhere stays, and then no more is made.
  */
-#include <sys/stat.h>
-
-#include "evictor.h"
-#include "fetch.h"
-#include "made.h"
 #include "pack.h"
 #include "space.h"
 #include "stats.h"
-#include "upload.h"
-
-#define PACKS		10u
-#define PACK_BLOCKS	256u
-#define PACK_BYTES	((u64)PACK_BLOCKS << NEXUS_BLOCK_SHIFT)
-#define LIMIT		(11 * PACK_BYTES)
-#define SECOND		1000000000ull
-#define LONG_MS		60000u	/* nobody waits for so long but who fails */
-
-struct world {
-	struct config cfg;
-	struct fake k;
-	struct gen g;
-	struct zone *z;
-	struct evictor *e;
-	u64 pack[PACKS];	/* sealed */
-	u32 used[PACKS];	/* blocks of it */
-	u64 now;
-};
+#include "world.h"
 
 static u64 counter(enum stats_counter c)
 {
 	return atomic_load(&stats_values[c]);
 }
 
-/* ---- a zone with some packs --------------------------------------------------------- */
-
-static void fill(struct world *w, struct logw *log, u32 i)
-{
-	struct nexus_rec_head *rec;
-	struct nexus_rec_pack seal;
-	u32 j;
-
-	/* Files of its own: what is in other packs stays alive. */
-	for (j = 0; j < GEN_FILES; j++)
-		w->g.file[j].ino = 0;
-	w->g.pack = w->pack[i];
-	w->g.next_block = 1 + pack_table_blocks(PACK_BLOCKS);
-	for (j = 0; j < GEN_FILES; j++)
-		append_both(&w->k, log, gen_create(&w->g));
-	while (w->g.next_block + 8 <= PACK_BLOCKS) {
-		rec = gen_extent(&w->g, &w->g.file[rnd(GEN_FILES)]);
-		append_both(&w->k, log, rec);
-	}
-	memset(&seal, 0, sizeof(seal));
-	nexus_rec_init(&seal.head, sizeof(seal), NEXUS_REC_PACK, 0, (struct nexus_time){ 1, 0 });
-	seal.pack = cpu_to_le64(w->pack[i]);
-	seal.state = cpu_to_le32(NEXUS_PACK_SEALED);
-	w->used[i] = w->g.next_block;
-	seal.used = cpu_to_le32(w->used[i]);
-	append_both(&w->k, log, &seal.head);
-	logw_batch(log);
-}
-
-static void reopen(struct world *w)
-{
-	u64 lines;
-
-	w->z = fake_open(&w->k, &w->cfg, 1u << 20);
-	assert_int_equal(replay_tables(&w->z->replay, w->z->sb.uuid, &lines), 0);
-	assert_int_equal(zone_fetch_start(w->z), 0);
-	assert_int_equal(zone_space_start(w->z), 0);
-	zone_upload_start(w->z);
-	assert_non_null(w->z->upload);
-	w->e = evictor_new(w->z);
-	assert_non_null(w->e);
-	w->z->evictor = w->e;
-	w->now = space_clock();
-}
-
-static void cut(struct world *w)
-{
-	power_cut(&w->k, w->z);
-}
-
-/* @plan: what goes wrong with the store from the beginning. */
-static void begin(struct world *w, const char *plan)
-{
-	char path[PATH_MAX];
-	struct logw log;
-	u32 i;
-
-	memset(w, 0, sizeof(*w));
-	test_config(&w->cfg, &nexus_ms_lmdb);
-	w->cfg.compact_rate = 0;
-	w->cfg.pack_size = PACK_BYTES;
-	w->cfg.upload_delay = 1;
-	w->cfg.cache_limit = LIMIT;
-	snprintf(path, sizeof(path), "%s/elsewhere", test_dir);
-	assert_int_equal(mkdir(path, 0700), 0);
-	snprintf(w->cfg.content, sizeof(w->cfg.content), "test:%.200s", path);
-	made_control(plan);
-	test_zone(&w->cfg);
-	w->z = fake_open(&w->k, &w->cfg, 1u << 20);
-	assert_int_equal(zone_take_packs(w->z, PACKS, &w->pack[0]), 0);
-	gen_init(&w->g, 100, w->pack[0], PACK_BLOCKS);
-	w->g.os = w->z->os;
-	w->g.plain = made_plain;
-	log_of(w->z, &log);
-	for (i = 0; i < PACKS; i++) {
-		w->pack[i] = w->pack[0] + i;
-		assert_int_equal(pack_create_allocated(w->z->os, w->pack[i], PACK_BLOCKS,
-						       w->z->sb.uuid), 0);
-		fill(w, &log, i);
-	}
-	logw_free(&log);
-	cut(w);
-	reopen(w);
-}
-
-static void flush(struct world *w)
-{
-	struct upload_status st;
-
-	assert_int_equal(zone_upload_flush(w->z, LONG_MS, &st), 0);
-	assert_int_equal(st.packs, 0);
-}
-
-/* ---- what is seen of it --------------------------------------------------------------- */
-
-/* Each live block is here and right, or away; how many are. */
-static u32 away(struct world *w, u32 i)
-{
-	struct made m = { .z = w->z, .pack = w->pack[i] };
-	struct survey s;
-
-	assert_int_equal(survey_begin(&s, w->z, &w->z->space->index, m.pack), 0);
-	m.live = s.nlive;
-	survey_end(&s);
-	assert_true(m.live > 200);
-	return made_away(&m);
-}
-
-/* A bit for each pack that went. */
-static u32 gone(struct world *w)
-{
-	u32 i, bits = 0;
-
-	for (i = 0; i < PACKS; i++)
-		bits |= away(w, i) ? 1u << i : 0;
-	return bits;
-}
-
-/* As the thread does, until there is nothing to do at once. */
-static void run(struct world *w)
-{
-	u32 i;
-
-	w->now += 2 * SECOND;
-	for (i = 0; i < 100 && evictor_step(w->e, w->now) <= w->now; i++)
-		;
-	assert_true(i < 100);
-}
-
 static u32 bits_set(u32 bits)
 {
 	return (u32)__builtin_popcount(bits);
-}
-
-static void used(struct world *w, u32 i, u64 idle)
-{
-	assert_true(w->k.nuses < FAKE_USES);
-	w->k.use[w->k.nuses].pack = w->pack[i];
-	w->k.use[w->k.nuses++].idle = idle;
 }
 
 /* ---- tests ------------------------------------------------------------------------------ */
@@ -187,40 +28,40 @@ static void test_order(void **state)
 	u32 went, n, more;
 
 	(void)state;
-	begin(&w, "");
-	flush(&w);
+	world_begin(&w, "");
+	world_flush(&w);
 	/* 3 was read last, 0 before it, 7 before that; of the others nobody knows. */
-	used(&w, 7, 30 * SECOND);
-	used(&w, 0, 20 * SECOND);
-	used(&w, 3, 10 * SECOND);
+	world_used(&w, 7, 30 * SECOND);
+	world_used(&w, 0, 20 * SECOND);
+	world_used(&w, 3, 10 * SECOND);
 	/* Those that were put from here are not got again. */
 	made_control("fail\n");
-	run(&w);
-	went = gone(&w);
+	world_run(&w);
+	went = world_gone(&w);
 	n = bits_set(went);
 	assert_true(n >= 2 && n <= 6);
-	assert_true(w.e->here + w.e->limit_rest <= LIMIT);
+	assert_true(w.e->here + w.e->limit_rest <= WORLD_LIMIT);
 	/* With one less that would not have been so. */
-	assert_true(w.e->here + w.e->limit_rest + w.e->pack_bytes > LIMIT);
+	assert_true(w.e->here + w.e->limit_rest + w.e->pack_bytes > WORLD_LIMIT);
 	assert_int_equal(went, (n == 2 ? 0x6 : n == 3 ? 0x16 : n == 4 ? 0x36 : n == 5 ? 0x76 : 0x176));
 	assert_int_equal(counter(STATS_evictions) - before, n);
 	/* Nothing more goes until the room is used up. */
-	run(&w);
-	assert_int_equal(gone(&w), went);
-	zone_evictor_made(w.z);
-	run(&w);
-	assert_int_equal(gone(&w), went);
+	world_run(&w);
+	assert_int_equal(world_gone(&w), went);
+	zone_evictor_made(w.z, 0);
+	world_run(&w);
+	assert_int_equal(world_gone(&w), went);
 	made_control("");
 	/* What was fetched again was used last: others go for it, those of the kernel by age. */
-	assert_int_equal(zone_fetch(w.z, w.pack[1], 0, PACK_BLOCKS), 0);
-	assert_int_equal(zone_fetch(w.z, w.pack[2], 0, PACK_BLOCKS), 0);
-	assert_int_equal(gone(&w) & 0x6, 0);
-	run(&w);
-	more = gone(&w);
+	assert_int_equal(zone_fetch(w.z, w.pack[1], 0, WORLD_PACK_BLOCKS), 0);
+	assert_int_equal(zone_fetch(w.z, w.pack[2], 0, WORLD_PACK_BLOCKS), 0);
+	assert_int_equal(world_gone(&w) & 0x6, 0);
+	world_run(&w);
+	more = world_gone(&w);
 	assert_int_equal(more & 0x6, 0);
 	assert_int_equal(more & went, went & ~0x6u);
 	assert_int_equal(bits_set(more), n);
-	cut(&w);
+	world_cut(&w);
 }
 
 /* Room for what comes ahead of use is made of what was used before, and is elsewhere. */
@@ -232,23 +73,23 @@ static void test_fits(void **state)
 	u32 i, went;
 
 	(void)state;
-	begin(&w, "");
+	world_begin(&w, "");
 	evictor_step(w.e, w.now);
 	assert_true(w.e->looked);
 	since = space_clock();
 	/* Nothing is elsewhere, so nothing can go. */
-	assert_false(zone_evictor_fits(w.z, w.pack[1], PACK_BYTES, since));
-	flush(&w);
-	run(&w);
-	went = gone(&w);
+	assert_false(zone_evictor_fits(w.z, w.pack[1], WORLD_PACK_BYTES, since));
+	world_flush(&w);
+	world_run(&w);
+	went = world_gone(&w);
 	assert_true(went & 2);
 	since = space_clock();
-	assert_true(zone_evictor_fits(w.z, w.pack[1], PACK_BYTES, since));
+	assert_true(zone_evictor_fits(w.z, w.pack[1], WORLD_PACK_BYTES, since));
 	/* As much as there is, but for what stays free, and for what cannot go. */
 	for (i = 0; i < w.e->n; i++)
 		if (w.e->packs[i].pack == w.pack[1] || zone_upload_mark(w.z, w.e->packs[i].pack) < MARK_HELD)
 			stays += w.e->packs[i].bytes;
-	most = LIMIT - w.e->limit_rest - stays;
+	most = WORLD_LIMIT - w.e->limit_rest - stays;
 	assert_true(zone_evictor_fits(w.z, w.pack[1], most, since));
 	assert_false(zone_evictor_fits(w.z, w.pack[1], most + 1, since));
 	/* What is to come counts, until it has. */
@@ -258,41 +99,41 @@ static void test_fits(void **state)
 	assert_true(zone_evictor_fits(w.z, w.pack[1], most, since));
 	/* So it is while more is here than the limit, for what can go has not gone yet. */
 	w.e->here += most - 1;
-	assert_true(w.e->here > LIMIT);
+	assert_true(w.e->here > WORLD_LIMIT);
 	assert_true(zone_evictor_fits(w.z, w.pack[1], 1, since));
 	assert_false(zone_evictor_fits(w.z, w.pack[1], 2, since));
 	w.e->here -= most - 1;
 	/* Those that the kernel says were used since then do not go. */
-	for (i = 0; i < PACKS; i++)
-		used(&w, i, SECOND);
-	assert_true(zone_evictor_fits(w.z, w.pack[1], PACK_BYTES, since));
-	assert_false(zone_evictor_fits(w.z, w.pack[1], PACK_BYTES, since - 2 * SECOND));
-	assert_int_equal(zone_warm(w.z, w.pack[1], 0, PACK_BLOCKS, since - 2 * SECOND), -ENOSPC);
-	assert_int_equal(away(&w, 1) == 0, 0);
-	assert_int_equal(zone_warm(w.z, w.pack[1], 0, PACK_BLOCKS, since), 0);
-	assert_int_equal(away(&w, 1), 0);
+	for (i = 0; i < WORLD_PACKS; i++)
+		world_used(&w, i, SECOND);
+	assert_true(zone_evictor_fits(w.z, w.pack[1], WORLD_PACK_BYTES, since));
+	assert_false(zone_evictor_fits(w.z, w.pack[1], WORLD_PACK_BYTES, since - 2 * SECOND));
+	assert_int_equal(zone_warm(w.z, w.pack[1], 0, WORLD_PACK_BLOCKS, since - 2 * SECOND), -ENOSPC);
+	assert_true(world_gone(&w) & 2);
+	assert_int_equal(zone_warm(w.z, w.pack[1], 0, WORLD_PACK_BLOCKS, since), 0);
+	assert_int_equal(world_away(&w, 1), 0);
 	/* What came by it does not go for what else comes; all that is older would. */
 	w.k.nuses = 0;
-	assert_int_equal(zone_warm(w.z, w.pack[2], 0, PACK_BLOCKS, since), 0);
-	assert_true(zone_evictor_fits(w.z, w.pack[0], PACK_BYTES, since));
-	assert_false(zone_evictor_fits(w.z, w.pack[0], most - PACK_BYTES, since));
-	run(&w);
-	assert_int_equal(gone(&w) & 0x6, 0);
+	assert_int_equal(zone_warm(w.z, w.pack[2], 0, WORLD_PACK_BLOCKS, since), 0);
+	assert_true(zone_evictor_fits(w.z, w.pack[0], WORLD_PACK_BYTES, since));
+	assert_false(zone_evictor_fits(w.z, w.pack[0], most - WORLD_PACK_BYTES, since));
+	world_run(&w);
+	assert_int_equal(world_gone(&w) & 0x6, 0);
 	assert_int_equal(zone_warm(w.z, w.pack[1], 0, 0, since), -EINVAL);
 	/* What could not go, for nothing was here of it, can when it has come. */
 	for (i = 0; i < w.e->n; i++)
 		w.e->packs[i].not_before = UINT64_MAX;
 	since = space_clock();
-	assert_false(zone_evictor_fits(w.z, w.pack[0], 2 * PACK_BYTES, since));
-	for (i = 0; i < PACKS; i++)
+	assert_false(zone_evictor_fits(w.z, w.pack[0], 2 * WORLD_PACK_BYTES, since));
+	for (i = 0; i < WORLD_PACKS; i++)
 		zone_evictor_used(w.z, w.pack[i], 0);
-	assert_true(zone_evictor_fits(w.z, w.pack[0], 2 * PACK_BYTES, space_clock() + 1));
+	assert_true(zone_evictor_fits(w.z, w.pack[0], 2 * WORLD_PACK_BYTES, space_clock() + 1));
 	/* Nor does what goes by hand count any more. */
 	stays = w.e->here;
 	assert_int_equal(zone_evict(w.z, w.pack[1], &d), 0);
 	assert_true(d.blocks > 0);
 	assert_int_equal(w.e->here, stays - (d.blocks << NEXUS_BLOCK_SHIFT));
-	cut(&w);
+	world_cut(&w);
 }
 
 /* What is not elsewhere stays; whoever wants a pack waits, then is told; it resumes by itself. */
@@ -304,19 +145,19 @@ static void test_not_held(void **state)
 	struct world w;
 
 	(void)state;
-	begin(&w, "refuse\n");
+	world_begin(&w, "refuse\n");
 	do {
 		assert_int_equal(zone_upload_flush(w.z, 20, &up), 0);
 	} while (!up.error[0]);
 	/* Nobody knows yet. */
 	assert_true(zone_evictor_room(w.z));
-	run(&w);
-	run(&w);
-	assert_int_equal(gone(&w), 0);
+	world_run(&w);
+	world_run(&w);
+	assert_int_equal(world_gone(&w), 0);
 	assert_int_equal(counter(STATS_cache_full) - full, 1);
 	assert_false(zone_evictor_room(w.z));
 	zone_evictor_status(w.z, &st);
-	assert_true(st.on && st.full && st.here > st.limit && st.limit == LIMIT);
+	assert_true(st.on && st.full && st.here > st.limit && st.limit == WORLD_LIMIT);
 	assert_non_null(strstr(st.error, "not uploaded yet"));
 	/* Nobody waits, so nobody has waited for long. */
 	assert_false(zone_evictor_gave_up(w.z, false));
@@ -327,17 +168,17 @@ static void test_not_held(void **state)
 	assert_true(zone_evictor_gave_up(w.z, false));
 	assert_true(zone_evictor_gave_up(w.z, true));
 	assert_int_equal(counter(STATS_cache_refusals) - told, 1);
-	assert_int_equal(gone(&w), 0);
+	assert_int_equal(world_gone(&w), 0);
 	made_control("");
-	flush(&w);
-	run(&w);
-	assert_true(gone(&w) != 0);
+	world_flush(&w);
+	world_run(&w);
+	assert_true(world_gone(&w) != 0);
 	assert_true(zone_evictor_room(w.z));
 	assert_false(zone_evictor_gave_up(w.z, true));
 	zone_evictor_status(w.z, &st);
 	assert_false(st.full);
 	assert_string_equal(st.error, "");
-	cut(&w);
+	world_cut(&w);
 }
 
 /* While the store does not answer, all that is here stays; nobody asks it all the time. */
@@ -347,23 +188,23 @@ static void test_down(void **state)
 	struct world w;
 
 	(void)state;
-	begin(&w, "");
-	flush(&w);
+	world_begin(&w, "");
+	world_flush(&w);
 	made_control("down\n");
-	run(&w);
-	assert_int_equal(gone(&w), 0);
+	world_run(&w);
+	assert_int_equal(world_gone(&w), 0);
 	zone_evictor_status(w.z, &st);
 	assert_non_null(strstr(st.error, "nothing can be evicted: test: Host is down"));
 	assert_true(w.e->not_before > w.now);
 	made_control("");
 	evictor_step(w.e, w.e->not_before - 1);
-	assert_int_equal(gone(&w), 0);
+	assert_int_equal(world_gone(&w), 0);
 	w.now = w.e->not_before;
-	run(&w);
-	assert_true(gone(&w) != 0);
+	world_run(&w);
+	assert_true(world_gone(&w) != 0);
 	zone_evictor_status(w.z, &st);
 	assert_string_equal(st.error, "");
-	cut(&w);
+	world_cut(&w);
 }
 
 /* Somebody deleted it there: it stays, and is put again. */
@@ -374,18 +215,18 @@ static void test_lost(void **state)
 	u64 bytes;
 
 	(void)state;
-	begin(&w, "");
-	flush(&w);
+	world_begin(&w, "");
+	world_flush(&w);
 	c = w.z->fetch->content;
 	assert_int_equal(c->ops->del(c, w.pack[0]), 0);
-	run(&w);
-	assert_int_equal(gone(&w) & 1, 0);
-	assert_true(gone(&w) & 2);
-	flush(&w);
+	world_run(&w);
+	assert_int_equal(world_gone(&w) & 1, 0);
+	assert_true(world_gone(&w) & 2);
+	world_flush(&w);
 	assert_int_equal(c->ops->head(c, w.pack[0], &bytes), 0);
 	assert_int_equal(bytes, (u64)w.used[0] << NEXUS_BLOCK_SHIFT);
 	assert_int_equal(zone_upload_mark(w.z, w.pack[0]), MARK_PUT);
-	cut(&w);
+	world_cut(&w);
 }
 
 /* What was there before it was put may be anything: it is got and compared first. */
@@ -395,24 +236,24 @@ static void test_found(void **state)
 	struct world w;
 
 	(void)state;
-	begin(&w, "");
-	flush(&w);
+	world_begin(&w, "");
+	world_flush(&w);
 	snprintf(path, sizeof(path), "%s/" UPLOAD_FILE, w.z->dir);
 	assert_int_equal(unlink(path), 0);
-	cut(&w);
-	reopen(&w);
-	flush(&w);
+	world_cut(&w);
+	world_open(&w);
+	world_flush(&w);
 	assert_int_equal(zone_upload_mark(w.z, w.pack[0]), MARK_HELD);
 	made_control("short 70000\n");
-	run(&w);
-	assert_int_equal(gone(&w), 0);
+	world_run(&w);
+	assert_int_equal(world_gone(&w), 0);
 	made_control("");
 	/* Each is tried again later. */
 	w.now += 20 * SECOND;
-	run(&w);
-	assert_true(gone(&w) & 1);
+	world_run(&w);
+	assert_true(world_gone(&w) & 1);
 	assert_int_equal(zone_upload_mark(w.z, w.pack[0]), MARK_PUT);
-	cut(&w);
+	world_cut(&w);
 }
 
 /* What is overwritten in place stays, and is not looked at all the time. */
@@ -424,19 +265,19 @@ static void test_plain(void **state)
 
 	(void)state;
 	made_plain = 9;
-	begin(&w, "");
+	world_begin(&w, "");
 	made_plain = 0;
-	flush(&w);
-	run(&w);
-	assert_int_equal(gone(&w), 0);
+	world_flush(&w);
+	world_run(&w);
+	assert_int_equal(world_gone(&w), 0);
 	assert_int_equal(counter(STATS_cache_full) - before, 1);
 	for (i = 0; i < w.e->n; i++)
-		if (w.e->packs[i].pack >= w.pack[0] && w.e->packs[i].pack <= w.pack[PACKS - 1])
+		if (w.e->packs[i].pack >= w.pack[0] && w.e->packs[i].pack <= w.pack[WORLD_PACKS - 1])
 			assert_true(w.e->packs[i].not_before > w.now);
 	w.now += 3600 * SECOND;
-	run(&w);
-	assert_int_equal(gone(&w), 0);
-	cut(&w);
+	world_run(&w);
+	assert_int_equal(world_gone(&w), 0);
+	world_cut(&w);
 }
 
 /* The module says no, or the machine stops between any two steps. */
@@ -448,11 +289,11 @@ static void test_death(void **state)
 	u32 i;
 
 	(void)state;
-	begin(&w, "");
-	flush(&w);
+	world_begin(&w, "");
+	world_flush(&w);
 	w.k.retire_error = -EBUSY;
-	run(&w);
-	assert_int_equal(gone(&w), 0);
+	world_run(&w);
+	assert_int_equal(world_gone(&w), 0);
 	w.k.retire_error = 0;
 	/* After RETIRE, before the marks: all is as it was. */
 	assert_int_equal(survey_begin(&s, w.z, &w.z->space->index, w.pack[5]), 0);
@@ -461,9 +302,9 @@ static void test_death(void **state)
 			bit_set(s.gone, i);
 	assert_int_equal(survey_retire(w.z, &s, NEXUS_RT_EVICT), 0);
 	survey_end(&s);
-	cut(&w);
-	reopen(&w);
-	assert_int_equal(away(&w, 5), 0);
+	world_cut(&w);
+	world_open(&w);
+	assert_int_equal(world_away(&w, 5), 0);
 	/* After the marks, before the punch: away, and its space comes back later. */
 	assert_int_equal(survey_begin(&s, w.z, &w.z->space->index, w.pack[5]), 0);
 	for (i = s.img.first; i < s.img.blocks; i++)
@@ -472,22 +313,22 @@ static void test_death(void **state)
 	assert_int_equal(survey_retire(w.z, &s, NEXUS_RT_EVICT), 0);
 	assert_int_equal(pack_image_evict(&s.img, s.gone), 0);
 	survey_end(&s);
-	cut(&w);
-	reopen(&w);
-	assert_true(away(&w, 5) > 200);
+	world_cut(&w);
+	world_open(&w);
+	assert_true(world_away(&w, 5) > 200);
 	/* Others were used later. */
-	for (i = 0; i < PACKS; i++)
+	for (i = 0; i < WORLD_PACKS; i++)
 		if (i != 5)
-			used(&w, i, SECOND + i);
+			world_used(&w, i, SECOND + i);
 	assert_int_equal(w.z->os->drv->taken(w.z->os, w.pack[5], &bytes), 0);
-	assert_true(bytes >= PACK_BYTES);
-	run(&w);
-	assert_true(away(&w, 5) > 200);
+	assert_true(bytes >= WORLD_PACK_BYTES);
+	world_run(&w);
+	assert_true(world_away(&w, 5) > 200);
 	assert_int_equal(w.z->os->drv->taken(w.z->os, w.pack[5], &bytes), 0);
-	assert_true(bytes < PACK_BYTES / 4);
-	assert_int_equal(zone_fetch(w.z, w.pack[5], 0, PACK_BLOCKS), 0);
-	assert_int_equal(away(&w, 5), 0);
-	cut(&w);
+	assert_true(bytes < WORLD_PACK_BYTES / 4);
+	assert_int_equal(zone_fetch(w.z, w.pack[5], 0, WORLD_PACK_BLOCKS), 0);
+	assert_int_equal(world_away(&w, 5), 0);
+	world_cut(&w);
 }
 
 /* The floor of free space, as a share. */
@@ -508,36 +349,36 @@ static void test_floor(void **state)
 	u32 n;
 
 	(void)state;
-	begin(&w, "");
-	flush(&w);
+	world_begin(&w, "");
+	world_flush(&w);
 	drv = *w.z->os->drv;
 	drv.space = host_space;
 	w.z->os->drv = &drv;
-	host_total = 1000 * PACK_BYTES;
-	host_avail = 103 * PACK_BYTES;
+	host_total = 1000 * WORLD_PACK_BYTES;
+	host_avail = 103 * WORLD_PACK_BYTES;
 	zone_evictor_free(w.z);
 	w.cfg.cache_limit = 0;
 	strcpy(w.cfg.cache_free, "10%");
 	w.e = evictor_new(w.z);
 	w.z->evictor = w.e;
-	assert_int_equal(w.e->floor / PACK_BYTES, 100);
+	assert_int_equal(w.e->floor / WORLD_PACK_BYTES, 100);
 	/* It takes a twentieth of that, so three are too few; there are to be ten. */
-	run(&w);
-	n = bits_set(gone(&w));
+	world_run(&w);
+	n = bits_set(world_gone(&w));
 	assert_true(n >= 7 && n <= 9);
 	assert_true(zone_evictor_room(w.z));
-	host_avail = 100 * PACK_BYTES;
+	host_avail = 100 * WORLD_PACK_BYTES;
 	w.now += 2 * SECOND;
 	evictor_step(w.e, w.now);
-	assert_int_equal(bits_set(gone(&w)), PACKS);
-	host_avail = 100 * PACK_BYTES;
-	run(&w);
+	assert_int_equal(bits_set(world_gone(&w)), WORLD_PACKS);
+	host_avail = 100 * WORLD_PACK_BYTES;
+	world_run(&w);
 	assert_false(zone_evictor_room(w.z));
-	host_avail = 200 * PACK_BYTES;
-	run(&w);
+	host_avail = 200 * WORLD_PACK_BYTES;
+	world_run(&w);
 	assert_true(zone_evictor_room(w.z));
 	w.z->os->drv = &nexus_os_localdisk;
-	cut(&w);
+	world_cut(&w);
 }
 
 /* Who waits for the maker, who waits for room. */
@@ -589,8 +430,8 @@ static void test_maker(void **state)
 	u32 packs;
 
 	(void)state;
-	begin(&w, "down\n");
-	run(&w);
+	world_begin(&w, "down\n");
+	world_run(&w);
 	assert_false(zone_evictor_room(w.z));
 	/* Files of before are no more than there is. */
 	w.z->nrecycle = 0;
@@ -608,14 +449,14 @@ static void test_maker(void **state)
 	assert_int_equal(w.k.packs, packs);
 	/* By itself, once the store is there again. */
 	made_control("");
-	flush(&w);
+	world_flush(&w);
 	w.now += 10 * SECOND;
-	run(&w);
+	world_run(&w);
 	until(&w, is_served);
 	until(&w, is_not_told);
 	atomic_store(&w.z->stopping, true);
 	zone_make_stop(w.z);
-	cut(&w);
+	world_cut(&w);
 }
 
 /* The thread, with nobody's help. */
@@ -626,28 +467,28 @@ static void test_thread(void **state)
 	u32 i;
 
 	(void)state;
-	begin(&w, "");
+	world_begin(&w, "");
 	zone_evictor_free(w.z);
 	assert_int_equal(zone_evictor_start(w.z), 0);
 	assert_non_null(w.z->evictor);
-	flush(&w);
+	world_flush(&w);
 	for (i = 0; i < 6000 && counter(STATS_evictions) < before + 2; i++)
 		usleep(10000);
 	/* Not while blocks are going. */
 	atomic_store(&w.z->stopping, true);
 	zone_evictor_stop(w.z);
-	assert_true(bits_set(gone(&w)) >= 2);
-	cut(&w);
+	assert_true(bits_set(world_gone(&w)) >= 2);
+	world_cut(&w);
 	/* Nothing to keep to. */
 	w.cfg.cache_limit = 0;
 	w.z = fake_open(&w.k, &w.cfg, 1u << 20);
 	assert_int_equal(zone_evictor_start(w.z), 0);
 	assert_null(w.z->evictor);
 	assert_true(zone_evictor_room(w.z));
-	zone_evictor_made(w.z);
+	zone_evictor_made(w.z, 0);
 	zone_evictor_used(w.z, 1, 0);
 	assert_true(zone_evictor_fits(w.z, 1, UINT64_MAX / 2, 0));
-	cut(&w);
+	world_cut(&w);
 }
 
 static void test_setting(void **state)
@@ -677,6 +518,71 @@ static void test_setting(void **state)
 	assert_true(cfg.cache_limit == 20ull << 30);
 }
 
+/* ---- what comes between ------------------------------------------------------------------ */
+
+static struct world *listed;
+static const struct nexus_os_driver *plain_driver;
+
+/* Packs are made while a look is at the others. */
+static int list_late(struct nexus_objectstore *os, int (*fn)(void *arg, u64 pack), void *arg)
+{
+	int ret = plain_driver->list(os, fn, arg);
+
+	zone_evictor_made(listed->z, listed->pack[0] + 1000);
+	zone_evictor_made(listed->z, listed->pack[1]);
+	return ret;
+}
+
+static void test_made_beside(void **state)
+{
+	struct nexus_os_driver late;
+	struct world w;
+	u64 here;
+
+	(void)state;
+	world_begin(&w, "");
+	evictor_step(w.e, w.now);
+	here = w.e->here;
+	listed = &w;
+	plain_driver = w.z->os->drv;
+	late = *plain_driver;
+	late.list = list_late;
+	w.z->os->drv = &late;
+	w.now += 20 * SECOND;
+	evictor_step(w.e, w.now);
+	/* One that was seen whole is not counted twice. */
+	assert_int_equal(w.e->here, here + w.e->pack_bytes);
+	w.z->os->drv = plain_driver;
+	w.now += 20 * SECOND;
+	evictor_step(w.e, w.now);
+	assert_int_equal(w.e->here, here);
+	world_cut(&w);
+}
+
+/* One pack that cannot be read here is no reason to keep the others, nor the store's fault. */
+static void test_bad_pack(void **state)
+{
+	struct evictor_status st;
+	struct world w;
+	u64 before;
+	u32 blocks;
+	int fd;
+
+	(void)state;
+	world_begin(&w, "");
+	world_flush(&w);
+	fd = w.z->os->drv->open_pack(w.z->os, w.pack[0], true, &blocks);
+	assert_true(fd >= 0);
+	assert_int_equal(ftruncate(fd, 100), 0);
+	close(fd);
+	before = counter(STATS_evictions);
+	world_run(&w);
+	assert_true(counter(STATS_evictions) - before >= 1);
+	zone_evictor_status(w.z, &st);
+	assert_string_equal(st.error, "");
+	world_cut(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -691,6 +597,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_floor, test_setup, test_teardown),
 		cmocka_unit_test_setup_teardown(test_maker, test_setup, test_teardown),
 		cmocka_unit_test_setup_teardown(test_thread, test_setup, test_teardown),
+		cmocka_unit_test_setup_teardown(test_made_beside, test_setup, test_teardown),
+		cmocka_unit_test_setup_teardown(test_bad_pack, test_setup, test_teardown),
 		cmocka_unit_test(test_setting),
 	};
 
