@@ -43,6 +43,8 @@ struct step {
 	u32 pieces;
 	u32 to;			/* first block it goes to */
 	u32 blocks;
+	bool later;		/* some of it cannot be fetched now */
+	bool said;		/* of the pack, that MOVE failed */
 };
 
 bool space_movable(struct space *sp, const struct survey *s)
@@ -160,18 +162,32 @@ static u32 gather(struct space *sp, const struct survey *s, u32 i, struct step *
 	return i;
 }
 
-/* What is away of it is fetched first. */
-static int read_piece(struct zone *z, struct survey *s, const struct piece *p, u8 *buf)
+/* -EAGAIN: where it is held it cannot be got now; it may be nothing that is wrong with it. */
+static int fetch_piece(struct zone *z, const struct survey *s, const struct piece *p)
+{
+	int ret = zone_fetch(z, s->img.pack, p->from, p->n);
+
+	if (!ret || ret == -EUCLEAN || ret == -EBADMSG || ret == -ESHUTDOWN || ret == -ENOMEM)
+		return ret;
+	log_debug("zone %s: pack %llu is compacted later: block %u cannot be fetched: %s",
+		  z->name, s->img.pack, p->from, strerror(-ret));
+	return -EAGAIN;
+}
+
+/* What is away of it is fetched first, unless that has failed before: -EAGAIN. */
+static int read_piece(struct zone *z, struct survey *s, const struct piece *p, bool later,
+		      u8 *buf)
 {
 	size_t len = (size_t)p->n << NEXUS_BLOCK_SHIFT;
 	bool away = false;
 	ssize_t n;
 	u32 i;
-	int ret;
+	int ret = 0;
 
 	for (i = 0; i < p->n; i++)
 		away |= pack_line_away(&s->img.table[p->from + i], s->img.pack);
-	ret = away ? zone_fetch(z, s->img.pack, p->from, p->n) : 0;
+	if (away)
+		ret = later ? -EAGAIN : fetch_piece(z, s, p);
 	if (ret)
 		return ret;
 	n = pread(s->img.fd, buf, len, (off_t)p->from << NEXUS_BLOCK_SHIFT);
@@ -197,29 +213,50 @@ static void copy_lines(struct space *sp, const struct survey *s, const struct pi
 	}
 }
 
-/* Data and lines, flushed. */
-static int copy(struct space *sp, struct survey *s, struct step *st, struct space_done *done)
+static void skip(struct space_done *done)
 {
-	size_t len = (size_t)st->blocks << NEXUS_BLOCK_SHIFT;
+	done->skipped++;
+	stats_inc(moves_skipped);
+}
+
+/* Into the buffer, with lines; what is not moved after all is zeros there.  @any: the rest. */
+static int read_step(struct space *sp, struct survey *s, struct step *st,
+		     struct space_done *done, bool *any)
+{
 	u32 i;
 
+	*any = false;
 	for (i = 0; i < st->pieces; i++) {
 		struct piece *p = &st->piece[i];
-		int ret = read_piece(sp->z, s, p, sp->buf + ((size_t)(p->to - st->to) <<
-							     NEXUS_BLOCK_SHIFT));
+		u8 *buf = sp->buf + ((size_t)(p->to - st->to) << NEXUS_BLOCK_SHIFT);
+		int ret = read_piece(sp->z, s, p, st->later, buf);
 
 		if (!ret) {
 			copy_lines(sp, s, p);
+			*any = true;
+			continue;
+		}
+		if (ret == -ESHUTDOWN || ret == -ENOMEM)
+			return ret;
+		memset(buf, 0, (size_t)p->n << NEXUS_BLOCK_SHIFT);
+		p->n = 0;
+		if (ret == -EAGAIN) {
+			st->later = true;
 			continue;
 		}
 		/* What is damaged stays where it is, for whoever can mend it. */
 		log_warn("zone %s: block %u of pack %llu, or one that follows, cannot be moved: %s",
 			 sp->z->name, p->from, s->img.pack,
 			 ret == -EUCLEAN ? "its checksum is wrong" : strerror(-ret));
-		p->n = 0;
-		done->skipped++;
-		stats_inc(moves_skipped);
+		skip(done);
 	}
+	return 0;
+}
+
+static int write_step(struct space *sp, const struct step *st)
+{
+	size_t len = (size_t)st->blocks << NEXUS_BLOCK_SHIFT;
+
 	sp->to_next += st->blocks;
 	if (pwrite(sp->to.fd, sp->buf, len, (off_t)st->to << NEXUS_BLOCK_SHIFT) != (ssize_t)len)
 		return errno == ENOSPC ? -ENOSPC : -EIO;
@@ -228,8 +265,33 @@ static int copy(struct space *sp, struct survey *s, struct step *st, struct spac
 	return 0;
 }
 
+/* Data and lines, flushed. */
+static int copy(struct space *sp, struct survey *s, struct step *st, struct space_done *done)
+{
+	bool any;
+	int ret = read_step(sp, s, st, done, &any);
+
+	if (!ret && any)
+		ret = write_step(sp, st);
+	/* A later step writes the lines beside its own as well. */
+	if (ret)
+		memset(&sp->to.table[st->to], 0, st->blocks * sizeof(sp->to.table[0]));
+	return ret;
+}
+
 /* ---- records ------------------------------------------------------------------------ */
 
+static bool is_urgent(struct space *sp)
+{
+	bool urgent;
+
+	pthread_mutex_lock(&sp->lock);
+	urgent = sp->urgent;
+	pthread_mutex_unlock(&sp->lock);
+	return urgent;
+}
+
+/* As the ioctl; -ENOBUFS: the log has no room; -ERESTART: nor has who waits for work. */
 static int submit(struct space *sp, struct nexus_rec_move *rec)
 {
 	const struct timespec nap = { 0, TRY_NS };
@@ -237,17 +299,32 @@ static int submit(struct space *sp, struct nexus_rec_move *rec)
 	int ret = -EAGAIN;
 
 	for (i = 0; i < TRIES && ret == -EAGAIN && !atomic_load(&sp->z->stopping); i++) {
+		if (i && is_urgent(sp))
+			return -ERESTART;
 		if (i)
 			nanosleep(&nap, NULL);
 		ret = zone_submit(sp->z, rec, le32_to_cpu(rec->head.len), NULL);
 	}
 	if (!ret)
 		sp->own += le32_to_cpu(rec->head.len);
+	if (ret == -EAGAIN)
+		return atomic_load(&sp->z->stopping) ? -ESHUTDOWN : -ENOBUFS;
 	return ret;
 }
 
-static int move(struct space *sp, const struct survey *s, const struct piece *p,
-		struct space_done *done)
+/* What is wrong with one file is not to keep others from being moved. */
+static void not_moved(struct space *sp, const struct survey *s, const struct piece *p,
+		      struct step *st, int err)
+{
+	if (!st->said)
+		log_warn("zone %s: block %u of pack %llu (inode %llu), and perhaps others of it, cannot be moved: %s",
+			 sp->z->name, p->from, s->img.pack,
+			 (u64)le64_to_cpu(s->img.table[p->from].ino), strerror(-err));
+	st->said = true;
+}
+
+static int move(struct space *sp, const struct survey *s, struct step *st,
+		const struct piece *p, struct space_done *done)
 {
 	const struct nexus_pack_line *line = &s->img.table[p->from];
 	size_t len = nexus_rec_move_len(p->n);
@@ -271,22 +348,33 @@ static int move(struct space *sp, const struct survey *s, const struct piece *p,
 	for (i = 0; i < p->n; i++)
 		m.rec.crc[i] = line[i].crc;
 	ret = submit(sp, &m.rec);
-	if (ret == -ENODATA) {
-		done->skipped++;
-		stats_inc(moves_skipped);
+	if (ret == -ERESTART || space_zone_error(ret))
+		return ret;
+	if (ret) {
+		if (ret != -ENODATA)
+			not_moved(sp, s, p, st, ret);
+		skip(done);
 		return 0;
 	}
-	if (!ret) {
-		done->moved += p->n;
-		stats_inc(moves);
-		stats_add(compacted_bytes, (u64)p->n << NEXUS_BLOCK_SHIFT);
-	}
-	return ret;
+	done->moved += p->n;
+	stats_inc(moves);
+	stats_add(compacted_bytes, (u64)p->n << NEXUS_BLOCK_SHIFT);
+	return 0;
+}
+
+/* Seals what is full, and opens another one. */
+static int have_room(struct space *sp)
+{
+	int ret = sp->to_next == sp->to.blocks ? space_seal(sp) : 0;
+
+	if (ret == -EAGAIN)
+		return -ENOBUFS;
+	return ret || sp->to_next ? ret : open_to(sp);
 }
 
 int space_compact(struct space *sp, struct survey *s, struct space_done *done)
 {
-	struct step *st = malloc(sizeof(*st));
+	struct step *st = calloc(1, sizeof(*st));
 	u64 start;
 	u32 i = s->img.first, j;
 	int ret = st ? 0 : -ENOMEM;
@@ -297,10 +385,8 @@ int space_compact(struct space *sp, struct survey *s, struct space_done *done)
 		start = space_clock();
 		if (atomic_load(&sp->z->stopping))
 			ret = -ESHUTDOWN;
-		if (!ret && sp->to_next == sp->to.blocks)
-			ret = space_seal(sp);
-		if (!ret && !sp->to_next)
-			ret = open_to(sp);
+		if (!ret)
+			ret = have_room(sp);
 		if (ret)
 			break;
 		i = gather(sp, s, i, st);
@@ -310,8 +396,12 @@ int space_compact(struct space *sp, struct survey *s, struct space_done *done)
 		      copy(sp, s, st, done) : -ENOSPC;
 		for (j = 0; !ret && j < st->pieces; j++)
 			if (st->piece[j].n)
-				ret = move(sp, s, &st->piece[j], done);
+				ret = move(sp, s, st, &st->piece[j], done);
+		if (!ret && st->later)
+			ret = -EAGAIN;
 		space_pay(sp, (u64)st->blocks << (NEXUS_BLOCK_SHIFT + 1), space_clock() - start);
+		if (!ret && i < s->img.blocks && is_urgent(sp))
+			ret = -ERESTART;
 	}
 	free(st);
 	if (!ret) {

@@ -30,8 +30,8 @@ int survey_retire(struct zone *z, const struct survey *s, u32 flags)
 }
 
 /*
- * Marked before, and perhaps not punched: a crash may come between.  What is away may
- * be fetched meanwhile; it is punched when it is evicted again.
+ * Marked before, and perhaps not punched: a crash may come between, or an error.  What
+ * is away may be fetched meanwhile; it is punched when it is evicted again.
  */
 static void add_marked(struct survey *s)
 {
@@ -48,13 +48,14 @@ int space_punch(struct space *sp, struct survey *s)
 	struct zone *z = sp->z;
 	u64 blocks = 0, start = space_clock();
 	u32 dead = survey_dead(s);
+	bool marked = z->unclean || s->retry;
 	int ret;
 
-	if (sp->cannot_punch || (!dead && !(z->unclean && s->nabsent)))
+	if (sp->cannot_punch || (!dead && !(marked && s->nabsent)))
 		return 0;
 	/* Who fetches says what is here by the lines, which are marked after RETIRE. */
 	if (dead && zone_fetch_pause(z, s->img.pack, false))
-		return 0;
+		return -EAGAIN;
 	ret = dead ? survey_retire(z, s, 0) : 0;
 	if (!ret && dead)
 		ret = pack_image_mark(&s->img, s->gone);
@@ -62,11 +63,11 @@ int space_punch(struct space *sp, struct survey *s)
 		zone_fetch_resume(z);
 	if (ret == -EBUSY) {
 		stats_inc(retire_refused);
-		return 0;
+		return -EAGAIN;
 	}
 	if (ret == -ENOENT)
 		return 0;
-	if (z->unclean)
+	if (marked)
 		add_marked(s);
 	if (!ret)
 		ret = pack_image_punch(&s->img, s->gone, &blocks);

@@ -4,6 +4,9 @@
  * is looked into if more of it is dead than is known to be absent, and if more has
  * died than when it was looked into last.  What that needs to remember are a few
  * bytes a pack; a pass that finds nothing reads the pack records and nothing else.
+ *
+ * What is wrong with one pack, or in the way of it now, is no matter of the others: it
+ * is looked into again later, each time after twice as long.
  */
 #include "space.h"
 
@@ -24,6 +27,7 @@
 #define SMALL_PART	16u	/* of a pack: one that goes to a store is small with less */
 #define PASS_MS		1000u	/* between passes, at least */
 #define FAILED_MAX	6u	/* doublings of it, after passes that failed */
+#define WAITS_MAX	10u	/* and of what a pack waits that was left for later */
 #define SLEEP_MAX_NS	2000000000ull
 #define FOLD_WAIT_NS	20000000000ull
 #define FOLD_LOOK_NS	50000000ull
@@ -34,6 +38,16 @@ u64 space_clock(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return (u64)ts.tv_sec * 1000000000ull + (u64)ts.tv_nsec;
+}
+
+bool space_zone_error(int err)
+{
+	switch (err) {
+	case -EROFS: case -ENOTCONN: case -ESHUTDOWN: case -ESTALE: case -ENOENT: case -ENXIO:
+	case -ENOMEM: case -EINTR: case -ENOSPC: case -ENOBUFS:
+		return true;
+	}
+	return false;
 }
 
 /* ---- sleeping ----------------------------------------------------------------- */
@@ -59,7 +73,7 @@ static void sleep_ns(struct space *sp, u64 ns, enum until what)
 
 /* ---- whose turn it is ---------------------------------------------------------- */
 
-/* Whoever has work goes on to the end of a pack, but does not sleep. */
+/* Whoever has work goes on to the end of a step, or of a pack, but does not sleep. */
 static void lock_urgently(struct space *sp)
 {
 	pthread_mutex_lock(&sp->lock);
@@ -134,13 +148,29 @@ static bool is_small(struct space *sp, u32 live)
 	return live <= first || (sp->z->origin && live < usable / SMALL_PART);
 }
 
-/* work held. */
+/* 0; -EAGAIN: later; or an error that ends the pass. */
+static int punch(struct space *sp, struct survey *s)
+{
+	int ret = space_punch(sp, s);
+
+	if (!ret || ret == -EAGAIN || space_zone_error(ret))
+		return ret;
+	log_warn("zone %s: dead blocks of pack %llu cannot be given back now: %s", sp->z->name,
+		 s->img.pack, strerror(-ret));
+	return -EAGAIN;
+}
+
+/*
+ * work held.  0; -EAGAIN: the pack must be looked into again, later; -ERESTART: that too,
+ * for somebody waits for work urgently; or an error that ends the pass.
+ */
 static int look_locked(struct space *sp, struct space_hint *hint, bool move,
 		       struct space_done *done)
 {
 	struct zone *z = sp->z;
 	u64 start = space_clock();
 	struct survey s;
+	bool later;
 	int ret = survey_begin(&s, z, &sp->index, hint->pack);
 
 	stats_inc(packs_surveyed);
@@ -155,14 +185,19 @@ static int look_locked(struct space *sp, struct space_hint *hint, bool move,
 	hint->small = !move && is_small(sp, s.nlive) && space_movable(sp, &s);
 	if (move || space_worth_moving(sp, &s, hint->content))
 		ret = space_compact(sp, &s, done);
+	later = ret == -EAGAIN;
+	s.retry = hint->waits;
 	/* Once that is in the index the pack is dead, or less of it alive. */
-	if (ret == -EOPNOTSUPP || ret == -ENOSPC)
-		ret = space_punch(sp, &s);
+	if (ret == -EOPNOTSUPP || ret == -ENOSPC || later)
+		ret = punch(sp, &s);
+	if (!ret && later)
+		ret = -EAGAIN;
 	hint->absent = pack_image_dead(&s.img);
 	survey_end(&s);
 	return ret;
 }
 
+/* 0, and @hint says when it is looked into again; or an error that ends the pass. */
 static int look_into(struct space *sp, struct space_hint *hint, bool move)
 {
 	struct space_done done = { 0 };
@@ -171,7 +206,15 @@ static int look_into(struct space *sp, struct space_hint *hint, bool move)
 	lock_patiently(sp);
 	ret = look_locked(sp, hint, move, &done);
 	pthread_mutex_unlock(&sp->work);
-	return ret;
+	if (!ret) {
+		hint->waits = 0;
+		hint->due = 0;
+	}
+	if (ret != -EAGAIN && ret != -ERESTART)
+		return ret;
+	hint->waits = NEXUS_MIN(hint->waits + 1, WAITS_MAX);
+	hint->due = space_clock() + (PASS_MS * 1000000ull << hint->waits);
+	return 0;
 }
 
 /* Of a pack of which something was elsewhere, the head's count is not of the dead. */
@@ -218,7 +261,7 @@ static int visit(struct space *sp, u64 pack, const struct nexus_pack_val *val)
 	struct space_hint hint = { .pack = pack, .live = live };
 	bool dead;
 	size_t i = 0, end = sp->nhints;
-	bool known;
+	bool known, look;
 	int ret = 0;
 
 	if (le32_to_cpu(val->state) != NEXUS_PACK_SEALED || !live)
@@ -239,9 +282,14 @@ static int visit(struct space *sp, u64 pack, const struct nexus_pack_val *val)
 	hint.content = content_of(sp, val);
 	/* Or was never written. */
 	dead = (u64)live + hint.absent + min <= usable;
-	/* A crash may have come between the mark and the punch. */
-	if ((!known && ((sp->z->unclean && hint.absent) || is_small(sp, live))) ||
-	    ((!known || hint.live != live) && dead)) {
+	if (hint.due)
+		look = space_clock() >= hint.due;
+	else if (!known)
+		/* A crash may have come between the mark and the punch. */
+		look = dead || (sp->z->unclean && hint.absent) || is_small(sp, live);
+	else
+		look = dead && hint.live != live;
+	if (look) {
 		hint.live = live;
 		ret = look_into(sp, &hint, false);
 	}
@@ -297,6 +345,32 @@ static int room_for(struct space *sp, size_t n)
 	return 0;
 }
 
+/*
+ * The hints of the pass are those to go by; with @failed, of what it did not come to
+ * those from before.
+ */
+static void keep_hints(struct space *sp, bool failed)
+{
+	u64 last = sp->nnext ? sp->next[sp->nnext - 1].pack : 0;
+	size_t i = sp->nhints;
+
+	while (failed && i && sp->hints[i - 1].pack > last)
+		i--;
+	if (failed && room_for(sp, sp->nhints - i))
+		return;
+	for (; i < sp->nhints; i++)
+		sp->next[sp->nnext++] = sp->hints[i];
+	free(sp->hints);
+	sp->hints = sp->next;
+	sp->nhints = sp->nnext;
+	sp->next = NULL;
+	sp->next_cap = 0;
+	sp->due = 0;
+	for (i = 0; i < sp->nhints; i++)
+		if (sp->hints[i].due && (!sp->due || sp->hints[i].due < sp->due))
+			sp->due = sp->hints[i].due;
+}
+
 /* They are tried once: again when something has died in them. */
 static int merge_small(struct space *sp)
 {
@@ -334,14 +408,8 @@ static int pass(struct space *sp)
 	free(b);
 	if (!ret)
 		ret = merge_small(sp);
-	if (ret)
-		return ret;
-	free(sp->hints);
-	sp->hints = sp->next;
-	sp->nhints = sp->nnext;
-	sp->next = NULL;
-	sp->next_cap = 0;
-	return 0;
+	keep_hints(sp, ret);
+	return ret;
 }
 
 static bool usable_now(struct zone *z)
@@ -383,6 +451,13 @@ static int pass_and_seal(struct space *sp)
 	return ret;
 }
 
+/* Something may have died, or a pack was left for later and that is now. */
+static bool has_work(struct space *sp)
+{
+	return atomic_load(&sp->z->checkpoint) != sp->looked_at ||
+	       (sp->due && space_clock() >= sp->due);
+}
+
 static void *space_main(void *arg)
 {
 	struct space *sp = arg;
@@ -394,8 +469,7 @@ static void *space_main(void *arg)
 	syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0,
 		IOPRIO_PRIO_VALUE(IOPRIO_CLASS_IDLE, 0));
 	while (!atomic_load(&z->stopping)) {
-		if (z->cfg->compact_rate && atomic_load(&z->checkpoint) != sp->looked_at &&
-		    usable_now(z))
+		if (z->cfg->compact_rate && has_work(sp) && usable_now(z))
 			failed = pass_and_seal(sp) ? NEXUS_MIN(failed + 1, FAILED_MAX) : 0;
 		/* What fails may have copied something, and will fail again. */
 		sleep_ns(sp, PASS_MS * 1000000ull << failed, NS);
@@ -484,6 +558,11 @@ static int compact_next(struct space *sp, const uint64_t *packs, size_t n, bool 
 	ret = next_wanted(sp, packs, n, all, *after, &hint);
 	if (!ret)
 		ret = look_locked(sp, &hint, true, done);
+	/* Whoever asks shall come to the others. */
+	if (ret == -EAGAIN) {
+		done->skipped++;
+		ret = 0;
+	}
 	if (!ret)
 		*after = hint.pack;
 	if (ret != -ENOENT)
@@ -496,19 +575,22 @@ int zone_compact_step(struct zone *z, const uint64_t *packs, size_t n, bool all,
 		      struct space_done *done)
 {
 	struct space *sp = z->space;
-	int ret;
+	int ret = 0;
 
 	if (!sp)
 		return -EROFS;
 	if (!(z->sb.incompat & NEXUS_INCOMPAT_MOVES))
 		return -EOPNOTSUPP;
-	if (!*after)
-		write_index(sp);
-	lock_patiently(sp);
-	ret = may_work(z);
-	if (!ret)
-		ret = compact_next(sp, packs, n, all, after, done);
-	pthread_mutex_unlock(&sp->work);
+	do {
+		/* What was moved of a pack that is begun again is not to be copied again. */
+		if (!*after || ret == -ERESTART)
+			write_index(sp);
+		lock_patiently(sp);
+		ret = may_work(z);
+		if (!ret)
+			ret = compact_next(sp, packs, n, all, after, done);
+		pthread_mutex_unlock(&sp->work);
+	} while (ret == -ERESTART);
 	return ret;
 }
 

@@ -16,6 +16,8 @@ struct space_hint {
 	u32 absent;		/* by its head */
 	u32 content;		/* blocks that were written */
 	bool small;		/* and all of it can be moved: to one with others */
+	u32 waits;		/* how often in a row it had to be left for later */
+	u64 due;		/* ns, of space_clock(): when it is looked into again; or 0 */
 };
 
 struct space {
@@ -31,6 +33,7 @@ struct space {
 	struct space_hint *hints, *next;
 	size_t nhints, nnext, next_cap;
 	u64 looked_at;			/* checkpoint of the last pass */
+	u64 due;			/* the first of the hints'; or 0 */
 	u64 tail;			/* of the log, when we last paid */
 	u64 own;			/* of it since, bytes of our records; work */
 	bool cannot_punch;		/* the host's filesystem has no holes */
@@ -56,11 +59,13 @@ struct space_done {
  */
 void space_pay(struct space *sp, u64 bytes, u64 ns);
 u64 space_clock(void);
+/* Whether an error is of the zone, and not of the pack or the file where it was met. */
+bool space_zone_error(int err);
 
 /* punch.c */
 /*
- * Gives dead blocks of a surveyed pack back to the host.  0 also if there are none,
- * or they must wait; or an error that ends the pass.
+ * Gives dead blocks of a surveyed pack back to the host.  0 also if there are none;
+ * -EAGAIN: not now, the pack is to be looked into again; or another error.
  */
 int space_punch(struct space *sp, struct survey *s);
 /*
@@ -75,8 +80,10 @@ bool space_worth_moving(struct space *sp, const struct survey *s, u32 content);
 /* Whether nearly all of what is alive can be moved. */
 bool space_movable(struct space *sp, const struct survey *s);
 /*
- * Moves what can be moved.  0; -EOPNOTSUPP: not in this zone; -ENOSPC: no room to
- * move it to; or another error that ends the pass.
+ * Moves what can be moved; what is wrong with one piece is logged, and it stays.  0;
+ * -EOPNOTSUPP: not in this zone; -ENOSPC: no room to move it to; -EAGAIN: not now, some
+ * of it cannot be fetched; -ERESTART: somebody waits for work urgently, and not all is
+ * moved; or an error that ends the pass.
  */
 int space_compact(struct space *sp, struct survey *s, struct space_done *done);
 /* What was written to is sealed, and another one made when there is need. */
@@ -93,7 +100,7 @@ int space_evict(struct space *sp, u64 pack, bool held, struct evict_done *done);
  * which anything is dead.  *@after becomes its id, or 0 when there is none left.
  * Begins by writing the index, so that what is known to be dead is; may take long.
  * Where the host has no room to move it to, what is dead is given back instead.
- * 0; -EOPNOTSUPP as above; -EROFS: the zone is read-only; -ESHUTDOWN: it is closed.
+ * A pack that has to be left as it is counts as skipped.  0; -EOPNOTSUPP as above; -EROFS: the zone is read-only; -ESHUTDOWN: it is closed.
  */
 int zone_compact_step(struct zone *z, const uint64_t *packs, size_t n, bool all, u64 *after,
 		      struct space_done *done);

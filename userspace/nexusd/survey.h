@@ -23,6 +23,7 @@ struct survey {
 	u32 nabsent;		/* by the table */
 	u32 naway;		/* of them, those that are live and held elsewhere */
 	u32 nruns;		/* of live blocks */
+	bool retry;		/* for the caller: what is marked may not be punched */
 };
 
 /*

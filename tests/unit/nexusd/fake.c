@@ -7,15 +7,23 @@
 static int fake_submit(struct fake *k, struct nexus_submit *sub)
 {
 	u8 rec[4096] __attribute__((aligned(8)));
+	const struct nexus_rec_move *move = (void *)rec;
+	int ret;
 
+	pthread_mutex_lock(&k->lock);
 	k->submits++;
-	if (k->submit_error)
-		return k->submit_error;
+	ret = k->submit_error;
+	pthread_mutex_unlock(&k->lock);
+	if (ret)
+		return ret;
 	if (sub->len > sizeof(rec))
 		return -EINVAL;
 	memcpy(rec, (void *)(uintptr_t)sub->record, sub->len);
 	if (nexus_rec_check((void *)rec, sub->len))
 		return -EINVAL;
+	if (le16_to_cpu(move->head.type) == NEXUS_REC_MOVE && k->move_error &&
+	    le64_to_cpu(move->ino) == k->bad_ino)
+		return k->move_error;
 	sub->lsn = fake_append(k, (void *)rec);
 	return 0;
 }
@@ -42,15 +50,19 @@ static int fake_retire(struct fake *k, const struct nexus_retire *r)
 {
 	const struct nexus_pack_range *range = (const void *)(uintptr_t)r->ranges;
 	u32 i;
+	int ret;
 
 	if (!r->nr || r->nr > NEXUS_RETIRE_MAX || r->reserved)
 		return -EINVAL;
+	pthread_mutex_lock(&k->lock);
+	ret = !k->retire_pack || k->retire_pack == r->pack ? k->retire_error : 0;
 	k->retires++;
-	for (i = 0; !k->retire_error && i < r->nr; i++) {
+	for (i = 0; !ret && i < r->nr; i++) {
 		k->retired += range[i].nblocks;
 		k->evicted += r->flags & NEXUS_RT_EVICT ? range[i].nblocks : 0;
 	}
-	return k->retire_error;
+	pthread_mutex_unlock(&k->lock);
+	return ret;
 }
 
 static int fake_present(struct fake *k, const struct nexus_retire *r)

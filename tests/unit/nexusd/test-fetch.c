@@ -484,6 +484,63 @@ static void test_compact(void **state)
 	made_cut(&m);
 }
 
+/* What cannot be fetched now is asked for once, and left for later. */
+static void test_compact_later(void **state)
+{
+	struct space_done d = { 0 };
+	u64 after = 0, errors;
+	uint64_t pack;
+	struct made m;
+
+	(void)state;
+	made_new(&m);
+	pack = m.pack;
+	made_evict(&m);
+	made_control("fail\n");
+	errors = counter(STATS_fetch_errors);
+	assert_int_equal(zone_compact_step(m.z, &pack, 1, false, &after, &d), 0);
+	assert_int_equal(after, pack);
+	assert_int_equal(d.packs, 0);
+	assert_int_equal(d.moved, 0);
+	assert_int_equal(d.skipped, 1);
+	assert_int_equal(counter(STATS_fetch_errors), errors + 1);
+	made_control("");
+	after = 0;
+	assert_int_equal(zone_compact_step(m.z, &pack, 1, false, &after, &d), 0);
+	assert_int_equal(d.packs, 1);
+	assert_int_equal(d.moved, m.live);
+	made_cut(&m);
+}
+
+/* No line names a block that was not written, whatever is written beside it later. */
+static void test_compact_unwritten(void **state)
+{
+	struct space_done d = { 0 };
+	u32 i, before, lines = 0;
+	uint64_t pack;
+	u64 after = 0;
+	struct space *sp;
+	struct made m;
+
+	(void)state;
+	made_new(&m);
+	pack = m.pack;
+	sp = m.z->space;
+	/* So that there is a pack to write to. */
+	m.k.submit_error = -EROFS;
+	assert_int_equal(zone_compact_step(m.z, &pack, 1, false, &after, &d), -EROFS);
+	m.k.submit_error = 0;
+	before = sp->to_next;
+	atomic_store(&fetch_fails, true);
+	assert_int_equal(zone_compact_step(m.z, &pack, 1, false, &after, &d), -EIO);
+	atomic_store(&fetch_fails, false);
+	assert_true(sp->to_next > before);
+	for (i = before; i < sp->to_next; i++)
+		lines += !!sp->to.table[i].ino;
+	assert_int_equal(lines, 0);
+	made_cut(&m);
+}
+
 /* Settings: only what is asked for by name, and with a place. */
 static void test_setting(void **state)
 {
@@ -522,6 +579,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_order, test_setup, test_teardown),
 		cmocka_unit_test_setup_teardown(test_punch, test_setup, test_teardown),
 		cmocka_unit_test_setup_teardown(test_compact, test_setup, test_teardown),
+		cmocka_unit_test_setup_teardown(test_compact_later, test_setup, test_teardown),
+		cmocka_unit_test_setup_teardown(test_compact_unwritten, test_setup, test_teardown),
 		cmocka_unit_test(test_setting),
 	};
 

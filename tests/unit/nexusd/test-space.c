@@ -37,17 +37,38 @@ static void seal(struct made *m, struct logw *w, u64 pack)
 }
 
 static u32 plain;	/* as in struct gen */
+/* Two packs, nothing of which can be moved; RETIRE of the first of them gives that. */
+static int retire_error;
 
-/*
- * Files overwritten in places, and with @clones shared; the pack sealed; the log read
- * again, which completes the tables.
- */
-static void make_at(struct made *m, bool clones, u64 rate)
+/* Files overwritten in places, and with @clones shared; the pack sealed. */
+static void fill(struct made *m, struct logw *w, u64 pack, bool clones)
 {
 	struct gen_file *f;
+	u32 i, n;
+
+	m->g.pack = pack;
+	m->g.next_block = 1 + pack_table_blocks(PACK_BLOCKS);
+	memset(m->g.file, 0, sizeof(m->g.file));
+	for (i = 0; i < 6; i++)
+		append(m, w, gen_create(&m->g));
+	for (n = 0; n < 400; n++) {
+		if (clones) {
+			append(m, w, gen_next(&m->g));
+			continue;
+		}
+		f = &m->g.file[rnd(GEN_FILES)];
+		append(m, w, f->ino ? gen_extent(&m->g, f) : NULL);
+		if (m->g.next_block + 8 > PACK_BLOCKS)
+			break;
+	}
+	seal(m, w, pack);
+}
+
+/* Packs are filled; the log is read again, which completes the tables. */
+static void make_at(struct made *m, bool clones, u64 rate)
+{
 	struct logw w;
 	u64 lines;
-	u32 i, n;
 
 	memset(m, 0, sizeof(*m));
 	test_config(&m->cfg, &nexus_ms_lmdb);
@@ -59,25 +80,20 @@ static void make_at(struct made *m, bool clones, u64 rate)
 	m->g.os = m->z->os;
 	m->g.plain = plain;
 	log_of(m->z, &w);
-	for (i = 0; i < 6; i++)
-		append(m, &w, gen_create(&m->g));
-	for (n = 0; n < 400; n++) {
-		if (clones) {
-			append(m, &w, gen_next(&m->g));
-			continue;
-		}
-		f = &m->g.file[rnd(GEN_FILES)];
-		append(m, &w, f->ino ? gen_extent(&m->g, f) : NULL);
-		if (m->g.next_block + 8 > PACK_BLOCKS)
-			break;
-	}
-	seal(m, &w, m->pack);
+	if (retire_error)
+		fill(m, &w, --m->pack, clones);
+	fill(m, &w, m->k.last_pack, clones);
 	logw_batch(&w);
 	logw_free(&w);
 	power_cut(&m->k, m->z);
 	m->z = fake_open(&m->k, &m->cfg, 1u << 20);
 	assert_int_equal(replay_tables(&m->z->replay, m->z->sb.uuid, &lines), 0);
 	assert_true(lines > 20);
+	if (retire_error) {
+		m->z->sb.incompat &= ~NEXUS_INCOMPAT_MOVES;
+		m->k.retire_error = retire_error;
+		m->k.retire_pack = m->pack;
+	}
 	assert_int_equal(zone_space_start(m->z), 0);
 }
 
@@ -181,9 +197,9 @@ static void punch(bool clones)
 	assert_int_equal(survey_begin(&s, m.z, &sp->index, m.pack), 0);
 	check_survey(&m, &s);
 	assert_int_equal(s.nabsent, 0);
-	/* The kernel says no: nothing happens. */
+	/* The kernel says not now: nothing happens. */
 	m.k.retire_error = -EBUSY;
-	assert_int_equal(space_punch(sp, &s), 0);
+	assert_int_equal(space_punch(sp, &s), -EAGAIN);
 	assert_int_equal(host_blocks(&m), before);
 	assert_int_equal(s.img.head->absent, 0);
 	m.k.retire_error = 0;
@@ -379,7 +395,7 @@ static void test_compact_damaged(void **state)
 	struct space_done d = { 0 };
 	u64 after = 0, *data = NULL;
 	uint64_t pack;
-	u32 i = 0, blocks;
+	u32 i = 0, j, blocks;
 	struct made m;
 	int fd;
 
@@ -394,13 +410,159 @@ static void test_compact_damaged(void **state)
 	fd = m.z->os->drv->open_pack(m.z->os, pack, true, &blocks);
 	assert_int_equal(pwrite(fd, data, 4096, (off_t)i * 4096), 4096);
 	close(fd);
-	free(data);
 	assert_int_equal(zone_compact_step(m.z, &pack, 1, false, &after, &d), 0);
 	assert_int_equal(d.skipped, 1);
+	/* Nothing else is in its place. */
+	assert_int_equal(pread(m.z->space->to.fd, data, 4096,
+			       (off_t)m.z->space->to.first * 4096), 4096);
+	for (j = 0; j < 512; j++)
+		assert_int_equal(data[j], 0);
+	free(data);
 	settle(&m);
 	mapped(&m, live, shared);
 	assert_true(live[i]);
 	zone_is_sound(m.z);
+	done(&m);
+}
+
+/* What is wrong with one file's record keeps nothing of the others. */
+static void test_compact_bad_file(void **state)
+{
+	struct space_done d = { 0 };
+	u64 after = 0, ino = 0;
+	uint64_t pack;
+	struct survey s;
+	struct made m;
+	u32 i, n = 0;
+
+	(void)state;
+	make(&m, false);
+	pack = m.pack;
+	assert_int_equal(survey_begin(&s, m.z, &m.z->space->index, pack), 0);
+	for (i = 0; i < PACK_BLOCKS; i++) {
+		if (!bit_get(s.live, i))
+			continue;
+		if (!ino)
+			ino = le64_to_cpu(s.img.table[i].ino);
+		n += le64_to_cpu(s.img.table[i].ino) == ino;
+	}
+	assert_true(n < s.nlive);
+	m.k.bad_ino = ino;
+	m.k.move_error = -EUCLEAN;
+	assert_int_equal(zone_compact_step(m.z, &pack, 1, false, &after, &d), 0);
+	assert_int_equal(after, pack);
+	assert_int_equal(d.moved, s.nlive - n);
+	assert_true(d.skipped > 0);
+	survey_end(&s);
+	settle(&m);
+	all_there(&m);
+	assert_int_equal(survey_begin(&s, m.z, &m.z->space->index, pack), 0);
+	assert_int_equal(s.nlive, n);
+	/* The zone itself cannot: that is said. */
+	after = 0;
+	m.k.move_error = -EROFS;
+	assert_int_equal(zone_compact_step(m.z, &pack, 1, false, &after, &d), -EROFS);
+	assert_int_equal(after, 0);
+	survey_end(&s);
+	done(&m);
+}
+
+static void set_urgent(struct space *sp, u32 n)
+{
+	pthread_mutex_lock(&sp->lock);
+	sp->urgent = n;
+	pthread_cond_broadcast(&sp->cond);
+	pthread_mutex_unlock(&sp->lock);
+}
+
+/* Who is waited for stops at the next step, and goes on from there another time. */
+static void test_compact_urgent(void **state)
+{
+	struct space_done d = { 0 };
+	u64 after = 0, start;
+	struct space *sp;
+	uint64_t pack;
+	struct survey s;
+	struct made m;
+
+	(void)state;
+	make(&m, false);
+	pack = m.pack;
+	sp = m.z->space;
+	assert_int_equal(survey_begin(&s, m.z, &sp->index, pack), 0);
+	set_urgent(sp, 1);
+	/* Nor does it wait for the log. */
+	m.k.submit_error = -EAGAIN;
+	start = space_clock();
+	assert_int_equal(space_compact(sp, &s, &d), -ERESTART);
+	assert_true(space_clock() - start < 2000000000ull);
+	assert_int_equal(d.moved, 0);
+	m.k.submit_error = 0;
+	/* What a step may be is what fits. */
+	sp->to_next = sp->to.blocks - 8;
+	assert_int_equal(space_compact(sp, &s, &d), -ERESTART);
+	assert_int_equal(d.moved, 8);
+	assert_int_equal(d.packs, 0);
+	set_urgent(sp, 0);
+	settle(&m);
+	assert_int_equal(zone_compact_step(m.z, &pack, 1, false, &after, &d), 0);
+	assert_int_equal(d.packs, 1);
+	assert_int_equal(d.moved, s.nlive);
+	assert_int_equal(d.skipped, 0);
+	survey_end(&s);
+	settle(&m);
+	all_there(&m);
+	done(&m);
+}
+
+/* Waits for work urgently, and gives it away at once. */
+static void *in_a_hurry(void *arg)
+{
+	struct made *m = arg;
+	struct space *sp = m->z->space;
+	u32 submits = 0;
+
+	/* Somebody has it, and waits for the log. */
+	while (!submits) {
+		usleep(1000);
+		pthread_mutex_lock(&m->k.lock);
+		submits = m->k.submits;
+		pthread_mutex_unlock(&m->k.lock);
+	}
+	set_urgent(sp, 1);
+	pthread_mutex_lock(&sp->work);
+	pthread_mutex_lock(&m->k.lock);
+	m->k.submit_error = 0;
+	pthread_mutex_unlock(&m->k.lock);
+	set_urgent(sp, 0);
+	pthread_mutex_unlock(&sp->work);
+	return NULL;
+}
+
+/* Whoever asked for a pack gets it compacted all the same. */
+static void test_compact_again(void **state)
+{
+	struct space_done d = { 0 };
+	uint64_t pack;
+	pthread_t t;
+	u64 after = 0;
+	struct survey s;
+	struct made m;
+
+	(void)state;
+	make(&m, false);
+	pack = m.pack;
+	assert_int_equal(survey_begin(&s, m.z, &m.z->space->index, pack), 0);
+	m.k.submit_error = -EAGAIN;
+	assert_int_equal(pthread_create(&t, NULL, in_a_hurry, &m), 0);
+	assert_int_equal(zone_compact_step(m.z, &pack, 1, false, &after, &d), 0);
+	assert_int_equal(pthread_join(t, NULL), 0);
+	assert_int_equal(after, pack);
+	assert_int_equal(d.packs, 1);
+	assert_int_equal(d.moved, s.nlive);
+	survey_end(&s);
+	settle(&m);
+	all_there(&m);
 	done(&m);
 }
 
@@ -468,13 +630,67 @@ static void test_by_itself(void **state)
 	done(&m);
 }
 
+static u64 retired(struct made *m)
+{
+	u64 n;
+
+	pthread_mutex_lock(&m->k.lock);
+	n = m->k.retired;
+	pthread_mutex_unlock(&m->k.lock);
+	return n;
+}
+
+static void until_retired(struct made *m, u64 more_than)
+{
+	u32 i;
+
+	for (i = 0; i < 200 && retired(m) <= more_than; i++)
+		usleep(100000);
+	assert_true(retired(m) > more_than);
+}
+
+/* A pack that cannot be punched does not keep others from it, and is tried again by itself. */
+static void bad_pack(int error)
+{
+	struct made m;
+	u64 n;
+
+	retire_error = error;
+	make_at(&m, false, 1ull << 30);
+	retire_error = 0;
+	until_retired(&m, 0);
+	n = retired(&m);
+	pthread_mutex_lock(&m.k.lock);
+	assert_true(m.k.retires > 1);
+	m.k.retire_error = 0;
+	pthread_mutex_unlock(&m.k.lock);
+	until_retired(&m, n);
+	atomic_store(&m.z->stopping, true);
+	zone_space_stop(m.z);
+	all_there(&m);
+	done(&m);
+}
+
+static void test_bad_pack(void **state)
+{
+	(void)state;
+	bad_pack(-EIO);
+}
+
+static void test_busy_pack(void **state)
+{
+	(void)state;
+	bad_pack(-EBUSY);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, test_setup, test_teardown)
 		T(test_punch), T(test_punch_shared), T(test_bad_table), T(test_compact),
 		T(test_compact_some), T(test_compact_plain), T(test_compact_damaged), T(test_adopt),
-		T(test_by_itself),
+		T(test_compact_bad_file), T(test_compact_urgent), T(test_compact_again),
+		T(test_by_itself), T(test_bad_pack), T(test_busy_pack),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -107,15 +107,19 @@ struct fake {
 	u64 tail;
 	/* What the helper said. */
 	u64 applied, checkpoint;
-	u32 segments, packs, ranges, submits, fails;
+	u32 segments, packs, ranges, fails;
+	u32 submits;		/* lock */
 	u64 last_ino_end;
 	u64 last_pack;
 	u64 handed[FAKE_HANDED];	/* packs, the last ones */
 	u32 nhanded;
-	int submit_error;
-	int retire_error;
-	u32 retires;
-	u64 retired;		/* blocks */
+	int submit_error;	/* lock */
+	u64 bad_ino;		/* whose MOVE fails, with move_error */
+	int move_error;
+	int retire_error;	/* lock */
+	u64 retire_pack;	/* lock; only of this one, or 0 */
+	u32 retires;		/* lock */
+	u64 retired;		/* blocks; lock */
 	u64 evicted;		/* of them, those that can be fetched */
 	int present_error;
 	u64 presented;		/* blocks; lock */
