@@ -8,9 +8,9 @@
  * zone has put there itself, for the store compared checksums then, and a sealed pack does
  * not change.
  *
- * Then, as for dead blocks: RETIRE, lines of the table, flush, punch, so that neither a
- * reader nor a crash finds zeros.  Meanwhile nothing of the pack is fetched; who wants it
- * waits until it is over.
+ * Then, as for dead blocks: RETIRE, marks, flush, punch, so that neither a reader nor a crash
+ * finds zeros; but the head is marked before the lines.  Meanwhile nothing of the pack is
+ * fetched; who wants it waits until it is over.
  *
  * A pack with blocks of nodatacow files stays: what is elsewhere would be what they
  * were once, and nothing could tell.
@@ -106,70 +106,88 @@ static int hand_over(struct zone *z, struct survey *s)
 }
 
 /*
- * A crash came between the marks and the punch: what is away is in the file.  Who fetches
- * may have brought some of it back since the survey, so the lines are looked at again.
+ * Who fetches may have brought some of it back since the survey, so the lines are read again.
+ * What they say is away goes with the rest: a crash may have come between them and the
+ * punch, and then the kernel may have it as here.  Paused.
  */
-static int punch_away(struct zone *z, u64 pack, struct evict_done *done)
+static int add_away(struct survey *s)
 {
-	u64 before, after, blocks;
-	struct pack_image img;
-	u64 *gone;
+	struct pack_image *img = &s->img;
+	int ret = pack_lines_read(img->fd, 0, img->blocks, img->table);
 	u32 i;
-	int ret = zone_fetch_pause(z, pack, true);
+
+	for (i = img->first; !ret && i < img->blocks; i++)
+		if (pack_line_away(&img->table[i], img->pack))
+			bit_set(s->gone, i);
+	return ret;
+}
+
+/* What goes in any case are @n; what the host gets back of others shows in what the file takes. */
+static int punch(struct zone *z, struct survey *s, u32 n, u64 *blocks)
+{
+	u64 before, after, punched;
+	int ret = z->os->drv->taken(z->os, s->img.pack, &before);
 
 	if (ret)
 		return ret;
-	ret = pack_image_open(z->os, pack, z->sb.uuid, true, &img);
+	ret = pack_image_punch(&s->img, s->gone, &punched);
+	*blocks = NEXUS_MIN(punched, (u64)n);
+	if (!ret && !n)
+		ret = z->os->drv->taken(z->os, s->img.pack, &after);
+	if (!ret && !n && after < before)
+		*blocks = (before - after) >> NEXUS_BLOCK_SHIFT;
+	return ret;
+}
+
+/* The @n blocks of s->gone, and what is away. */
+static int take_out(struct zone *z, struct survey *s, u32 n, u64 *blocks)
+{
+	int ret = zone_fetch_pause(z, s->img.pack, true);
+
 	if (ret)
-		goto resume;
-	gone = calloc(bit_words(img.blocks), sizeof(*gone));
-	ret = gone ? z->os->drv->taken(z->os, pack, &before) : -ENOMEM;
-	for (i = img.first; !ret && i < img.blocks; i++)
-		if (pack_line_away(&img.table[i], pack))
-			bit_set(gone, i);
+		return ret;
+	ret = add_away(s);
 	if (!ret)
-		ret = pack_image_punch(&img, gone, &blocks);
+		ret = survey_retire(z, s, NEXUS_RT_EVICT);
 	if (!ret)
-		ret = z->os->drv->taken(z->os, pack, &after);
-	if (!ret && after < before)
-		done->blocks += (before - after) >> NEXUS_BLOCK_SHIFT;
-	free(gone);
-	pack_image_close(&img);
-resume:
+		ret = pack_image_evict(&s->img, s->gone);
+	if (!ret)
+		ret = punch(z, s, n, blocks);
 	zone_fetch_resume(z);
 	return ret;
 }
 
+/* What is to go is with the driver, and right. */
+static int is_held(struct zone *z, struct survey *s, bool held)
+{
+	enum upload_mark mark = held ? zone_upload_mark(z, s->img.pack) : MARK_HELD;
+
+	if (mark == MARK_PUT)
+		return origin_owns(z) ? 0 : -EROFS;
+	return mark == MARK_HELD ? hand_over(z, s) : -ENODATA;
+}
+
 static int evict_surveyed(struct zone *z, struct survey *s, bool held, struct evict_done *done)
 {
-	enum upload_mark mark;
 	u64 blocks = 0;
+	u32 n;
 	int ret;
 
 	if (s->nplain)
 		return -ETXTBSY;
-	if (!choose(s))
-		return held ? punch_away(z, s->img.pack, done) : 0;
-	mark = held ? zone_upload_mark(z, s->img.pack) : MARK_HELD;
-	if (mark == MARK_PUT)
-		ret = origin_owns(z) ? 0 : -EROFS;
-	else
-		ret = mark == MARK_HELD ? hand_over(z, s) : -ENODATA;
+	n = choose(s);
+	if (!n && !held)
+		return 0;
+	ret = n ? is_held(z, s, held) : 0;
 	if (ret)
 		return ret;
-	ret = zone_fetch_pause(z, s->img.pack, true);
-	if (ret)
-		return ret;
-	ret = survey_retire(z, s, NEXUS_RT_EVICT);
-	if (!ret)
-		ret = pack_image_evict(&s->img, s->gone);
-	if (!ret)
-		ret = pack_image_punch(&s->img, s->gone, &blocks);
-	zone_fetch_resume(z);
-	stats_add(evicted_bytes, blocks << NEXUS_BLOCK_SHIFT);
+	ret = take_out(z, s, n, &blocks);
 	done->blocks += blocks;
-	done->packs += blocks != 0;
-	if (ret && ret != -EOPNOTSUPP)
+	if (n) {
+		stats_add(evicted_bytes, blocks << NEXUS_BLOCK_SHIFT);
+		done->packs += blocks != 0;
+	}
+	if (ret && ret != -EOPNOTSUPP && ret != -ESHUTDOWN)
 		log_error("zone %s: pack %llu cannot be evicted: %s", z->name, s->img.pack,
 			  strerror(-ret));
 	return ret;

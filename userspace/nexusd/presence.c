@@ -242,44 +242,58 @@ u32 pack_image_dead(const struct pack_image *img)
 	return n;
 }
 
-static int mark(struct pack_image *img, const u64 *gone, u64 flags)
+/* @n blocks are absent, or about to be; durably. */
+static int write_head(struct pack_image *img, u32 n, u32 flags)
 {
-	u32 i, n = 0, head = le32_to_cpu(img->head->flags);
+	int ret;
+
+	if (le32_to_cpu(img->head->absent) == n && le32_to_cpu(img->head->flags) == flags)
+		return 0;
+	img->head->flags = cpu_to_le32(flags);
+	img->head->absent = cpu_to_le32(n);
+	pack_head_seal(img->head);
+	ret = write_block(img, 0);
+	return !ret && fdatasync(img->fd) ? -errno : ret;
+}
+
+static int write_marks(struct pack_image *img, const u64 *gone, u64 flags)
+{
 	int ret;
 
 	pthread_mutex_lock(&table_lock);
 	ret = mark_lines(img, gone, flags);
 	pthread_mutex_unlock(&table_lock);
-	for (i = img->first; i < img->blocks; i++)
-		n += pack_line_absent(&img->table[i], img->pack);
-	/*
-	 * None of those is punched before the head counts some: only then the lines
-	 * are looked at when the pack is handed over.
-	 */
-	if (!ret && fdatasync(img->fd))
-		ret = -errno;
-	if (flags & NEXUS_PL_AWAY)
-		head |= NEXUS_PACK_AWAY_FLAG;
-	if (ret || (le32_to_cpu(img->head->absent) == n &&
-		    le32_to_cpu(img->head->flags) == head))
-		return ret;
-	img->head->flags = cpu_to_le32(head);
-	img->head->absent = cpu_to_le32(n);
-	pack_head_seal(img->head);
-	ret = write_block(img, 0);
-	if (!ret && fdatasync(img->fd))
-		ret = -errno;
-	return ret;
+	return !ret && fdatasync(img->fd) ? -errno : ret;
 }
 
+/* Those that are absent, and those that will be. */
+static u32 count_absent(const struct pack_image *img, const u64 *gone)
+{
+	u32 i, n = 0;
+
+	for (i = img->first; i < img->blocks; i++)
+		n += bit_get(gone, i) || pack_line_absent(&img->table[i], img->pack);
+	return n;
+}
+
+/*
+ * None of them is punched before the head counts some: only then the lines are looked at
+ * when the pack is handed over.  For what is dead that is enough: nobody reads it.
+ */
 int pack_image_mark(struct pack_image *img, const u64 *gone)
 {
-	return mark(img, gone, NEXUS_PL_ABSENT);
+	int ret = write_marks(img, gone, NEXUS_PL_ABSENT);
+
+	return ret ? ret : write_head(img, count_absent(img, gone), le32_to_cpu(img->head->flags));
 }
 
+/* What is alive is not away by a line while the head says that all is here. */
 int pack_image_evict(struct pack_image *img, const u64 *gone)
 {
-	return mark(img, gone, NEXUS_PL_ABSENT | NEXUS_PL_AWAY);
+	int ret = write_head(img, count_absent(img, gone),
+			     le32_to_cpu(img->head->flags) | NEXUS_PACK_AWAY_FLAG);
+
+	return ret ? ret : write_marks(img, gone, NEXUS_PL_ABSENT | NEXUS_PL_AWAY);
 }
 
 int pack_image_punch(struct pack_image *img, const u64 *gone, u64 *blocks)

@@ -45,6 +45,54 @@ static int fake_report(struct fake *k, const struct nexus_report *rp)
 	return ret;
 }
 
+/* lock held.  As the kernel, which then has it: what it is told again it does not look at. */
+static void see_pack(struct fake *k, const struct nexus_hand_over *ho)
+{
+	size_t words = ((size_t)ho->blocks + 63) / 64;
+	u32 i;
+
+	for (i = 0; i < k->nseen; i++)
+		if (k->seen[i].pack == ho->id)
+			return;
+	if (k->nseen == FAKE_SEEN)
+		return;
+	k->seen[i].pack = ho->id;
+	k->seen[i].blocks = ho->blocks;
+	k->seen[i].absent = calloc(words, sizeof(u64));
+	assert_non_null(k->seen[i].absent);
+	if (ho->flags & NEXUS_HF_ABSENT)
+		memcpy(k->seen[i].absent, (const void *)(uintptr_t)ho->absent, words * sizeof(u64));
+	k->nseen++;
+}
+
+/* lock held. */
+static void set_absent(struct fake *k, u64 pack, const struct nexus_pack_range *range, bool absent)
+{
+	u32 i, b;
+
+	for (i = 0; i < k->nseen && k->seen[i].pack != pack; i++)
+		;
+	for (b = range->block; i < k->nseen && b < range->block + range->nblocks; b++) {
+		u64 bit = 1ull << b % 64, *word = &k->seen[i].absent[b / 64];
+
+		assert_true(b < k->seen[i].blocks);
+		*word = absent ? *word | bit : *word & ~bit;
+	}
+}
+
+bool fake_reads(struct fake *k, u64 pack, u32 block)
+{
+	bool reads = false;
+	u32 i;
+
+	pthread_mutex_lock(&k->lock);
+	for (i = 0; i < k->nseen; i++)
+		if (k->seen[i].pack == pack)
+			reads = !(k->seen[i].absent[block / 64] >> block % 64 & 1);
+	pthread_mutex_unlock(&k->lock);
+	return reads;
+}
+
 /* Every pack is at hand and sealed. */
 static int fake_retire(struct fake *k, const struct nexus_retire *r)
 {
@@ -58,6 +106,7 @@ static int fake_retire(struct fake *k, const struct nexus_retire *r)
 	ret = !k->retire_pack || k->retire_pack == r->pack ? k->retire_error : 0;
 	k->retires++;
 	for (i = 0; !ret && i < r->nr; i++) {
+		set_absent(k, r->pack, &range[i], true);
 		k->retired += range[i].nblocks;
 		k->evicted += r->flags & NEXUS_RT_EVICT ? range[i].nblocks : 0;
 	}
@@ -74,6 +123,7 @@ static int fake_present(struct fake *k, const struct nexus_retire *r)
 		return -EINVAL;
 	pthread_mutex_lock(&k->lock);
 	for (i = 0; !k->present_error && i < r->nr; i++) {
+		set_absent(k, r->pack, &range[i], false);
 		k->presented += range[i].nblocks;
 		k->presented_in |= 1ull << range[i].block / FAKE_PIECE % 64;
 	}
@@ -121,6 +171,11 @@ static int fake_ioctl(struct chan *c, unsigned long cmd, void *arg)
 		k->zeroed_packs += !!(ho->flags & NEXUS_HF_ZEROED);
 		if (ho->flags & NEXUS_HF_SPARE && was_handed(k, ho->id))
 			return -EEXIST;
+		if (!(ho->flags & NEXUS_HF_SPARE)) {
+			pthread_mutex_lock(&k->lock);
+			see_pack(k, ho);
+			pthread_mutex_unlock(&k->lock);
+		}
 		k->handed[k->nhanded++ % FAKE_HANDED] = ho->id;
 		k->last_pack = NEXUS_MAX(k->last_pack, ho->id);
 		/* As the kernel: who wants more says so again. */
@@ -174,6 +229,8 @@ void fake_free(struct fake *k)
 {
 	if (k->ctl)
 		munmap(k->ctl, k->mapped);
+	while (k->nseen)
+		free(k->seen[--k->nseen].absent);
 	pthread_mutex_destroy(&k->lock);
 }
 

@@ -32,7 +32,8 @@ void made_cut(struct made *m);
 void made_evict(struct made *m);
 /*
  * Each live block is away, or in the file and right: *away of them.  Never here and
- * something else, which is what a reader would be shown.
+ * something else, which is what a reader would be shown, be it by the table or by what the
+ * kernel was told.
  */
 void made_sound(struct made *m, u32 *away);
 u32 made_away(struct made *m);

@@ -333,6 +333,26 @@ static void test_evict_beside(void **state)
 	made_cut(&m);
 }
 
+/* What comes back while the rest is compared, before it goes, is here. */
+static void test_evict_meanwhile(void **state)
+{
+	struct evict_done d = { 0 };
+	struct made m;
+	struct reader r = { .m = &m, .block = 3 * FETCH_PIECE };
+
+	(void)state;
+	made_new(&m);
+	made_evict(&m);
+	assert_int_equal(zone_fetch(m.z, m.pack, FETCH_PIECE, 1), 0);
+	made_control("delay 200\n");
+	assert_int_equal(pthread_create(&r.thread, NULL, late_main, &r), 0);
+	assert_int_equal(zone_evict(m.z, m.pack, &d), 0);
+	join_all(&r, 1, 0);
+	assert_int_equal(d.packs, 1);
+	assert_true(made_away(&m) < m.live);
+	made_cut(&m);
+}
+
 #define SLOW_STEPS	60u
 
 struct slow {
@@ -412,6 +432,111 @@ static void test_death(void **state)
 	assert_int_equal(made_away(&m), 0);
 	assert_int_equal(zone_evict(m.z, m.pack, &d), 0);
 	made_cut(&m);
+}
+
+/* As a reader has it: the kernel is given the pack, with what is not there of it. */
+static void read_once(struct made *m)
+{
+	assert_int_equal(zone_offer_pack(m->z, m->pack), 0);
+	made_away(m);
+}
+
+/* What a line says is away the kernel was told of. */
+static bool away_known(struct made *m)
+{
+	struct pack_image img;
+	bool known = true;
+	u32 i;
+
+	assert_int_equal(pack_image_open(m->z->os, m->pack, m->z->sb.uuid, false, &img), 0);
+	for (i = img.first; i < img.blocks; i++)
+		known &= !pack_line_away(&img.table[i], m->pack) || !fake_reads(&m->k, m->pack, i);
+	pack_image_close(&img);
+	return known;
+}
+
+/* As before anything is marked. */
+static void put_whole(struct made *m)
+{
+	struct pack_image img;
+	bool put;
+
+	assert_int_equal(pack_image_open(m->z->os, m->pack, m->z->sb.uuid, false, &img), 0);
+	assert_int_equal(content_put_pack(m->z->fetch->content, &img, &put), 0);
+	assert_true(put);
+	pack_image_close(&img);
+}
+
+/* What is alive goes, and the machine stops after the first flush of the marks. */
+static void stop_in_marks(struct made *m)
+{
+	struct survey s;
+	u32 i;
+
+	assert_int_equal(survey_begin(&s, m->z, &m->z->space->index, m->pack), 0);
+	for (i = s.img.first; i < s.img.blocks; i++)
+		if (bit_get(s.live, i))
+			bit_set(s.gone, i);
+	assert_int_equal(survey_retire(m->z, &s, NEXUS_RT_EVICT), 0);
+	atomic_store(&fetch_fails, true);
+	assert_int_equal(pack_image_evict(&s.img, s.gone), -EIO);
+	atomic_store(&fetch_fails, false);
+	survey_end(&s);
+}
+
+/* As helpers left it that wrote the lines first: those of some table blocks, or of all. */
+static void mark_lines_alone(struct made *m, u32 step)
+{
+	struct pack_image img;
+	u32 i, block;
+
+	assert_int_equal(pack_image_open(m->z->os, m->pack, m->z->sb.uuid, true, &img), 0);
+	for (i = img.first; i < img.blocks; i++)
+		if (pack_line_is(&img.table[i], m->pack) && img.table[i].ino)
+			img.table[i].offset |= cpu_to_le64(NEXUS_PL_ABSENT | NEXUS_PL_AWAY);
+	for (block = 0; block < img.blocks; block += step * NEXUS_PACK_LINES_PER_BLOCK)
+		assert_int_equal(pack_image_write_lines(&img, block, 1), 0);
+	assert_int_equal(img.head->absent, 0);
+	pack_image_close(&img);
+}
+
+/*
+ * A death between the two flushes of the marks, and an eviction after the next mount: the
+ * kernel may have been told that all is here.
+ */
+static void test_death_in_marks(void **state)
+{
+	struct evict_done d = { 0 };
+	struct made m;
+	u32 i;
+
+	for (i = 0; i < 3; i++) {
+		made_new(&m);
+		put_whole(&m);
+		if (i)
+			mark_lines_alone(&m, i);
+		else
+			stop_in_marks(&m);
+		made_cut(&m);
+		made_open(&m);
+		read_once(&m);
+		assert_int_equal(away_known(&m), i == 0);
+		assert_int_equal(zone_evict(m.z, m.pack, &d), 0);
+		made_away(&m);
+		assert_int_equal(zone_evict_held(m.z, m.pack, &d), 0);
+		assert_int_equal(made_away(&m), m.live);
+		/* Nor at the next mount. */
+		made_cut(&m);
+		made_open(&m);
+		read_once(&m);
+		assert_true(away_known(&m));
+		assert_int_equal(made_away(&m), m.live);
+		assert_int_equal(fetch_all(&m), 0);
+		assert_int_equal(made_away(&m), 0);
+		made_cut(&m);
+		test_teardown(state);
+		test_setup(state);
+	}
 }
 
 /* Data comes before lines: where it cannot be written, nothing is said to be here. */
@@ -574,8 +699,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_ahead_asked, test_setup, test_teardown),
 		cmocka_unit_test_setup_teardown(test_stop, test_setup, test_teardown),
 		cmocka_unit_test_setup_teardown(test_evict_beside, test_setup, test_teardown),
+		cmocka_unit_test_setup_teardown(test_evict_meanwhile, test_setup, test_teardown),
 		cmocka_unit_test_setup_teardown(test_evict_urgent, test_setup, test_teardown),
 		cmocka_unit_test_setup_teardown(test_death, test_setup, test_teardown),
+		cmocka_unit_test_setup_teardown(test_death_in_marks, test_setup, test_teardown),
 		cmocka_unit_test_setup_teardown(test_order, test_setup, test_teardown),
 		cmocka_unit_test_setup_teardown(test_punch, test_setup, test_teardown),
 		cmocka_unit_test_setup_teardown(test_compact, test_setup, test_teardown),

@@ -96,6 +96,7 @@ void logw_spoil(struct logw *w, u32 file, u32 block, u8 byte);
 #define FAKE_HANDED	64
 #define FAKE_PIECE	256u	/* blocks */
 #define FAKE_USES	16
+#define FAKE_SEEN	16
 
 struct fake {
 	struct chan chan;
@@ -132,6 +133,12 @@ struct fake {
 		u64 pack, idle;
 	} use[FAKE_USES];	/* what it knows of uses of packs */
 	u32 nuses;
+	struct {
+		u64 pack;
+		u32 blocks;
+		u64 *absent;	/* bits */
+	} seen[FAKE_SEEN];	/* lock; sealed packs it was given first, and what is not there of them */
+	u32 nseen;
 	u32 kept_packs;		/* handed over out of what was kept */
 	u32 zeroed_packs;	/* handed over as written everywhere */
 };
@@ -141,6 +148,8 @@ void fake_free(struct fake *k);
 /* Appends to the ring, as the kernel does; moves the window when it must. */
 u64 fake_append(struct fake *k, struct nexus_rec_head *rec);
 void fake_durable(struct fake *k, u64 lsn);
+/* A reader would go to the pack's file for the block. */
+bool fake_reads(struct fake *k, u64 pack, u32 block);
 /* Opens zone "z" the way zone_open() does, up to the threads. */
 struct zone *fake_open(struct fake *k, const struct config *cfg, u64 ring_size);
 void fake_close(struct fake *k, struct zone *z);
