@@ -134,15 +134,14 @@ static bool space_above(struct zone *z, u64 bytes)
 	return z->os->drv->space(z->os, &total, &avail) || avail >= bytes;
 }
 
-/* For another pack to grow into. */
-static bool host_has_space(struct zone *z)
+bool zone_host_has_space(struct zone *z)
 {
 	return space_above(z, zone_growth_reserve(z) + z->sb.pack_size);
 }
 
 static bool have_space(struct zone *z)
 {
-	return host_has_space(z) && zone_evictor_room(z);
+	return zone_host_has_space(z) && zone_evictor_room(z);
 }
 
 /*
@@ -426,7 +425,7 @@ static void serve_zeroed(struct zone *z)
 /* Something goes soon, perhaps: whoever wants a pack waits for as long as that may take. */
 static bool waits_for_room(struct zone *z)
 {
-	return host_has_space(z) && !zone_evictor_room(z) &&
+	return zone_host_has_space(z) && !zone_evictor_room(z) &&
 	       !zone_evictor_gave_up(z, zone_flags(z) & NEXUS_LF_WANT_PACK);
 }
 

@@ -6,6 +6,10 @@
  * The kernel has to have the pack, so that it knows what is absent from before
  * anything is.  That it is not handed a pack whose record it has just dropped is
  * what dead_lock is for: it would keep the file for as long as the zone is mounted.
+ *
+ * In a zone that can be made again from its store, what is dead now may be alive in the
+ * checkpoint or the stretch of the log that is on its way there.  So a pack is punched once
+ * it was put, whole.
  */
 #include "space.h"
 
@@ -14,6 +18,7 @@
 
 #include "fetch.h"
 #include "stats.h"
+#include "upload.h"
 
 int survey_retire(struct zone *z, const struct survey *s, u32 flags)
 {
@@ -43,6 +48,17 @@ static void add_marked(struct survey *s)
 			bit_set(s->gone, i);
 }
 
+/* Whether the host can do without: its space comes back to whoever deletes, always. */
+static bool has_room(struct zone *z)
+{
+	return !atomic_load(&z->nospace) && zone_host_has_space(z);
+}
+
+bool space_waits(struct zone *z, u64 pack)
+{
+	return z->origin && !zone_upload_held(z, pack) && has_room(z);
+}
+
 int space_punch(struct space *sp, struct survey *s)
 {
 	struct zone *z = sp->z;
@@ -52,6 +68,9 @@ int space_punch(struct space *sp, struct survey *s)
 	int ret;
 
 	if (sp->cannot_punch || (!dead && !(marked && s->nabsent)))
+		return 0;
+	s->unheld = space_waits(z, s->img.pack);
+	if (s->unheld)
 		return 0;
 	/* Who fetches says what is here by the lines, which are marked after RETIRE. */
 	if (dead && zone_fetch_pause(z, s->img.pack, false))

@@ -28,17 +28,8 @@
 #define PASS_MS		1000u	/* between passes, at least */
 #define FAILED_MAX	6u	/* doublings of it, after passes that failed */
 #define WAITS_MAX	10u	/* and of what a pack waits that was left for later */
-#define SLEEP_MAX_NS	2000000000ull
 #define FOLD_WAIT_NS	20000000000ull
 #define FOLD_LOOK_NS	50000000ull
-
-u64 space_clock(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (u64)ts.tv_sec * 1000000000ull + (u64)ts.tv_nsec;
-}
 
 bool space_zone_error(int err)
 {
@@ -48,81 +39,6 @@ bool space_zone_error(int err)
 		return true;
 	}
 	return false;
-}
-
-/* ---- sleeping ----------------------------------------------------------------- */
-
-enum until { NS, FOLDED, URGENT };
-
-/* For so long, or until the zone ends, or until something was folded, or is urgent. */
-static void sleep_ns(struct space *sp, u64 ns, enum until what)
-{
-	u64 at = space_clock() + ns;
-	const struct timespec until = {
-		.tv_sec = (time_t)(at / 1000000000ull), .tv_nsec = (long)(at % 1000000000ull),
-	};
-
-	pthread_mutex_lock(&sp->lock);
-	while (!atomic_load(&sp->z->stopping) && !(what == FOLDED && sp->kick) &&
-	       !(what == URGENT && sp->urgent) && space_clock() < at)
-		pthread_cond_timedwait(&sp->cond, &sp->lock, &until);
-	if (what == FOLDED)
-		sp->kick = false;
-	pthread_mutex_unlock(&sp->lock);
-}
-
-/* ---- whose turn it is ---------------------------------------------------------- */
-
-/* Whoever has work goes on to the end of a step, or of a pack, but does not sleep. */
-static void lock_urgently(struct space *sp)
-{
-	pthread_mutex_lock(&sp->lock);
-	sp->urgent++;
-	pthread_cond_broadcast(&sp->cond);
-	pthread_mutex_unlock(&sp->lock);
-	pthread_mutex_lock(&sp->work);
-	pthread_mutex_lock(&sp->lock);
-	if (!--sp->urgent)
-		pthread_cond_broadcast(&sp->cond);
-	pthread_mutex_unlock(&sp->lock);
-}
-
-/* A mutex goes to who is awake: to the thread that has just given it away. */
-static void lock_patiently(struct space *sp)
-{
-	pthread_mutex_lock(&sp->lock);
-	while (sp->urgent)
-		pthread_cond_wait(&sp->cond, &sp->lock);
-	pthread_mutex_unlock(&sp->lock);
-	pthread_mutex_lock(&sp->work);
-}
-
-/* Others change things; who only reads what is cached needs no disk. */
-static bool others_busy(struct space *sp)
-{
-	u64 tail = sp->z->ring.ctl ?
-		   __atomic_load_n(&sp->z->ring.ctl->tail, __ATOMIC_ACQUIRE) : 0;
-	bool busy = tail - sp->tail > sp->own;
-
-	sp->tail = tail;
-	sp->own = 0;
-	return busy;
-}
-
-void space_pay(struct space *sp, u64 bytes, u64 ns)
-{
-	u64 rate = sp->z->cfg->compact_rate, due;
-
-	if (!rate)
-		rate = 8u << 20;
-	if (others_busy(sp)) {
-		rate = rate / 4 + 1;
-		ns *= 4;
-	}
-	due = (u64)((double)bytes * 1e9 / (double)rate);
-	/* The disk is others' for as long as it was ours, and more while they need it. */
-	due = NEXUS_MIN(NEXUS_MAX(due, ns), SLEEP_MAX_NS);
-	sleep_ns(sp, due, URGENT);
 }
 
 /* ---- one pack ------------------------------------------------------------------ */
@@ -193,6 +109,7 @@ static int look_locked(struct space *sp, struct space_hint *hint, bool move,
 	if (!ret && later)
 		ret = -EAGAIN;
 	hint->absent = pack_image_dead(&s.img);
+	hint->unheld = s.unheld;
 	survey_end(&s);
 	return ret;
 }
@@ -203,7 +120,7 @@ static int look_into(struct space *sp, struct space_hint *hint, bool move)
 	struct space_done done = { 0 };
 	int ret;
 
-	lock_patiently(sp);
+	space_lock(sp);
 	ret = look_locked(sp, hint, move, &done);
 	pthread_mutex_unlock(&sp->work);
 	if (!ret) {
@@ -289,7 +206,7 @@ static int visit(struct space *sp, u64 pack, const struct nexus_pack_val *val)
 		look = dead || (sp->z->unclean && hint.absent) || is_small(sp, live);
 	else
 		look = dead && hint.live != live;
-	if (look) {
+	if (look || (hint.unheld && !space_waits(sp->z, pack))) {
 		hint.live = live;
 		ret = look_into(sp, &hint, false);
 	}
@@ -430,17 +347,28 @@ static int get_ready(struct space *sp)
 	return ret;
 }
 
+/* Something was put that was waited for; or there is no time for that. */
+static bool put_meanwhile(struct space *sp)
+{
+	size_t i;
+
+	for (i = 0; i < sp->nhints; i++)
+		if (sp->hints[i].unheld && !space_waits(sp->z, sp->hints[i].pack))
+			return true;
+	return false;
+}
+
 static int pass_and_seal(struct space *sp)
 {
 	u64 checkpoint = atomic_load(&sp->z->checkpoint);
 	int ret;
 
-	lock_patiently(sp);
+	space_lock(sp);
 	ret = get_ready(sp);
 	pthread_mutex_unlock(&sp->work);
 	if (!ret)
 		ret = pass(sp);
-	lock_patiently(sp);
+	space_lock(sp);
 	space_seal(sp);
 	pthread_mutex_unlock(&sp->work);
 	if (!ret)
@@ -455,7 +383,7 @@ static int pass_and_seal(struct space *sp)
 static bool has_work(struct space *sp)
 {
 	return atomic_load(&sp->z->checkpoint) != sp->looked_at ||
-	       (sp->due && space_clock() >= sp->due);
+	       (sp->due && space_clock() >= sp->due) || put_meanwhile(sp);
 }
 
 static void *space_main(void *arg)
@@ -472,9 +400,9 @@ static void *space_main(void *arg)
 		if (z->cfg->compact_rate && has_work(sp) && usable_now(z))
 			failed = pass_and_seal(sp) ? NEXUS_MIN(failed + 1, FAILED_MAX) : 0;
 		/* What fails may have copied something, and will fail again. */
-		sleep_ns(sp, PASS_MS * 1000000ull << failed, NS);
+		space_sleep(sp, PASS_MS * 1000000ull << failed, SPACE_NS);
 		if (atomic_load(&z->checkpoint) == sp->looked_at)
-			sleep_ns(sp, SLEEP_MAX_NS, FOLDED);
+			space_sleep(sp, SPACE_SLEEP_MAX_NS, SPACE_FOLDED);
 	}
 	return NULL;
 }
@@ -496,7 +424,7 @@ static void write_index(struct space *sp)
 	while (atomic_load(&sp->z->checkpoint) < applied && space_clock() < until &&
 	       !may_work(sp->z)) {
 		zone_fold_kick(sp->z);
-		sleep_ns(sp, FOLD_LOOK_NS, NS);
+		space_sleep(sp, FOLD_LOOK_NS, SPACE_NS);
 	}
 }
 
@@ -585,7 +513,7 @@ int zone_compact_step(struct zone *z, const uint64_t *packs, size_t n, bool all,
 		/* What was moved of a pack that is begun again is not to be copied again. */
 		if (!*after || ret == -ERESTART)
 			write_index(sp);
-		lock_patiently(sp);
+		space_lock(sp);
 		ret = may_work(z);
 		if (!ret)
 			ret = compact_next(sp, packs, n, all, after, done);
@@ -606,7 +534,7 @@ static int evict(struct zone *z, u64 pack, bool held, struct evict_done *done)
 	/* What is held was sealed long ago. */
 	if (!held)
 		write_index(sp);
-	lock_urgently(sp);
+	space_lock_urgently(sp);
 	ret = get_ready(sp);
 	if (!ret)
 		ret = may_work(z);

@@ -16,6 +16,7 @@ struct space_hint {
 	u32 absent;		/* by its head */
 	u32 content;		/* blocks that were written */
 	bool small;		/* and all of it can be moved: to one with others */
+	bool unheld;		/* elsewhere, then: to be looked into once it is */
 	u32 waits;		/* how often in a row it had to be left for later */
 	u64 due;		/* ns, of space_clock(): when it is looked into again; or 0 */
 };
@@ -53,21 +54,35 @@ struct space_done {
 	u64 skipped;			/* pieces */
 };
 
+/* space_turn.c */
+#define SPACE_SLEEP_MAX_NS	2000000000ull
+
+enum space_until { SPACE_NS, SPACE_FOLDED, SPACE_URGENT };
+
+u64 space_clock(void);
+/* For so long, or until the zone ends, or until something was folded, or work is urgent. */
+void space_sleep(struct space *sp, u64 ns, enum space_until what);
+/* Takes work, for what nobody waits for: a mutex goes to who is awake, so others come first. */
+void space_lock(struct space *sp);
+/* Whoever has work goes on to the end of a step, or of a pack, but does not sleep. */
+void space_lock_urgently(struct space *sp);
 /*
  * Has used the disk for @bytes and @ns: sleeps for as long as is due, or less when
  * the zone ends, or work is wanted to make room for writers.
  */
 void space_pay(struct space *sp, u64 bytes, u64 ns);
-u64 space_clock(void);
 /* Whether an error is of the zone, and not of the pack or the file where it was met. */
 bool space_zone_error(int err);
 
 /* punch.c */
 /*
- * Gives dead blocks of a surveyed pack back to the host.  0 also if there are none;
- * -EAGAIN: not now, the pack is to be looked into again; or another error.
+ * Gives dead blocks of a surveyed pack back to the host.  0 also if there are none, or the
+ * pack must be put first (s->unheld); -EAGAIN: not now, the pack is to be looked into
+ * again; or another error.
  */
 int space_punch(struct space *sp, struct survey *s);
+/* Whether the pack is not punched yet: it is to be put first, and there is room until then. */
+bool space_waits(struct zone *z, u64 pack);
 /*
  * RETIREs what is to go (s->gone), with @flags (NEXUS_RT_*), of a pack that the kernel
  * is given first if need be.  As the ioctl; -ENOENT: the pack itself goes.

@@ -24,6 +24,7 @@ struct survey {
 	u32 naway;		/* of them, those that are live and held elsewhere */
 	u32 nruns;		/* of live blocks */
 	bool retry;		/* for the caller: what is marked may not be punched */
+	bool unheld;		/* what is dead stays until the pack is held elsewhere */
 };
 
 /*

@@ -236,6 +236,8 @@ void zone_log_packs_free(struct zone *z);
 int zone_make_start(struct zone *z);
 void zone_make_stop(struct zone *z);
 void zone_make_kick(struct zone *z);
+/* For another pack to grow into. */
+bool zone_host_has_space(struct zone *z);
 /* Hands over what a new incarnation begins with. */
 int zone_hand_over(struct zone *z, struct errline *err);
 /*

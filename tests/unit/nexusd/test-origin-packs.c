@@ -7,6 +7,8 @@
 
 #include "fetch.h"
 #include "gc-world.h"
+#include "space.h"
+#include "stats.h"
 #include "upload.h"
 
 /* ---- a zone that uploads, and what it has put -------------------------------------------- */
@@ -530,6 +532,138 @@ static void test_unsure(void **state)
 	finish(&m);
 }
 
+/* ---- what dies before it is put --------------------------------------------------------- */
+
+/* Blocks that are dead by the index on disk, of them those marked; and what punching does. */
+struct dying {
+	u32 dead, marked;
+	u64 retired;
+	bool unheld;
+};
+
+static struct dying punch(struct world *m, u64 pack)
+{
+	u64 before = m->k.retired;
+	struct dying d;
+	struct survey s;
+
+	assert_int_equal(survey_begin(&s, m->z, &m->z->space->index, pack), 0);
+	d.marked = s.nabsent;
+	d.dead = survey_dead(&s) + s.nabsent;
+	assert_int_equal(space_punch(m->z->space, &s), 0);
+	d.unheld = s.unheld;
+	d.retired = m->k.retired - before;
+	survey_end(&s);
+	return d;
+}
+
+/* A sealed pack, of which much is dead, and which the store does not take. */
+static u64 not_put(struct world *m)
+{
+	u64 pack = m->g.pack;
+
+	control("refuse\n");
+	fill(m, 250);
+	seal(m);
+	fold(m);
+	return pack;
+}
+
+static u64 host_avail;
+
+static int host_space(struct nexus_objectstore *os, __u64 *total, __u64 *avail)
+{
+	(void)os;
+	*total = UINT64_MAX;
+	*avail = host_avail;
+	return 0;
+}
+
+/* It stays as it is until it was put; unless the host needs the room. */
+static void test_dead_waits(void **state)
+{
+	struct nexus_os_driver drv;
+	struct dying d;
+	struct world m;
+	u64 pack;
+
+	(void)state;
+	make(&m);
+	own(&m);
+	drv = *m.z->os->drv;
+	drv.space = host_space;
+	host_avail = UINT64_MAX / 2;
+	m.z->os->drv = &drv;
+	uploads(&m);
+	m.cfg.compact_rate = 0;
+	assert_int_equal(zone_space_start(m.z), 0);
+	step(&m, 1);
+	pack = not_put(&m);
+	d = punch(&m, pack);
+	assert_true(d.dead > 20 && !d.marked && d.unheld && !d.retired);
+	d = punch(&m, pack);
+	assert_true(d.dead > 20 && !d.marked && d.unheld && !d.retired);
+	control("");
+	flush(&m);
+	assert_true(has_pack(&m, pack));
+	d = punch(&m, pack);
+	assert_true(!d.unheld && !d.marked && d.retired == d.dead);
+	d = punch(&m, pack);
+	assert_true(!d.retired && d.marked == d.dead);
+	/* No room: as in a zone without a store. */
+	pack = not_put(&m);
+	d = punch(&m, pack);
+	assert_true(d.dead > 20 && d.unheld && !d.retired);
+	host_avail = m.z->sb.pack_size;
+	d = punch(&m, pack);
+	assert_true(!d.unheld && d.retired == d.dead);
+	host_avail = UINT64_MAX / 2;
+	pack = not_put(&m);
+	atomic_store(&m.z->nospace, true);
+	d = punch(&m, pack);
+	assert_true(!d.unheld && d.retired == d.dead);
+	control("");
+	lose_uploading(&m);
+	forget(&m);
+}
+
+static u64 punched(void)
+{
+	return atomic_load(&stats_values[STATS_punched_bytes]);
+}
+
+/* The thread comes back to it, though nothing else has died. */
+static void test_dead_later(void **state)
+{
+	u64 before = punched(), surveyed;
+	struct world m;
+	u32 i;
+
+	(void)state;
+	begin_uploading(&m);
+	m.cfg.compact_rate = 1ull << 30;
+	m.z->sb.incompat &= ~(u64)NEXUS_INCOMPAT_MOVES;
+	step(&m, 1);
+	not_put(&m);
+	surveyed = atomic_load(&stats_values[STATS_packs_surveyed]);
+	assert_int_equal(zone_space_start(m.z), 0);
+	for (i = 0; i < 3000 && atomic_load(&stats_values[STATS_packs_surveyed]) == surveyed; i++)
+		usleep(10000);
+	usleep(3500000);
+	assert_int_equal(punched(), before);
+	/* Nor does it look all the time. */
+	assert_int_equal(atomic_load(&stats_values[STATS_packs_surveyed]) - surveyed, 1);
+	control("");
+	flush(&m);
+	for (i = 0; i < 3000 && punched() == before; i++)
+		usleep(10000);
+	assert_true(punched() > before);
+	atomic_store(&m.z->stopping, true);
+	zone_space_stop(m.z);
+	lose_uploading(&m);
+	forget(&m);
+}
+
 /* A store that takes long is not given stretches all the time. */
 static void test_slow(void **state)
 {
@@ -568,6 +702,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_missing, test_setup, test_teardown),
 		cmocka_unit_test_setup_teardown(test_of_others, test_setup, test_teardown),
 		cmocka_unit_test_setup_teardown(test_unsure, test_setup, test_teardown),
+		cmocka_unit_test_setup_teardown(test_dead_waits, test_setup, test_teardown),
+		cmocka_unit_test_setup_teardown(test_dead_later, test_setup, test_teardown),
 		cmocka_unit_test_setup_teardown(test_slow, test_setup, test_teardown),
 	};
 
