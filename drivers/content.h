@@ -81,7 +81,8 @@ struct content_ops {
 	ssize_t (*get)(struct content *c, __u64 pack, __u64 offset, void *buf, size_t len);
 	/*
 	 * The first @bytes of @fd, whole blocks, become the object, durably, or nothing
-	 * does.  @fd is open for direct I/O, and may be longer.
+	 * does.  @fd is open for direct I/O, and may be longer.  -EBADFD: it cannot
+	 * be read, which is nothing of the store's.
 	 */
 	int (*put)(struct content *c, __u64 pack, int fd, __u64 bytes);
 	/* 0 also when there is none. */

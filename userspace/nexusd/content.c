@@ -189,3 +189,15 @@ int content_put_pack(struct content *c, const struct pack_image *img, bool *put)
 	*put = !ret;
 	return ret;
 }
+
+bool content_put_local(int error)
+{
+	return error == -ENODATA || error == -EBADFD;
+}
+
+const char *content_put_why(int error)
+{
+	if (error == -ENODATA)
+		return "it is neither here, whole, nor there";
+	return error == -EBADFD ? "its file cannot be read" : strerror(-error);
+}

@@ -34,9 +34,12 @@ struct pack_image;
 /*
  * pack_image_bytes() of the sealed pack @img are held, and *put tells whether they had to be
  * given.  An object may be longer, up to the whole pack.  -ENODATA: some of it is elsewhere
- * only, so the file is not to be given, and the object is not there.  Other errors are the
- * driver's.
+ * only, so the file is not to be given, and the object is not there.  -EBADFD: the file
+ * cannot be read.  Other errors are the driver's.
  */
 int content_put_pack(struct content *c, const struct pack_image *img, bool *put);
+/* Whether that error is of the file here, not of the store; and it in words. */
+bool content_put_local(int error);
+const char *content_put_why(int error);
 
 #endif /* NEXUSD_CONTENT_H */

@@ -12,7 +12,10 @@
  *	end BYTES		packs have no more than that
  *	corrupt [PACK BLOCK]	a byte of each get is wrong; or of that block
  *	fail			gets fail with EIO
- *	refuse			so do puts
+ *	refuse [PACK]		so do puts; or those of that pack
+ *	unread PACK		the file of that pack cannot be read to be put
+ *	forbid			deletes fail with EACCES
+ *	quota DELETES		puts of packs fail with EDQUOT until so many were deleted
  *	down			both, and nothing is known of any pack
  *	unconditional		conditions of named objects are not looked at
  *	cut WRITES		after so many, counted by who has it open, each fails
@@ -60,6 +63,14 @@ static void parse_line(struct plan *p, const char *line)
 		p->fail = p->refuse = p->down = true;
 	else if (!strcmp(line, "unconditional"))
 		p->unconditional = true;
+	else if (!strcmp(line, "forbid"))
+		p->forbid = true;
+	else if (!strncmp(line, "refuse ", 7))
+		p->refused = strtoull(line + 7, NULL, 10);
+	else if (!strncmp(line, "unread ", 7))
+		p->unread = strtoull(line + 7, NULL, 10);
+	else if (!strncmp(line, "quota ", 6))
+		p->quota = strtoull(line + 6, NULL, 10);
 	else if (!strncmp(line, "cut ", 4))
 		p->cut = strtoull(line + 4, NULL, 10);
 	else if (!strncmp(line, "page ", 5))
@@ -290,8 +301,10 @@ static int copy(int from, int to, u64 bytes, const atomic_bool *stop)
 		size_t want = (size_t)NEXUS_MIN(bytes - at, (u64)COPY_BYTES);
 		ssize_t n = pread(from, buf, want, (off_t)at);
 
-		if (n != (ssize_t)want || pwrite(to, buf, want, (off_t)at) != n)
-			ret = n < 0 ? -errno : -EIO;
+		if (n != (ssize_t)want)
+			ret = -EBADFD;
+		else if (pwrite(to, buf, want, (off_t)at) != n)
+			ret = -EIO;
 		else if (atomic_load(stop))
 			ret = -ESHUTDOWN;
 		at += want;
@@ -311,6 +324,8 @@ static int may_write(struct test_content *t, struct plan *p, bool del)
 	if (ret)
 		return ret;
 	nanosleep(&slow, NULL);
+	if (del && p->forbid)
+		return -EACCES;
 	return p->refuse || atomic_fetch_add(&t->writes, 1) >= p->cut ? -EIO : 0;
 }
 
@@ -341,6 +356,12 @@ static int test_put(struct content *c, __u64 pack, int fd, __u64 bytes)
 	int to, ret;
 
 	ret = may_write(t, &p, false);
+	if (!ret && p.refused == pack)
+		ret = -EIO;
+	if (!ret && p.unread == pack)
+		ret = -EBADFD;
+	if (!ret && atomic_load(&t->deletes) < p.quota)
+		ret = -EDQUOT;
 	if (ret)
 		return ret;
 	object_name(pack, name);
@@ -362,7 +383,10 @@ static int test_del(struct content *c, __u64 pack)
 	if (ret)
 		return ret;
 	object_name(pack, name);
-	return unlinkat(t->dirfd, name, 0) && errno != ENOENT ? -errno : 0;
+	if (unlinkat(t->dirfd, name, 0) && errno != ENOENT)
+		return -errno;
+	atomic_fetch_add(&t->deletes, 1);
+	return 0;
 }
 
 /* ---- named objects ------------------------------------------------------------- */

@@ -11,14 +11,16 @@ struct test_content {
 	int dirfd;		/* of the zone */
 	int top;		/* where "control" is */
 	_Atomic u64 writes;	/* so far */
+	_Atomic u64 deletes;	/* of packs, that went well */
 	_Atomic u64 sent;	/* bytes of those that went well */
 	_Atomic u64 pages;	/* of listings, likewise */
 };
 
 /* What is to go wrong now. */
 struct plan {
-	bool hold, silent, undelete, corrupt, fail, refuse, down, unconditional;
-	u64 delay_ms, slow_ms, limit, end, cut, page, unlist;
+	bool hold, silent, undelete, corrupt, fail, refuse, down, unconditional, forbid;
+	u64 delay_ms, slow_ms, limit, end, cut, page, unlist, quota;
+	u64 refused, unread;	/* packs; 0: none */
 	u64 pack, block;	/* corrupt: 0: any */
 };
 

@@ -85,6 +85,7 @@ static int s3_content_put(struct content *c, __u64 pack, int fd, __u64 bytes)
 	struct s3_call *call = s3_call_new(0);
 	struct s3_put put = { .len = bytes };
 	char key[KEY_ROOM];
+	bool unread;
 	int ret;
 
 	if (!call)
@@ -100,7 +101,10 @@ static int s3_content_put(struct content *c, __u64 pack, int fd, __u64 bytes)
 		posix_fadvise(call->fd, 0, 0, POSIX_FADV_DONTNEED);
 	if (!ret)
 		s3_begin_sweep(s);
-	return s3_end_call(s, call, ret, 0);
+	/* Given up, it may still be written to. */
+	unread = ret && ret != -ESHUTDOWN && call->result.unread;
+	ret = s3_end_call(s, call, ret, 0);
+	return unread ? -EBADFD : ret;
 }
 
 static int del_key(struct content *c, const char *key)

@@ -67,6 +67,7 @@ static int load(struct s3_request *req)
 			unsigned long long at = req->fd_offset;
 
 			free(body);
+			req->result.unread = true;
 			return s3_fault_set(&req->result.fault, error, "the file to send ends at %llu",
 					    at + done);
 		}

@@ -137,6 +137,7 @@ void s3_wake(struct s3 *s3);
  * @attempts: requests sent for it, parts included
  * @code: of S3, "" for none
  * @fault: the words for @error
+ * @unread: it is of the file to send, which cannot be read
  * @size: of the object, after a get or head
  * @len: bytes put into the buffer of a get
  * @verified: a get's bytes were compared with a checksum of the object
@@ -151,6 +152,7 @@ struct s3_result {
 	unsigned int attempts;
 	char code[64];
 	struct s3_fault fault;
+	bool unread;
 	uint64_t size;
 	size_t len;
 	bool verified;

@@ -292,6 +292,7 @@ static void in_parts(void **state)
 	put.key = "parts-short";
 	put.len = len + 1;
 	assert_int_equal(s3_upload(client.s3, &put, &result), -ENODATA);
+	assert_true(result.unread);
 	assert_int_equal(s3_head(client.s3, "parts-short", &result), -ENOENT);
 	assert_int_equal(uploads_left(), 0);
 	close(fd);
