@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Packs that a checkpoint names are put before it, several at a time: whatever their order
- * is, all of them are there before anything names them.
+ * is, all of them are there before anything names them.  One that cannot be put does not
+ * keep the others from it: then little is left for the next checkpoint.
  */
 #include "origin.h"
 
@@ -12,6 +13,7 @@
 #include "presence.h"
 
 #define THREADS_MAX	16u
+#define FAILURES_MAX	4u	/* in a row: it is the store that fails */
 
 static bool is_there(const struct origin *o, u64 pack)
 {
@@ -28,12 +30,14 @@ static bool is_there(const struct origin *o, u64 pack)
 	return lo < o->nthere && o->there[lo] == pack;
 }
 
-static int put_pack(struct origin *o, u64 pack, struct errline *err)
+/* *local: what is wrong is here. */
+static int put_pack(struct origin *o, u64 pack, bool *local, struct errline *err)
 {
 	struct pack_image img;
 	bool put;
 	int ret;
 
+	*local = true;
 	ret = pack_image_open(o->z->os, pack, o->z->sb.uuid, false, &img);
 	/* It died since the index was taken. */
 	if (ret == -ENOENT)
@@ -42,46 +46,65 @@ static int put_pack(struct origin *o, u64 pack, struct errline *err)
 		return err_set(err, ret, "pack %llu cannot be read: %s", pack, strerror(-ret));
 	ret = content_put_pack(o->content, &img, &put);
 	pack_image_close(&img);
-	return !ret ? 0 : err_set(err, ret, "pack %llu cannot be put: %s", pack, ret == -ENODATA ?
-				  "it is neither here, whole, nor there" : strerror(-ret));
+	*local = content_put_local(ret);
+	return !ret ? 0 : err_set(err, ret, "pack %llu cannot be put: %s", pack,
+				  content_put_why(ret));
 }
 
 struct putting {
 	struct origin *o;
-	const u64 *pack;
+	u64 *pack;		/* 0: it is put */
 	size_t n;
 	atomic_size_t next;	/* to be put */
 	pthread_mutex_t lock;
+	bool over;		/* lock */
+	unsigned int failures;	/* lock; of the store, in a row */
 	int ret;		/* lock; the first error */
 	struct errline *err;	/* lock; its line */
 };
+
+/* lock held. */
+static void note(struct putting *p, size_t i, int ret, bool local, const struct errline *err)
+{
+	if (!ret) {
+		p->pack[i] = 0;
+		p->failures = 0;
+		return;
+	}
+	if (!p->ret) {
+		p->ret = ret;
+		*p->err = *err;
+	}
+	p->failures += !local;
+	/* With another index others are to be put. */
+	if (ret == -ESTALE || ret == -ESHUTDOWN || p->failures >= FAILURES_MAX)
+		p->over = true;
+}
 
 static void *put_some(void *arg)
 {
 	struct putting *p = arg;
 	struct errline err;
-	bool failed;
+	bool over = false, local;
 	size_t i;
 	int ret;
 
-	while ((i = atomic_fetch_add(&p->next, 1)) < p->n) {
+	while (!over && (i = atomic_fetch_add(&p->next, 1)) < p->n) {
 		err.msg[0] = '\0';
-		ret = put_pack(p->o, p->pack[i], &err);
+		ret = put_pack(p->o, p->pack[i], &local, &err);
 		pthread_mutex_lock(&p->lock);
-		if (ret && !p->ret) {
-			p->ret = ret;
-			*p->err = err;
-		}
-		failed = p->ret;
+		note(p, i, ret, local, &err);
+		over = p->over;
 		pthread_mutex_unlock(&p->lock);
-		if (failed)
-			break;
 	}
 	return NULL;
 }
 
-/* As many at a time as the zone's own uploads; this thread is one of them. */
-static int put_all(struct origin *o, const u64 *pack, size_t n, struct errline *err)
+/*
+ * As many at a time as the zone's own uploads; this thread is one of them.  The first error;
+ * those that are put are 0 then.
+ */
+static int put_all(struct origin *o, u64 *pack, size_t n, struct errline *err)
 {
 	struct putting p = { .o = o, .pack = pack, .n = n, .err = err };
 	size_t i, threads, want = NEXUS_MIN(NEXUS_MIN(n, (size_t)o->z->cfg->upload_parallel),
@@ -103,20 +126,30 @@ static int put_all(struct origin *o, const u64 *pack, size_t n, struct errline *
 int origin_put_packs(struct origin *o, struct taking *t, struct errline *err)
 {
 	u64 *missing = calloc(t->nsealed + 1, sizeof(*missing));
-	size_t i, n = 0;
-	int ret = missing ? 0 : -ENOMEM;
+	size_t i, n = 0, left = 0, there = 0;
+	int ret = 0;
 
-	for (i = 0; !ret && i < t->nsealed; i++)
+	if (!missing)
+		return -ENOMEM;
+	for (i = 0; i < t->nsealed; i++)
 		if (!is_there(o, t->sealed[i]))
 			missing[n++] = t->sealed[i];
-	if (!ret && n)
+	if (n)
 		ret = put_all(o, missing, n, err);
+	for (i = 0; i < n; i++)
+		if (missing[i])
+			missing[left++] = missing[i];
+	/* Both are in order. */
+	for (i = 0, n = 0; i < t->nsealed; i++) {
+		if (n < left && missing[n] == t->sealed[i])
+			n++;
+		else
+			t->sealed[there++] = t->sealed[i];
+	}
 	free(missing);
-	if (ret)
-		return ret;
 	free(o->there);
 	o->there = t->sealed;
-	o->nthere = t->nsealed;
+	o->nthere = there;
 	t->sealed = NULL;
-	return 0;
+	return ret;
 }
