@@ -118,7 +118,7 @@ static u64 upload_stat(struct zone *z, int which)
 	if (zone_upload_status(z, &st))
 		return 0;
 	return which == ZS_UPLOAD_BYTES ? st.bytes : which == ZS_UPLOAD_AGE ? st.oldest :
-	       st.error[0] != '\0';
+	       st.failing;
 }
 
 static u64 evictor_stat(struct zone *z, int which)

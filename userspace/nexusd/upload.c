@@ -3,8 +3,9 @@
  * The threads that put packs and delete copies.  Each does what comes next; now and
  * then one of them looks for what is sealed by now.
  *
- * After a failure of what holds the copies nothing goes there for a while, and then one
- * pack, until that works.
+ * A pack that fails is tried again after a while, with others meanwhile.  When others fail,
+ * too, it is what holds the copies: nothing is put there for a while, and then one pack,
+ * until that works.  The same goes for deletes, apart from it.
  */
 #include "upload.h"
 
@@ -57,7 +58,7 @@ static int put_pack(struct upload *u, u64 pack, u64 *bytes, bool *local)
 		goto out;
 	/* A file with holes is not to become the only copy. */
 	ret = content_put_pack(c, &img, &put);
-	*local = ret == -ENODATA;
+	*local = !ret || content_put_local(ret);
 	if (ret)
 		goto out;
 	if (put) {
@@ -70,11 +71,13 @@ out:
 	return ret;
 }
 
-static int delete_copy(struct upload *u, u64 pack)
+/* As put_pack(). */
+static int delete_copy(struct upload *u, u64 pack, bool *local)
 {
 	struct content *c = u->z->fetch->content;
 	int ret = c->ops->del(c, pack);
 
+	*local = !ret;
 	if (!ret)
 		stats_inc(upload_deletes);
 	return ret ? ret : mark(u, pack, MARK_GONE);
@@ -91,40 +94,73 @@ static u64 pause_after(unsigned int failures)
 	return NEXUS_MIN(ns, PAUSE_MAX_NS);
 }
 
-/* lock held. */
-static void note_failure(struct upload *u, struct upload_item *item, int ret, bool local)
+/* lock held.  What is wrong with it, and how many @others there are. */
+static void describe(const struct upload *u, const struct upload_item *item, u64 others,
+		     char *buf, size_t size)
 {
-	u64 now = space_clock();
-	const char *name = u->z->fetch->content->ops->name;
-	bool first = !u->error[0];
+	int n = snprintf(buf, size, "pack %llu cannot be %s %s: %s", item->pack,
+			 item->del ? "deleted from" : "given to",
+			 u->z->fetch->content->ops->name, content_put_why(item->error));
 
-	stats_inc(upload_errors);
-	if (local) {
-		item->not_before = now + LOCAL_PAUSE_NS;
-	} else {
-		u->failures++;
-		u->not_before = now + pause_after(u->failures);
-	}
-	snprintf(u->error, sizeof(u->error), "pack %llu cannot be %s %s: %s", item->pack,
-		 item->del ? "deleted from" : "given to", name, strerror(-ret));
-	u->error_at = time(NULL);
-	if (first || local)
-		log_error("zone %s: %s; it is tried again", u->z->name, u->error);
+	if (others && n > 0 && (size_t)n < size)
+		snprintf(buf + n, size - (size_t)n, "; and %llu other%s", others,
+			 others > 1 ? "s" : "");
 }
 
 /* lock held. */
-static void note_success(struct upload *u, u64 bytes)
+static void note_failure(struct upload *u, struct upload_item *item, int ret, bool local)
 {
-	if (u->failures)
-		log_info("zone %s: content can be given to %s again", u->z->name,
-			 u->z->fetch->content->ops->name);
-	u->failures = 0;
-	u->not_before = 0;
-	u->error[0] = '\0';
-	if (bytes) {
-		u->put_packs++;
-		u->put_bytes += bytes;
+	struct upload_side *s = &u->side[item->del];
+	u64 now = space_clock();
+	char text[256];
+
+	stats_inc(upload_errors);
+	item->failures++;
+	item->error = ret;
+	item->error_at = time(NULL);
+	item->local = local;
+	/* Whoever waits for it has given up. */
+	item->first = false;
+	if (local) {
+		item->not_before = now + LOCAL_PAUSE_NS;
+	} else {
+		/* Once more the same one tells nothing about others. */
+		s->failures += !item->counted;
+		item->counted = true;
+		item->not_before = now + pause_after(item->failures);
+		if (upload_fails(s))
+			s->not_before = now + pause_after(s->failures - 1);
+		if (!item->del && (ret == -EDQUOT || ret == -ENOSPC))
+			u->full = true;
 	}
+	describe(u, item, 0, text, sizeof(text));
+	if (local || (item->failures == 1 && !upload_fails(s)))
+		log_error("zone %s: %s; it is tried again", u->z->name, text);
+}
+
+/* lock held. */
+static void note_success(struct upload *u, const struct upload_item *item, u64 bytes)
+{
+	struct upload_side *s = &u->side[item->del];
+	size_t i;
+
+	/* It was gone, and the store was not asked. */
+	if (!item->del && !bytes)
+		return;
+	if (upload_fails(s) || (item->failures && !item->local))
+		log_info("zone %s: %s %s again", u->z->name, item->del ?
+			 "copies can be deleted from" : "content can be given to",
+			 u->z->fetch->content->ops->name);
+	for (i = 0; s->failures && i < u->nitems; i++)
+		if (u->items[i].del == item->del)
+			u->items[i].counted = false;
+	s->failures = 0;
+	s->not_before = 0;
+	if (item->del)
+		return;
+	u->full = false;
+	u->put_packs++;
+	u->put_bytes += bytes;
 }
 
 /* lock held. */
@@ -133,9 +169,9 @@ static void end_item(struct upload *u, u64 pack, int ret, u64 bytes, bool local)
 	struct upload_item *item = upload_find(u, pack);
 
 	item->busy = false;
-	u->busy--;
+	u->side[item->del].busy--;
 	if (!ret)
-		note_success(u, bytes);
+		note_success(u, item, bytes);
 	else if (ret != -ESHUTDOWN && !item->then_del)
 		note_failure(u, item, ret, local);
 	if (item->then_del)
@@ -155,7 +191,7 @@ static void do_item(struct upload *u, const struct upload_item *item)
 	int ret;
 
 	pthread_mutex_unlock(&u->lock);
-	ret = del ? delete_copy(u, pack) : put_pack(u, pack, &bytes, &local);
+	ret = del ? delete_copy(u, pack, &local) : put_pack(u, pack, &bytes, &local);
 	pthread_mutex_lock(&u->lock);
 	end_item(u, pack, ret, bytes, local);
 }
@@ -227,6 +263,34 @@ static void *upload_main(void *arg)
 
 /* ---- for others ------------------------------------------------------------------------ */
 
+/* lock held.  The last error of what is left; of puts, if there is one. */
+static void fill_error(const struct upload *u, struct upload_status *st)
+{
+	const struct upload_item *last = NULL;
+	u64 n = 0;
+	size_t i;
+
+	for (i = 0; i < u->nitems; i++) {
+		const struct upload_item *item = &u->items[i];
+
+		if (!item->error)
+			continue;
+		n++;
+		if (!last || (last->del && !item->del) ||
+		    (last->del == item->del && last->error_at < item->error_at))
+			last = item;
+	}
+	if (last) {
+		describe(u, last, n - 1, st->error, sizeof(st->error));
+		st->error_at = (u64)last->error_at;
+		st->failing = !last->del;
+	} else if (!origin_owns(u->z)) {
+		snprintf(st->error, sizeof(st->error), "it is not known whether this machine owns the zone; the helper's log says why");
+		st->error_at = (u64)time(NULL);
+		st->failing = true;
+	}
+}
+
 /* lock held. */
 static void fill_status(const struct upload *u, struct upload_status *st)
 {
@@ -247,13 +311,8 @@ static void fill_status(const struct upload *u, struct upload_status *st)
 	st->oldest = (now - oldest) / 1000000000ull;
 	st->put_packs = u->put_packs;
 	st->put_bytes = u->put_bytes;
-	st->busy = u->busy;
-	st->error_at = u->error[0] ? (u64)u->error_at : 0;
-	memcpy(st->error, u->error, sizeof(st->error));
-	if (!st->error[0] && !origin_owns(u->z)) {
-		snprintf(st->error, sizeof(st->error), "it is not known whether this machine owns the zone; the helper's log says why");
-		st->error_at = (u64)time(NULL);
-	}
+	st->busy = u->side[0].busy + u->side[1].busy;
+	fill_error(u, st);
 }
 
 static void ask_driver(struct zone *z, struct upload_status *st)

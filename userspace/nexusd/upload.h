@@ -22,11 +22,23 @@ struct upload_item {
 	u64 bytes;		/* about what is to be put; not known: a pack */
 	u64 since;		/* ns, when it was found sealed, or is gone */
 	u64 lsn;		/* not before the log is durable up to here */
-	u64 not_before;		/* ns, after something of it has failed here */
+	u64 not_before;		/* ns, after it has failed */
+	time_t error_at;
+	int error;		/* the last, since it was begun; 0: none */
+	unsigned int failures;	/* in a row */
+	bool local;		/* the last was of its file here */
+	bool counted;		/* in those of its side */
 	bool del;		/* its copy is to go */
 	bool first;		/* somebody waits for it */
 	bool busy;
 	bool then_del;		/* busy being put: and gone meanwhile */
+};
+
+/* Puts, or deletes: what is wrong with the one need not be with the other. */
+struct upload_side {
+	unsigned int busy;		/* items */
+	unsigned int failures;		/* different items, since one went well */
+	u64 not_before;			/* ns */
 };
 
 struct upload {
@@ -38,16 +50,13 @@ struct upload {
 	pthread_cond_t cond;
 	struct upload_item *items;	/* lock; in the order of packs */
 	size_t nitems, cap;		/* lock */
-	unsigned int busy;		/* lock; of items */
+	struct upload_side side[2];	/* lock; of puts, of deletes */
+	bool full;			/* lock; there is no room for what is put */
 	u64 held;			/* lock; pack that somebody else gives away; 0: none */
 	bool scanning;			/* lock */
 	bool scan_now;			/* lock; whatever the clock says */
 	u64 scans;			/* lock; that came to their end */
 	u64 scan_at;			/* lock; ns */
-	unsigned int failures;		/* lock; in a row */
-	u64 not_before;			/* lock; ns */
-	char error[256];		/* lock; the last, "" once it works again */
-	time_t error_at;		/* lock */
 	u64 put_packs, put_bytes;	/* lock; since the zone was opened */
 
 	u64 scanned_lsn;		/* who scans */
@@ -66,7 +75,8 @@ struct upload_status {
 	u64 put_packs, put_bytes;
 	u64 busy;		/* being put or deleted now */
 	u64 error_at;		/* seconds since 1970 */
-	char error[256];	/* "": none since it worked */
+	char error[256];	/* of what is left: the last; "": none */
+	bool failing;		/* it is of a put, or none is begun */
 	struct content_state driver;
 };
 
@@ -118,6 +128,12 @@ void zone_upload_again(struct zone *z, u64 pack);
 
 /* lock held, and given up until anything changes, or it is @ns, at the latest. */
 void upload_wait(struct upload *u, u64 ns);
+
+/* One that fails is by itself; more, with none that went well between, are the store. */
+static inline bool upload_fails(const struct upload_side *s)
+{
+	return s->failures > 1;
+}
 
 /* upload_queue.c, for upload.c; lock held */
 struct upload_item *upload_find(struct upload *u, u64 pack);

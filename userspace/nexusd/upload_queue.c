@@ -1,5 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-/* What there is to put and to delete, in the order of packs. */
+/*
+ * What there is to put and to delete, in the order of packs.
+ *
+ * Puts come first, for content is safe then.  When the store has no room deletes do, for
+ * they make some.
+ */
 #include <stdlib.h>
 #include <string.h>
 
@@ -79,28 +84,58 @@ static bool is_due(const struct upload *u, const struct upload_item *item, u64 d
 	return false;
 }
 
+/* Whether any of that side may be begun; as is_due(). */
+static bool is_open(const struct upload_side *s, u64 now, u64 *until)
+{
+	if (s->not_before > now) {
+		*until = NEXUS_MIN(*until, s->not_before);
+		return false;
+	}
+	/* What was wrong is tried with one. */
+	return !(upload_fails(s) && s->busy);
+}
+
+/* Less comes first. */
+static unsigned int rank(const struct upload *u, const struct upload_item *item)
+{
+	if (item->del)
+		return u->full ? 1 : 3;
+	return item->first ? 0 : 2;
+}
+
+/*
+ * Whether @a, which is behind @b in the order of packs, goes before it all the same: until
+ * it is known that the store works, what has not failed tells more.
+ */
+static bool goes_before(const struct upload *u, const struct upload_item *a,
+			const struct upload_item *b)
+{
+	unsigned int ra = rank(u, a), rb = rank(u, b);
+
+	if (ra != rb)
+		return ra < rb;
+	return u->side[a->del].failures && a->failures < b->failures;
+}
+
 /* In the order of packs, which is about that of their ages; whoever waits is passed by. */
 struct upload_item *upload_next(struct upload *u, u64 durable, u64 now, u64 *until)
 {
+	const bool open[2] = {
+		is_open(&u->side[0], now, until), is_open(&u->side[1], now, until),
+	};
 	struct upload_item *next = NULL;
 	size_t i;
 
-	if (u->not_before > now) {
-		*until = NEXUS_MIN(*until, u->not_before);
-		return NULL;
-	}
-	/* What was wrong is tried with one. */
-	if (u->failures && u->busy)
-		return NULL;
-	for (i = 0; i < u->nitems && !(next && next->first); i++) {
+	for (i = 0; i < u->nitems; i++) {
 		struct upload_item *item = &u->items[i];
 
-		if ((!next || item->first) && is_due(u, item, durable, now, until))
+		if (open[item->del] && (!next || goes_before(u, item, next)) &&
+		    is_due(u, item, durable, now, until))
 			next = item;
 	}
 	if (next) {
 		next->busy = true;
-		u->busy++;
+		u->side[next->del].busy++;
 	}
 	return next;
 }
@@ -111,7 +146,8 @@ struct upload_item *upload_next(struct upload *u, u64 durable, u64 now, u64 *unt
 static bool wait_some(struct upload *u)
 {
 	upload_wait(u, space_clock() + FIRST_LOOK_NS);
-	return !u->failures && !atomic_load(&u->z->fetch->stop) && origin_owns(u->z);
+	return !upload_fails(&u->side[0]) && !atomic_load(&u->z->fetch->stop) &&
+	       origin_owns(u->z);
 }
 
 /* lock held.  How many of them are still to be put, now. */
@@ -142,7 +178,7 @@ void zone_upload_first(struct zone *z, const u64 *pack, size_t n)
 	if (!u || !n)
 		return;
 	pthread_mutex_lock(&u->lock);
-	on = !u->failures && !atomic_load(&z->fetch->stop) && origin_owns(z);
+	on = !upload_fails(&u->side[0]) && !atomic_load(&z->fetch->stop) && origin_owns(z);
 	/* One that is under way may have begun too early. */
 	scans = u->scans + u->scanning + 1;
 	u->scan_now = true;
