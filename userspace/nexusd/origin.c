@@ -523,20 +523,26 @@ void origin_end(struct zone *z, bool whole)
 {
 	struct origin *o = z->origin;
 	struct errline err = { "" };
+	char buf[128];
 	int ret = 0;
 
-	if (!o || atomic_load(&o->fenced) || !o->owned)
+	/* Of one that could not be opened there is a line already. */
+	if (!o || !o->content || atomic_load(&o->fenced))
 		return;
 	atomic_store(&o->stop, false);
-	if (z->cfg->checkpoint_interval) {
+	/* Taken over as it was closed: the thread did not come to it. */
+	if (!o->owned)
+		ret = take(o, &err);
+	if (!ret && z->cfg->checkpoint_interval) {
 		ret = origin_checkpoint(o, &err);
 		if (!ret && !whole)
 			ret = err_set(&err, -EAGAIN, "its end was not in order");
 	}
 	/* Whoever restores it then is told that something may be missing. */
 	if (ret) {
-		log_error("zone %s: not all of it is with %s: %s; it stays the owner there", z->name,
-			  o->content->ops->name, err.msg);
+		log_error("zone %s: not all of it is with %s: %s%s", z->name,
+			  o->content->ops->name, err_text(&err, ret, buf, sizeof(buf)),
+			  o->owned ? "; it stays the owner there" : "");
 		return;
 	}
 	ret = owner_release(&o->owner, now_s(), &err);

@@ -90,7 +90,8 @@ int origin_start(struct zone *z);
 void origin_stop(struct zone *z);
 /*
  * After the last fold of a zone that was unmounted.  @whole: all of its log is in the index:
- * a last checkpoint is made, and the store released if that went well.
+ * a last checkpoint is made, and the store released if that went well; taken before, if this
+ * helper did not come to that.  Else there is a line.
  */
 void origin_end(struct zone *z, bool whole);
 void origin_free(struct zone *z);

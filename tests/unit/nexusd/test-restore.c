@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-/* A restore that is ended before its end: what is left of it, here and with the store. */
+/*
+ * A restore that is ended before its end: what is left of it, here and with the store; and
+ * one of a zone whose helper was ended before its.
+ */
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/file.h>
@@ -152,12 +155,52 @@ static void test_left(void **state)
 	forget(&m);
 }
 
+/* A helper takes a zone over as it is closed: its end is with the store all the same. */
+static void test_closed_at_once(void **state)
+{
+	struct errline err = { "" };
+	struct restored done;
+	struct world m;
+	u64 before;
+	int down;
+
+	(void)state;
+	for (down = 0; down < 2; down++) {
+		make(&m);
+		own(&m);
+		write_some(&m);
+		fold(&m);
+		step(&m, 1);
+		before = m.acked;
+		assert_true(before > 0);
+		origin_free(m.z);
+		assert_int_equal(origin_open(m.z, true, &err), 0);
+		assert_false(m.z->origin->owned);
+		write_some(&m);
+		seal(&m);
+		assert_int_equal(zone_fold(m.z, 0, true), 0);
+		control(down ? "down\n" : "");
+		origin_stop(m.z);
+		origin_end(m.z, true);
+		control("");
+		assert_int_equal(m.z->origin->owned, !down);
+		m.acked = down ? before : memtable_applied(&m.z->mt);
+		lose(&m);
+		assert_int_equal(restore_as(&m, "z", false, &done, &err), down ? -EBUSY : 0);
+		if (down)
+			assert_int_equal(restore_as(&m, "z", true, &done, &err), 0);
+		check_restored(&m, &done);
+		forget(&m);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_stopped, test_setup, test_teardown),
 		cmocka_unit_test_setup_teardown(test_not_given_back, test_setup, test_teardown),
 		cmocka_unit_test_setup_teardown(test_left, test_setup, test_teardown),
+		cmocka_unit_test_setup_teardown(test_closed_at_once, test_setup, test_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
