@@ -2,6 +2,7 @@
 /* Settings: every kind, where they come from, and what errors say. */
 #include <limits.h>
 
+#include "content.h"
 #include "util.h"
 
 static char path[200];
@@ -324,6 +325,27 @@ static void test_sizes(void **state)
 	assert_int_equal(config_parse_size("20000000T", &v), -ERANGE);
 }
 
+/* Settings: only what is asked for by name, and with a place. */
+static void test_content(void **state)
+{
+	struct errline err = { "" };
+	struct config cfg;
+
+	(void)state;
+	config_defaults(&cfg);
+	assert_string_equal(cfg.content, "none");
+	assert_int_equal(config_check(&cfg, &err), 0);
+	assert_true(content_spec_ok("test:/somewhere"));
+	assert_false(content_spec_ok("test:"));
+	assert_false(content_spec_ok("test:here"));
+	assert_false(content_spec_ok("test"));
+	assert_false(content_spec_ok("tes:/x"));
+	assert_false(content_spec_ok("/somewhere"));
+	assert_false(content_spec_ok(""));
+	assert_int_equal(config_set(&cfg, "content", "test:/x", "here", &err), 0);
+	assert_int_equal(config_set(&cfg, "content", "s3:/x", "here", &err), -EINVAL);
+}
+
 int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, test_setup, test_teardown)
@@ -337,6 +359,7 @@ int main(void)
 		T(test_cachestore),
 		T(test_recordstore),
 		T(test_sizes),
+		cmocka_unit_test(test_content),
 	};
 
 	return cmocka_run_group_tests_name("config", tests, NULL, NULL);

@@ -666,27 +666,6 @@ static void test_compact_unwritten(void **state)
 	made_cut(&m);
 }
 
-/* Settings: only what is asked for by name, and with a place. */
-static void test_setting(void **state)
-{
-	struct errline err = { "" };
-	struct config cfg;
-
-	(void)state;
-	config_defaults(&cfg);
-	assert_string_equal(cfg.content, "none");
-	assert_int_equal(config_check(&cfg, &err), 0);
-	assert_true(content_spec_ok("test:/somewhere"));
-	assert_false(content_spec_ok("test:"));
-	assert_false(content_spec_ok("test:here"));
-	assert_false(content_spec_ok("test"));
-	assert_false(content_spec_ok("tes:/x"));
-	assert_false(content_spec_ok("/somewhere"));
-	assert_false(content_spec_ok(""));
-	assert_int_equal(config_set(&cfg, "content", "test:/x", "here", &err), 0);
-	assert_int_equal(config_set(&cfg, "content", "s3:/x", "here", &err), -EINVAL);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -708,7 +687,6 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_compact, test_setup, test_teardown),
 		cmocka_unit_test_setup_teardown(test_compact_later, test_setup, test_teardown),
 		cmocka_unit_test_setup_teardown(test_compact_unwritten, test_setup, test_teardown),
-		cmocka_unit_test(test_setting),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
