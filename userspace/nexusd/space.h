@@ -115,7 +115,8 @@ int space_evict(struct space *sp, u64 pack, bool held, struct evict_done *done);
  * which anything is dead.  *@after becomes its id, or 0 when there is none left.
  * Begins by writing the index, so that what is known to be dead is; may take long.
  * Where the host has no room to move it to, what is dead is given back instead.
- * A pack that has to be left as it is counts as skipped.  0; -EOPNOTSUPP as above; -EROFS: the zone is read-only; -ESHUTDOWN: it is closed.
+ * A pack that has to be left as it is counts as skipped.  0; -EOPNOTSUPP as above; -EROFS:
+ * the zone is read-only; -ESHUTDOWN: it is closed.
  */
 int zone_compact_step(struct zone *z, const uint64_t *packs, size_t n, bool all, u64 *after,
 		      struct space_done *done);
