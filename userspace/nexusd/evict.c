@@ -46,8 +46,7 @@ static int put(struct content *c, struct survey *s, const char *zone)
 
 	if (ret && ret != -ESHUTDOWN)
 		log_error("zone %s: pack %llu cannot be given to %s: %s", zone, s->img.pack,
-			  c->ops->name, ret == -ENODATA ?
-			  "it is neither here, whole, nor there" : content_put_why(ret));
+			  c->ops->name, content_put_why(ret));
 	return ret;
 }
 
