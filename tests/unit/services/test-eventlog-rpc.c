@@ -346,6 +346,7 @@ static void test_slow_reader(void **state)
 	for (i = 1; i <= 51; i++)
 		expect(slow, RECORD, (uint64_t)i, 0);
 	close(slow);
+	await_readers(0);
 	/* Another goes while it is full. */
 	slow = replay(1, 0, 0, true);
 	await_readers(1);
