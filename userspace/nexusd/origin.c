@@ -21,12 +21,23 @@ static u64 now_ms(void)
 	return (u64)ts.tv_sec * 1000 + (u64)ts.tv_nsec / 1000000;
 }
 
+/* For the next mount, which the store may not answer. */
+static void keep_owner(struct origin *o, bool taken)
+{
+	int ret = owner_keep(o->z->dir, taken);
+
+	if (ret)
+		log_warn("zone %s: %s/" OWNER_FILE ": %s; whether this machine owns the zone is not known at the next mount",
+			 o->z->name, o->z->dir, strerror(-ret));
+}
+
 void origin_fence(struct origin *o, const char *why)
 {
 	char reason[112];
 
 	if (atomic_exchange(&o->fenced, true))
 		return;
+	keep_owner(o, false);
 	snprintf(reason, sizeof(reason), "taken over: %s", why);
 	zone_fail(o->z, -EROFS, 0, reason);
 }
@@ -110,10 +121,12 @@ static int take(struct origin *o, struct errline *err)
 	if (!ret)
 		ret = owner_take(&o->owner, o->manifest.count ? o->manifest.epoch : 0, false,
 				 now_s(), err);
-	if (!ret)
-		atomic_store(&o->epoch, o->owner.epoch);
 	o->owned = !ret;
-	return ret;
+	if (ret)
+		return ret;
+	atomic_store(&o->epoch, o->owner.epoch);
+	keep_owner(o, true);
+	return 0;
 }
 
 /* Nobody else, and nothing that time would not mend. */
@@ -222,9 +235,9 @@ static struct origin *origin_new(struct zone *z)
 
 int origin_open(struct zone *z, bool alive, struct errline *err)
 {
+	int ret, unusable;
 	struct origin *o;
 	bool known;
-	int ret;
 
 	if (z->rdonly)
 		return 0;
@@ -232,14 +245,8 @@ int origin_open(struct zone *z, bool alive, struct errline *err)
 	if (!o)
 		return -ENOMEM;
 	z->origin = o;
-	ret = store_open_content(z->cfg, z->dir, z->sb.uuid, &o->stop, &o->content, err);
-	/* It stays, owned by nobody we know: so that nothing is put or deleted there. */
-	if (ret) {
-		log_error("zone %s: %s; nothing of it is kept there", z->name, err->msg);
-		err->msg[0] = '\0';
-		return 0;
-	}
-	if (!o->content || !o->content->ops->put_named) {
+	unusable = store_open_content(z->cfg, z->dir, z->sb.uuid, &o->stop, &o->content, err);
+	if (!unusable && (!o->content || !o->content->ops->put_named)) {
 		origin_free(z);
 		return 0;
 	}
@@ -247,6 +254,15 @@ int origin_open(struct zone *z, bool alive, struct errline *err)
 	ret = owner_token(z->dir, o->owner.token, &known);
 	if (ret)
 		return err_set(err, ret, "%s/" OWNER_FILE ": %s", z->dir, strerror(-ret));
+	/* The directory may be a copy, and another machine write to the zone. */
+	if (unusable && !known && !alive)
+		return unusable;
+	/* It stays, owned by nobody we know: so that nothing is put or deleted there. */
+	if (unusable) {
+		log_error("zone %s: %s; nothing of it is kept there", z->name, err->msg);
+		err->msg[0] = '\0';
+		return 0;
+	}
 	/* The zone is in use: nobody is to wait for the store, and the thread asks. */
 	if (alive)
 		return 0;
@@ -257,6 +273,8 @@ int origin_open(struct zone *z, bool alive, struct errline *err)
 		err->msg[0] = '\0';
 		return 0;
 	}
+	if (ret && !may_wait(ret))
+		keep_owner(o, false);
 	return ret;
 }
 

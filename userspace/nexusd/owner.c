@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
@@ -17,6 +19,7 @@
 struct token_file {
 	u8 token[NEXUS_UUID_SIZE];
 	__le64 ino;
+	__le64 taken;		/* 1: when it was last asked, the store had it as the owner's */
 };
 
 static int make_token(int at, u8 token[NEXUS_UUID_SIZE])
@@ -33,6 +36,7 @@ static int make_token(int at, u8 token[NEXUS_UUID_SIZE])
 		goto out;
 	}
 	f.ino = cpu_to_le64(st.st_ino);
+	f.taken = 0;
 	if (write(fd, &f, sizeof(f)) != (ssize_t)sizeof(f) || fsync(fd))
 		ret = -EIO;
 	else if (renameat(at, OWNER_FILE ".new", at, OWNER_FILE))
@@ -49,6 +53,7 @@ out:
 int owner_token(const char *dir, u8 token[NEXUS_UUID_SIZE], bool *known)
 {
 	struct token_file f;
+	bool have = false;
 	struct stat st;
 	int at, fd, ret = 0;
 
@@ -58,15 +63,34 @@ int owner_token(const char *dir, u8 token[NEXUS_UUID_SIZE], bool *known)
 		return -errno;
 	fd = openat(at, OWNER_FILE, O_RDONLY | O_CLOEXEC);
 	if (fd >= 0) {
-		*known = !fstat(fd, &st) && read(fd, &f, sizeof(f)) == (ssize_t)sizeof(f) &&
-			 le64_to_cpu(f.ino) == st.st_ino;
+		have = !fstat(fd, &st) && read(fd, &f, sizeof(f)) == (ssize_t)sizeof(f) &&
+		       le64_to_cpu(f.ino) == st.st_ino;
 		close(fd);
 	}
-	if (*known)
+	if (have) {
 		memcpy(token, f.token, sizeof(f.token));
-	else
+		*known = f.taken == cpu_to_le64(1);
+	} else {
 		ret = make_token(at, token);
+	}
 	close(at);
+	return ret;
+}
+
+int owner_keep(const char *dir, bool taken)
+{
+	const __le64 val = cpu_to_le64(taken);
+	char path[PATH_MAX];
+	int fd, ret = 0;
+
+	snprintf(path, sizeof(path), "%s/" OWNER_FILE, dir);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	if (pwrite(fd, &val, sizeof(val), offsetof(struct token_file, taken)) !=
+	    (ssize_t)sizeof(val) || fsync(fd))
+		ret = -EIO;
+	close(fd);
 	return ret;
 }
 

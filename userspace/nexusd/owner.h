@@ -21,8 +21,16 @@ struct owner {
 	char etag[CONTENT_ETAG_SIZE];
 };
 
-/* Reads the token in @dir, or makes one, durably.  *known: it was there. */
+/*
+ * Reads the token in @dir, or makes one, durably: before the store is asked, for an answer may
+ * be lost.  *known: the store had it as the owner's when it was last asked.
+ */
 int owner_token(const char *dir, u8 token[NEXUS_UUID_SIZE], bool *known);
+/*
+ * What the store said, durably.  With an error the next mount has to ask, or, not @taken,
+ * believes what was.
+ */
+int owner_keep(const char *dir, bool taken);
 /*
  * Whether conditions are kept, tried on an object that goes again.  0; -EOPNOTSUPP: they
  * are not; or the store's error.

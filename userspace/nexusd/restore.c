@@ -72,6 +72,8 @@ static int become_owner(struct restoring *r)
 	}
 	r->done->epoch = o->epoch;
 	r->owned = !ret;
+	if (!ret)
+		owner_keep(r->new.dir, true);
 	return ret;
 }
 
