@@ -180,7 +180,7 @@ static void test_silent(void **state)
 /* The directory that another machine was given, whose token is its own. */
 static void copy_directory(struct world *m)
 {
-	char path[PATH_MAX], copy[PATH_MAX + 8], buf[256];
+	char path[PATH_MAX + 16], copy[PATH_MAX + 32], buf[256];
 	int from, to;
 	ssize_t n;
 
