@@ -38,7 +38,7 @@
 
 enum nexus_rq_state {
 	NEXUS_RQ_NEW,		/* not yet handed in; the waiter's alone */
-	NEXUS_RQ_QUEUED,	/* on s->pending */
+	NEXUS_RQ_QUEUED,	/* on s->pending or s->distant */
 	NEXUS_RQ_SENT,		/* in slot rq->slot of rq->queue */
 	NEXUS_RQ_COPYING,	/* there, its reply is being copied without a lock */
 	NEXUS_RQ_DONE,		/* answered: err, len, applied, buf are final */
@@ -56,7 +56,7 @@ struct nexus_rq {
 	bool abandoned;		/* the waiter is gone; set under both locks */
 	u8 slot;
 	struct nexus_queue *queue; /* SENT, COPYING */
-	struct list_head node;	/* s->pending, or a private list of finished ones */
+	struct list_head node;	/* of nexus_rq_list(), or a private list of finished ones */
 	wait_queue_head_t wq;
 	/* In nexus_rq_wait() until DONE or abandoned; NULL if it was sent ahead. */
 	struct task_struct *waiter;
@@ -75,7 +75,18 @@ struct nexus_rq {
 	u8 data[NEXUS_REQUEST_DATA_MAX];
 };
 
+/*
+ * The answer comes from a content store, which may take minutes or be silent.  Such
+ * requests have half of the slots at most, so that others are answered meanwhile.
+ */
+static inline bool nexus_rq_is_distant(const struct nexus_rq *rq)
+{
+	return rq->req.op == NEXUS_OP_ENSURE || rq->req.op == NEXUS_OP_ORIGIN;
+}
+
 /* ---- queues ------------------------------------------------------------ */
+
+#define NEXUS_DISTANT_SLOTS	(NEXUS_SLOTS / 2)
 
 struct nexus_queue {
 	spinlock_t lock;	/* everything below but the shared areas */
@@ -87,6 +98,7 @@ struct nexus_queue {
 	u32 cq_head;		/* replies taken, free-running */
 	u32 seq;		/* of the last request sent */
 	DECLARE_BITMAP(busy, NEXUS_SLOTS);
+	unsigned int distant;	/* of the busy ones */
 	struct nexus_rq *rq[NEXUS_SLOTS]; /* referenced, where busy */
 	struct io_uring_cmd *waiter; /* the parked WAIT; NULL once claimed */
 	int helper_cpu;		/* where the last command was issued; racy, a hint */
@@ -145,12 +157,13 @@ struct nexus_session {
 	struct list_head node;		/* nexus_sessions; nexus_sessions_lock */
 	char name[NEXUS_SESSION_NAME_MAX + 1];
 
-	spinlock_t lock;		/* state, epoch, att, pending */
+	spinlock_t lock;		/* state, epoch, att, pending, distant */
 	enum nexus_session_state state;	/* lock to write */
 	u32 epoch;			/* lock */
 	pid_t pid;			/* of the last helper, for people; lock */
 	struct nexus_att __rcu *att;	/* NULL unless LIVE; lock to write */
 	struct list_head pending;	/* QUEUED requests, oldest first; lock */
+	struct list_head distant;	/* those that wait for a store, likewise; lock */
 	unsigned long lost_at;		/* jiffies, while LOST; lock */
 	unsigned int spin_us;		/* what spinning for an answer is worth; racy */
 	unsigned long hot_until;	/* jiffies: att->hot is asked first; racy, a hint */
@@ -179,14 +192,21 @@ void nexus_session_lost(struct nexus_att *att);
 void nexus_session_abort(struct nexus_session *s, const char *reason);
 /* zlock held: DEAD if LOST and nothing is left that a helper could serve. */
 void nexus_session_check_idle(struct nexus_session *s);
-/* Sends what is pending as far as there are slots; s->lock held. */
+/* Sends what is QUEUED as far as there are slots; s->lock held. */
 void nexus_session_pump(struct nexus_session *s);
-/* The attachment's requests that were moved go back to the head of pending. */
+/* The attachment's requests that were moved go back to the heads of their lists. */
 void nexus_session_requeue(struct nexus_session *s, struct list_head *moved);
 
 static inline void nexus_session_get(struct nexus_session *s)
 {
 	kref_get(&s->ref);
+}
+
+/* Where @rq waits for a slot. */
+static inline struct list_head *nexus_rq_list(struct nexus_session *s,
+					      const struct nexus_rq *rq)
+{
+	return nexus_rq_is_distant(rq) ? &s->distant : &s->pending;
 }
 
 /* Any state but DEAD, referenced, or NULL. */

@@ -125,7 +125,7 @@ static int nexus_genl_fill_session(struct sk_buff *skb,
 	}
 	rcu_read_unlock();
 	spin_lock(&s->lock);
-	pending = list_count_nodes(&s->pending);
+	pending = list_count_nodes(&s->pending) + list_count_nodes(&s->distant);
 	spin_unlock(&s->lock);
 
 	if (nla_put_string(skb, NEXUS_A_SESSION, s->name) ||

@@ -86,6 +86,7 @@ static struct io_uring_cmd *nexus_queue_publish(struct nexus_queue *q,
 	kref_get(&rq->ref);
 	__set_bit(slot, q->busy);
 	q->rq[slot] = rq;
+	q->distant += nexus_rq_is_distant(rq);
 	rq->req.seq = ++q->seq;
 	rq->queue = q;
 	rq->slot = slot;
@@ -170,7 +171,9 @@ bool nexus_att_send(struct nexus_att *att, struct nexus_rq *rq,
 			spin_unlock(&q->lock);
 			continue;
 		}
-		slot = find_first_zero_bit(q->busy, NEXUS_SLOTS);
+		slot = NEXUS_SLOTS;
+		if (!nexus_rq_is_distant(rq) || q->distant < NEXUS_DISTANT_SLOTS)
+			slot = find_first_zero_bit(q->busy, NEXUS_SLOTS);
 		if (slot < NEXUS_SLOTS) {
 			rq->far = first != own && !rq->ahead;
 			*bell = nexus_queue_publish(q, rq, slot);
@@ -191,6 +194,7 @@ bool nexus_att_send(struct nexus_att *att, struct nexus_rq *rq,
 static void nexus_queue_free_slot(struct nexus_queue *q, unsigned int slot)
 {
 	lockdep_assert_held(&q->lock);
+	q->distant -= nexus_rq_is_distant(q->rq[slot]);
 	q->rq[slot] = NULL;
 	__clear_bit(slot, q->busy);
 }
@@ -306,7 +310,8 @@ int nexus_queue_drain(struct nexus_queue *q)
 	 * Whoever found no slot was on the list before it took q->lock to look,
 	 * or takes it after us and finds the slot.
 	 */
-	if (taken && !list_empty_careful(&s->pending)) {
+	if (taken && (!list_empty_careful(&s->pending) ||
+		      !list_empty_careful(&s->distant))) {
 		spin_lock(&s->lock);
 		nexus_session_pump(s);
 		spin_unlock(&s->lock);

@@ -118,7 +118,7 @@ static int nexus_rq_submit(struct nexus_session *s, struct nexus_rq *rq)
 	/* Without the session's lock, if nobody waits for a slot. */
 	rcu_read_lock();
 	att = rcu_dereference(s->att);
-	if (att && list_empty_careful(&s->pending))
+	if (att && list_empty_careful(nexus_rq_list(s, rq)))
 		sent = nexus_att_send(att, rq, &bell);
 	rcu_read_unlock();
 	nexus_uring_ring(bell);
@@ -133,7 +133,7 @@ static int nexus_rq_submit(struct nexus_session *s, struct nexus_rq *rq)
 	} else {
 		WRITE_ONCE(rq->state, NEXUS_RQ_QUEUED);
 		kref_get(&rq->ref);
-		list_add_tail(&rq->node, &s->pending);
+		list_add_tail(&rq->node, nexus_rq_list(s, rq));
 		/* A slot may have come free before we were on the list. */
 		nexus_session_pump(s);
 	}

@@ -34,6 +34,7 @@ static struct nexus_session *nexus_session_alloc(const char *name)
 	s->state = NEXUS_SESSION_NEW;
 	s->hot_until = jiffies;
 	INIT_LIST_HEAD(&s->pending);
+	INIT_LIST_HEAD(&s->distant);
 	mutex_init(&s->zlock);
 	xa_init_flags(&s->zones, XA_FLAGS_ALLOC1);
 	INIT_LIST_HEAD(&s->opens);
@@ -119,22 +120,17 @@ bool nexus_session_is_own(struct nexus_session *s)
 
 /* ---- requests of a session ---------------------------------------------- */
 
-void nexus_session_pump(struct nexus_session *s)
+static void nexus_session_pump_list(struct nexus_att *att, struct list_head *list)
 {
-	struct nexus_att *att;
 	struct nexus_rq *rq;
 
-	lockdep_assert_held(&s->lock);
-	att = rcu_dereference_protected(s->att, lockdep_is_held(&s->lock));
-	if (!att)
-		return;
-	while (!list_empty(&s->pending)) {
+	while (!list_empty(list)) {
 		struct io_uring_cmd *bell;
 
-		rq = list_first_entry(&s->pending, struct nexus_rq, node);
+		rq = list_first_entry(list, struct nexus_rq, node);
 		list_del_init(&rq->node);
 		if (!nexus_att_send(att, rq, &bell)) {
-			list_add(&rq->node, &s->pending);
+			list_add(&rq->node, list);
 			break;
 		}
 		nexus_uring_ring(bell);
@@ -143,25 +139,46 @@ void nexus_session_pump(struct nexus_session *s)
 	}
 }
 
-void nexus_session_requeue(struct nexus_session *s, struct list_head *moved)
+void nexus_session_pump(struct nexus_session *s)
 {
+	struct nexus_att *att;
+
 	lockdep_assert_held(&s->lock);
-	list_splice_init(moved, &s->pending);
+	att = rcu_dereference_protected(s->att, lockdep_is_held(&s->lock));
+	if (!att)
+		return;
+	nexus_session_pump_list(att, &s->pending);
+	nexus_session_pump_list(att, &s->distant);
 }
 
-/* Ends every request on the list that has waited @waited seconds or longer than it may. */
-static void nexus_session_expire(struct nexus_session *s, unsigned long waited)
+void nexus_session_requeue(struct nexus_session *s, struct list_head *moved)
+{
+	struct nexus_rq *rq, *prev;
+
+	lockdep_assert_held(&s->lock);
+	list_for_each_entry_safe_reverse(rq, prev, moved, node)
+		list_move(&rq->node, nexus_rq_list(s, rq));
+}
+
+/* Ends every request on @list that has waited @waited seconds or longer than it may. */
+static void nexus_session_expire_list(struct list_head *list, unsigned long waited)
 {
 	struct nexus_rq *rq, *next;
 
-	lockdep_assert_held(&s->lock);
-	list_for_each_entry_safe(rq, next, &s->pending, node) {
+	list_for_each_entry_safe(rq, next, list, node) {
 		if (rq->grace > waited)
 			continue;
 		list_del_init(&rq->node);
 		nexus_rq_end(rq, -ENOTCONN);
 		nexus_rq_put(rq);
 	}
+}
+
+static void nexus_session_expire(struct nexus_session *s, unsigned long waited)
+{
+	lockdep_assert_held(&s->lock);
+	nexus_session_expire_list(&s->pending, waited);
+	nexus_session_expire_list(&s->distant, waited);
 }
 
 /* ---- LIVE ---------------------------------------------------------------- */

@@ -13,6 +13,7 @@ import os
 import random
 import struct
 import sys
+import threading
 import time
 
 BLOCK = 4096
@@ -149,6 +150,26 @@ def some(name, seed):
     os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_RANDOM)
     for at in range(0, os.stat(name).st_size // 10, BLOCK):
         same(at, os.pread(fd, BLOCK, at), seed)
+
+
+def crowd(name, seed, nr):
+    """As many who read at once, each at another place."""
+    fd = os.open(name, os.O_RDONLY)
+    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_RANDOM)
+    step = os.stat(name).st_size // nr // BLOCK * BLOCK
+    wrong = []
+
+    def one(at):
+        if os.pread(fd, BLOCK, at) != expect(at, BLOCK, seed):
+            wrong.append(at)
+
+    threads = [threading.Thread(target=one, args=(i * step,)) for i in range(nr)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    if wrong:
+        sys.exit(f"wrong bytes at {wrong}")
 
 
 def resident(fd, size):
@@ -326,6 +347,8 @@ def main():
         dedupe(args[0], int(args[2]), args[3])
     elif kind == "but":
         but(args[0], int(args[2]), int(args[3]))
+    elif kind == "crowd":
+        crowd(args[0], int(args[2]), int(args[3]))
     elif kind == "random":
         scattered(args[0], int(args[2]), int(args[3]) if len(args) > 3 else 1)
     else:
