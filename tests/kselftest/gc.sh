@@ -32,10 +32,10 @@ need() {
 	mountpoint -q $mnt || mount -t nexusfs $zone $mnt
 	rm -rf ${mnt:?}/*
 	python3 "$kinds" fill $mnt/a 10 1
-	sync -f $mnt
+	until_true 60 has_sealed $zone $mnt 1900
 	nexusctl flush $zone
 	store=$away/$(nexusctl zone info --json $zone | python3 -c 'import json, sys; print(json.load(sys.stdin)["uuid"].replace("-", ""))')
-	[ -e "$store/@owner" ]
+	until_true 60 test -e "$store/@owner"
 	until_true 60 quiet
 }
 
@@ -58,6 +58,9 @@ says() {
 	cat "$tap_tmp/gc"
 	return 1
 }
+# A checkpoint takes the parts of an older one away behind its back.
+none_leaked() { gc --dry-run && says '^leaked: *0 objects'; }
+one_young() { gc --run && says '^young: *1 objects'; }
 # Whose the zone is is known, and nothing is in the way.
 quiet() { gc --dry-run; }
 
@@ -73,8 +76,7 @@ test_leaked() {
 	says '^deleted: *[1-9]'
 	[ ! -e "$store/@$probe" ]
 	[ -e "$store/@other=thing" ]
-	gc --dry-run
-	says '^leaked: *0 objects'
+	until_true 60 none_leaked
 	nexusctl --json gc --dry-run $zone > "$tap_tmp/gc"
 	python3 -c 'import json, sys
 d = json.load(open(sys.argv[1]))
@@ -93,10 +95,9 @@ test_young() {
 	need 3600
 	touch -d '2 hours ago' "$store/@log=0000000000000001-0000000000000001=000000"
 	touch "$store/@log=0000000000000001-0000000000000002=000000"
-	gc --run
+	until_true 60 one_young
 	[ ! -e "$store/@log=0000000000000001-0000000000000001=000000" ]
 	[ -e "$store/@log=0000000000000001-0000000000000002=000000" ]
-	says '^young: *1 objects'
 }
 
 # A pack that is away and that somebody took from the store.
@@ -108,6 +109,7 @@ for p in json.load(sys.stdin):
     if p["state"] == "sealed" and p["live"]:
         print(p["pack"])')
 	pack=$(printf '%016x' "${list[0]}")
+	until_true 60 test -e "$store/$pack"
 	mv "$store/$pack" $away/kept
 	gc --run || status=$?
 	[ $status = 3 ]

@@ -132,7 +132,7 @@ test_asked_about_while_taken_over() {
 		# Before and after whoever asked is done.
 		timeout 60 mkdir "$dir/asked"
 		timeout 60 rmdir "$dir/asked"
-		nexusctl zone info root
+		until_true 60 nexusctl zone info root
 		timeout 60 mkdir "$dir/asked"
 		timeout 60 rmdir "$dir/asked"
 	done

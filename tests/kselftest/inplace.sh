@@ -31,12 +31,6 @@ tap_cleanup() {
 
 in_place() { nexusctl stats | awk '$1 == "nexus_module_pack_write_inplace_blocks_total" { print $2 }'; }
 host_kib() { du -sk $packs | cut -f 1; }
-settled() {
-	local now
-	now=$(host_kib)
-	sleep 2
-	[ "$(host_kib)" = "$now" ]
-}
 at_most() { [ "$(host_kib)" -le "$1" ]; }
 
 # over FILE SEED: every other 4 KiB of it, in some order, in file and model.
@@ -143,7 +137,7 @@ test_space_comes_back() {
 	need
 	local before
 	sync -f $mnt
-	until_true 60 settled
+	until_true 60 unchanged host_kib
 	before=$(host_kib)
 	head -c 24M /dev/urandom | tee "$tap_tmp/f" > $mnt/d/f
 	sync $mnt/d/f

@@ -30,7 +30,8 @@ fill() {
 		for my $i (1 .. $n) {
 			symlink("$i-$long", "$dir/$i") or die "$i: $!\n";
 			if ($i % 100 == 0) {
-				open(my $f, ">", $told); print $f $i; close $f;
+				open(my $f, ">", "$told.new"); print $f $i; close $f;
+				rename("$told.new", $told);
 			}
 		}' "$1" "$2" $told
 }

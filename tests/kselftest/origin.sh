@@ -30,7 +30,7 @@ need() {
 	away=/var/lib/nexusfs/origin/$zone
 	control
 	# Nothing gets there by itself in time.
-	settings "content: test:$away" "checkpoint_interval: 3600" "log_upload_delay: 3600" "origin_timeout: ${2:-5}"
+	settings "content: test:$away" "checkpoint_interval: 3600" "log_upload_delay: 3600" "origin_timeout: ${2:-60}"
 	nexusctl zone create "$zone" --option pack_size=4M
 	mount -t nexusfs -o durability=origin "$zone" $mnt
 }
@@ -191,7 +191,7 @@ test_shared() {
 
 # It does not work: everybody is told in time, nothing else waits, and it goes on by itself.
 test_down() {
-	need down
+	need down 5
 	echo 1 > $mnt/f
 	sync_file $mnt/f
 	control refuse
@@ -221,9 +221,9 @@ test_killed() {
 	two=$!
 	sleep 0.5
 	kill -9 $two
-	until_true 3 dead $two
+	until_true 60 dead $two
 	kill -9 $one
-	until_true 3 dead $one
+	until_true 60 dead $one
 	wait || true
 	control
 	sync_file $mnt/f

@@ -54,7 +54,7 @@ for p in json.load(sys.stdin):
 # Everything that is sealed goes, from memory, too.
 evict() {
 	local list
-	sync -f $mnt
+	until_true 60 has_sealed $zone $mnt 1
 	mapfile -t list < <(sealed)
 	[ ${#list[@]} -gt 0 ]
 	nexusctl pack evict $zone "${list[@]}"
@@ -77,7 +77,8 @@ check() { python3 "$kinds" "$@"; }
 test_evict() {
 	need
 	fill $mnt/file 9 1
-	sync -f $mnt
+	until_true 60 has_sealed $zone $mnt 1900
+	until_true 60 unchanged host_kib
 	local full
 	full=$(host_kib)
 	evict
@@ -137,12 +138,12 @@ test_killed() {
 	evict
 	control hold
 	for kind in read mmap direct; do
-		check $kind $mnt/file 5 4 &
+		python3 "$kinds" $kind $mnt/file 5 4 &
 		pid=$!
 		until_true 20 fetching
 		sleep 0.5
 		kill -9 $pid
-		until_true 5 dead $pid
+		until_true 60 dead $pid
 		wait $pid || true
 	done
 	echo more > $mnt/other
@@ -153,6 +154,32 @@ test_killed() {
 }
 
 fetching() { [ "$(gauge fetching_bytes)" -gt 0 ]; }
+
+# waiting PID N: so many threads of it sleep where only a signal that kills ends that.
+waiting() { [ "$(grep -lE '^State:.D' /proc/"$1"/task/*/status | wc -l)" -ge "$2" ]; }
+
+# More who wait for a store that is silent than there are slots for: all else goes on.
+test_crowd() {
+	need
+	local pid i
+	fill $mnt/file 12 5
+	echo here > $mnt/before
+	evict
+	control hold
+	python3 "$kinds" crowd $mnt/file 12 5 300 &
+	pid=$!
+	until_true 60 waiting $pid 290
+	for i in 1 2 3; do
+		forget
+		timeout -s KILL 60 cat $mnt/before > "$tap_tmp/out"
+		[ "$(cat "$tap_tmp/out")" = here ]
+		timeout -s KILL 60 sh -c "mkdir $mnt/d$i && echo more > $mnt/d$i/f && sync -f $mnt"
+	done
+	waiting $pid 290
+	control
+	wait $pid
+	check read $mnt/file 12 5
+}
 
 # Many readers of slow content: what is in flight has a bound, and nothing comes twice.
 test_many() {
@@ -188,7 +215,7 @@ broken() {
 	dmesg -C
 	for kind in read mmap direct bounce splice sendfile; do
 		check eio $kind $mnt/file 5 "$1"
-		until_true 5 said "$(stat -c %i $mnt/file)"
+		until_true 60 said "$(stat -c %i $mnt/file)"
 	done
 	control
 	for kind in read mmap direct; do

@@ -328,7 +328,7 @@ test_removed_space_comes_back() {
 	rm "$dir/large"
 	down
 	up
-	for i in $(seq 50); do
+	for i in $(seq 300); do
 		after=$(stat -f -c '%b %f' "$dir")
 		[ $((${before% *} - ${before#* })) -le $((${after% *} - ${after#* } + 20000)) ] || return 0
 		sleep 0.2

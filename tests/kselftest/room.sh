@@ -97,7 +97,11 @@ use_up_room() {
 	for _ in $(seq 100); do
 		each /dev/null write $files &
 		last=$!
-		sleep 2
+		# Two seconds may be what a busy disk takes.
+		for _ in $(seq 150); do
+			dead "$last" && break
+			sleep 0.1
+		done
 		dead "$last" || return 0
 		wait "$last"
 	done
@@ -112,7 +116,7 @@ kill_waiters() {
 	for pid; do
 		fails dead "$pid"
 		kill -9 "$pid"
-		until_true 10 dead "$pid"
+		until_true 60 dead "$pid"
 	done
 }
 
@@ -207,7 +211,7 @@ test_behind_a_reader() {
 		echo "$what"
 		fails dead "$pid"
 		kill -9 "$pid"
-		until_true 10 dead "$pid"
+		until_true 60 dead "$pid"
 	done
 	fails dead "$reader"
 	bring_helper_back

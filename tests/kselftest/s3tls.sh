@@ -60,7 +60,7 @@ test_key() {
 	mount -t nexusfs $zone $mnt
 	python3 "$kinds" fill $mnt/file 9 1
 	echo small > $mnt/small
-	sync -f $mnt
+	until_true 60 has_sealed $zone $mnt 900
 	nexusctl flush $zone
 	mapfile -t list < <(packs_of $zone)
 	[ ${#list[@]} -gt 0 ]

@@ -95,7 +95,7 @@ test_flush() {
 	nexusctl flush $zone
 	bytes=$(counter uploaded_bytes)
 	python3 "$kinds" fill $mnt/file 9 2
-	sync -f $mnt
+	until_true 60 has_sealed $zone $mnt 1900
 	nexusctl flush $zone
 	[ "$(counter uploaded_bytes)" -ge $((bytes + (5 << 20))) ]
 	until_true 60 nothing_left 0
@@ -117,8 +117,8 @@ test_killed() {
 	sleep 0.3
 	kill_helper
 	wait || true
-	until_true 60 nexusctl status
-	nexusctl flush $zone
+	# It answers before it has taken the zone over.
+	until_true 60 nexusctl flush $zone
 	until_true 60 nothing_left -1
 	evict_all
 	python3 "$kinds" read $mnt/file 20 3

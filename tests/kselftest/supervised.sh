@@ -54,6 +54,22 @@ bring_helper_back() {
 	until_true 60 nexusctl status
 }
 
+# has_sealed ZONE MOUNT BLOCKS: as many live ones are in packs that are known to be sealed,
+# which comes up to log_interval after the last write to one.
+has_sealed() {
+	sync -f "$2"
+	[ "$(nexusctl pack list --json "$1" | python3 -c 'import json, sys
+print(sum(p["live"] for p in json.load(sys.stdin) if p["state"] == "sealed"))')" -ge "$3" ]
+}
+
+# unchanged COMMAND...: it says the same after two seconds.
+unchanged() {
+	local before
+	before=$("$@")
+	sleep 2
+	[ "$("$@")" = "$before" ]
+}
+
 # lsn ZONE FIELD: tail, durable, applied, checkpoint; nothing without a helper.
 lsn() {
 	nexusctl zone info --json "$1" 2> /dev/null |

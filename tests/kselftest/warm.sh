@@ -58,7 +58,7 @@ for p in json.load(sys.stdin):
 # All of that goes, from memory, too.
 evict() {
 	local list
-	sync -f $mnt
+	until_true 60 has_sealed $zone $mnt 1
 	mapfile -t list < <(packs)
 	nexusctl pack evict $zone "${list[@]}"
 	forget
