@@ -161,7 +161,7 @@ static void slow_on_purpose(void **state)
 
 	(void)state;
 	for (i = 0; i < 3; i++) {
-		c = open_fake(&scripts[i], 100);
+		c = open_fake(&scripts[i], 1000);
 		assert_int_equal(get(c, "a"), -ENOTCONN);
 		expect_lost(c, "does not answer in time");
 		driver->close(c);
@@ -171,7 +171,7 @@ static void slow_on_purpose(void **state)
 		struct fake_script early = scripts[i];
 
 		early.good = 1;
-		assert_int_equal(try_at(fake_redis_begin(&early), 100), -ENOTCONN);
+		assert_int_equal(try_at(fake_redis_begin(&early), 1000), -ENOTCONN);
 		fake_redis_end();
 	}
 }

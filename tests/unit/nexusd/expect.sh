@@ -63,7 +63,7 @@ start() {
 	"$nexusd" -d "$dir/data" -S "$dir/sock" --set segment_size=2M --set pack_size=1M \
 		--set allow_any_host=yes "$@" > "$dir/log" 2>&1 &
 	pid=$!
-	for _ in $(seq 100); do
+	for _ in $(seq 600); do
 		[ -S "$dir/sock" ] && "$ctl" --socket "$dir/sock" status > /dev/null 2>&1 && return
 		sleep 0.1
 	done

@@ -318,7 +318,7 @@ static void test_silent(void **state)
 	char error[NEXUS_CACHE_FAULT_MAX];
 
 	(void)state;
-	begin_with("redis", redis_server_at(), 100);
+	begin_with("redis", redis_server_at(), 2000);
 	handles();
 	assert_int_equal(set(a, "k", "server"), 0);
 	assert_int_equal(kill(redis_server_pid(), SIGSTOP), 0);

@@ -344,7 +344,7 @@ static void test_evict_meanwhile(void **state)
 	made_new(&m);
 	made_evict(&m);
 	assert_int_equal(zone_fetch(m.z, m.pack, FETCH_PIECE, 1), 0);
-	made_control("delay 200\n");
+	made_control("delay 2000\n");
 	assert_int_equal(pthread_create(&r.thread, NULL, late_main, &r), 0);
 	assert_int_equal(zone_evict(m.z, m.pack, &d), 0);
 	join_all(&r, 1, 0);

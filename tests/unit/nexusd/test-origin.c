@@ -397,11 +397,12 @@ static void test_sync_fails(void **state)
 	size_t i;
 
 	(void)state;
-	begin_waiting(&m, 1);
+	begin_waiting(&m, 60);
 	write_some(&m);
 	assert_int_equal(origin_sync(m.z, durable_now(&m)), 0);
 	m.acked = durable_now(&m);
 	control("refuse\n");
+	m.cfg.origin_timeout = 1;
 	write_some(&m);
 	assert_int_equal(origin_sync(m.z, durable_now(&m)), -ETIMEDOUT);
 	/* Many wait, and then it works again. */

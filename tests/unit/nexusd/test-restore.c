@@ -28,7 +28,7 @@ static void released(struct world *m)
 static void *stopper(void *arg)
 {
 	/* Long after it has come to where it is held. */
-	usleep(1000000);
+	usleep(2000000);
 	atomic_store((atomic_bool *)arg, true);
 	return NULL;
 }

@@ -314,7 +314,7 @@ static void test_quarantine(void **state)
 	assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
 	snprintf(number, sizeof(number), "%d", fds[0]);
 	setenv("NEXUS_TEST_FD", number, 1);
-	begin_with(1000, 0, NULL);
+	begin_with(5000, 0, NULL);
 	load_rpc();
 	fd = raw_connect(h);
 	stream_begin(fd, 1, FRAME_REMOTE_CLOSED, "Silent");

@@ -52,11 +52,25 @@ static u64 new_pack(struct world *m)
 	return pack;
 }
 
+/* What there is, once it has been looked for. */
 static struct upload_status look(struct world *m)
 {
+	u64 scans, late = space_clock() + LONG_NS;
+	struct upload *u = m->z->upload;
 	struct upload_status st;
+	bool looked;
 
-	assert_int_equal(zone_upload_flush(m->z, 20, &st), 0);
+	pthread_mutex_lock(&u->lock);
+	scans = u->scans + u->scanning + 1;
+	pthread_mutex_unlock(&u->lock);
+	do {
+		assert_true(space_clock() < late);
+		assert_int_equal(zone_upload_flush(m->z, 20, &st), 0);
+		pthread_mutex_lock(&u->lock);
+		looked = u->scans >= scans;
+		pthread_mutex_unlock(&u->lock);
+	} while (!looked);
+	assert_int_equal(zone_upload_status(m->z, &st), 0);
 	return st;
 }
 

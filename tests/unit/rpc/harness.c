@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/time.h>
+#include <sys/uio.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -115,9 +116,24 @@ bool raw_frame(int fd, uint32_t stream, uint8_t type, uint8_t flags,
 		.flags = flags,
 	};
 	uint8_t header[FRAME_HEADER_LEN];
+	struct iovec iov[2] = {
+		{ .iov_base = header, .iov_len = sizeof(header) },
+		{ .iov_base = (void *)data, .iov_len = len },
+	};
+	const struct msghdr msg = { .msg_iov = iov, .msg_iovlen = len ? 2 : 1 };
+	ssize_t n;
 
 	frame_encode(&hdr, header);
-	return raw_send(fd, header, sizeof(header)) && raw_send(fd, data, len);
+	/* At once: what has begun has a time limit. */
+	n = sendmsg(fd, &msg, MSG_NOSIGNAL);
+	if (n < 0)
+		return errno == EINTR && raw_send(fd, header, sizeof(header)) &&
+		       raw_send(fd, data, len);
+	if ((size_t)n < sizeof(header))
+		return raw_send(fd, header + n, sizeof(header) - (size_t)n) &&
+		       raw_send(fd, data, len);
+	n -= (ssize_t)sizeof(header);
+	return (size_t)n == len || raw_send(fd, (const uint8_t *)data + n, len - (size_t)n);
 }
 
 bool raw_request(int fd, uint32_t stream, uint8_t flags, const char *service,

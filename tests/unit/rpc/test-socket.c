@@ -161,12 +161,13 @@ static void stream_in_use(void **state)
 	struct harness *h = *state;
 	int fd = raw_connect(h);
 
-	atomic_store(&h->fake.slow_ms, 500);
+	atomic_store(&h->fake.slow_ms, 60000);
 	raw_call(fd, 1, ZONES, "Upgrade", NAME_Z, 0);
 	raw_call(fd, 1, ZONES, "List", NULL, 0, 0);
 	raw_expect(fd, 1, RPC_INVALID_ARGUMENT);
 	raw_call(fd, 3, ZONES, "List", NULL, 0, 0);
 	raw_expect(fd, 3, RPC_OK);
+	atomic_store(&h->fake.slow_ms, 0);
 	raw_expect(fd, 1, RPC_NOT_FOUND);
 	raw_call(fd, 1, ZONES, "List", NULL, 0, 0);	/* free again */
 	raw_expect(fd, 1, RPC_OK);
