@@ -309,7 +309,7 @@ static void while_putting(struct world *m, u32 left)
 	pthread_t thread;
 	struct gc *g;
 
-	world_fault("delay:8000", 1, "partNumber=3");
+	world_fault("delay:3000", 1, "partNumber=3");
 	assert_int_equal(pthread_create(&thread, NULL, put_slowly, &p), 0);
 	while (unfinished(direct) == left)
 		usleep(10000);
