@@ -24,6 +24,7 @@ struct nexus_seg {
 	u64 fblock, end;
 	u64 pack;		/* DATA */
 	u32 block;
+	bool shared;		/* DATA: other files may have it, too */
 };
 
 /* The first folio that holds @index or is above and has @tag, referenced, or NULL. */
@@ -117,6 +118,7 @@ static bool nexus_seg_next(struct inode *inode, u64 fblock,
 		seg->kind = NEXUS_SEG_DATA;
 		seg->pack = e.pack;
 		seg->block = e.block + (seg->fblock - e.fblock);
+		seg->shared = e.flags & NEXUS_EF_SHARED;
 	} else if (found && seg->fblock < tagged) {
 		seg->kind = NEXUS_SEG_UNWRITTEN;
 		seg->end = min(seg->end, tagged);
@@ -225,6 +227,8 @@ static int nexus_fiemap_put(struct inode *inode, struct fiemap_extent_info *info
 		break;
 	case NEXUS_SEG_DATA:
 		flags = FIEMAP_EXTENT_ENCODED;
+		if (seg->shared)
+			flags |= FIEMAP_EXTENT_SHARED;
 		place = nexus_seg_place(seg);
 		break;
 	case NEXUS_SEG_UNWRITTEN:

@@ -124,9 +124,13 @@ static void nexus_batch_done(struct nexus_log *log, struct nexus_segment *seg,
 	spin_lock_irqsave(&log->lock, flags);
 	seg->end = end;
 	seg->next += blocks;
-	WRITE_ONCE(log->durable, end);
-	spin_unlock_irqrestore(&log->lock, flags);
 	WRITE_ONCE(log->ctl->durable, end);
+	/*
+	 * The helper's copy first: pairs with nexus_log_slide(), which publishes a window
+	 * up to here.  A reader below the window looks for it in segments that are durable.
+	 */
+	smp_store_release(&log->durable, end);
+	spin_unlock_irqrestore(&log->lock, flags);
 	nexus_count(log_batches);
 	nexus_count_n(log_batch_bytes, (u64)blocks << NEXUS_BLOCK_SHIFT);
 	wake_up_all(&log->flush_wait);

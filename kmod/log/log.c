@@ -156,8 +156,9 @@ static void nexus_log_slide(struct nexus_log *log, size_t len)
 		return;
 	/* Some records at a time, so that the line is not written for each. */
 	need = log->tail + len - log->ring_size;
-	log->window = min(READ_ONCE(log->durable), need + log->ring_size / 16);
-	WRITE_ONCE(log->ctl->window, log->window);
+	/* Pairs with nexus_batch_done(): ctl->durable is no less than ctl->window. */
+	log->window = min(smp_load_acquire(&log->durable), need + log->ring_size / 16);
+	smp_store_release(&log->ctl->window, log->window);
 	/* A reader whose copy saw newer bytes must see the window, too. */
 	smp_wmb();
 }
@@ -253,6 +254,11 @@ static void nexus_log_tick_work(struct work_struct *work)
 
 void nexus_log_later(struct nexus_log *log, unsigned long delay)
 {
+	/*
+	 * The caller's tail before the look at the bit: pairs with nexus_log_tick_work(),
+	 * which clears it before it looks at the tail.  One of the two sees the other.
+	 */
+	smp_mb();
 	if (!test_bit(NEXUS_LOG_TICK, &log->state) &&
 	    !test_and_set_bit(NEXUS_LOG_TICK, &log->state))
 		queue_delayed_work(nexus_misc_wq, &log->tick_work, delay);

@@ -4,9 +4,15 @@
  * copy_file_range(2); what they refuse, that nothing is copied, and that
  * files which share stay apart whatever is done to one of them.
  */
+#include <linux/fiemap.h>
+
 #include "nx_clone.h"
 #include "nx_stats.h"
 #include "nx_still.h"
+
+#ifndef FS_IOC_FIEMAP
+#define FS_IOC_FIEMAP _IOWR('f', 11, struct fiemap)
+#endif
 
 static void pattern(unsigned char *p, size_t len, unsigned int seed)
 {
@@ -77,6 +83,23 @@ FIXTURE_TEARDOWN(share)
 	EXPECT_EQ(0, nx_rm(self->path));
 }
 
+/* Flags of the extent that has @block, of what is on disk; -1: none has it. */
+static long flags_at(int fd, unsigned long block)
+{
+	union {
+		struct fiemap map;
+		char room[sizeof(struct fiemap) + sizeof(struct fiemap_extent)];
+	} u = {};
+
+	u.map.fm_start = block * BS;
+	u.map.fm_length = BS;
+	u.map.fm_flags = FIEMAP_FLAG_SYNC;
+	u.map.fm_extent_count = 1;
+	if (ioctl(fd, FS_IOC_FIEMAP, &u.map) || !u.map.fm_mapped_extents)
+		return -1;
+	return u.map.fm_extents[0].fe_flags;
+}
+
 /* ---- what it does -------------------------------------------------------- */
 
 TEST_F(share, whole_file)
@@ -103,6 +126,32 @@ TEST_F(share, whole_file)
 	EXPECT_TRUE(holds(b, 0, len, 1, 0));
 	EXPECT_EQ(len, size_of(b));
 	EXPECT_EQ(((len + BS - 1) / BS) * 8, blocks_of(b));
+}
+
+/* As programs find out that a file is a clone. */
+TEST_F(share, shown)
+{
+	int a, b;
+
+	GET(a, make("a", 16 * BS, 1));
+	GET(b, make("b", 16 * BS, 2));
+	EXPECT_EQ(0, flags_at(a, 6) & FIEMAP_EXTENT_SHARED);
+	OK(clone_range(a, 4 * BS, b, 8 * BS, 4 * BS));
+	EXPECT_NE(0, flags_at(a, 6) & FIEMAP_EXTENT_SHARED);
+	EXPECT_NE(0, flags_at(b, 10) & FIEMAP_EXTENT_SHARED);
+	EXPECT_EQ(0, flags_at(b, 2) & FIEMAP_EXTENT_SHARED);
+	/* Also when the index says it. */
+	close(a);
+	close(b);
+	nx_drop_caches();
+	GET(a, open("a", O_RDWR | O_CLOEXEC));
+	GET(b, open("b", O_RDWR | O_CLOEXEC));
+	EXPECT_NE(0, flags_at(a, 6) & FIEMAP_EXTENT_SHARED);
+	EXPECT_NE(0, flags_at(b, 10) & FIEMAP_EXTENT_SHARED);
+	/* What is written anew is the file's own. */
+	EXPECT_EQ(5, pwrite(b, "mine!", 5, 10 * BS));
+	EXPECT_EQ(0, flags_at(b, 10) & FIEMAP_EXTENT_SHARED);
+	EXPECT_NE(0, flags_at(a, 6) & FIEMAP_EXTENT_SHARED);
 }
 
 TEST_F(share, nothing_is_copied)

@@ -79,7 +79,7 @@ test_unmounted() {
 	until_true 30 closed
 	ls -l "$store"
 	# Head, 8 blocks of table, 74 of the file.
-	[ "$(find "$store" -name '0*' -printf '%s\n')" = $((4096 * (1 + 8 + 74))) ]
+	[ "$(find "$store" -type f -name '0*' -printf '%s\n')" = $((4096 * (1 + 8 + 74))) ]
 	[ "$(find "$store" -name '@checkpoint*' -printf '%s\n' | awk '{ n += $1 } END { print n }')" -lt 50000 ]
 	mkdir "$away.lost"
 	cp -a "$store" "$away.lost"
@@ -90,7 +90,7 @@ test_unmounted() {
 }
 
 # Bytes of those objects of the zone.
-bytes() { find "$away/$(uuid | tr -d -)" -name "$1" -printf '%s\n' | awk '{ n += $1 } END { print n + 0 }'; }
+bytes() { find "$away/$(uuid | tr -d -)" -type f -name "$1" -printf '%s\n' | awk '{ n += $1 } END { print n + 0 }'; }
 
 # An open pack that most of what is put is in goes as a pack, once; the next file goes elsewhere.
 test_sealed_early() {
@@ -107,7 +107,7 @@ test_sealed_early() {
 	# Too little for a pack of its own.
 	head -c 200000 /dev/urandom > $mnt/more
 	sync_file $mnt/more
-	[ "$(find "$away/$(uuid | tr -d -)" -name '0*' | wc -l)" = 1 ]
+	[ "$(find "$away/$(uuid | tr -d -)" -type f -name '0*' | wc -l)" = 1 ]
 	[ "$(bytes '@*')" -gt 200000 ]
 	lost
 	diff -r "$was" $mnt
