@@ -146,6 +146,7 @@ struct nexus_zone {
 
 	/* First error wins; read without a lock.  0 while the zone is healthy. */
 	int error;
+	bool content_lost;	/* could not be written: nobody is told that all is */
 	char reason[112];
 	struct work_struct fail_work;	/* marks the superblock read-only */
 	struct work_struct free_work;	/* nexus_zone_put_later() */

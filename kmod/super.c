@@ -125,7 +125,9 @@ static int nexus_sync_fs(struct super_block *sb, int wait)
 	err = nexus_inplace_sync(zone);
 	if (!err)
 		err = nexus_log_sync(zone);
-	return err ?: nexus_durable(zone, nexus_log_durable(zone));
+	if (!err)
+		err = nexus_durable(zone, nexus_log_durable(zone));
+	return err ?: READ_ONCE(zone->content_lost) ? -EIO : 0;
 }
 
 /* The VFS has written everything and lets nobody begin a change. */

@@ -425,6 +425,8 @@ int nexus_fsync(struct file *file, loff_t start, loff_t end, int datasync)
 	err2 = nexus_inplace_flush(inode);
 	err = err ?: err2;
 	err2 = nexus_durable(ni->zone, READ_ONCE(ni->last_lsn));
+	if (!err2 && READ_ONCE(ni->zone->content_lost))
+		err2 = -EIO;
 	return err ?: err2;
 }
 

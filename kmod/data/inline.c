@@ -240,8 +240,10 @@ bool nexus_inline_write(struct inode *inode, struct folio *folio, loff_t size,
 	err = nexus_inline_store(inode, folio, size);
 	if (err == -EAGAIN)
 		return false;
-	if (err)
+	if (err) {
+		WRITE_ONCE(ni->zone->content_lost, true);
 		mapping_set_error(inode->i_mapping, -EIO);
+	}
 	/* What was taken for a block. */
 	nexus_log_unreserve(resv);
 	nexus_packs_unreserve(ni->zone, 1);

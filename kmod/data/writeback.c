@@ -222,7 +222,9 @@ static void nexus_wio_end(struct nexus_wio *wio, int err)
 {
 	struct bio_vec *bv;
 
-	/* fsync tells each open file once. */
+	/* fsync tells each open file once; but of what is lost, always. */
+	if (err && err != -ENOSPC)
+		WRITE_ONCE(NEXUS_I(wio->inode)->zone->content_lost, true);
 	if (err)
 		mapping_set_error(wio->inode->i_mapping,
 				  err == -ENOSPC ? err : -EIO);

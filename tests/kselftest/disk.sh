@@ -141,16 +141,25 @@ test_segments_cannot_be_written() {
 
 test_packs_cannot_be_written() {
 	begin
-	write_synced one two
+	write_synced one two old
 	# shellcheck disable=SC2046
 	break_files $(packs)
+	content new | dd of=$at/d/old conv=notrunc status=none
 	content lost > $at/d/three
+	fails sync -d $at/d/old
 	fails sync $at/d/three 2> "$tap_tmp/why"
 	grep -q 'Input/output error\|Read-only' "$tap_tmp/why"
 	read_only 'writing pack [0-9]+ failed'
+	# What is lost is never called written, whoever asks, and how.
+	for _ in 1 2 3; do
+		fails sync -d $at/d/old
+		fails sync $at/d/old
+		fails sync -d $at/d/three
+		echo 3 > /proc/sys/vm/drop_caches
+	done
 	mend
 	again
-	all_there one two
+	all_there one two old
 	[ ! -s $at/d/three ]
 	write_synced four
 	end
