@@ -158,6 +158,7 @@ static void nexus_log_slide(struct nexus_log *log, size_t len)
 	need = log->tail + len - log->ring_size;
 	/* Pairs with nexus_batch_done(): ctl->durable is no less than ctl->window. */
 	log->window = min(smp_load_acquire(&log->durable), need + log->ring_size / 16);
+	/* What was seen above before what the helper sees here. */
 	smp_store_release(&log->ctl->window, log->window);
 	/* A reader whose copy saw newer bytes must see the window, too. */
 	smp_wmb();
