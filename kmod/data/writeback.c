@@ -220,11 +220,12 @@ static void nexus_folio_written(struct folio *folio)
 
 static void nexus_wio_end(struct nexus_wio *wio, int err)
 {
+	struct nexus_zone *zone = NEXUS_I(wio->inode)->zone;
 	struct bio_vec *bv;
 
-	/* fsync tells each open file once; but of what is lost, always. */
-	if (err && err != -ENOSPC)
-		WRITE_ONCE(NEXUS_I(wio->inode)->zone->content_lost, true);
+	/* fsync tells each open file once; but of what a failed zone lost, always. */
+	if (err && READ_ONCE(zone->error))
+		WRITE_ONCE(zone->content_lost, true);
 	if (err)
 		mapping_set_error(wio->inode->i_mapping,
 				  err == -ENOSPC ? err : -EIO);

@@ -211,6 +211,13 @@ static void refused(struct world *m, int error)
 	}
 }
 
+static void refused_while_down(struct world *m)
+{
+	control("fail\n");
+	refused(m, -EIO);
+	control("");
+}
+
 /* Nobody who only has a copy goes on without the store's word. */
 static void test_copy(void **state)
 {
@@ -224,13 +231,9 @@ static void test_copy(void **state)
 	end_zone(&m);
 	begin_zone(&m);
 	copy_directory(&m);
-	control("fail\n");
-	refused(&m, -EIO);
-	control("");
+	refused_while_down(&m);
 	refused(&m, -EBUSY);
-	control("fail\n");
-	refused(&m, -EIO);
-	control("");
+	refused_while_down(&m);
 	end_zone(&m);
 	forget(&m);
 	/* The owner does. */
@@ -270,9 +273,7 @@ static void test_taken_over(void **state)
 		begin_zone(&m);
 		if (at_mount)
 			refused(&m, -EBUSY);
-		control("fail\n");
-		refused(&m, -EIO);
-		control("");
+		refused_while_down(&m);
 		end_zone(&m);
 		forget(&m);
 	}
