@@ -102,19 +102,14 @@ static int size_zeroed(int fd, uint64_t bytes)
 	return hostfile_zero(fd, bytes);
 }
 
-static int create(int dirfd, const char *from, const char *path, uint64_t bytes,
+/* @path out of the file @tmp, which is made if @flags say so. */
+static int finish(int dirfd, const char *tmp, int flags, const char *path, uint64_t bytes,
 		  int (*size)(int fd, uint64_t bytes))
 {
-	int flags = from ? O_RDWR : O_RDWR | O_CREAT | O_TRUNC;
-	char tmp[PATH_MAX];
 	int fd, ret;
 
 	if (!faccessat(dirfd, path, F_OK, 0))
 		return -EEXIST;
-	if (snprintf(tmp, sizeof(tmp), "%s" PARTIAL, path) >= (int)sizeof(tmp))
-		return -ENAMETOOLONG;
-	if (from && renameat(dirfd, from, dirfd, tmp))
-		return -errno;
 	fd = hostfile_open(dirfd, tmp, flags);
 	if (fd < 0)
 		return fd;
@@ -122,31 +117,41 @@ static int create(int dirfd, const char *from, const char *path, uint64_t bytes,
 	close(fd);
 	if (!ret && renameat(dirfd, tmp, dirfd, path))
 		ret = -errno;
-	if (ret) {
+	return ret ? ret : sync_parent(dirfd, path);
+}
+
+static int create(int dirfd, const char *path, uint64_t bytes,
+		  int (*size)(int fd, uint64_t bytes))
+{
+	char tmp[PATH_MAX];
+	int ret;
+
+	if (snprintf(tmp, sizeof(tmp), "%s" PARTIAL, path) >= (int)sizeof(tmp))
+		return -ENAMETOOLONG;
+	ret = finish(dirfd, tmp, O_RDWR | O_CREAT | O_TRUNC, path, bytes, size);
+	if (ret)
 		unlinkat(dirfd, tmp, 0);
-		return ret;
-	}
-	return sync_parent(dirfd, path);
+	return ret;
 }
 
 int hostfile_create(int dirfd, const char *path, uint64_t bytes)
 {
-	return create(dirfd, NULL, path, bytes, size_zeroed);
+	return create(dirfd, path, bytes, size_zeroed);
 }
 
 int hostfile_create_sparse(int dirfd, const char *path, uint64_t bytes)
 {
-	return create(dirfd, NULL, path, bytes, size_sparse);
+	return create(dirfd, path, bytes, size_sparse);
 }
 
 int hostfile_create_allocated(int dirfd, const char *path, uint64_t bytes)
 {
-	return create(dirfd, NULL, path, bytes, size_allocated);
+	return create(dirfd, path, bytes, size_allocated);
 }
 
 int hostfile_create_from(int dirfd, const char *from, const char *path, uint64_t bytes)
 {
-	return create(dirfd, from, path, bytes, size_zeroed);
+	return finish(dirfd, from, O_RDWR, path, bytes, size_zeroed);
 }
 
 int hostfile_allocate(int dirfd, const char *path, uint64_t bytes)

@@ -21,7 +21,10 @@ int hostfile_create_sparse(int dirfd, const char *path, uint64_t bytes);
 int hostfile_create_allocated(int dirfd, const char *path, uint64_t bytes);
 /* Whether every block of [0, bytes) was written.  1, 0, or a negative errno. */
 int hostfile_written(int fd, uint64_t bytes);
-/* As hostfile_create(), out of a file that hostfile_allocate() made. */
+/*
+ * As hostfile_create(), out of a file that hostfile_allocate() made, which has its name
+ * until all is written, and keeps it when that fails.
+ */
 int hostfile_create_from(int dirfd, const char *from, const char *path, uint64_t bytes);
 /*
  * Makes @path with @bytes allocated and not written.  Name and space are durable

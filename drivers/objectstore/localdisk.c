@@ -106,7 +106,7 @@ static int disk_create_sparse(struct nexus_objectstore *os, u64 pack, u32 blocks
 
 /*
  * Space set aside is files of a pack's size, kept/0 and on without a gap, whose
- * blocks are allocated and not written.
+ * blocks are allocated, and not written unless a pack was about to be made of it.
  */
 #define KEPT_DIR	"kept"
 

@@ -450,6 +450,9 @@ int zone_reattach(struct zone *z, const struct nexus_zone_next *zn, struct errli
 	z->floor = __atomic_load_n(&z->ring.ctl->tail, __ATOMIC_ACQUIRE);
 	z->first_pack = z->al.next_pack;
 	z->next_segment_file = seglog_next_index(&z->foldlog);
+	/* What the last one was making. */
+	if (!z->rdonly && z->os->drv->clean(z->os))
+		log_warn("zone %s: packs that were being made cannot be removed", z->name);
 	if (!z->rdonly && zone_find_spares(z, zn->pack_max))
 		log_warn("zone %s: its packs cannot be listed", z->name);
 	ret = origin_open(z, true, err);

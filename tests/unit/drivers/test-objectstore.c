@@ -3,13 +3,16 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -190,6 +193,42 @@ static void test_kept(void **state)
 	os->drv->close(os);
 }
 
+/* Whoever makes a pack of it dies before that is done, or cannot do it. */
+static void test_kept_half_used(void **state)
+{
+	const struct rlimit limit = { 16 * 4096, 16 * 4096 };
+	struct nexus_objectstore *os;
+	pid_t child;
+	int status, dies;
+	u64 have;
+
+	(void)state;
+	assert_int_equal(nexus_os_localdisk.open(dir, &os), 0);
+	assert_int_equal(os->drv->keep(os, 64, 2, &have), 0);
+	for (dies = 0; dies < 2; dies++) {
+		child = fork();
+		assert_true(child >= 0);
+		if (!child) {
+			signal(SIGXFSZ, dies ? SIG_DFL : SIG_IGN);
+			setrlimit(RLIMIT_FSIZE, &limit);
+			_exit(os->drv->create_kept(os, 8, 64) == -EFBIG ? 0 : 1);
+		}
+		assert_int_equal(waitpid(child, &status, 0), child);
+		if (dies)
+			assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGXFSZ);
+		else
+			assert_int_equal(status, 0);
+		assert_int_equal(os->drv->kept(os, 64, &have), 0);
+		assert_int_equal(have, 2);
+		assert_int_equal(packs(os), 0);
+	}
+	assert_int_equal(os->drv->create_kept(os, 8, 64), 0);
+	check_zero(os, 8, 64);
+	assert_int_equal(os->drv->kept(os, 64, &have), 0);
+	assert_int_equal(have, 1);
+	os->drv->close(os);
+}
+
 /* Space of its own, not written: it is used again when it is, and not before. */
 static void test_allocated(void **state)
 {
@@ -337,6 +376,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_mem, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_leftovers, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_kept, make_dir, remove_dir),
+		cmocka_unit_test_setup_teardown(test_kept_half_used, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_allocated, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_heads, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_ahead, make_dir, remove_dir),
