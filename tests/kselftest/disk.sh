@@ -239,6 +239,40 @@ test_index_cannot_be_read() {
 	end
 }
 
+# The end of a log, or what it needs, gives no answer at a mount: that it was never written
+# is not known, so nothing is changed, and with the disk all is there.
+# Scenario M2.
+test_log_cannot_be_read() {
+	begin
+	write_synced one
+	again
+	echo > $at/d/two
+	echo > $at/d/three
+	take_helper_away
+	echo three > $at/d/three
+	sync $at/d/three
+	write_synced two
+	umount $at
+	for files in "$store/log/*.seg" "$store/packs/*/*.pack"; do
+		# shellcheck disable=SC2086
+		break_files $files
+		bring_helper_back
+		fails mount -t nexusfs disk $at 2> "$tap_tmp/why"
+		grep -E 'cannot be (read at block|completed).*: Input/output error' "$tap_tmp/why"
+		fails fsck.nexusfs disk > "$tap_tmp/said" 2>&1
+		grep -E 'cannot be read.*: Input/output error' "$tap_tmp/said"
+		hold
+		mend
+	done
+	bring_helper_back
+	mount -t nexusfs disk $at
+	all_there one two
+	[ "$(cat $at/d/three)" = three ]
+	write_synced four
+	end
+}
+
+# stores_to FILE: through a mapping.
 # stores_to FILE: through a mapping.
 stores_to() {
 	python3 - "$1" <<- 'END'

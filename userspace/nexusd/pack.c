@@ -278,29 +278,39 @@ int pack_read_block(struct pack_reader *r, u64 pack, u32 block, void *buf)
 	return 0;
 }
 
-/* Its content is elsewhere, and is what @crc says. */
-static bool is_away(struct pack_reader *r, u64 pack, u32 block, u32 crc)
+/* 0 when its content is elsewhere, and is what @crc says; else -EUCLEAN, or of reading. */
+static int check_away(struct pack_reader *r, u64 pack, u32 block, u32 crc)
 {
 	struct nexus_pack_line line;
 	int i = reader_slot(r, pack);
+	int ret;
 
-	return i >= 0 && block < r->slot[i].blocks &&
-	       !pack_lines_read(r->slot[i].fd, block, 1, &line) &&
-	       pack_line_away(&line, pack) && le32_to_cpu(line.crc) == crc;
+	if (i < 0)
+		return i;
+	ret = pack_lines_read(r->slot[i].fd, block, 1, &line);
+	if (ret)
+		return ret;
+	return pack_line_away(&line, pack) && le32_to_cpu(line.crc) == crc ? 0 : -EUCLEAN;
 }
 
 static int check_block(struct pack_reader *r, u64 pack, u32 block, u32 crc,
 		       struct pack_bad *bad)
 {
 	u8 data[NEXUS_BLOCK_SIZE];
+	int ret;
 
 	bad->pack = pack;
 	bad->block = block;
 	bad->error = pack_read_block(r, pack, block, data);
+	/* What cannot be looked at may be there. */
 	if (bad->error)
-		return -EUCLEAN;
-	return nexus_crc32c(0, data, sizeof(data)) == crc || is_away(r, pack, block, crc) ?
-	       0 : -EUCLEAN;
+		return bad->error == -ENOENT || bad->error == -ERANGE ? -EUCLEAN : bad->error;
+	if (nexus_crc32c(0, data, sizeof(data)) == crc)
+		return 0;
+	ret = check_away(r, pack, block, crc);
+	if (ret && ret != -EUCLEAN)
+		bad->error = ret;
+	return ret;
 }
 
 static int check_tail(struct pack_reader *r, const struct nexus_rec_truncate *tr,

@@ -45,13 +45,13 @@ int pack_read_block(struct pack_reader *r, u64 pack, u32 block, void *buf);
 struct pack_bad {
 	u64 pack;
 	u32 block;
-	int error;		/* of reading it; 0: it has another checksum */
+	int error;		/* of reading it or its line; 0: it has another checksum */
 };
 
 /*
  * Checks the data that the EXTENT, TRUNCATE and MOVE records in [records, + len) name.
  * One that is away is what the line of its pack says.  0; -EUCLEAN when a block is not what
- * its record says, and which one in @bad.
+ * its record says, and which one in @bad; -EIO and the like when the disk does not say.
  */
 int pack_check_data(struct pack_reader *r, const u8 *records, size_t len,
 		    struct pack_bad *bad);

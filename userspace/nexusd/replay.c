@@ -13,6 +13,9 @@
  * Data of packs and the batch that points at it are flushed together, so blocks
  * of batches that nobody vouches for are checked; the first batch with a wrong
  * one ends the log as a torn one does.
+ *
+ * What the disk does not give back is neither: the next batch, or its data, may
+ * well have been durable.  The zone is not changed until that is known.
  */
 #include "replay.h"
 
@@ -89,7 +92,7 @@ static int follow(struct replay *r)
 	struct pack_bad bad = { 0 };
 	struct seg_batch b;
 	u64 end = r->from;
-	int ret;
+	int ret, data;
 
 	while ((ret = seg_cursor_next(&c, &b)) == 1) {
 		if (!records_ok(&b)) {
@@ -106,12 +109,16 @@ static int follow(struct replay *r)
 				reader = pack_reader_new(r->os);
 			if (!reader)
 				return -ENOMEM;
-			if (pack_check_data(reader, b.records, b.length, &bad)) {
+			data = pack_check_data(reader, b.records, b.length, &bad);
+			if (data && data != -EUCLEAN)
+				replay_corrupt(r, "the end of the log needs block %u of pack %llu, which cannot be read: %s",
+					       bad.block, bad.pack, strerror(-data));
+			else if (data)
 				log_info("log: the batch at LSN %llu was never acknowledged, and its data is not there: block %u of pack %llu (%s)",
 					 b.lsn, bad.block, bad.pack, bad.error ?
 					 strerror(-bad.error) : "another checksum");
+			if (data)
 				break;
-			}
 		}
 		end = b.end;
 		if (end <= r->checkpoint)
@@ -121,6 +128,9 @@ static int follow(struct replay *r)
 		r->batches++;
 	}
 	pack_reader_free(reader);
+	if (!ret && c.error)
+		replay_corrupt(r, "segment file %06u cannot be read at block %u: %s",
+			       c.bad_file, c.bad_block, strerror(-c.error));
 	/* Everything below was durable. */
 	if (ret >= 0 && end < r->checkpoint)
 		replay_corrupt(r, "log is damaged at LSN %llu, and holds content up to LSN %llu",
@@ -135,6 +145,20 @@ static int count_dropped(void *arg, const struct seg_batch *b)
 	if (b->lsn >= r->tail)
 		r->dropped += b->length;
 	return 0;
+}
+
+/* It may hold any segment, the last one, too. */
+static void unreadable_heads(struct replay *r)
+{
+	size_t i;
+
+	for (i = 0; i < r->log->nfiles; i++) {
+		const struct seg_file *f = &r->log->files[i];
+
+		if (f->error)
+			replay_corrupt(r, "segment file %06u cannot be read at block 0: %s",
+				       f->index, strerror(-f->error));
+	}
 }
 
 int replay_scan(struct replay *r)
@@ -152,6 +176,7 @@ int replay_scan(struct replay *r)
 	r->newest = 0;
 	/* What the index holds was durable in the log. */
 	r->durable = r->checkpoint;
+	unreadable_heads(r);
 	ret = seglog_walk(r->log, r->incarnation, see_batch, r);
 	if (!ret && r->started)
 		ret = follow(r);

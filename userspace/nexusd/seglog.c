@@ -61,12 +61,14 @@ void seglog_close(struct seglog *log)
 
 /*
  * Reads up to @len bytes; a bad spot ends the stretch before it, so that one
- * bad sector hides no more than its block.
+ * bad sector hides no more than its block.  @error is the disk's, or 0.
  */
-static size_t read_stretch(int fd, u8 *buf, size_t len, u64 off)
+static size_t read_stretch(int fd, u8 *buf, size_t len, u64 off, int *error)
 {
 	size_t got = 0;
 	size_t step = len;
+
+	*error = 0;
 
 	while (got < len) {
 		size_t want = step < len - got ? step : len - got;
@@ -78,6 +80,8 @@ static size_t read_stretch(int fd, u8 *buf, size_t len, u64 off)
 			step = NEXUS_BLOCK_SIZE;
 			continue;
 		}
+		if (n < 0)
+			*error = -errno;
 		if (n <= 0)
 			break;
 		got += (size_t)n;
@@ -91,7 +95,7 @@ static void fill_window(struct seglog *log, struct seg_file *f, u64 off)
 {
 	log->window_file = f;
 	log->window_off = off;
-	log->window_len = read_stretch(f->fd, log->window, WINDOW, off);
+	log->window_len = read_stretch(f->fd, log->window, WINDOW, off, &log->window_error);
 }
 
 static bool in_window(const struct seglog *log, const struct seg_file *f, u64 off,
@@ -109,7 +113,7 @@ static void read_head(struct seglog *log, struct seg_file *f)
 	f->foreign = false;
 	if (log->window_file == f)
 		log->window_file = NULL;
-	if (read_stretch(f->fd, log->window, NEXUS_BLOCK_SIZE, 0) < NEXUS_BLOCK_SIZE)
+	if (read_stretch(f->fd, log->window, NEXUS_BLOCK_SIZE, 0, &f->error) < NEXUS_BLOCK_SIZE)
 		goto out;
 	memcpy(&head, log->window, sizeof(head));
 	if (le64_to_cpu(head.magic) != NEXUS_BATCH_MAGIC || le32_to_cpu(head.block))
@@ -308,7 +312,10 @@ static bool cut_off(const u8 *p, size_t avail)
 	       nexus_batch_size(le32_to_cpu(h.length)) > avail;
 }
 
-/* 1 and the batch at @block, checked by itself; 0: there is none. */
+/*
+ * 1 and the batch at @block, checked by itself; 0: there is none; or the disk's error,
+ * and @b->length of 0 or the head of the one that cannot be read whole.
+ */
 static int batch_at(struct seglog *log, struct seg_file *f, u32 block,
 		    struct seg_batch *b)
 {
@@ -318,8 +325,9 @@ static int batch_at(struct seglog *log, struct seg_file *f, u32 block,
 
 	if (!in_window(log, f, off, NEXUS_BLOCK_SIZE))
 		fill_window(log, f, off);
+	b->length = 0;
 	if (!in_window(log, f, off, NEXUS_BLOCK_SIZE))
-		return 0;
+		return log->window_error;
 	p = log->window + (off - log->window_off);
 	avail = log->window_len - (size_t)(off - log->window_off);
 	if (off != log->window_off && cut_off(p, avail)) {
@@ -327,7 +335,11 @@ static int batch_at(struct seglog *log, struct seg_file *f, u32 block,
 		p = log->window;
 		avail = log->window_len;
 		if (avail < NEXUS_BLOCK_SIZE)
-			return 0;
+			return log->window_error;
+	}
+	if (log->window_error && cut_off(p, avail)) {
+		decode(b, p);
+		return log->window_error;
 	}
 	if (nexus_batch_check(p, avail, log->uuid))
 		return 0;
@@ -365,16 +377,27 @@ static int take(struct seg_cursor *c, const struct seg_batch *b)
 	return 1;
 }
 
+/* The next batch, if it is at @block of @segment. */
+static bool look_at(struct seg_cursor *c, struct seg_batch *b, u64 segment, u32 block)
+{
+	struct seg_file *f = seglog_by_number(c->log, c->incarnation, segment);
+	int ret = f ? batch_at(c->log, f, block, b) : 0;
+
+	if (ret < 0 && (!b->length || belongs(c, b, segment))) {
+		c->error = ret;
+		c->bad_file = f->index;
+		c->bad_block = (u32)((c->log->window_off + c->log->window_len) >>
+				     NEXUS_BLOCK_SHIFT);
+	}
+	return ret == 1 && belongs(c, b, segment);
+}
+
 int seg_cursor_next(struct seg_cursor *c, struct seg_batch *b)
 {
-	struct seg_file *f = seglog_by_number(c->log, c->incarnation, c->segment);
-
-	if (f && batch_at(c->log, f, c->block, b) && belongs(c, b, c->segment))
+	c->error = 0;
+	if (look_at(c, b, c->segment, c->block))
 		return take(c, b);
-	if (!c->block)
-		return 0;
-	f = seglog_by_number(c->log, c->incarnation, c->segment + 1);
-	if (f && batch_at(c->log, f, 0, b) && belongs(c, b, c->segment + 1))
+	if (c->block && look_at(c, b, c->segment + 1, 0))
 		return take(c, b);
 	return 0;
 }
@@ -392,7 +415,7 @@ int seglog_walk(struct seglog *log, u64 incarnation,
 		u32 block = 0;
 
 		while (block < blocks) {
-			if (!batch_at(log, f, block, &b)) {
+			if (batch_at(log, f, block, &b) != 1) {
 				block++;
 				continue;
 			}

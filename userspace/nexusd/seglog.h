@@ -19,6 +19,7 @@ struct seg_file {
 	u64 size;
 	bool used;		/* begins with a batch head of this zone */
 	bool foreign;		/* or with one of another */
+	int error;		/* of reading that head: it can be any segment; or 0 */
 	u64 number;		/* of that head, unchecked */
 	u64 first_lsn;
 	u64 incarnation;
@@ -33,6 +34,7 @@ struct seglog {
 	struct seg_file *window_file;
 	u64 window_off;
 	size_t window_len;
+	int window_error;	/* of the disk, which ended the stretch; or 0 */
 };
 
 int seglog_open(struct seglog *log, const char *dir, const u8 *uuid);
@@ -77,11 +79,18 @@ struct seg_cursor {
 	u64 next_lsn;		/* 0: not known yet */
 	u32 crc;
 	bool linked;		/* crc is that of the batch before */
+	/* of the last step that found no batch, whose place could not be read; or 0 */
+	int error;
+	u32 bad_file;		/* that place: the file's index and a block */
+	u32 bad_block;
 };
 
 /* Where the batch with @lsn is looked for; -ENOENT when no segment begins at or below. */
 int seg_cursor_seek(struct seg_cursor *c, struct seglog *log, u64 incarnation, u64 lsn);
-/* 1 and a batch; 0 when the chain does not go on; or a negative errno. */
+/*
+ * 1 and a batch; 0 when the chain does not go on, or seems not to because the disk
+ * gives no answer (@c->error); or a negative errno.
+ */
 int seg_cursor_next(struct seg_cursor *c, struct seg_batch *b);
 
 /*

@@ -11,6 +11,47 @@
 static const u8 uuid[NEXUS_UUID_SIZE] = "replay-test-uui";
 static const u8 other[NEXUS_UUID_SIZE] = "another-zone-uu";
 
+/* A block of a file that gives no answer. */
+static struct {
+	ino_t ino;	/* 0: none */
+	off_t off;
+	unsigned int asked;
+} bad;
+
+ssize_t __real_pread64(int fd, void *buf, size_t len, off_t off);
+ssize_t __wrap_pread64(int fd, void *buf, size_t len, off_t off);
+
+ssize_t __wrap_pread64(int fd, void *buf, size_t len, off_t off)
+{
+	struct stat st;
+
+	if (bad.ino && off < bad.off + 4096 && off + (off_t)len > bad.off &&
+	    !fstat(fd, &st) && st.st_ino == bad.ino) {
+		bad.asked++;
+		errno = EIO;
+		return -1;
+	}
+	return __real_pread64(fd, buf, len, off);
+}
+
+static void spoil_sector(const char *name, u32 block)
+{
+	char path[200];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "%s/%s", test_dir, name);
+	assert_int_equal(stat(path, &st), 0);
+	bad.ino = st.st_ino;
+	bad.off = (off_t)block * 4096;
+	bad.asked = 0;
+}
+
+static void mend_sector(void)
+{
+	assert_true(bad.asked);
+	bad.ino = 0;
+}
+
 struct bench {
 	struct logw w;
 	struct gen g;
@@ -224,6 +265,90 @@ static void test_damaged_middle(void **state)
 	end(&b);
 }
 
+static void unreadable(struct bench *b, u64 checkpoint, u64 tail, const char *where)
+{
+	scan(b, checkpoint);
+	assert_true(b->r.corrupt);
+	assert_non_null(strstr(b->r.reason, where));
+	assert_non_null(strstr(b->r.reason, "Input/output error"));
+	assert_int_equal(b->r.tail, tail);
+	mend_sector();
+	/* It was a passing one: all is there. */
+	scan(b, checkpoint);
+	assert_false(b->r.corrupt);
+	assert_int_equal(b->r.tail, b->w.lsn);
+}
+
+/*
+ * A disk that gives no answer where the last batch is did not tear it: somebody may
+ * have been told that it is durable.  At its head, further on, and where the next
+ * one would be; but not where nothing of this log can be.
+ * Scenario M2.
+ */
+static void test_unreadable_end(void **state)
+{
+	struct bench b;
+	u32 first, last;
+	u64 good;
+
+	(void)state;
+	begin(&b, 1, 1, LSN0);
+	batch(&b, 10);
+	first = b.w.last_block;
+	good = b.w.lsn;
+	batch(&b, 200);
+	last = b.w.last_block;
+	assert_true(b.w.block > last + 1);
+	spoil_sector("000000.seg", last);
+	unreadable(&b, LSN0, good, "segment file 000000 cannot be read at block 1:");
+	spoil_sector("000000.seg", last + 1);
+	unreadable(&b, LSN0, good, "segment file 000000 cannot be read at block 2:");
+	spoil_sector("000000.seg", b.w.block);
+	unreadable(&b, LSN0, b.w.lsn, "segment file 000000 cannot be read at block");
+	/* What the index holds is not looked for. */
+	assert_int_equal(first, 0);
+	spoil_sector("000000.seg", b.w.block + 1);
+	scan(&b, good);
+	assert_false(b.r.corrupt);
+	assert_int_equal(b.r.tail, b.w.lsn);
+	mend_sector();
+	/* The head of a file: the log may go on in it, or not have begun. */
+	logw_segment(&b.w, 1, BLOCKS);
+	good = b.w.lsn;
+	batch(&b, 3);
+	spoil_sector("000001.seg", 0);
+	unreadable(&b, LSN0, good, "segment file 000001 cannot be read at block 0:");
+	spoil_sector("000000.seg", 0);
+	unreadable(&b, LSN0, LSN0, "segment file 000000 cannot be read at block 0:");
+	end(&b);
+}
+
+/* One of another life of the file is not missed. */
+static void test_unreadable_leftover(void **state)
+{
+	struct bench b, old;
+
+	(void)state;
+	begin(&old, 1, 1, LSN0);
+	batch(&old, 10);
+	batch(&old, 200);
+	assert_true(old.w.block > old.w.last_block + 1);
+	memset(&b, 0, sizeof(b));
+	logw_init(&b.w, test_dir, uuid, 2, 3, old.w.lsn);
+	logw_segment(&b.w, 0, BLOCKS);
+	gen_init(&b.g, 1000, 1, 256);
+	while (b.w.block < old.w.last_block)
+		batch(&b, 1);
+	assert_int_equal(b.w.block, old.w.last_block);
+	spoil_sector("000000.seg", old.w.last_block + 1);
+	scan(&b, old.w.lsn);
+	assert_false(b.r.corrupt);
+	assert_int_equal(b.r.tail, b.w.lsn);
+	mend_sector();
+	end(&old);
+	end(&b);
+}
+
 /* The same, with the end of the chain in the next segment. */
 static void test_missing_segment(void **state)
 {
@@ -340,6 +465,8 @@ static struct gen_file *only_file(struct gen *g)
 	return NULL;
 }
 
+#define PACK	"packs/01/0000000000000001.pack"
+
 /* With pack 1 in a folder of its own; close what is returned. */
 static struct nexus_objectstore *begin_packed(struct bench *b)
 {
@@ -378,14 +505,23 @@ static void test_data_of_last_batch(void **state)
 	logw_batch(&b.w);
 	scan(&b, LSN0);
 	assert_int_equal(b.r.tail, b.w.lsn);
+	/* No answer is not "no". */
+	spoil_sector(PACK, spoil);
+	snprintf(path, sizeof(path), "block %u of pack 1, which cannot be read", spoil);
+	unreadable(&b, LSN0, good, path);
 
 	fd = os->drv->open_pack(os, 1, true, &blocks);
 	close(fd);
-	snprintf(path, sizeof(path), "%s/packs/01/0000000000000001.pack", test_dir);
+	snprintf(path, sizeof(path), "%s/" PACK, test_dir);
 	fd = open(path, O_RDWR);
 	assert_int_equal(pwrite(fd, &byte, 1, (off_t)spoil * 4096 + 77), 1);
 	fsync(fd);
 	close(fd);
+	/* It may be away, if the table could be asked. */
+	spoil_sector(PACK, 1);
+	scan(&b, LSN0);
+	assert_true(b.r.corrupt);
+	mend_sector();
 	scan(&b, LSN0);
 	assert_false(b.r.corrupt);
 	assert_int_equal(b.r.tail, good);
@@ -435,7 +571,7 @@ static void test_data_without_checksums(void **state)
 	logw_batch(&b.w);
 	fd = os->drv->open_pack(os, 1, true, &blocks);
 	close(fd);
-	snprintf(path, sizeof(path), "%s/packs/01/0000000000000001.pack", test_dir);
+	snprintf(path, sizeof(path), "%s/" PACK, test_dir);
 	fd = open(path, O_RDWR);
 	assert_int_equal(pwrite(fd, &byte, 1, (off_t)spoil * 4096 + 77), 1);
 	fsync(fd);
@@ -470,6 +606,7 @@ int main(void)
 		T(test_torn_end),
 		T(test_stale_tail),
 		T(test_damaged_middle),
+		T(test_unreadable_end), T(test_unreadable_leftover),
 		T(test_missing_segment),
 		T(test_cut_everywhere),
 		T(test_foreign),
