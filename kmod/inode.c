@@ -12,6 +12,7 @@
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
 
+#include "data/inplace.h"
 #include "lease.h"
 #include "listing.h"
 #include "quota.h"
@@ -211,6 +212,7 @@ static int nexus_inode_fill(struct inode *inode,
 	ni->owner = (struct nexus_owner){ a->uid, a->gid, a->projid };
 	memcpy(ni->target, a->target, sizeof(ni->target));
 	nexus_set_flags(inode, a->flags);
+	nexus_inplace_fill(ni);
 	if (er->flags & NEXUS_ER_NO_XATTRS) {
 		set_bit(NEXUS_I_XATTRS, &ni->state);
 		cache_no_acl(inode);

@@ -168,6 +168,7 @@ static int nexus_clone_commit(struct nexus_clone *c, u64 from, u64 to, u32 n,
 	u32 i;
 
 	if (c->fresh) {
+		nexus_inplace_shared(c->src);
 		err = nexus_clone_share(c, from, n);
 		if (err)
 			return err;

@@ -157,6 +157,14 @@ static u64 nexus_inplace_dirtied(struct nexus_pack *pack)
 	return number;
 }
 
+/* Records that are appended from now on rely on flush @number. */
+static void nexus_inplace_rely(struct nexus_packs *packs, u64 number)
+{
+	spin_lock(&packs->lock);
+	packs->inplace.need = max(packs->inplace.need, number);
+	spin_unlock(&packs->lock);
+}
+
 /*
  * Where the file is longer by what was written, a record says so, whose batch comes
  * after flush @number; log_mutex held.
@@ -178,9 +186,8 @@ static int nexus_inplace_grow(struct nexus_run *run, u64 number)
 	last.nr = 1;
 	last.first = ((size - 1) >> NEXUS_BLOCK_SHIFT) - wio->fblock;
 	last.block += last.first - run->first;
-	spin_lock(&packs->lock);
-	packs->inplace.need = max(packs->inplace.need, number);
-	spin_unlock(&packs->lock);
+	nexus_inplace_rely(packs, number);
+	nexus_times_logged(ni, NEXUS_SA_MTIME | NEXUS_SA_CTIME);
 	nexus_run_record(&last);
 	err = nexus_mutate(ni->zone, &wio->resv, &wio->rec.head, &lsn);
 	if (err)
@@ -189,7 +196,6 @@ static int nexus_inplace_grow(struct nexus_run *run, u64 number)
 	ni->version++;
 	WRITE_ONCE(ni->gen, ni->gen + 1);
 	nexus_inode_logged(ni, lsn);
-	nexus_times_logged(ni, NEXUS_SA_MTIME | NEXUS_SA_CTIME);
 	return 0;
 }
 
@@ -336,15 +342,34 @@ int nexus_inplace_flush(struct inode *inode)
 	return number ? nexus_inplace_wait(ni->zone->packs, number) : 0;
 }
 
-int nexus_inplace_sync(struct nexus_zone *zone)
+/* The flush after which all that was written in place until now is on stable storage. */
+static u64 nexus_inplace_due(struct nexus_packs *packs)
 {
-	struct nexus_packs *packs = zone->packs;
 	u64 number;
 
 	spin_lock(&packs->lock);
 	number = packs->inplace.now - list_empty(&packs->inplace.packs);
 	spin_unlock(&packs->lock);
-	return nexus_inplace_wait(packs, number);
+	return number;
+}
+
+int nexus_inplace_sync(struct nexus_zone *zone)
+{
+	return nexus_inplace_wait(zone->packs, nexus_inplace_due(zone->packs));
+}
+
+void nexus_inplace_fill(struct nexus_inode *ni)
+{
+	if (ni->iflags & NEXUS_IF_NODATACOW)
+		ni->inplace_flush = nexus_inplace_due(ni->zone->packs);
+}
+
+void nexus_inplace_shared(struct inode *inode)
+{
+	struct nexus_packs *packs = NEXUS_I(inode)->zone->packs;
+
+	if (nexus_inplace_flags(inode))
+		nexus_inplace_rely(packs, nexus_inplace_due(packs));
 }
 
 void nexus_inplace_drop(struct nexus_packs *packs, struct nexus_pack *pack)

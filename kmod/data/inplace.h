@@ -65,6 +65,13 @@ int nexus_inplace_write(struct nexus_wio *wio, u32 *first);
  * folios were waited for.  0, -EINTR, -EIO.
  */
 int nexus_inplace_flush(struct inode *inode);
+/* The inode is new in memory: what it was left with may not be flushed. */
+void nexus_inplace_fill(struct nexus_inode *ni);
+/*
+ * Before a record that gives the file's blocks to another: they are on stable storage
+ * before it is.  log_mutex held, and nothing of the file is being written.
+ */
+void nexus_inplace_shared(struct inode *inode);
 /* Flush worker: before a batch with records that rely on what was written in place. */
 int nexus_inplace_flush_needed(struct nexus_packs *packs);
 /* A pack goes. */

@@ -404,6 +404,90 @@ TEST_F(cow, no_record)
 	close(fd);
 }
 
+/* How often the disk was told to flush while @fd was synced; -1: it failed. */
+static int64_t flushes(int fd)
+{
+	struct nx_stats a, b;
+	int64_t n = -1;
+
+	if (!nx_stats_read(&a))
+		return -1;
+	if (!fdatasync(fd) && nx_stats_read(&b)) {
+		n = nx_grew(&a, &b, "log_flushes");
+		nx_stats_free(&b);
+	}
+	nx_stats_free(&a);
+	return n;
+}
+
+/* Overwritten in place and written back, all in vain if the power goes now. */
+static bool dirtied_below(int fd, const void *from, size_t len)
+{
+	return put(fd, from, len, 0) &&
+	       !sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE |
+				SYNC_FILE_RANGE_WAIT_AFTER);
+}
+
+/*
+ * Its inode leaves memory, as the system itself would have it: without a sync.  The log
+ * has what there is to say of it on stable storage then.
+ */
+static bool forgotten(const char *name)
+{
+	int64_t before = counter("inodes_read"), flushed;
+	int i;
+
+	/* Hundredths of a second. */
+	if (nx_put("/proc/sys/vm/dirty_writeback_centisecs", "10") ||
+	    nx_put("/proc/sys/vm/dirty_expire_centisecs", "10"))
+		return false;
+	for (i = 0; i < 600 && counter("inodes_read") == before; i++) {
+		usleep(100000);
+		nx_drop_some("3");
+		if (access(name, F_OK))
+			break;
+	}
+	nx_put("/proc/sys/vm/dirty_writeback_centisecs", "500");
+	nx_put("/proc/sys/vm/dirty_expire_centisecs", "3000");
+	do {
+		flushed = counter("log_flushes");
+		sleep(3);
+	} while (counter("log_flushes") != flushed);
+	return counter("inodes_read") > before;
+}
+
+/*
+ * There is no record that would tell what is not yet on stable storage, neither the
+ * file's next life in memory nor who gets its blocks by a clone.
+ */
+TEST_F(cow, synced_later)
+{
+	int fd, to;
+
+	GET(fd, make("f", true));
+	fill(self->data, 8 * BLOCK, 6);
+	ASSERT_TRUE(put(fd, self->data, 8 * BLOCK, 0));
+	OK(fsync(fd));
+	sync();
+	EXPECT_EQ(0, flushes(fd));
+
+	ASSERT_TRUE(dirtied_below(fd, self->data, 8 * BLOCK));
+	close(fd);
+	ASSERT_TRUE(forgotten("f"));
+	GET(fd, open("f", O_RDWR));
+	EXPECT_LE(1, flushes(fd));
+	EXPECT_EQ(0, flushes(fd));
+
+	ASSERT_TRUE(dirtied_below(fd, self->data, 8 * BLOCK));
+	GET(to, make("to", true));
+	OK(ioctl(to, FICLONE, fd));
+	/* That of the pack and that of the log. */
+	EXPECT_LE(2, flushes(to));
+	EXPECT_EQ(0, flushes(to));
+	close(to);
+	close(fd);
+}
+
 TEST_F(cow, reserved_first)
 {
 	int64_t before;
