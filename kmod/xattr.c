@@ -367,6 +367,8 @@ int nexus_xattr_set(struct inode *inode, const char *name, const void *value,
 	err = nexus_xattr_commit(ni, &c, &resv, rec);
 	mutex_unlock(&ni->log_mutex);
 	nexus_log_unreserve(&resv);
+	if (!err && IS_SYNC(inode))
+		nexus_settle(ni->zone, READ_ONCE(ni->last_lsn));
 out:
 	nexus_xattr_free(c.x);
 	kvfree(rec);

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* POSIX ACLs: rights, mode, inheritance; on ext4 the same. */
 #include "nx.h"
+#include "nx_stats.h"
 
+#include <linux/fs.h>
 #include <linux/posix_acl.h>
 #include <linux/posix_acl_xattr.h>
+#include <sys/ioctl.h>
 #include <sys/xattr.h>
 
 #define ACCESS "system.posix_acl_access"
@@ -352,6 +355,46 @@ TEST_F(dir, long_ones)
 		MAY(1000 + n - 5, 1000, "d/e/f", R_OK);
 		MAY_NOT(1000 + n, 1000, "d/e", R_OK);
 	}
+}
+
+/* Flushes of the log so far; other writers must be still. */
+static int64_t log_flushes(void)
+{
+	struct nx_stats stats;
+	int64_t n = -1;
+
+	if (nx_stats_read(&stats)) {
+		n = nx_stat(&stats, "log_flushes");
+		nx_stats_free(&stats);
+	}
+	return n;
+}
+
+/* chattr +S: also of what is about the file, nothing is told before it is durable. */
+TEST_F(dir, synchronous)
+{
+	int flags = FS_SYNC_FL, fd;
+	int64_t before;
+
+	if (!self->nexus)
+		SKIP(return, "counts flushes of the module");
+#define DURABLE(op)					\
+	do {						\
+		before = log_flushes();			\
+		ASSERT_LE(0, before);			\
+		OK(op);					\
+		EXPECT_LT(before, log_flushes());	\
+	} while (0)
+	GET(fd, open("f", O_RDWR | O_CREAT, 0644));
+	OK(fsync(fd));
+	OK(ioctl(fd, FS_IOC_SETFLAGS, &flags));
+	DURABLE(setxattr("f", "user.a", "1", 1, 0));
+	DURABLE(removexattr("f", "user.a"));
+	DURABLE(set_acl("f", ACCESS, "u::rwx u:65531:rwx g::r-x m::r-x o::---"));
+	DURABLE(chmod("f", 0700));
+	DURABLE(set_acl("f", ACCESS, "u::rwx g::r-x o::--x"));
+	DURABLE(chmod("f", 0600));
+	OK(close(fd));
 }
 
 TEST_HARNESS_MAIN
