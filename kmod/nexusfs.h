@@ -562,8 +562,8 @@ static inline void nexus_inode_logged(struct nexus_inode *ni, u64 lsn)
 }
 
 /*
- * Notes that the record just appended carries the times the inode has now, so
- * that write_inode need not repeat them (optional); log_mutex held.
+ * The record just appended, or one that reads them after this, carries the times the
+ * inode has, so that write_inode need not repeat them (optional); log_mutex held.
  */
 static inline void nexus_times_logged(struct nexus_inode *ni, u32 sa_mask)
 {

@@ -169,6 +169,7 @@ static int nexus_inline_commit(struct nexus_inode *ni,
 		err = -EAGAIN;
 		goto out;
 	}
+	nexus_times_logged(ni, NEXUS_SA_MTIME | NEXUS_SA_CTIME);
 	mtime = inode_get_mtime(&ni->vfs);
 	ctime = inode_get_ctime(&ni->vfs);
 	rec->head.time_s = cpu_to_le64(ctime.tv_sec);
@@ -187,7 +188,6 @@ static int nexus_inline_commit(struct nexus_inode *ni,
 	ni->version++;
 	WRITE_ONCE(ni->gen, ni->gen + 1);
 	nexus_inode_logged(ni, lsn);
-	nexus_times_logged(ni, NEXUS_SA_MTIME | NEXUS_SA_CTIME);
 out:
 	mutex_unlock(&ni->log_mutex);
 	return err;

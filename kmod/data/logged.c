@@ -101,6 +101,7 @@ static int nexus_logged_commit(struct nexus_logged *l)
 	mutex_lock(&ni->log_mutex);
 	if (!nexus_logged_may(ni))
 		goto out;
+	nexus_times_logged(ni, NEXUS_SA_MTIME | NEXUS_SA_CTIME);
 	mtime = inode_get_mtime(l->inode);
 	ctime = inode_get_ctime(l->inode);
 	rec->head.time_s = cpu_to_le64(ctime.tv_sec);
@@ -116,7 +117,6 @@ static int nexus_logged_commit(struct nexus_logged *l)
 	ni->version++;
 	WRITE_ONCE(ni->gen, ni->gen + 1);
 	nexus_inode_logged(ni, lsn);
-	nexus_times_logged(ni, NEXUS_SA_MTIME | NEXUS_SA_CTIME);
 	nexus_log_has_data(ni->zone, lsn);
 	set_bit(NEXUS_I_LOGGED, &ni->state);
 out:

@@ -137,6 +137,7 @@ int nexus_run_commit(struct nexus_run *run)
 				le32_to_cpu(wio->crc[run->first + i]));
 
 	mutex_lock(&ni->log_mutex);
+	nexus_times_logged(ni, NEXUS_SA_MTIME | NEXUS_SA_CTIME);
 	nexus_run_record(run);
 	err = nexus_mutate(ni->zone, &wio->resv, &wio->rec.head, &lsn);
 	if (!err) {
@@ -150,7 +151,6 @@ int nexus_run_commit(struct nexus_run *run)
 		ni->version++;
 		ni->gen++;
 		nexus_inode_logged(ni, lsn);
-		nexus_times_logged(ni, NEXUS_SA_MTIME | NEXUS_SA_CTIME);
 	} else {
 		nexus_map_unprepare(ni, 1);
 	}
