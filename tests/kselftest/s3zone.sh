@@ -125,6 +125,50 @@ test_killed() {
 	nexusctl pack verify $zone
 }
 
+# In the middle of making room: what is gone here is there, and what is here is whole.
+test_killed_while_evicting() {
+	need
+	local list wait
+	python3 "$kinds" fill $mnt/file 24 6
+	until_true 60 has_sealed $zone $mnt 5800
+	for wait in 0 0.05 0.1 0.2 0.4; do
+		until_true 60 nexusctl flush $zone
+		mapfile -t list < <(packs_of)
+		[ ${#list[@]} -gt 5 ]
+		nexusctl pack evict $zone "${list[@]}" > "$tap_tmp/said" 2>&1 &
+		sleep $wait
+		kill_helper
+		wait || true
+		until_true 60 nexusctl status
+		echo 3 > /proc/sys/vm/drop_caches
+		python3 "$kinds" read $mnt/file 24 6
+	done
+	nexusctl pack verify $zone
+}
+
+# The keys are wrong for a while, then right: nobody has to tell the helper.
+test_other_keys() {
+	need
+	local before
+	refused() { nexusctl upload status $zone | grep "the secret key is wrong"; }
+	until_true 60 nexusctl flush $zone
+	sed 's/^aws_secret_access_key = .*/aws_secret_access_key = wrong/' ~/.aws/credentials > "$tap_tmp/wrong"
+	cp ~/.aws/credentials "$tap_tmp/right"
+	cp "$tap_tmp/wrong" ~/.aws/credentials
+	kill_helper
+	until_true 60 nexusctl status
+	python3 "$kinds" fill $mnt/file 9 7
+	until_true 60 has_sealed $zone $mnt 1900
+	until_true 60 refused
+	python3 "$kinds" read $mnt/file 9 7
+	before=$(counter uploads)
+	cp "$tap_tmp/right" ~/.aws/credentials
+	until_true 120 nothing_left "$before"
+	fails refused
+	evict_all
+	python3 "$kinds" read $mnt/file 9 7
+}
+
 restore_as() { nexusctl zone restore "$store" "$1" --endpoint "$endpoint" 2> "$tap_tmp/why"; }
 
 # The machine that has it is lost: all there is of it is in the store.

@@ -127,7 +127,8 @@ int s3_creds_get(struct s3_provider *provider, enum s3_creds_wait wait,
 void s3_creds_put(const struct s3_creds *creds);
 
 /**
- * s3_creds_refused() - the server said ExpiredToken, or that it does not know @creds
+ * s3_creds_refused() - the server said ExpiredToken, that it does not know @creds,
+ * or that what they signed is wrong
  *
  * Unless newer ones are there already, @creds are given out no more: the next get
  * waits for a fetch (at most one in ten seconds is made for this reason; within

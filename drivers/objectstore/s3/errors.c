@@ -38,7 +38,7 @@ static const struct row {
 	{ CODE, "KeyTooLongError", 0, -ENAMETOOLONG, S3_DONE, NULL },
 	{ CODE, "QuotaExceeded", 0, -EDQUOT, S3_DONE, "the store's quota is used up" },
 	{ CODE, "InvalidObjectState", 0, -ENODATA, S3_DONE, "the object is archived and has to be restored first" },
-	{ CODE, "SignatureDoesNotMatch", 0, -EKEYREJECTED, S3_DONE,
+	{ CODE, "SignatureDoesNotMatch", 0, -EKEYREJECTED, S3_CREDS,
 	  "the secret key is wrong, or a proxy changes requests" },
 	{ CODE, "InvalidAccessKeyId", 0, -EKEYREJECTED, S3_CREDS, "the server does not know the access key" },
 	{ CODE, "ExpiredToken", 0, -EKEYEXPIRED, S3_CREDS, "the credentials have expired" },

@@ -136,6 +136,7 @@ static const struct row {
 	/* Of something on the way there: it knows nothing of objects. */
 	{ GET, "status:404", -EPROTO, false },
 	{ GET, "status:400:ExpiredToken", -EKEYEXPIRED, true },
+	{ GET, "status:403:SignatureDoesNotMatch", -EKEYREJECTED, true },
 	{ GET, "status:301:PermanentRedirect", -EREMOTE, true },
 	{ PUT, "drop-request", -ECONNRESET, false },
 	{ PUT, "drop-answer", -ECONNRESET, false },
