@@ -357,19 +357,6 @@ TEST_F(dir, long_ones)
 	}
 }
 
-/* Flushes of the log so far; other writers must be still. */
-static int64_t log_flushes(void)
-{
-	struct nx_stats stats;
-	int64_t n = -1;
-
-	if (nx_stats_read(&stats)) {
-		n = nx_stat(&stats, "log_flushes");
-		nx_stats_free(&stats);
-	}
-	return n;
-}
-
 /* chattr +S: also of what is about the file, nothing is told before it is durable. */
 TEST_F(dir, synchronous)
 {
@@ -378,12 +365,12 @@ TEST_F(dir, synchronous)
 
 	if (!self->nexus)
 		SKIP(return, "counts flushes of the module");
-#define DURABLE(op)					\
-	do {						\
-		before = log_flushes();			\
-		ASSERT_LE(0, before);			\
-		OK(op);					\
-		EXPECT_LT(before, log_flushes());	\
+#define DURABLE(op)						\
+	do {							\
+		before = nx_counter("log_flushes");		\
+		ASSERT_LE(0, before);				\
+		OK(op);						\
+		EXPECT_LT(before, nx_counter("log_flushes"));	\
 	} while (0)
 	GET(fd, open("f", O_RDWR | O_CREAT, 0644));
 	OK(fsync(fd));

@@ -103,18 +103,6 @@ static void places(int fd, unsigned int n, uint64_t *to)
 		to[i] = place(fd, (uint64_t)i * BLOCK);
 }
 
-/* Counters are of the whole module: other writers must be still. */
-static int64_t counter(const char *name)
-{
-	struct nx_stats s;
-	int64_t n = -1;
-
-	if (nx_stats_read(&s))
-		n = nx_stat(&s, name);
-	nx_stats_free(&s);
-	return n;
-}
-
 FIXTURE(cow)
 {
 	unsigned char *data;
@@ -223,14 +211,14 @@ TEST_F(cow, other_flags)
 /* Overwrites blocks 10 to 19, three bytes of 30, and says how many went in place. */
 static int64_t overwrite(int fd, unsigned char *data)
 {
-	int64_t before = counter(COUNTED);
+	int64_t before = nx_counter(COUNTED);
 
 	fill(data + 10 * BLOCK, 10 * BLOCK, 77);
 	fill(data + 30 * BLOCK + 5, 3, 78);
 	if (!put(fd, data + 10 * BLOCK, 10 * BLOCK, 10 * BLOCK) ||
 	    !put(fd, data + 30 * BLOCK + 5, 3, 30 * BLOCK + 5) || fsync(fd))
 		return -1;
-	return counter(COUNTED) - before;
+	return nx_counter(COUNTED) - before;
 }
 
 /* Scenario B25. */
@@ -291,7 +279,7 @@ TEST_F(cow, direct)
 	ASSERT_TRUE(put(df, self->data, 100 * BLOCK, 0));
 	places(fd, MANY, self->before);
 	EXPECT_LT(1, self->before[99]);
-	before = counter(COUNTED);
+	before = nx_counter(COUNTED);
 	fill(self->data, MANY * BLOCK, 3);
 	ASSERT_TRUE(put(df, self->data, MANY * BLOCK, 0));
 	ASSERT_TRUE(put(df, self->data + 7 * BLOCK, BLOCK, 7 * BLOCK));
@@ -299,7 +287,7 @@ TEST_F(cow, direct)
 	ASSERT_TRUE(put(fd, "old", 3, 50 * BLOCK));
 	ASSERT_TRUE(put(df, self->data + 50 * BLOCK, 2 * BLOCK, 50 * BLOCK));
 	EXPECT_TRUE(has(fd, self->data, MANY * BLOCK, 0));
-	EXPECT_EQ(103, counter(COUNTED) - before);
+	EXPECT_EQ(103, nx_counter(COUNTED) - before);
 	places(fd, MANY, self->after);
 	EXPECT_EQ(0, memcmp(self->before, self->after, 100 * sizeof(uint64_t)));
 	OK(forget(fd));
@@ -319,13 +307,13 @@ TEST_F(cow, mapped)
 	ASSERT_TRUE(put(fd, self->data, MANY * BLOCK, 0));
 	OK(fsync(fd));
 	places(fd, MANY, self->before);
-	before = counter(COUNTED);
+	before = nx_counter(COUNTED);
 	p = mmap(NULL, MANY * BLOCK, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	ASSERT_NE(MAP_FAILED, p);
 	self->data[3] = p[3] = 'm';
 	self->data[200 * BLOCK] = p[200 * BLOCK] = 'n';
 	OK(msync(p, MANY * BLOCK, MS_SYNC));
-	EXPECT_LE(2, counter(COUNTED) - before);
+	EXPECT_LE(2, nx_counter(COUNTED) - before);
 	self->data[4] = p[4] = 'o';
 	OK(munmap(p, MANY * BLOCK));
 	places(fd, MANY, self->after);
@@ -351,7 +339,7 @@ TEST_F(cow, grows_in_its_block)
 	OK(fsync(fd));
 	where = place(fd, 0);
 	ASSERT_LT(1, where);
-	before = counter(COUNTED);
+	before = nx_counter(COUNTED);
 	for (n = 100; n < BLOCK; n += 999) {
 		ASSERT_TRUE(put(fd, self->data + n, 999, n));
 		OK(fdatasync(fd));
@@ -365,7 +353,7 @@ TEST_F(cow, grows_in_its_block)
 		ASSERT_EQ(n + 999, st.st_size);
 		ASSERT_TRUE(has(fd, self->data, n + 999, 0));
 	}
-	EXPECT_LE(4, counter(COUNTED) - before);
+	EXPECT_LE(4, nx_counter(COUNTED) - before);
 	/* What is behind the end when it is moved is zeros. */
 	OK(ftruncate(fd, 3 * BLOCK));
 	memset(self->data + st.st_size, 0, 3 * BLOCK - st.st_size);
@@ -404,90 +392,6 @@ TEST_F(cow, no_record)
 	close(fd);
 }
 
-/* How often the disk was told to flush while @fd was synced; -1: it failed. */
-static int64_t flushes(int fd)
-{
-	struct nx_stats a, b;
-	int64_t n = -1;
-
-	if (!nx_stats_read(&a))
-		return -1;
-	if (!fdatasync(fd) && nx_stats_read(&b)) {
-		n = nx_grew(&a, &b, "log_flushes");
-		nx_stats_free(&b);
-	}
-	nx_stats_free(&a);
-	return n;
-}
-
-/* Overwritten in place and written back, all in vain if the power goes now. */
-static bool dirtied_below(int fd, const void *from, size_t len)
-{
-	return put(fd, from, len, 0) &&
-	       !sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE |
-				SYNC_FILE_RANGE_WAIT_AFTER);
-}
-
-/*
- * Its inode leaves memory, as the system itself would have it: without a sync.  The log
- * has what there is to say of it on stable storage then.
- */
-static bool forgotten(const char *name)
-{
-	int64_t before = counter("inodes_read"), flushed;
-	int i;
-
-	/* Hundredths of a second. */
-	if (nx_put("/proc/sys/vm/dirty_writeback_centisecs", "10") ||
-	    nx_put("/proc/sys/vm/dirty_expire_centisecs", "10"))
-		return false;
-	for (i = 0; i < 600 && counter("inodes_read") == before; i++) {
-		usleep(100000);
-		nx_drop_some("3");
-		if (access(name, F_OK))
-			break;
-	}
-	nx_put("/proc/sys/vm/dirty_writeback_centisecs", "500");
-	nx_put("/proc/sys/vm/dirty_expire_centisecs", "3000");
-	do {
-		flushed = counter("log_flushes");
-		sleep(3);
-	} while (counter("log_flushes") != flushed);
-	return counter("inodes_read") > before;
-}
-
-/*
- * There is no record that would tell what is not yet on stable storage, neither the
- * file's next life in memory nor who gets its blocks by a clone.
- */
-TEST_F(cow, synced_later)
-{
-	int fd, to;
-
-	GET(fd, make("f", true));
-	fill(self->data, 8 * BLOCK, 6);
-	ASSERT_TRUE(put(fd, self->data, 8 * BLOCK, 0));
-	OK(fsync(fd));
-	sync();
-	EXPECT_EQ(0, flushes(fd));
-
-	ASSERT_TRUE(dirtied_below(fd, self->data, 8 * BLOCK));
-	close(fd);
-	ASSERT_TRUE(forgotten("f"));
-	GET(fd, open("f", O_RDWR));
-	EXPECT_LE(1, flushes(fd));
-	EXPECT_EQ(0, flushes(fd));
-
-	ASSERT_TRUE(dirtied_below(fd, self->data, 8 * BLOCK));
-	GET(to, make("to", true));
-	OK(ioctl(to, FICLONE, fd));
-	/* That of the pack and that of the log. */
-	EXPECT_LE(2, flushes(to));
-	EXPECT_EQ(0, flushes(to));
-	close(to);
-	close(fd);
-}
-
 TEST_F(cow, reserved_first)
 {
 	int64_t before;
@@ -497,15 +401,15 @@ TEST_F(cow, reserved_first)
 	OK(fallocate(fd, 0, 0, 20 * BLOCK));
 	EXPECT_EQ(1, place(fd, 0));
 	fill(self->data, 20 * BLOCK, 7);
-	before = counter(COUNTED);
+	before = nx_counter(COUNTED);
 	ASSERT_TRUE(put(fd, self->data, 20 * BLOCK, 0));
 	OK(fsync(fd));
-	EXPECT_EQ(0, counter(COUNTED) - before);
+	EXPECT_EQ(0, nx_counter(COUNTED) - before);
 	places(fd, 20, self->before);
 	EXPECT_LT(1, self->before[0]);
 	ASSERT_TRUE(put(fd, self->data, 20 * BLOCK, 0));
 	OK(fsync(fd));
-	EXPECT_EQ(20, counter(COUNTED) - before);
+	EXPECT_EQ(20, nx_counter(COUNTED) - before);
 	places(fd, 20, self->after);
 	EXPECT_EQ(0, memcmp(self->before, self->after, 20 * sizeof(uint64_t)));
 	close(fd);
@@ -578,18 +482,18 @@ TEST_F(cow, clones)
 	places(b, 20, self->after);
 	EXPECT_EQ(0, memcmp(self->before, self->after, 20 * sizeof(uint64_t)));
 	/* Once each, by whoever comes first, and never into the other's. */
-	before = counter(COUNTED);
+	before = nx_counter(COUNTED);
 	fill(self->data + 4 * BLOCK, 2 * BLOCK, 12);
 	ASSERT_TRUE(put(a, self->data + 4 * BLOCK, 2 * BLOCK, 4 * BLOCK));
 	OK(fsync(a));
-	EXPECT_EQ(0, counter(COUNTED) - before);
+	EXPECT_EQ(0, nx_counter(COUNTED) - before);
 	EXPECT_NE(self->before[4], place(a, 4 * BLOCK));
 	EXPECT_EQ(self->before[3], place(a, 3 * BLOCK));
 	EXPECT_EQ(self->before[4], place(b, 4 * BLOCK));
 	places(a, 20, self->after);
 	ASSERT_TRUE(put(a, self->data + 4 * BLOCK, 2 * BLOCK, 4 * BLOCK));
 	OK(fsync(a));
-	EXPECT_EQ(2, counter(COUNTED) - before);
+	EXPECT_EQ(2, nx_counter(COUNTED) - before);
 	EXPECT_EQ(self->after[4], place(a, 4 * BLOCK));
 	OK(forget(a));
 	OK(forget(b));
@@ -670,7 +574,7 @@ TEST_F(cow, clones_of_what_is_written)
 	}
 	OK(unlink("go"));
 	EXPECT_EQ(0, nx_reap());
-	EXPECT_LT(0, counter(COUNTED));
+	EXPECT_LT(0, nx_counter(COUNTED));
 	/* What is cached is what is on disk. */
 	ASSERT_EQ(64 * BLOCK, pread(live, first, 64 * BLOCK, 0));
 	OK(forget(live));

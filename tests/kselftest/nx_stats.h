@@ -63,4 +63,16 @@ static inline int64_t nx_grew(const struct nx_stats *a, const struct nx_stats *b
 	return nx_stat(b, name) - nx_stat(a, name);
 }
 
+/* Its value now; others of the machine must be still who count there, too. */
+static inline int64_t nx_counter(const char *name)
+{
+	struct nx_stats s;
+	int64_t n = -1;
+
+	if (nx_stats_read(&s))
+		n = nx_stat(&s, name);
+	nx_stats_free(&s);
+	return n;
+}
+
 #endif

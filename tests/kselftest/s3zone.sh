@@ -146,11 +146,12 @@ test_killed_while_evicting() {
 	nexusctl pack verify $zone
 }
 
+keys_refused() { nexusctl upload status $zone | grep "the secret key is wrong"; }
+
 # The keys are wrong for a while, then right: nobody has to tell the helper.
 test_other_keys() {
 	need
 	local before
-	refused() { nexusctl upload status $zone | grep "the secret key is wrong"; }
 	until_true 60 nexusctl flush $zone
 	sed 's/^aws_secret_access_key = .*/aws_secret_access_key = wrong/' ~/.aws/credentials > "$tap_tmp/wrong"
 	cp ~/.aws/credentials "$tap_tmp/right"
@@ -159,12 +160,12 @@ test_other_keys() {
 	until_true 60 nexusctl status
 	python3 "$kinds" fill $mnt/file 9 7
 	until_true 60 has_sealed $zone $mnt 1900
-	until_true 60 refused
+	until_true 60 keys_refused
 	python3 "$kinds" read $mnt/file 9 7
 	before=$(counter uploads)
 	cp "$tap_tmp/right" ~/.aws/credentials
 	until_true 120 nothing_left "$before"
-	fails refused
+	fails keys_refused > "$tap_tmp/said"
 	evict_all
 	python3 "$kinds" read $mnt/file 9 7
 }
