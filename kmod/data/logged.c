@@ -149,6 +149,7 @@ static int nexus_logged_append(struct nexus_logged *l, struct folio *folio, u32 
 static int nexus_logged_folio(struct nexus_logged *l, struct folio *folio, u64 fresh)
 {
 	struct nexus_fstate *fs = folio_get_private(folio);
+	loff_t behind;
 	u32 first, n;
 	int err = 0;
 
@@ -165,6 +166,10 @@ static int nexus_logged_folio(struct nexus_logged *l, struct folio *folio, u64 f
 	smp_mb__after_atomic();
 	if (folio_maybe_dma_pinned(folio))
 		return -EAGAIN;
+	/* As writeback does: what was stored behind the end goes; other stores wait. */
+	behind = i_size_read(l->inode) - folio_pos(folio);
+	if (behind > 0 && behind < (loff_t)folio_size(folio))
+		folio_zero_segment(folio, behind, folio_size(folio));
 	while (fresh && !err) {
 		first = __ffs64(fresh);
 		n = ~(fresh >> first) ? __ffs64(~(fresh >> first)) : 64 - first;
