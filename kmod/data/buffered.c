@@ -99,12 +99,19 @@ static struct folio *nexus_folio_begin_room(struct inode *inode, loff_t pos,
 					    struct nexus_room *room)
 {
 	size_t most = room->blocks * PAGE_SIZE - offset_in_page(pos);
-	struct folio *folio;
+	struct folio *folio = ERR_PTR(-EINTR);
 
 	*bytes = min(*bytes, most);
+	/* Not before there is room: direct writes that want the lock have some. */
+	if (room->beside && down_read_killable(&inode->i_mapping->invalidate_lock))
+		goto out;
 	folio = nexus_folio_try(inode, pos, bytes, room);
-	if (IS_ERR_OR_NULL(folio))
-		nexus_room_give(inode, room);
+	if (!IS_ERR_OR_NULL(folio))
+		return folio;
+	if (room->beside)
+		filemap_invalidate_unlock_shared(inode->i_mapping);
+out:
+	nexus_room_give(inode, room);
 	return folio;
 }
 
@@ -169,6 +176,8 @@ size_t nexus_folio_end(struct inode *inode, struct folio *folio, loff_t pos,
 	}
 	folio_unlock(folio);
 	folio_put(folio);
+	if (room->beside)
+		filemap_invalidate_unlock_shared(inode->i_mapping);
 	nexus_room_give(inode, room);
 	return copied;
 }
@@ -177,7 +186,8 @@ size_t nexus_folio_end(struct inode *inode, struct folio *folio, loff_t pos,
 static ssize_t nexus_write_some(struct inode *inode, loff_t pos, size_t bytes,
 				struct iov_iter *from, size_t *copied)
 {
-	struct nexus_room room = {};
+	/* With i_rwsem held exclusively no other begins. */
+	struct nexus_room room = { .beside = atomic_read(&inode->i_dio_count) };
 	struct folio *folio;
 	size_t done;
 

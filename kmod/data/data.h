@@ -338,6 +338,7 @@ struct nexus_room {
 	u32 blocks;
 	u64 quota;			/* taken of quotas, for as long as there is room */
 	bool ask;			/* nexus_quota_load() first */
+	bool beside;			/* direct writes: see nexus_folio_begin() */
 };
 
 /* What a block is for that is written at @index. */
@@ -464,8 +465,8 @@ bool nexus_release_folio(struct folio *folio, gfp_t gfp);
 /*
  * Drops what is cached of blocks [fblock, end), dirty or not, before they get
  * another content; what else is in their folios is written first.  invalidate_lock
- * is held for writing, and nobody calls write().  0, or -errno of that writing and
- * nothing was dropped.
+ * is held for writing, and whoever calls write() wants it, or i_rwsem.  0, or -errno
+ * of that writing and nothing was dropped.
  */
 int nexus_cache_drop(struct inode *inode, u64 fblock, u64 end);
 
@@ -476,6 +477,9 @@ int nexus_cache_drop(struct inode *inode, u64 fblock, u64 end);
  * for what is going to be written there: *@bytes, which may get fewer.  What is not
  * overwritten is up to date.  @cut: with what is kept for cuts.  Or ERR_PTR.  Waits
  * killably.  nexus_folio_end() follows.
+ *
+ * @room->beside: direct writes may be under way that drop what is cached of their blocks,
+ * and then change these; until nexus_folio_end() invalidate_lock is held shared.
  */
 struct folio *nexus_folio_begin(struct inode *inode, loff_t pos, size_t *bytes,
 				bool cut, struct nexus_room *room);
