@@ -88,6 +88,7 @@ struct inode *nexus_alloc_inode(struct super_block *sb)
 	ni->delayed = 0;
 	ni->inplace_flush = 0;
 	ni->inplace = 0;
+	ni->dio_waits = 0;
 	ni->counted = 0;
 	ni->owner = (struct nexus_owner){};
 	ni->quota_held = 0;

@@ -440,14 +440,14 @@ struct nexus_inode {
 	struct nexus_body *body; /* inline; log_mutex and map_sem to change; NULL: none */
 	u32 map_changes;	/* changes of map that are prepared for; map_sem write */
 	struct list_head mapped; /* of nexus_zone.maps, once there is a map; maps_lock */
-	/* Readers of map; write-held around changes inside log_mutex. */
-	struct rw_semaphore map_sem;
+	struct rw_semaphore map_sem; /* readers of map; write-held inside log_mutex */
 	struct mutex load_mutex; /* one loader of extents, or of a listing */
 	struct nexus_resv data_resv; /* log bytes of dirty folios; resv_lock */
 	u64 resv_blocks;	/* pack blocks of dirty folios; resv_lock */
 	u64 delayed;		/* blocks that get an extent when they are written; resv_lock */
 	u64 inplace_flush;	/* number of the flush that is due (data/inplace.h); log_mutex */
 	u32 inplace;		/* writes in place in flight; log_mutex */
+	u32 dio_waits;		/* for direct I/O to end (data/io.h); i_rwsem exclusive */
 	spinlock_t resv_lock;
 	/* Quotas (quota.h). */
 	blkcnt_t counted;	/* i_blocks as quotas have it; log_mutex */

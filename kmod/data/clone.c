@@ -482,7 +482,12 @@ loff_t nexus_remap_file_range(struct file *file_in, loff_t pos_in,
 	err = nexus_clone_lock(c.src, c.dst);
 	if (err)
 		return err;
+	/* Also each comparison waits for direct I/O. */
+	nexus_dio_hold(c.src);
+	nexus_dio_hold(c.dst);
 	err = nexus_clone_run(&c);
+	nexus_dio_release(c.src);
+	nexus_dio_release(c.dst);
 	/* Of what the VFS has set the times; a comparison has not. */
 	if (!(flags & REMAP_FILE_DEDUP))
 		nexus_touched(c.dst);

@@ -5,7 +5,11 @@
  * They go straight into the caller's pages if those and the range are whole blocks, and
  * else through pages of ours; so they do when checksums are looked at, which the caller
  * could spoil.  They take no lock: a block once written is never written again, and its
- * pack stays as long as somebody reads it.
+ * pack stays as long as somebody reads it.  Only while somebody waits for all of them
+ * they are held up at i_rwsem.
+ *
+ * What a write() adds beside a read is in the page cache alone, so a file is as long for
+ * the read as it was before the page cache was written.
  *
  * Reads into the caller's pages need not be waited for: what has an iocb of its own
  * (io_uring, AIO) is told of the end, from wherever that is noticed.  Whatever would have
@@ -24,23 +28,70 @@
 #define NEXUS_DIRECT_READ	256u	/* blocks at once */
 #define NEXUS_ASYNC_READ	4096u	/* blocks, of a read that is not waited for */
 
-int nexus_dio_wait(struct inode *inode)
+void nexus_dio_hold(struct inode *inode)
 {
-	return wait_var_event_killable(&inode->i_dio_count,
-				       !atomic_read(&inode->i_dio_count));
+	struct nexus_inode *ni = NEXUS_I(inode);
+
+	WRITE_ONCE(ni->dio_waits, ni->dio_waits + 1);
 }
 
-/* Pages that hold blocks of the file from @first on; @bytes at @pos are wanted. */
-static ssize_t nexus_direct_fill(struct inode *inode, loff_t pos, size_t bytes,
+void nexus_dio_release(struct inode *inode)
+{
+	struct nexus_inode *ni = NEXUS_I(inode);
+
+	WRITE_ONCE(ni->dio_waits, ni->dio_waits - 1);
+}
+
+int nexus_dio_wait(struct inode *inode)
+{
+	int err;
+
+	nexus_dio_hold(inode);
+	err = wait_var_event_killable(&inode->i_dio_count,
+				      !atomic_read(&inode->i_dio_count));
+	nexus_dio_release(inode);
+	return err;
+}
+
+/* What is read, and how. */
+struct nexus_direct {
+	struct inode *inode;
+	loff_t end;			/* of the file, before the page cache was written */
+	bool pinned;			/* into the caller's pages */
+	bool locked;			/* i_rwsem is held shared */
+};
+
+/* Behind whoever waits for direct I/O; 0, -EINTR, or -EAGAIN: one would wait. */
+static int nexus_direct_line_up(struct nexus_direct *d, bool nowait)
+{
+	if (d->locked || !READ_ONCE(NEXUS_I(d->inode)->dio_waits))
+		return 0;
+	if (nowait ? !inode_trylock_shared(d->inode) :
+		     down_read_killable(&d->inode->i_rwsem))
+		return nowait ? -EAGAIN : -EINTR;
+	d->locked = true;
+	return 0;
+}
+
+static void nexus_direct_leave(struct nexus_direct *d)
+{
+	if (d->locked)
+		inode_unlock_shared(d->inode);
+	d->locked = false;
+}
+
+/* Pages that hold blocks of the file from @pos on, of which @bytes are wanted. */
+static ssize_t nexus_direct_fill(const struct nexus_direct *d, loff_t pos, size_t bytes,
 				 struct page **pages, u32 nr, bool unstable)
 {
+	struct inode *inode = d->inode;
 	ssize_t ret = 0;
 	loff_t size;
 
 	inode_dio_begin(inode);
 	/* Truncation sets the size and then looks whether we are here. */
 	smp_mb__after_atomic();
-	size = i_size_read(inode);
+	size = min(i_size_read(inode), d->end);
 	if (pos < size)
 		ret = nexus_read_pages(inode, pos >> NEXUS_BLOCK_SHIFT, pages,
 				       nr, unstable) ?:
@@ -69,7 +120,7 @@ static int nexus_take_pages(struct iov_iter *to, struct page **pages, u32 nr)
 }
 
 /* Into the caller's own pages: everything is whole blocks. */
-static ssize_t nexus_read_pinned(struct inode *inode, loff_t pos, u32 nr,
+static ssize_t nexus_read_pinned(const struct nexus_direct *d, loff_t pos, u32 nr,
 				 struct iov_iter *to)
 {
 	bool pinned = iov_iter_extract_will_pin(to);
@@ -85,7 +136,7 @@ static ssize_t nexus_read_pinned(struct inode *inode, loff_t pos, u32 nr,
 	ret = got;
 	if (got > 0) {
 		bytes = (size_t)got << PAGE_SHIFT;
-		ret = nexus_direct_fill(inode, pos, bytes, pages, got, true);
+		ret = nexus_direct_fill(d, pos, bytes, pages, got, true);
 		iov_iter_revert(to, bytes - max(ret, 0));
 		if (pinned)
 			unpin_user_pages_dirty_lock(pages, got, true);
@@ -166,10 +217,11 @@ static void nexus_dirty_pages(struct page **pages, u32 nr)
  * -EIOCBQUEUED, and the iocb is told; 0 at the end of the file; -EAGAIN: it must be
  * waited for, and nothing was done.
  */
-static ssize_t nexus_direct_read_begin(struct kiocb *iocb, struct iov_iter *to)
+static ssize_t nexus_direct_read_begin(const struct nexus_direct *d, struct kiocb *iocb,
+				       struct iov_iter *to)
 {
-	struct inode *inode = file_inode(iocb->ki_filp);
-	loff_t pos = iocb->ki_pos, size = i_size_read(inode);
+	struct inode *inode = d->inode;
+	loff_t pos = iocb->ki_pos, size = min(i_size_read(inode), d->end);
 	struct nexus_async_read *ar;
 	size_t bytes;
 	int got, err;
@@ -221,7 +273,7 @@ out_release:
 
 /* ---- through pages of ours ------------------------------------------------------- */
 
-static ssize_t nexus_read_bounced(struct inode *inode, loff_t pos, size_t bytes,
+static ssize_t nexus_read_bounced(const struct nexus_direct *d, loff_t pos, size_t bytes,
 				  struct iov_iter *to)
 {
 	size_t offset = offset_in_page(pos), want, got, done = 0;
@@ -233,7 +285,7 @@ static ssize_t nexus_read_bounced(struct inode *inode, loff_t pos, size_t bytes,
 	if (!b)
 		return -ENOMEM;
 	bytes = min_t(size_t, bytes, (size_t)b->nr * PAGE_SIZE - offset);
-	ret = nexus_direct_fill(inode, pos, bytes, b->pages, b->nr, false);
+	ret = nexus_direct_fill(d, pos, bytes, b->pages, b->nr, false);
 	for (i = 0; ret > 0 && done < ret; i++) {
 		want = min_t(size_t, ret - done, PAGE_SIZE - offset);
 		got = copy_page_to_iter(b->pages[i], offset, want, to);
@@ -259,11 +311,10 @@ static bool nexus_reads_pinned(struct kiocb *iocb, const struct iov_iter *to)
 }
 
 /* A part of it: bytes, 0 at the end of the file, or -errno. */
-static ssize_t nexus_direct_read_some(struct kiocb *iocb, struct iov_iter *to,
-				      bool pinned)
+static ssize_t nexus_direct_read_some(const struct nexus_direct *d, struct kiocb *iocb,
+				      struct iov_iter *to)
 {
-	struct inode *inode = file_inode(iocb->ki_filp);
-	loff_t pos = iocb->ki_pos, size = i_size_read(inode);
+	loff_t pos = iocb->ki_pos, size = min(i_size_read(d->inode), d->end);
 	size_t bytes;
 
 	if (pos >= size)
@@ -271,49 +322,39 @@ static ssize_t nexus_direct_read_some(struct kiocb *iocb, struct iov_iter *to,
 	bytes = (NEXUS_DIRECT_READ << NEXUS_BLOCK_SHIFT) - offset_in_page(pos);
 	bytes = min_t(loff_t, bytes, size - pos);
 	bytes = min(bytes, iov_iter_count(to));
-	if (pinned)
-		return nexus_read_pinned(inode, pos,
-					 DIV_ROUND_UP(bytes, PAGE_SIZE), to);
-	return nexus_read_bounced(inode, pos, bytes, to);
+	if (d->pinned)
+		return nexus_read_pinned(d, pos, DIV_ROUND_UP(bytes, PAGE_SIZE), to);
+	return nexus_read_bounced(d, pos, bytes, to);
 }
 
-ssize_t nexus_direct_read(struct kiocb *iocb, struct iov_iter *to)
+/* A pack that is not open any more, or not all there. */
+static int nexus_direct_mend(struct inode *inode, loff_t pos, size_t bytes)
 {
-	struct inode *inode = file_inode(iocb->ki_filp);
-	size_t count = iov_iter_count(to), done = 0;
-	bool pinned, nowait = iocb->ki_flags & IOCB_NOWAIT;
-	ssize_t ret;
+	int err = nexus_content_reload(inode, pos, bytes);
 
-	if (!count || iocb->ki_pos >= i_size_read(inode))
-		return 0;
-	pinned = nexus_reads_pinned(iocb, to);
-	/* Else it is the disk one waits for. */
-	if (nowait && (is_sync_kiocb(iocb) || !pinned || !nexus_content_ready(inode)))
-		return -EAGAIN;
-	ret = nowait ? 0 : nexus_content_load(inode, iocb->ki_pos, count);
-	if (!ret)
-		ret = kiocb_write_and_wait(iocb, count);
-	if (ret)
-		return ret;
-	if (pinned && !is_sync_kiocb(iocb)) {
-		file_accessed(iocb->ki_filp);
-		ret = nexus_direct_read_begin(iocb, to);
-		if (ret != -EAGAIN || nowait)
-			return ret;
-	}
+	if (!err)
+		err = nexus_content_fetch(inode, pos,
+					  min_t(size_t, bytes,
+						NEXUS_DIRECT_READ << NEXUS_BLOCK_SHIFT),
+					  true);
+	return min(err, 0);
+}
+
+static ssize_t nexus_direct_read_all(struct nexus_direct *d, struct kiocb *iocb,
+				     struct iov_iter *to)
+{
+	size_t count = iov_iter_count(to), done = 0;
+	ssize_t ret = 0;
+
 	while (done < count) {
-		ret = nexus_direct_read_some(iocb, to, pinned);
+		ret = nexus_direct_line_up(d, false);
+		if (!ret)
+			ret = nexus_direct_read_some(d, iocb, to);
 		if (ret == -EAGAIN) {
-			/* A pack that is not open any more, or not all there. */
-			ret = nexus_content_reload(inode, iocb->ki_pos,
-						   count - done);
+			/* The helper is not waited for with i_rwsem. */
+			nexus_direct_leave(d);
+			ret = nexus_direct_mend(d->inode, iocb->ki_pos, count - done);
 			if (!ret)
-				ret = nexus_content_fetch(inode, iocb->ki_pos,
-							  min_t(size_t, count - done,
-								NEXUS_DIRECT_READ <<
-								NEXUS_BLOCK_SHIFT),
-							  true);
-			if (ret >= 0)
 				continue;
 		}
 		if (ret <= 0)
@@ -323,6 +364,43 @@ ssize_t nexus_direct_read(struct kiocb *iocb, struct iov_iter *to)
 		if (fatal_signal_pending(current))
 			break;
 	}
-	file_accessed(iocb->ki_filp);
 	return done ?: ret;
+}
+
+ssize_t nexus_direct_read(struct kiocb *iocb, struct iov_iter *to)
+{
+	struct nexus_direct d = {
+		.inode = file_inode(iocb->ki_filp),
+		.pinned = nexus_reads_pinned(iocb, to),
+	};
+	bool nowait = iocb->ki_flags & IOCB_NOWAIT;
+	size_t count = iov_iter_count(to);
+	ssize_t ret;
+
+	d.end = i_size_read(d.inode);
+	if (!count || iocb->ki_pos >= d.end)
+		return 0;
+	/* Else it is the disk one waits for. */
+	if (nowait && (is_sync_kiocb(iocb) || !d.pinned || !nexus_content_ready(d.inode)))
+		return -EAGAIN;
+	ret = nowait ? 0 : nexus_content_load(d.inode, iocb->ki_pos, count);
+	if (!ret)
+		ret = nexus_direct_line_up(&d, nowait);
+	if (ret)
+		return ret;
+	/* What is dirty of it was so before the size was what it is. */
+	ret = kiocb_write_and_wait(iocb, count);
+	if (ret)
+		goto out;
+	if (d.pinned && !is_sync_kiocb(iocb)) {
+		file_accessed(iocb->ki_filp);
+		ret = nexus_direct_read_begin(&d, iocb, to);
+		if (ret != -EAGAIN || nowait)
+			goto out;
+	}
+	ret = nexus_direct_read_all(&d, iocb, to);
+	file_accessed(iocb->ki_filp);
+out:
+	nexus_direct_leave(&d);
+	return ret;
 }

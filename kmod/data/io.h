@@ -85,10 +85,18 @@ ssize_t nexus_direct_write(struct kiocb *iocb, struct iov_iter *from);
 ssize_t nexus_direct_write_begin(struct kiocb *iocb, struct iov_iter *from);
 
 /*
- * Waits until no direct I/O is under way, killably; i_rwsem held, so that no write
- * begins meanwhile: 0 or -ERESTARTSYS.  Writes on a frozen host stay until it thaws.
+ * Waits until no direct I/O is under way, killably; i_rwsem held exclusively, so that no
+ * write begins meanwhile: 0 or -ERESTARTSYS.  Writes on a frozen host stay until it thaws.
  */
 int nexus_dio_wait(struct inode *inode);
+
+/*
+ * From hold to release direct reads, which take no lock else, wait for i_rwsem, which the
+ * caller has exclusively: else there might be some under way for ever.  For waits by others
+ * than nexus_dio_wait(), which does the same.  They nest.
+ */
+void nexus_dio_hold(struct inode *inode);
+void nexus_dio_release(struct inode *inode);
 
 /* The inode may be gone with the last of it.  Any context. */
 static inline void nexus_dio_end(struct inode *inode)

@@ -304,7 +304,9 @@ static int nexus_cut_shrink(struct nexus_cut *cut)
 	 * off are not read once this is over.  They wait for the disk alone.
 	 */
 	smp_mb();
+	nexus_dio_hold(inode);
 	inode_dio_wait(inode);
+	nexus_dio_release(inode);
 	nexus_tail_clear(cut);
 	if (cut->folio)
 		err = nexus_tail_write(cut);
