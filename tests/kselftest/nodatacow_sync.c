@@ -9,28 +9,6 @@
 #include <linux/fs.h>
 #include <sys/ioctl.h>
 
-FIXTURE(sync)
-{
-	char data[8 * 4096];
-	char path[PATH_MAX / 2];
-};
-
-FIXTURE_SETUP(sync)
-{
-	umask(022);
-	snprintf(self->path, sizeof(self->path), "%s/sync.XXXXXX", nx_base());
-	ASSERT_NE(NULL, mkdtemp(self->path));
-	OK(chdir(self->path));
-	if (!nx_is_nexus("."))
-		SKIP(return, "needs nexusfs");
-}
-
-FIXTURE_TEARDOWN(sync)
-{
-	EXPECT_EQ(0, chdir("/"));
-	EXPECT_EQ(0, nx_rm(self->path));
-}
-
 static int make(const char *name)
 {
 	int flags = FS_NOCOW_FL;
@@ -95,25 +73,28 @@ static bool forgotten(const char *name)
  * There is no record that would tell what is not yet on stable storage, neither the
  * file's next life in memory nor who gets its blocks by a clone.
  */
-TEST_F(sync, later)
+TEST_F(dir, later)
 {
+	char data[8 * 4096];
 	int fd, to;
 
+	if (!self->nexus)
+		SKIP(return, "needs nexusfs");
 	GET(fd, make("f"));
-	memset(self->data, 'd', sizeof(self->data));
-	ASSERT_EQ(sizeof(self->data), pwrite(fd, self->data, sizeof(self->data), 0));
+	memset(data, 'd', sizeof(data));
+	ASSERT_EQ(sizeof(data), pwrite(fd, data, sizeof(data), 0));
 	OK(fsync(fd));
 	sync();
 	EXPECT_EQ(0, flushes(fd));
 
-	ASSERT_TRUE(dirtied_below(fd, self->data, sizeof(self->data)));
+	ASSERT_TRUE(dirtied_below(fd, data, sizeof(data)));
 	close(fd);
 	ASSERT_TRUE(forgotten("f"));
 	GET(fd, open("f", O_RDWR));
 	EXPECT_LE(1, flushes(fd));
 	EXPECT_EQ(0, flushes(fd));
 
-	ASSERT_TRUE(dirtied_below(fd, self->data, sizeof(self->data)));
+	ASSERT_TRUE(dirtied_below(fd, data, sizeof(data)));
 	GET(to, make("to"));
 	OK(ioctl(to, FICLONE, fd));
 	/* That of the pack and that of the log. */
