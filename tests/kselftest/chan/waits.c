@@ -9,7 +9,9 @@
 #include <linux/fs.h>
 #include <linux/nexusfs_lease.h>
 #include <linux/quota.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 
 #include "fake.h"
 
@@ -122,6 +124,16 @@ static int op_direct(const char *p)
 	if (fd < 0 || posix_memalign(&block, 4096, 4096))
 		return -errno;
 	return pwrite(fd, block, 4096, 0) < 0 ? -errno : 0;
+}
+
+static int op_direct_read(const char *p)
+{
+	int fd = open(p, O_RDONLY | O_DIRECT | O_CLOEXEC);
+	void *block;
+
+	if (fd < 0 || posix_memalign(&block, 4096, 4096))
+		return -errno;
+	return pread(fd, block, 4096, 0) < 0 ? -errno : 0;
 }
 
 static int op_longer(const char *p)
@@ -250,6 +262,14 @@ static void test_requests(void)
 	op_run(op_lstat, cloned_into);
 	pair("a file that is being cloned", op_clone, one, op_clone, one,
 	     "nexus_remap_file_range");
+	/* All that is read is known; what it is cloned into is asked for. */
+	snprintf(two, sizeof(two), "%s", name("n-"));
+	ok_err(op_run(op_fsync, two), 0, "write and fsync");
+	ok_err(op_run(op_direct_read, two), 0, "a direct read");
+	snprintf(cloned_into, sizeof(cloned_into), "%s", name("y"));
+	op_run(op_lstat, cloned_into);
+	pair("a file that is being cloned, and read directly", op_clone, two,
+	     op_direct_read, two, "nexus_direct_read");
 	pair("a file that is being truncated", op_truncate, one, op_write, one,
 	     "nexus_write_iter");
 	pair("a file to be punched that is being written", op_write, one,
@@ -551,9 +571,13 @@ static int op_attach_heir(const char *p)
 
 static void test_attach(void)
 {
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	ok_err(op_run(op_heir, NULL), 0, "a helper dies, its file does not");
 	killed("a helper that waits for the last one's end",
 	       op_start(op_attach_heir, NULL), "nexus_session_attach");
+	/* The heir, too: it has the device open. */
+	while (wait(NULL) > 0)
+		;
 }
 
 int main(void)
