@@ -27,7 +27,7 @@
 #define NEXUS_AP_QUOTAS		8	/* SETATTR: zone, three old, three new */
 #define NEXUS_AP_PACK_BUCKETS	32
 #define NEXUS_AP_ARENA		2048u
-#define NEXUS_AP_DEPTH_MAX	65536u	/* directories above a directory */
+#define NEXUS_AP_DEPTH_MAX	65536u	/* directories above one that are looked at */
 #define NEXUS_AP_LINK_MAX	0x7fffffffu
 
 struct nexus_ap_inode {

@@ -93,6 +93,8 @@ size_t nexus_rec_bulk(void *buf, u64 data_id, u32 max, struct nexus_time now);
  * calls this first; afterwards inner lengths can be trusted.
  */
 int nexus_rec_check(const struct nexus_rec_head *rec, size_t avail);
+/* The same but for the checksum of a DATA record's bytes: for who has just computed it. */
+int nexus_rec_check_form(const struct nexus_rec_head *rec, size_t avail);
 const char *nexus_rec_name(u16 type);
 
 /* CRC of a batch: over head with crc 0, then @length bytes of records. */

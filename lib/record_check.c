@@ -343,8 +343,15 @@ static bool check_data(const struct nexus_rec_head *rec)
 	       le64_to_cpu(r->ino) && le64_to_cpu(r->data_id) &&
 	       !(offset & (NEXUS_BLOCK_SIZE - 1)) && offset <= NEXUS_SIZE_MAX &&
 	       len <= NEXUS_SIZE_MAX - offset &&
-	       ns_ok(r->mtime_ns) && ns_ok(r->ctime_ns) &&
-	       nexus_crc32c(0, r->data, len) == le32_to_cpu(r->crc);
+	       ns_ok(r->mtime_ns) && ns_ok(r->ctime_ns);
+}
+
+static bool data_intact(const struct nexus_rec_head *rec)
+{
+	const struct nexus_rec_data *r = HEAD_AS(nexus_rec_data, rec);
+
+	return le16_to_cpu(rec->type) != NEXUS_REC_DATA ||
+	       nexus_crc32c(0, r->data, le32_to_cpu(r->len)) == le32_to_cpu(r->crc);
 }
 
 /* Whole blocks of a file, as SHARE and CLONE name them. */
@@ -545,7 +552,7 @@ static bool check_body(const struct nexus_rec_head *rec)
 	return false;
 }
 
-int nexus_rec_check(const struct nexus_rec_head *rec, size_t avail)
+int nexus_rec_check_form(const struct nexus_rec_head *rec, size_t avail)
 {
 	u32 len, type;
 
@@ -561,6 +568,13 @@ int nexus_rec_check(const struct nexus_rec_head *rec, size_t avail)
 	if (!ns_ok(rec->time_ns) || le32_to_cpu(rec->reserved))
 		return -EUCLEAN;
 	return check_body(rec) ? 0 : -EUCLEAN;
+}
+
+int nexus_rec_check(const struct nexus_rec_head *rec, size_t avail)
+{
+	int err = nexus_rec_check_form(rec, avail);
+
+	return err ?: data_intact(rec) ? 0 : -EUCLEAN;
 }
 
 u32 nexus_batch_crc(const struct nexus_batch_head *head, const void *records)

@@ -2,6 +2,8 @@
 /* Apply, one rule at a time: what each record does to the store. */
 #include "records.h"
 
+#define DEEP 65600u	/* more than NEXUS_AP_DEPTH_MAX */
+
 #define FILE_MODE (S_IFREG | 0644)
 #define DIR_MODE (S_IFDIR | 0755)
 
@@ -225,6 +227,23 @@ static void test_tmpfile_named(void **state)
 	must(&s, rec_forget(20, 20, 10));
 	assert_null(store_inode(&s, 20));
 	assert_int_equal(quota(NEXUS_QUOTA_ZONE, 0, true), 0);
+}
+
+/* Deeper than apply walks up: who wrote the record has looked. */
+static void test_rename_deep(void **state)
+{
+	u64 ino, up = 1;
+
+	(void)state;
+	must(&s, rec_mk(1, 4, 20, "x", DIR_MODE));
+	for (ino = 100; ino < 100 + DEEP; ino++) {
+		must(&s, rec_mk(up, 3, ino, "d", DIR_MODE));
+		up = ino;
+	}
+	must(&s, rec_rename(1, 4, 20, "x", up, 3, 0, "x", 0));
+	assert_int_equal(INO(parent, 20), up);
+	must(&s, rec_rename(up, 3, 20, "x", 1, 5, 0, "y", 0));
+	assert_int_equal(INO(parent, 20), 1);
 }
 
 static void test_rename(void **state)
@@ -656,7 +675,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 		T(test_mkfs), T(test_create), T(test_links), T(test_tmpfile),
-		T(test_tmpfile_named), T(test_rename), T(test_exchange), T(test_setattr),
+		T(test_tmpfile_named), T(test_rename), T(test_rename_deep), T(test_exchange), T(test_setattr),
 		T(test_extents), T(test_punch), T(test_move), T(test_reserve), T(test_truncate),
 		T(test_in_place),
 		T(test_truncate_orphan),

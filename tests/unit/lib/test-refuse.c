@@ -124,6 +124,25 @@ static void test_replace_full(void **state)
 	store_copy(&before, &s);
 }
 
+/* Of a damaged store: /dir/sub is above /dir. */
+static void test_rename_cycle(void **state)
+{
+	struct nexus_inode_val v;
+	struct nexus_key k;
+
+	(void)state;
+	must(&s, rec_mk(1, 9, 40, "other", DIR_MODE));
+	v = *store_inode(&s, 20);
+	v.parent = cpu_to_le64(21);
+	nexus_val_seal(&v, sizeof(v), NEXUS_KEY_INODE);
+	nexus_key_inode(&k, 20);
+	assert_int_equal(nexus_kv_put(&s.kv, k.b, k.len, &v, sizeof(v)), 0);
+	store_destroy(&before);
+	store_copy(&before, &s);
+	refused(&s, rec_rename(1, 9, 40, "other", 21, 9, 0, "new", 0),
+		"directories form a cycle");
+}
+
 static void test_inode(void **state)
 {
 	(void)state;
@@ -357,7 +376,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-		T(test_create), T(test_link), T(test_unlink), T(test_rename),
+		T(test_create), T(test_link), T(test_unlink), T(test_rename), T(test_rename_cycle),
 		T(test_replace_full), T(test_inode), T(test_content),
 		T(test_clone), T(test_store_records),
 #undef T
