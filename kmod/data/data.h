@@ -169,6 +169,8 @@ bool nexus_promises_hold(const struct nexus_packs *packs, u64 promise,
  * killably for the store to keep them.  0, -EINTR, -ENOSPC, -EROFS.
  */
 int nexus_packs_promise(struct nexus_zone *zone, u64 n);
+/* The same for blocks that are unwritten already, room or not. */
+void nexus_packs_promise_late(struct nexus_zone *zone, u64 n);
 /*
  * Takes a run of 1..n reserved blocks, of the pack for @kind where there is one: a
  * reservation is for any.  The pack, referenced and with a write begun, or NULL when
@@ -302,7 +304,8 @@ void nexus_map_replace(struct nexus_inode *ni, u64 fblock, u64 n,
 void nexus_map_punch(struct nexus_inode *ni, u64 fblock, u64 n);
 /*
  * Makes [fblock, fblock + n) unwritten; *@promise, blocks the caller was
- * promised, gets less by what was not unwritten before.
+ * promised, gets less by what was not unwritten before.  More than that were
+ * when they were counted, and have been written since: they are promised now.
  */
 void nexus_map_unwrite(struct nexus_inode *ni, u64 fblock, u64 n, u64 *promise);
 /* Blocks of [fblock, end) without an extent. */

@@ -394,17 +394,20 @@ void nexus_map_unwrite(struct nexus_inode *ni, u64 fblock, u64 n, u64 *promise)
 		.nblocks = n,
 		.flags = NEXUS_EF_UNWRITTEN,
 	};
-	u64 freed = 0, before;
+	u64 freed = 0, before, more, paid;
 
 	lockdep_assert_held(&ni->log_mutex);
 	down_write(&ni->map_sem);
 	before = nexus_extmap_unwritten(ni->map);
 	nexus_extmap_insert(ni->map, &e, &freed);
 	ni->map_changes--;
-	*promise -= nexus_extmap_unwritten(ni->map) - before;
+	more = nexus_extmap_unwritten(ni->map) - before;
+	paid = min(more, *promise);
+	*promise -= paid;
 	nexus_count_unwritten(ni);
 	up_write(&ni->map_sem);
 	nexus_count_blocks(&ni->vfs, n, freed);
+	nexus_packs_promise_late(ni->zone, more - paid);
 }
 
 bool nexus_map_next(struct nexus_inode *ni, u64 fblock, struct nexus_ext *e)

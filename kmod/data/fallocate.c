@@ -411,6 +411,9 @@ static int nexus_falloc_locked(struct nexus_falloc *fa, struct file *file,
 		return err;
 	/* Direct I/O under way knows nothing of invalidate_lock. */
 	err = nexus_dio_wait(inode);
+	/* A page that waits for its block must not count beside the extent, nor its promise. */
+	if (!err && !fa->punch && READ_ONCE(ni->delayed))
+		err = nexus_write_and_wait(inode, fa->from, fa->to - 1);
 	if (!err)
 		err = nexus_falloc_promise(fa);
 	if (!err)
@@ -419,10 +422,7 @@ static int nexus_falloc_locked(struct nexus_falloc *fa, struct file *file,
 		return err;
 	nexus_touched(inode);
 	fa->now = inode_get_ctime(inode);
-	/* A page that waits for its block must not count beside the extent. */
-	if (!fa->punch && READ_ONCE(ni->delayed))
-		err = nexus_write_and_wait(inode, fa->from, fa->to - 1);
-	if (!err && (fa->punch || fa->zero))
+	if (fa->punch || fa->zero)
 		err = nexus_punch_range(fa);
 	if (!err && !fa->punch)
 		err = nexus_reserve_range(fa);

@@ -132,6 +132,18 @@ int nexus_packs_promise(struct nexus_zone *zone, u64 n)
 	return err;
 }
 
+void nexus_packs_promise_late(struct nexus_zone *zone, u64 n)
+{
+	struct nexus_packs *packs = zone->packs;
+
+	if (!n)
+		return;
+	spin_lock(&packs->lock);
+	packs->promised += n;
+	nexus_log_set_keep(zone, nexus_packs_keep(packs));
+	spin_unlock(&packs->lock);
+}
+
 void nexus_packs_unpromise(struct nexus_zone *zone, u64 n)
 {
 	struct nexus_packs *packs = zone->packs;
