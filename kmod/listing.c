@@ -429,6 +429,11 @@ void nexus_listing_changed(struct inode *dir, u64 pos, const struct inode *inode
 		nexus_listing_drop(dir);
 		return;
 	}
+	/* Who migrates a page copies it without a look at who writes. */
+	folio_lock(folio);
+	len = 0;
+	if (folio->mapping != dir->i_mapping)
+		goto out;
 	page = kmap_local_folio(folio, 0);
 	for (at = 0; (len = nexus_list_next(page, at)); at += len) {
 		struct nexus_list_ent *ent = NEXUS_LIST_ENTRY(page, at);
@@ -440,8 +445,10 @@ void nexus_listing_changed(struct inode *dir, u64 pos, const struct inode *inode
 		break;
 	}
 	kunmap_local(page);
+out:
+	folio_unlock(folio);
 	folio_put(folio);
-	/* Not there: what is there is not what it should be. */
+	/* Not there: what is there is not what it should be, or it has moved. */
 	if (!len)
 		nexus_listing_drop(dir);
 }
