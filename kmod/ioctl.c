@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * ioctls of our own on what is open in a mounted zone.  Each has one function, which
- * gets the file and the argument and returns what ioctl(2) does; may sleep.
+ * ioctls on what is open in a mounted zone, but for those the VFS knows.  Each has one
+ * function, which gets the file and the argument and returns what ioctl(2) does; may
+ * sleep.
  */
+#include <linux/uaccess.h>
+
 #include <linux/nexusfs_content.h>
 
 #include "data/data.h"
@@ -11,9 +14,18 @@
 #include "ring/ring.h"
 #include "stream/stream.h"
 
+/* An int, whatever the request says its size is; the half of a file handle that is not st_ino. */
+static long nexus_get_version(const struct file *file, int __user *version)
+{
+	return put_user((int)file_inode(file)->i_generation, version);
+}
+
 long nexus_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
 	switch (cmd) {
+	case FS_IOC_GETVERSION:
+	case FS_IOC32_GETVERSION:
+		return nexus_get_version(file, (int __user *)arg);
 	case NEXUS_IOC_RING_CREATE:
 		return nexus_ring_create(file, arg);
 	case NEXUS_IOC_STREAM_CREATE:

@@ -5,6 +5,8 @@
  */
 #include "nx.h"
 
+#include <linux/fs.h>
+
 /* Room for the largest handle, and what the kernel puts before it. */
 struct handle {
 	struct file_handle h;
@@ -92,6 +94,29 @@ TEST_F(dir, every_type)
 		ASSERT_EQ(old[i].st_mode, st.st_mode);
 		ASSERT_EQ(old[i].st_rdev, st.st_rdev);
 		ASSERT_EQ(old[i].st_nlink, st.st_nlink);
+		close(fd);
+	}
+}
+
+TEST_F(dir, version)
+{
+	struct handle h;
+	int fd, i, version = 0;
+
+	OK(mkdir("dir", 0755));
+	ASSERT_EQ(0, nx_sh("touch file"));
+	for (i = 0; i < 2; i++) {
+		OK(name_to(AT_FDCWD, i ? "dir" : "file", &h, 0));
+		GET(fd, open(i ? "dir" : "file", O_RDONLY | O_CLOEXEC));
+		OK(ioctl(fd, FS_IOC_GETVERSION, &version));
+		if (self->nexus)
+			ASSERT_EQ(0, memcmp(h.bytes + sizeof(uint64_t), &version, sizeof(version)));
+		/* Of 32-bit programs. */
+		version = ~version;
+		if (ioctl(fd, FS_IOC32_GETVERSION, &version))
+			ASSERT_EQ(ENOTTY, errno);
+		FAILS(EFAULT, ioctl(fd, FS_IOC_GETVERSION, NULL));
+		FAILS(ENOTTY, ioctl(fd, FS_IOC_SETVERSION, &version));
 		close(fd);
 	}
 }
