@@ -65,6 +65,13 @@ struct nexus_newattr {
 	struct timespec64 atime, mtime, ctime;
 };
 
+/* What overlayfs copies from another filesystem's disk, or a client of NFS says. */
+static struct timespec64 nexus_new_time(struct timespec64 t)
+{
+	t.tv_nsec = clamp(t.tv_nsec, 0L, NSEC_PER_SEC - 1);
+	return t;
+}
+
 static void nexus_new_attr(struct mnt_idmap *idmap, struct inode *inode,
 			   const struct iattr *attr, unsigned int valid,
 			   struct nexus_newattr *new)
@@ -95,15 +102,15 @@ static void nexus_new_attr(struct mnt_idmap *idmap, struct inode *inode,
 		new->mask |= NEXUS_SA_MODE;
 	}
 	if (valid & ATTR_ATIME) {
-		new->atime = attr->ia_atime;
+		new->atime = nexus_new_time(attr->ia_atime);
 		new->mask |= NEXUS_SA_ATIME;
 	}
 	if (valid & ATTR_MTIME) {
-		new->mtime = attr->ia_mtime;
+		new->mtime = nexus_new_time(attr->ia_mtime);
 		new->mask |= NEXUS_SA_MTIME;
 	}
 	if (valid & ATTR_CTIME) {
-		new->ctime = attr->ia_ctime;
+		new->ctime = nexus_new_time(attr->ia_ctime);
 		new->mask |= NEXUS_SA_CTIME;
 	}
 }

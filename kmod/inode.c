@@ -386,6 +386,9 @@ struct inode *nexus_new_inode(struct mnt_idmap *idmap, struct inode *dir,
 	u64 ino;
 	int err;
 
+	/* The VFS does not look for a whiteout, and not always for O_TMPFILE. */
+	if (!fsuidgid_has_mapping(dir->i_sb, idmap))
+		return ERR_PTR(-EOVERFLOW);
 	err = nexus_zone_writable(zone);
 	if (!err)
 		err = nexus_zone_new_ino(zone, &ino);

@@ -194,6 +194,9 @@ static int nexus_mknod(struct mnt_idmap *idmap, struct inode *dir,
 static int nexus_symlink(struct mnt_idmap *idmap, struct inode *dir,
 			 struct dentry *dentry, const char *target)
 {
+	/* As symlink(2) says; overlayfs copies what another filesystem has. */
+	if (!*target)
+		return -ENOENT;
 	if (strlen(target) > NEXUS_SYMLINK_MAX)
 		return -ENAMETOOLONG;
 	return nexus_make(idmap, dir, dentry, S_IFLNK | 0777, 0, target);

@@ -175,6 +175,9 @@ static int nexus_move_whiteout(struct mnt_idmap *idmap, struct nexus_move *m)
 	if (IS_ERR(inode))
 		return PTR_ERR(inode);
 	wi = NEXUS_I(inode);
+	/* The record has none. */
+	wi->iflags = 0;
+	nexus_set_flags(inode, 0);
 	wi->parent = m->a.sparent;
 	wi->pos = m->a.spos;
 	/* The times are the record's, which is one of the rename. */

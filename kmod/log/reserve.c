@@ -405,6 +405,12 @@ int nexus_mutate(struct nexus_zone *zone, struct nexus_resv *resv,
 	err = nexus_zone_writable(zone);
 	if (err)
 		return err;
+	/* One record that nobody can apply would be the end of the zone. */
+	if (nexus_rec_check_form(rec, len)) {
+		nexus_err(zone, "a malformed %s record was refused",
+			  nexus_rec_name(le16_to_cpu(rec->type)));
+		return -EIO;
+	}
 	err = zone->ms->mutate(zone, rec, lsn);
 	if (err)
 		return err;

@@ -172,6 +172,29 @@ static void make_unmapped(void)
 	HOLDS(open("seen", O_TMPFILE | O_RDWR, 0600) == -1 && errno == EOVERFLOW);
 }
 
+static void white_out_unmapped(void)
+{
+	errno = 0;
+	HOLDS(renameat2(AT_FDCWD, "seen/wide/a", AT_FDCWD, "seen/wide/b", RENAME_WHITEOUT) == -1 &&
+	      errno == EOVERFLOW);
+	HOLDS(rename("seen/wide/a", "seen/wide/b") == 0);
+}
+
+/* The VFS does not ask whose the whiteout would be when the new name is there. */
+TEST_F(idmap, nobodys_whiteout)
+{
+	OK(mkdir("disk/wide", 0));
+	OK(chmod("disk/wide", 0777));
+	OK(nx_put("disk/wide/a", "a"));
+	OK(nx_put("disk/wide/b", "b"));
+	OK(as(5, white_out_unmapped));
+	ASSERT_STREQ("a", nx_get("disk/wide/b"));
+	/* And what comes then is applied. */
+	nx_drop_caches();
+	ASSERT_STREQ("a", nx_get("disk/wide/b"));
+	OK(nx_put("disk/wide/c", "c"));
+}
+
 TEST_F(idmap, nobody_else)
 {
 	struct stat st;

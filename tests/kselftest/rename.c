@@ -553,6 +553,19 @@ TEST_F(dir, whiteout)
 	EXPECT_STREQ("b", nx_get("d/c"));
 	EXPECT_TRUE(whiteout_at("d", "b"));
 	FAILS(ENOENT, stat("d/a", &after));
+	/* What the directory hands on is not for it. */
+	if (!nx_sh("chattr +dA e 2>/dev/null")) {
+		OK(nx_put("e/plain", "p"));
+		OK(white_out("e/plain", "e/other"));
+		for (i = 0; i < 2; i++) {
+			struct statx st;
+
+			OK(statx(AT_FDCWD, "e/plain", 0, STATX_BASIC_STATS, &st));
+			EXPECT_EQ(self->nexus ? 0 : STATX_ATTR_NODUMP,
+				  st.stx_attributes & STATX_ATTR_NODUMP);
+			nx_drop_caches();
+		}
+	}
 	/* The same name for the same file: nothing happens. */
 	OK(link("d/x", "d/y"));
 	OK(white_out("d/x", "d/y"));

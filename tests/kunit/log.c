@@ -241,7 +241,24 @@ static void nexus_log_failed_mutate(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, nexus_log_tail(zone), NEXUS_FIRST_LSN);
 }
 
+/* One that nobody could apply does not get into the log, and the zone goes on. */
+static void nexus_log_malformed(struct kunit *test)
+{
+	struct nexus_zone *zone = test->priv;
+	struct nexus_resv resv = { .zone = zone };
+	struct nexus_rec_bulk rec = {};
+	u64 lsn = 1;
+
+	nexus_rec_bulk(&rec, 16, 1, nexus_test_time);
+	rec.head.time_ns = cpu_to_le32(NSEC_PER_SEC);
+	KUNIT_EXPECT_EQ(test, nexus_mutate(zone, &resv, &rec.head, &lsn), -EIO);
+	KUNIT_EXPECT_EQ(test, lsn, 1);
+	KUNIT_EXPECT_EQ(test, nexus_log_tail(zone), NEXUS_FIRST_LSN);
+	KUNIT_EXPECT_EQ(test, nexus_zone_writable(zone), 0);
+}
+
 static struct kunit_case nexus_log_cases[] = {
+	KUNIT_CASE(nexus_log_malformed),
 	KUNIT_CASE(nexus_log_start_bad),
 	KUNIT_CASE(nexus_log_no_room),
 	KUNIT_CASE(nexus_log_admits),
