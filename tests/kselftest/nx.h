@@ -30,6 +30,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/time.h>
@@ -346,6 +347,22 @@ FIXTURE_TEARDOWN(dir)
 	EXPECT_EQ(0, nx_rm(self->path)) {
 		TH_LOG("%s: %s", self->path, strerror(errno));
 	}
+}
+
+/* Whether space is as free again within @seconds as it was, but for @less bytes. */
+static inline bool nx_space_back(const struct statvfs *before, fsblkcnt_t less, int seconds)
+{
+	struct statvfs now;
+	int i;
+
+	for (i = 0; i < 10 * seconds; i++) {
+		if (statvfs(".", &now))
+			return false;
+		if (now.f_bavail * now.f_frsize + less > before->f_bavail * before->f_frsize)
+			return true;
+		usleep(100000);
+	}
+	return false;
 }
 
 #endif
