@@ -143,16 +143,13 @@ int nexus_stream_get_head(const u8 *head, struct nexus_stream_rec *rec)
 	return rec->len && rec->len <= NEXUS_STREAM_LEN_MAX ? 0 : -EUCLEAN;
 }
 
-int nexus_stream_find(const u8 *block, u64 pos, u64 *seq)
+/* As nexus_stream_find(), by the records that begin in the block at @base, before @pos. */
+static int find_from(const u8 *block, u64 base, u64 pos, u64 *seq)
 {
 	struct nexus_stream_first first;
 	struct nexus_stream_rec rec;
-	u64 base = BLOCK_OF(pos);
-	int err;
+	int err = nexus_stream_first(block, base, &first);
 
-	if (!nexus_stream_pos_ok(pos))
-		return -EINVAL;
-	err = nexus_stream_first(block, base, &first);
 	if (err)
 		return err;
 	/* None, or one behind @pos, is no step.  Each is longer than a head: there are few. */
@@ -164,6 +161,11 @@ int nexus_stream_find(const u8 *block, u64 pos, u64 *seq)
 	}
 	*seq = first.seq;
 	return rec.pos == pos ? 0 : -EINVAL;
+}
+
+int nexus_stream_find(const u8 *block, u64 pos, u64 *seq)
+{
+	return nexus_stream_pos_ok(pos) ? find_from(block, BLOCK_OF(pos), pos, seq) : -EINVAL;
 }
 
 int nexus_stream_unpack(u8 *raw, const struct nexus_stream_rec *rec)
@@ -195,6 +197,17 @@ int nexus_stream_unpack(u8 *raw, const struct nexus_stream_rec *rec)
 
 /* ---- what a crash has left ---------------------------------------------------- */
 
+/* A head where no block was ever written: blocks get to the disk in any order. */
+static bool is_hole(const u8 *head)
+{
+	u32 i;
+
+	for (i = 0; i < NEXUS_STREAM_BHEAD; i++)
+		if (head[i])
+			return false;
+	return true;
+}
+
 int nexus_stream_first_from(const struct nexus_stream_io *io, u64 base, u64 tail,
 			    u64 tail_seq, struct nexus_stream_rec *rec)
 {
@@ -209,6 +222,9 @@ int nexus_stream_first_from(const struct nexus_stream_io *io, u64 base, u64 tail
 		if (i == FIRST_BLOCKS)
 			return -EUCLEAN;
 		err = io->read(io, base, head, sizeof(head));
+		/* What is before it is a part of a record that was never whole. */
+		if (!err && i && is_hole(head))
+			return 0;
 		if (!err)
 			err = nexus_stream_first(head, base, &first);
 		if (err)
@@ -245,6 +261,30 @@ static int whole_record(const struct nexus_stream_io *io, u64 size, u8 *raw,
 	return err ? err : nexus_stream_unpack(raw, rec);
 }
 
+/*
+ * The number of what comes at @rec->pos, where a block would begin and is none: by the last
+ * block before it in which a record begins, not before @from.
+ */
+static int count_before(const struct nexus_stream_io *io, u64 from, u8 *block,
+			struct nexus_stream_rec *rec)
+{
+	struct nexus_stream_first first;
+	u64 base = rec->pos;
+	int err;
+
+	do {
+		if (base <= from)
+			return -EUCLEAN;
+		base -= NEXUS_STREAM_BLOCK;
+		err = io->read(io, base, block, NEXUS_STREAM_BLOCK);
+		if (!err)
+			err = nexus_stream_first(block, base, &first);
+		if (err)
+			return err;
+	} while (first.pos == U64_MAX);
+	return find_from(block, base, rec->pos, &rec->seq);
+}
+
 /* What the last block that is one says was durable, if that is behind @rec. */
 static int last_durable(const struct nexus_stream_io *io, u64 size, u8 *block,
 			struct nexus_stream_rec *rec)
@@ -269,7 +309,12 @@ static int last_durable(const struct nexus_stream_io *io, u64 size, u8 *block,
 	rec->pos = first.durable;
 	base = BLOCK_OF(rec->pos);
 	err = io->read(io, base, block, NEXUS_STREAM_BLOCK);
-	return err ? err : nexus_stream_find(block, rec->pos, &rec->seq);
+	if (err)
+		return err;
+	/* That one is the first that did not get there: all before it did. */
+	if (rec->pos == base && is_hole(block))
+		return count_before(io, from, block, rec);
+	return nexus_stream_find(block, rec->pos, &rec->seq);
 }
 
 /* From @st's start, or what was durable, to the last whole record. */

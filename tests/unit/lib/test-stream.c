@@ -121,6 +121,9 @@ static u32 some_len(void)
 		return 1 + rnd(20000);
 	case 1:
 		return 4000 + rnd(120);
+	case 3:
+		/* From the begin of a block, up to the next. */
+		return 4041 + rnd(16);
 	case 2:
 		return 1 + rnd(4);
 	default:
