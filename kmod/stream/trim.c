@@ -195,7 +195,8 @@ long nexus_stream_trim(struct file *file, u64 pos)
 	u8 *block;
 	int err;
 
-	err = IS_IMMUTABLE(inode) ? -EPERM : nexus_inode_writable(inode);
+	/* To append only is to take nothing away; the bounds of the stream's owner still do. */
+	err = IS_IMMUTABLE(inode) || IS_APPEND(inode) ? -EPERM : nexus_inode_writable(inode);
 	if (err)
 		return err;
 	block = kmalloc(NEXUS_STREAM_BLOCK, GFP_KERNEL);

@@ -436,6 +436,14 @@ TEST_F(stream, trimmed_when_told)
 	ASSERT_EQ(-EINVAL, nexus_stream_trim(self->fd, pos[5] + 1));
 	ASSERT_EQ(-EINVAL, nexus_stream_trim(self->fd, stream_stat(self->fd).tail + 1));
 	ASSERT_EQ(0, stream_stat(self->fd).start);
+	if (!geteuid()) {
+		int none = 0, attr = FS_APPEND_FL;
+
+		OK(ioctl(self->fd, FS_IOC_SETFLAGS, &attr));
+		ASSERT_EQ(-EPERM, nexus_stream_trim(self->fd, pos[1]));
+		ASSERT_EQ(0, stream_stat(self->fd).start);
+		OK(ioctl(self->fd, FS_IOC_SETFLAGS, &none));
+	}
 	for (n = 1; n < 30; n += 3) {
 		OK(nexus_stream_trim(self->fd, pos[n]));
 		ASSERT_EQ(pos[n], stream_stat(self->fd).start);
