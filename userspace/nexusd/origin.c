@@ -103,9 +103,21 @@ static int read_manifest(struct origin *o, struct errline *err)
 	return 0;
 }
 
+/* The index has all of the manifest. */
+static int saw_manifest(struct origin *o, struct errline *err)
+{
+	int ret;
+
+	if (!o->manifest.count)
+		return 0;
+	ret = owner_saw(o->z->dir, &o->owner, o->manifest.epoch, o->manifest.number);
+	return ret ? err_set(err, ret, "%s/" OWNER_FILE ": %s", o->z->dir, strerror(-ret)) : 0;
+}
+
 static int take(struct origin *o, struct errline *err)
 {
 	int ret = read_manifest(o, err);
+	u64 epoch, number;
 	char why[320];
 
 	if (!ret && !o->owner.unfenced) {
@@ -118,10 +130,13 @@ static int take(struct origin *o, struct errline *err)
 				       o->content->ops->name,
 				       content_why(o->content, ret, why, sizeof(why)));
 	}
+	epoch = o->manifest.count ? o->manifest.epoch : 0;
+	number = o->manifest.count ? o->manifest.number : 0;
 	if (!ret)
-		ret = owner_take(&o->owner, o->manifest.count ? o->manifest.epoch : 0, false,
-				 now_s(), err);
+		ret = owner_take(&o->owner, epoch, number, false, now_s(), err);
 	o->owned = !ret;
+	if (!ret)
+		ret = saw_manifest(o, err);
 	if (ret)
 		return ret;
 	atomic_store(&o->epoch, o->owner.epoch);
@@ -132,7 +147,7 @@ static int take(struct origin *o, struct errline *err)
 /* Nobody else, and nothing that time would not mend. */
 static bool may_wait(int ret)
 {
-	return ret != -EBUSY && ret != -EXDEV && ret != -EUCLEAN && ret != -EOPNOTSUPP &&
+	return ret != -EBUSY && ret != -ESTALE && ret != -EXDEV && ret != -EUCLEAN && ret != -EOPNOTSUPP &&
 	       ret != -EPROTONOSUPPORT;
 }
 
@@ -251,7 +266,7 @@ int origin_open(struct zone *z, bool alive, struct errline *err)
 		return 0;
 	}
 	o->owner.c = o->content;
-	ret = owner_token(z->dir, o->owner.token, &known);
+	ret = owner_token(z->dir, &o->owner, &known);
 	if (ret)
 		return err_set(err, ret, "%s/" OWNER_FILE ": %s", z->dir, strerror(-ret));
 	/* The directory may be a copy, and another machine write to the zone. */
@@ -553,6 +568,9 @@ void origin_end(struct zone *z, bool whole)
 		ret = take(o, &err);
 	if (!ret && z->cfg->checkpoint_interval) {
 		ret = origin_checkpoint(o, &err);
+		/* Released, it is whoever has that who may take it. */
+		if (!ret)
+			ret = saw_manifest(o, &err);
 		if (!ret && !whole)
 			ret = err_set(&err, -EAGAIN, "its end was not in order");
 	}

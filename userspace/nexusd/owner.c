@@ -20,11 +20,19 @@ struct token_file {
 	u8 token[NEXUS_UUID_SIZE];
 	__le64 ino;
 	__le64 taken;		/* 1: when it was last asked, the store had it as the owner's */
+	/* Of the manifest that this copy has all of: a copy of the file says so, too. */
+	__le64 seen_epoch, seen_number;
 };
 
-static int make_token(int at, u8 token[NEXUS_UUID_SIZE])
+/* What it was before a manifest was noted. */
+#define TOKEN_BYTES_MIN	offsetof(struct token_file, seen_epoch)
+
+static int make_token(int at, struct owner *o)
 {
-	struct token_file f;
+	struct token_file f = {
+		.seen_epoch = cpu_to_le64(o->seen_epoch),
+		.seen_number = cpu_to_le64(o->seen_number),
+	};
 	struct stat st;
 	int fd, ret = 0;
 
@@ -36,23 +44,22 @@ static int make_token(int at, u8 token[NEXUS_UUID_SIZE])
 		goto out;
 	}
 	f.ino = cpu_to_le64(st.st_ino);
-	f.taken = 0;
 	if (write(fd, &f, sizeof(f)) != (ssize_t)sizeof(f) || fsync(fd))
 		ret = -EIO;
 	else if (renameat(at, OWNER_FILE ".new", at, OWNER_FILE))
 		ret = -errno;
 	else
 		ret = hostfile_sync_dir(at, ".");
-	memcpy(token, f.token, sizeof(f.token));
+	memcpy(o->token, f.token, sizeof(f.token));
 out:
 	if (fd >= 0)
 		close(fd);
 	return ret;
 }
 
-int owner_token(const char *dir, u8 token[NEXUS_UUID_SIZE], bool *known)
+int owner_token(const char *dir, struct owner *o, bool *known)
 {
-	struct token_file f;
+	struct token_file f = { .taken = 0 };
 	bool have = false;
 	struct stat st;
 	int at, fd, ret = 0;
@@ -63,23 +70,24 @@ int owner_token(const char *dir, u8 token[NEXUS_UUID_SIZE], bool *known)
 		return -errno;
 	fd = openat(at, OWNER_FILE, O_RDONLY | O_CLOEXEC);
 	if (fd >= 0) {
-		have = !fstat(fd, &st) && read(fd, &f, sizeof(f)) == (ssize_t)sizeof(f) &&
+		have = !fstat(fd, &st) && read(fd, &f, sizeof(f)) >= (ssize_t)TOKEN_BYTES_MIN &&
 		       le64_to_cpu(f.ino) == st.st_ino;
 		close(fd);
 	}
+	o->seen_epoch = le64_to_cpu(f.seen_epoch);
+	o->seen_number = le64_to_cpu(f.seen_number);
 	if (have) {
-		memcpy(token, f.token, sizeof(f.token));
+		memcpy(o->token, f.token, sizeof(f.token));
 		*known = f.taken == cpu_to_le64(1);
 	} else {
-		ret = make_token(at, token);
+		ret = make_token(at, o);
 	}
 	close(at);
 	return ret;
 }
 
-int owner_keep(const char *dir, bool taken)
+static int write_part(const char *dir, const void *part, size_t len, size_t at)
 {
-	const __le64 val = cpu_to_le64(taken);
 	char path[PATH_MAX];
 	int fd, ret = 0;
 
@@ -87,10 +95,31 @@ int owner_keep(const char *dir, bool taken)
 	fd = open(path, O_WRONLY | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	if (pwrite(fd, &val, sizeof(val), offsetof(struct token_file, taken)) !=
-	    (ssize_t)sizeof(val) || fsync(fd))
+	if (pwrite(fd, part, len, (off_t)at) != (ssize_t)len || fsync(fd))
 		ret = -EIO;
 	close(fd);
+	return ret;
+}
+
+int owner_keep(const char *dir, bool taken)
+{
+	const __le64 val = cpu_to_le64(taken);
+
+	return write_part(dir, &val, sizeof(val), offsetof(struct token_file, taken));
+}
+
+int owner_saw(const char *dir, struct owner *o, u64 epoch, u64 number)
+{
+	const __le64 val[2] = { cpu_to_le64(epoch), cpu_to_le64(number) };
+	int ret;
+
+	if (epoch == o->seen_epoch && number == o->seen_number)
+		return 0;
+	ret = write_part(dir, val, sizeof(val), offsetof(struct token_file, seen_epoch));
+	if (!ret) {
+		o->seen_epoch = epoch;
+		o->seen_number = number;
+	}
 	return ret;
 }
 
@@ -204,7 +233,18 @@ static int say_other(const struct origin_owner *w, int error, struct errline *er
 		       w->host, w->machine, w->epoch);
 }
 
-static int take_once(struct owner *o, u64 floor, bool take_over, u64 now_s, struct errline *err)
+/* Whether all that was put until it was released is in this copy. */
+static bool is_current(const struct owner *o, const struct origin_owner *w, u64 epoch, u64 number)
+{
+	if (!number)
+		return true;
+	if (!o->seen_number)
+		return is_ours(o, w);
+	return epoch <= o->seen_epoch && number <= o->seen_number;
+}
+
+static int take_once(struct owner *o, u64 floor, u64 number, bool take_over, u64 now_s,
+		     struct errline *err)
 {
 	struct origin_owner w;
 	int ret = read_owner(o, &w);
@@ -228,17 +268,21 @@ static int take_once(struct owner *o, u64 floor, bool take_over, u64 now_s, stru
 		return write_owner(o, w.epoch, NEXUS_OWNER_HELD, CONTENT_MATCH, now_s);
 	if (w.state == NEXUS_OWNER_HELD && !take_over)
 		return say_other(&w, -EBUSY, err);
+	if (!take_over && !is_current(o, &w, floor, number))
+		return err_set(err, -ESTALE, "this copy of the zone is older than what %s (machine %s) left in the content store: zone restore makes one that is not",
+			       w.host, w.machine);
 	return write_owner(o, NEXUS_MAX(w.epoch, floor) + 1, NEXUS_OWNER_HELD, CONTENT_MATCH,
 			   now_s);
 }
 
-int owner_take(struct owner *o, u64 floor, bool take_over, u64 now_s, struct errline *err)
+int owner_take(struct owner *o, u64 floor, u64 number, bool take_over, u64 now_s,
+	       struct errline *err)
 {
 	int i, ret = -EEXIST;
 	char why[320];
 
 	for (i = 0; ret == -EEXIST && i < TRIES; i++)
-		ret = take_once(o, floor, take_over, now_s, err);
+		ret = take_once(o, floor, number, take_over, now_s, err);
 	if (ret && (!err || !err->msg[0]))
 		err_set(err, ret, "object " ORIGIN_OWNER ": %s", ret == -EEXIST ?
 			"others write it all the time" : content_why(o->c, ret, why, sizeof(why)));

@@ -53,7 +53,7 @@ static int become_owner(struct restoring *r)
 	o->c = r->c;
 	o->unfenced = r->cfg->content_unfenced;
 	memcpy(o->zone, r->m.zone, sizeof(o->zone));
-	ret = owner_token(r->new.dir, o->token, &known);
+	ret = owner_token(r->new.dir, o, &known);
 	if (ret)
 		return err_set(err, ret, "%s/" OWNER_FILE ": %s", r->new.dir, strerror(-ret));
 	if (!o->unfenced) {
@@ -63,7 +63,7 @@ static int become_owner(struct restoring *r)
 				       "%s has no conditional writes: two machines could write to one zone; --unfenced allows it" :
 				       "%s cannot be written to", r->c->ops->name);
 	}
-	ret = owner_take(o, r->m.epoch, r->args->take_over, (u64)time(NULL), err);
+	ret = owner_take(o, r->m.epoch, 0, r->args->take_over, (u64)time(NULL), err);
 	if (ret == -EBUSY) {
 		char who[400];
 
@@ -74,7 +74,7 @@ static int become_owner(struct restoring *r)
 	r->owned = !ret;
 	if (!ret)
 		owner_keep(r->new.dir, true);
-	return ret;
+	return ret ? ret : owner_saw(r->new.dir, o, r->m.epoch, r->m.number);
 }
 
 /* ---- streams ------------------------------------------------------------------------ */

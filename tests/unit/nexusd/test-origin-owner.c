@@ -306,6 +306,64 @@ static void test_unusable(void **state)
 	forget(&m);
 }
 
+/* An orderly unmount. */
+static void release(struct world *m)
+{
+	assert_int_equal(zone_fold(m->z, 0, true), 0);
+	origin_stop(m->z);
+	origin_end(m->z, true);
+	origin_free(m->z);
+}
+
+/*
+ * Released by one copy of the zone, it is not to be written to by another that is older: that
+ * would be a checkpoint over the newer, whose log goes then.
+ */
+static void test_older_copy(void **state)
+{
+	struct origin_manifest last, later;
+	struct errline err = { "" };
+	struct nexus_origin_owner o;
+	struct content *c;
+	char command[PATH_MAX + 64];
+	struct world m;
+
+	(void)state;
+	make(&m);
+	own(&m);
+	work(&m);
+	release(&m);
+	c = open_content(&m);
+	get_manifest(c, &last);
+	/* The directory on another disk: another's token, and all is there. */
+	snprintf(command, sizeof(command), "cd '%s' && cp owner copy && mv copy owner", m.z->dir);
+	assert_int_equal(system(command), 0);
+	own(&m);
+	assert_int_equal(m.z->origin->owner.epoch, 2);
+	write_some(&m);
+	release(&m);
+	get_manifest(c, &last);
+	/* Another copy has gone on, and left in order. */
+	later = last;
+	later.epoch++;
+	later.number++;
+	put_manifest_of(c, &later);
+	assert_int_equal(origin_open(m.z, false, &err), -ESTALE);
+	assert_non_null(strstr(err.msg, "older"));
+	origin_free(m.z);
+	assert_int_equal(c->ops->get_named(c, "owner", 0, &o, sizeof(o), NULL), sizeof(o));
+	assert_int_equal(le32_to_cpu(o.state), NEXUS_OWNER_RELEASED);
+	/* Nor by one that does not know what it saw. */
+	snprintf(command, sizeof(command), "rm '%s/owner'", m.z->dir);
+	assert_int_equal(system(command), 0);
+	put_manifest_of(c, &last);
+	assert_int_equal(origin_open(m.z, false, &err), -ESTALE);
+	origin_free(m.z);
+	content_close(c);
+	end_zone(&m);
+	forget(&m);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -316,6 +374,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_copy, test_setup, test_teardown),
 		cmocka_unit_test_setup_teardown(test_taken_over, test_setup, test_teardown),
 		cmocka_unit_test_setup_teardown(test_unusable, test_setup, test_teardown),
+		cmocka_unit_test_setup_teardown(test_older_copy, test_setup, test_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
