@@ -134,9 +134,9 @@ static int take(struct origin *o, struct errline *err)
 	number = o->manifest.count ? o->manifest.number : 0;
 	if (!ret)
 		ret = owner_take(&o->owner, epoch, number, false, now_s(), err);
-	o->owned = !ret;
 	if (!ret)
 		ret = saw_manifest(o, err);
+	o->owned = !ret;
 	if (ret)
 		return ret;
 	atomic_store(&o->epoch, o->owner.epoch);
